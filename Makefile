@@ -1,0 +1,72 @@
+# provision: from a bare host to an environment that is up, and to a tested change.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help up test host host-vm venv lint format unit e2e test-vm wheel bench lock clean
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+help:  ## what there is to make
+	@awk -F ':.*## ' '/^[a-z].*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+up: host venv  ## everything from nothing to envs/dev.yaml up in Docker and verified
+	$(BIN)/provision up envs/dev.yaml --backend docker
+
+test: host-vm venv  ## lint, every test on the real Docker engine, the judges, and the wheel
+	$(MAKE) lint
+	$(MAKE) unit
+	$(MAKE) e2e
+	$(MAKE) wheel
+
+host:  ## what this host lacks for Docker, from its distribution; asks before it installs
+	@scripts/host-setup python docker
+
+host-vm: host
+	@scripts/host-setup vm
+
+venv: $(STAMP)  ## the virtual environment, with the package and the developers' tools
+
+$(STAMP): pyproject.toml requirements/dev.txt
+	"$$(scripts/find-python)" -m venv --clear $(VENV)
+	$(BIN)/pip install --quiet --upgrade 'pip>=25.1'
+	$(BIN)/pip install --quiet --constraint requirements/dev.txt --group dev --editable .
+	touch $@
+
+lint: venv  ## ruff, mypy --strict, shellcheck
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy --strict
+	$(BIN)/shellcheck $$(grep -lE '^#!.*sh$$' scripts/* .ci/run)
+
+format: venv  ## let ruff lay out the code
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+unit: venv  ## tests without an engine: unit and golden
+	$(BIN)/pytest --numprocesses 2 tests/unit tests/golden
+
+e2e: venv  ## tests on the real Docker engine, and the judges of both renderings
+	$(BIN)/pytest --backend docker --ignore-glob='*/test_vm_*' tests/contract tests/e2e
+
+test-vm: host-vm venv  ## the same suite on virtual machines, their faults, VirtualBox's own judge
+	$(BIN)/pytest --backend vm tests/contract $(wildcard tests/e2e/test_vm_*.py)
+
+wheel: venv  ## the wheel, installed elsewhere, brings an environment up
+	scripts/wheel-check
+
+bench: host venv  ## the comparisons with peers; writes bench/results.md
+	$(BIN)/python bench
+
+lock: venv  ## renew requirements/dev.txt with today's versions
+	$(BIN)/pip install --quiet --upgrade --upgrade-strategy eager --group dev --editable .
+	{ echo "# The versions that lint and tests are run with; renewed by: make lock"; \
+	  $(BIN)/pip freeze --exclude-editable; } >requirements/dev.txt.new
+	mv requirements/dev.txt.new requirements/dev.txt
+	touch $(STAMP)
+
+clean:  ## remove what was made here, but not what runs
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +

@@ -1,0 +1,88 @@
+"""The figures as a page: what was measured, where, and whether the aims are met."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import time
+from typing import TYPE_CHECKING
+
+from tools import CLI_VERSION, OURS
+
+from provision import process
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from measuring import Measured
+
+
+INTRODUCTION = """\
+# Results
+
+Written by `make bench`. Seconds of whole processes by the wall clock: medians, the peers
+of a row taking turns (A B A B), one round before it not counted. All rows but the last
+three run the environment of `envs/dev.yaml`; compose and Dev Containers run a Dockerfile
+written by hand for it, in `bench/peers`, with the same cache of apt's downloads.
+`compose` returns once the container has started, `compose --wait` and `provision` once
+the services answer. `pytest --hosts` asks forty like questions through testinfra's own
+Docker backend. `reached` is what `provision` took, in the measure of the aim.
+"""
+
+
+def page(measured: Sequence[Measured], missing: str) -> str:
+    """Markdown: the machine, a table of medians, every run."""
+    lines = [
+        INTRODUCTION,
+        *(f"- {line}" for line in _machine()),
+        f"- Dev Containers' CLI {f'not measured: {missing}' if missing else CLI_VERSION}",
+        "",
+        "| | provision | peers | at most | reached | met |",
+        "| --- | --: | --- | --- | --: | --- |",
+        *(_row(each) for each in measured),
+        "",
+        "Every run:",
+        "",
+        *(
+            f"- {each.row.title}: {peer} {' '.join(f'{second:.3f}' for second in seconds)}"
+            for each in measured
+            for peer, seconds in each.seconds.items()
+        ),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _row(each: Measured) -> str:
+    own = each.median(OURS)
+    peers = ", ".join(f"{p} {each.median(p):.2f}" for p in each.seconds if p != OURS)
+    aim, reached, met = each.row.aim, "", ""
+    if aim is not None and (not aim.peer or aim.peer in each.seconds):
+        value = own / each.median(aim.peer) if aim.peer else own
+        reached = f"{value:.2f}" if aim.peer else f"{value:.2f} s"
+        met = "yes" if value <= aim.limit else "**no**"
+    elif aim is not None:
+        reached = met = "not measured"
+    return f"| {each.row.title} | {own:.2f} | {peers} | {aim or ''} | {reached} | {met} |"
+
+
+def _machine() -> list[str]:
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    versions = {
+        "Docker engine": _version("docker", "version", "--format", "{{.Server.Version}}"),
+        "docker CLI": _version("docker", "--version"),
+        "compose": _version("docker", "compose", "version", "--short"),
+        "buildx": _version("docker", "buildx", "version"),
+        "Python": platform.python_version(),
+        "Linux": platform.release().split("-")[0],
+    }
+    return [
+        time.strftime("%Y-%m-%d"),
+        f"{os.cpu_count()} cores, {memory:.0f} GiB, load {os.getloadavg()[2]:.1f}",
+        ", ".join(f"{name} {version}" for name, version in versions.items()),
+    ]
+
+
+def _version(*words: str) -> str:
+    found = re.search(r"\d+\.\d+[.\d]*", process.run(words).stdout)
+    return found[0] if found else "unknown"

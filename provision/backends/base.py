@@ -1,0 +1,106 @@
+"""The contract of a backend: what every way of making machines can do, in the same words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from provision.model import Environment, MachineStatus
+    from provision.progress import Progress
+    from provision.rendering import Rendering
+    from provision.target import Target
+    from provision.workspace import Place
+
+Action = Literal["create", "recreate", "change", "start", "wait", "none"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What `up` would do: an action for each machine, and whether it must build first."""
+
+    actions: Mapping[str, Action]
+    build: bool
+
+    @property
+    def changes(self) -> bool:
+        """Whether anything is made, replaced or started."""
+        return self.build or any(action not in ("none", "wait") for action in self.actions.values())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """What `doctor` found of one thing that a backend needs; `hint` says what to do."""
+
+    subject: str
+    usable: bool
+    detail: str
+    hint: str = ""
+
+
+class Backend(Protocol):
+    """A way of making machines.
+
+    `place` is where the environment's state of this backend lies on the host. Verbs
+    raise HostLacks where the host cannot do it, EnvironmentFailed where the environment
+    did not come up.
+    """
+
+    name: str
+    capabilities: frozenset[str]
+
+    def render(self, environment: Environment, location: Path) -> Rendering:
+        """What `up` would hand to the engine, as files for the folder `location`; pure."""
+
+    def plan(self, environment: Environment, place: Place) -> Plan:
+        """What `up` would do; looks and changes nothing."""
+
+    def up(
+        self,
+        environment: Environment,
+        place: Place,
+        progress: Progress,
+        *,
+        rebuild: bool,
+        timeout: float,
+    ) -> Plan:
+        """Make what runs equal to what was asked, wait until it is ready; what was done."""
+
+    def down(self, name: str, place: Place, progress: Progress, *, volumes: bool, images: bool) -> bool:
+        """Remove the machines; also volumes and images where asked. False: there were none."""
+
+    def status(self, environment: Environment, place: Place) -> tuple[MachineStatus, ...]:
+        """Every machine as it is now."""
+
+    def targets(self, name: str, place: Place) -> Mapping[str, Target]:
+        """The running machines by name.
+
+        Raises:
+            EnvironmentFailed: one of them, or all, are not running.
+        """
+
+    def sync(self, place: Place, progress: Progress, *, watch: bool) -> int:
+        """Carry folders that are copied, not live, into the machines; how many there were.
+
+        With `watch`, again whenever one changes, until interrupted.
+        """
+
+    def logs(
+        self,
+        name: str,
+        place: Place,
+        services: Sequence[str],
+        *,
+        follow: bool,
+        each_line: Callable[[str], None],
+    ) -> None:
+        """Every line the services wrote, oldest first; with `follow`, those to come too."""
+
+    def examine(self) -> tuple[Finding, ...]:
+        """What of the host this backend needs or can use."""
+
+    def is_usable(self, findings: Sequence[Finding]) -> bool:
+        """Whether what `examine` found is enough."""

@@ -1,0 +1,5 @@
+"""Containers: one a machine, built by BuildKit, converged by Compose."""
+
+from provision.backends.docker.backend import Docker
+
+BACKEND = Docker()

@@ -1,0 +1,133 @@
+"""Ports of the host: free ones chosen and kept, taken ones named with their holder."""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING
+
+from provision.errors import EnvironmentFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from provision.model import Environment, Port
+    from provision.progress import Progress
+    from provision.workspace import Place
+
+KEPT = "ports"
+
+
+def key(machine: str, port: Port) -> str:
+    """How the host's side of a port is remembered."""
+    return f"{machine}:{port.guest}/{port.protocol}"
+
+
+def choose(
+    environment: Environment,
+    place: Place,
+    ours: Collection[tuple[int, str]],
+    progress: Progress,
+) -> Mapping[str, int]:
+    """The host's side of every port, by `key`.
+
+    A port that names none gets the one it had, else a free one. One that this
+    environment's other backend holds is free to differ: both may be up at once.
+
+    Args:
+        environment: whose ports they are.
+        place: where the ones it had are remembered.
+        ours: (port, protocol) pairs that this environment itself holds now.
+        progress: told which port differs from what was asked.
+
+    Raises:
+        EnvironmentFailed: naming every taken port, and who holds it where that can be known.
+    """
+    kept = place.read(KEPT)
+    elsewhere = {port for sibling in place.siblings() for port in sibling.read(KEPT).values()}
+    chosen: dict[str, int] = {}
+    taken = []
+    for machine in environment.machines:
+        for port in machine.ports:
+            name = key(machine.name, port)
+            had = kept.get(name)
+            if port.host is None:
+                chosen[name] = had if isinstance(had, int) else _free(port)
+            elif (port.host, port.protocol) in ours or _is_free(port, port.host):
+                chosen[name] = port.host
+            elif port.host in elsewhere:
+                chosen[name] = had if isinstance(had, int) and had != port.host else _free(port)
+                progress.note(
+                    f"port {port.host} is held by {environment.name} in another backend:"
+                    f" {chosen[name]} is taken for {machine.name}:{port.guest}"
+                )
+            else:
+                taken.append(
+                    f"{port.address}:{port.host}/{port.protocol} ({port.origin.file}:{port.origin.line})"
+                    f" is held by {_holder(port.host, port.protocol)}"
+                )
+    if taken:
+        raise EnvironmentFailed(
+            "a port of the host is already taken" if len(taken) == 1 else "ports are already taken",
+            evidence=taken,
+            hint="stop its holder, choose another port in the spec or in NAME.local.yaml,"
+            " or leave the host's side out: a free one is chosen then",
+        )
+    return chosen
+
+
+def _bind(port: Port, host: int) -> int:
+    family = socket.AF_INET6 if ":" in port.address else socket.AF_INET
+    kind = socket.SOCK_STREAM if port.protocol == "tcp" else socket.SOCK_DGRAM
+    with socket.socket(family, kind) as asked:
+        if port.protocol == "tcp":
+            asked.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        asked.bind((port.address, host))
+        return int(asked.getsockname()[1])
+
+
+def _free(port: Port) -> int:
+    return _bind(port, 0)
+
+
+def _is_free(port: Port, host: int) -> bool:
+    try:
+        _bind(port, host)
+    except OSError:
+        return False
+    return True
+
+
+def _holder(host: int, protocol: str) -> str:
+    return _container(host, protocol) or _process(host, protocol) or "a process that is not ours to see"
+
+
+def _container(host: int, protocol: str) -> str | None:
+    """The container that publishes a port; None where there is none, or no engine."""
+    from provision import process
+
+    if process.find("docker") is None:
+        return None
+    listed = process.run(
+        ["docker", "ps", "--filter", f"publish={host}/{protocol}",
+         "--format", '{{.Names}} {{.Label "com.docker.compose.project"}}'],
+        check=False,
+    )  # fmt: skip
+    for line in listed.stdout.splitlines():
+        name, _, project = line.partition(" ")
+        return f"container {name}" + (f" of project {project}" if project else "")
+    return None
+
+
+def _process(host: int, protocol: str) -> str | None:
+    import psutil
+
+    kind = "tcp" if protocol == "tcp" else "udp"
+    try:
+        for connection in psutil.net_connections(kind=kind):
+            local = connection.laddr
+            listening = protocol == "udp" or connection.status == psutil.CONN_LISTEN
+            if local and local.port == host and listening and connection.pid:
+                return f"process {connection.pid} ({psutil.Process(connection.pid).name()})"
+    except psutil.Error:
+        pass
+    return None

@@ -1,0 +1,151 @@
+"""Waiting until a machine is ready: its services answer, its setup has succeeded."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from provision.errors import EnvironmentFailed
+from provision.model import ServiceStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from provision.model import Machine, Service
+    from provision.progress import Progress
+    from provision.target import Target
+
+HEALTHY = "/usr/lib/provision/healthy"
+NOT_YET, FAILED = 1, 2
+NOT_RUNNING = ("starting", "stopped", "failed")
+WITHOUT_PROBE = 30.0
+BETWEEN = 0.03
+
+
+def patience(machine: Machine) -> dict[str, float]:
+    """Seconds after which each service should be ready: its own time after that of its needs."""
+    services = {service.name: service for service in machine.services}
+
+    def total(service: Service) -> float:
+        own = service.ready.timeout if service.ready else WITHOUT_PROBE
+        return own + max((total(services[need]) for need in service.needs), default=0.0)
+
+    return {name: total(service) for name, service in services.items()}
+
+
+def service_states(machine: Machine, reasons: Sequence[str]) -> tuple[ServiceStatus, ...]:
+    """The state of each service, by the reasons for which the machine is not healthy."""
+    told = dict(reason.removeprefix("service ").split(": ", 1) for reason in reasons if ": " in reason)
+    return tuple(
+        ServiceStatus(
+            name=service.name,
+            state=told[service.name] if told.get(service.name) in NOT_RUNNING else "running",
+        )
+        for service in machine.services
+    )
+
+
+def wait_until_ready(
+    machine: Machine,
+    target: Target,
+    progress: Progress,
+    *,
+    timeout: float,
+    last_lines: Callable[[str], Sequence[str]],
+    settles: float,
+    revive: Callable[[str], None] | None = None,
+) -> None:
+    """Return once the machine is ready.
+
+    Args:
+        machine: what it should be.
+        target: how to ask it.
+        progress: told what is being waited for.
+        timeout: seconds for all of it, setup included.
+        last_lines: the end of the log of a service, or of `setup`.
+        settles: seconds after which a service without a probe is believed to run.
+        revive: starts a service (or `setup`) again that had ended before this `up`.
+
+    Raises:
+        EnvironmentFailed: a service was not ready in its time, setup failed, or the
+            time for all was over; with the last lines of its log.
+    """
+    begun = time.monotonic()
+    allowed = patience(machine)
+    # A service that nothing can be asked of is believed when it has not ended at once.
+    healthy_since: float | None = None
+    settled = all(service.ready for service in machine.services)
+    while True:
+        answer = target.run(HEALTHY, user="root")
+        if answer.code == 0:
+            healthy_since = healthy_since or time.monotonic()
+            if settled or time.monotonic() - healthy_since >= settles:
+                return
+            time.sleep(BETWEEN)
+            continue
+        healthy_since = None
+        waited = time.monotonic() - begun
+        reasons = answer.stdout.decode("utf-8", "replace").splitlines()
+        if revive is not None and (ended := _ended(machine, answer.code, reasons)):
+            for name in ended:
+                revive(name)
+            revive = None
+            continue
+        revive = None
+        if answer.code == FAILED:
+            reason = next(line for line in reasons if line.startswith("setup: "))
+            raise EnvironmentFailed(
+                f"setup of machine {machine.name} failed: {reason.removeprefix('setup: failed ')}",
+                evidence=last_lines("setup"),
+                hint="mend the step and `provision up` again: what succeeded is not run twice",
+            )
+        if answer.code != NOT_YET:
+            raise EnvironmentFailed(
+                f"machine {machine.name} cannot say whether it is ready",
+                evidence=answer.stderr.decode("utf-8", "replace").splitlines(),
+                hint="`provision up --rebuild` makes it anew",
+            )
+        for reason in reasons:
+            _check_patience(machine, reason, allowed, waited, last_lines)
+        if waited > timeout:
+            raise EnvironmentFailed(
+                f"machine {machine.name} was not ready within {timeout:g} s",
+                evidence=reasons,
+                hint="`provision logs` shows what it does; --timeout gives it longer",
+            )
+        if reasons:
+            progress.line(reasons[0])
+        time.sleep(BETWEEN)
+
+
+def _ended(machine: Machine, code: int, reasons: Sequence[str]) -> list[str]:
+    """The services that do not run any more; `setup` where it has failed."""
+    states = service_states(machine, reasons)
+    ended = [service.name for service in states if service.state in ("stopped", "failed")]
+    return [*ended, "setup"] if code == FAILED else ended
+
+
+def _check_patience(
+    machine: Machine,
+    reason: str,
+    allowed: dict[str, float],
+    waited: float,
+    last_lines: Callable[[str], Sequence[str]],
+) -> None:
+    """Raise for a service that is over its time, or that ended and is not started again."""
+    kind, _, rest = reason.partition(" ")
+    if kind != "service":
+        return
+    name, _, said = rest.partition(": ")
+    service = next(service for service in machine.services if service.name == name)
+    ended = said in ("stopped", "failed") and service.restart == "never"
+    if not ended and waited <= allowed[name]:
+        return
+    probe = service.ready
+    asked = f" ({probe.kind} {probe.subject})" if probe and said not in ("stopped", "failed") else ""
+    raise EnvironmentFailed(
+        f"service {name} of machine {machine.name} "
+        + ("ended" if ended else f"was not ready within {waited:.0f} s: {said}{asked}"),
+        evidence=last_lines(name),
+        hint=f"see {service.origin}, and `provision logs {name}`",
+    )

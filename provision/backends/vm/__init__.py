@@ -1,0 +1,5 @@
+"""Virtual machines: one a machine, made and started by a provider, prepared by the same steps."""
+
+from provision.backends.vm.backend import VirtualMachines
+
+BACKEND = VirtualMachines()

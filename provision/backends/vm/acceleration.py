@@ -1,0 +1,57 @@
+"""Whether a guest really boots with KVM on this host: tried once, and remembered."""
+
+from __future__ import annotations
+
+import os
+import platform
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from provision import process
+from provision.errors import ProvisionError
+from provision.resources import cache
+from provision.workspace import Place
+
+# A boot sector that writes K to the first serial port and leaves through isa-debug-exit.
+BOOT_SECTOR = bytes.fromhex("ba f803 b0 4b ee ba f400 b0 10 ee f4").ljust(510, b"\0") + b"\x55\xaa"
+PATIENCE = 20.0
+REMEMBERED = "acceleration"
+
+
+def accelerated() -> bool:
+    """Whether KVM can be used. The device node proves nothing, so a guest is booted."""
+    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        return False
+    host = f"{platform.release()} {_qemu_version()}"
+    place = Place(folder=cache())
+    known = place.read(REMEMBERED).get(host)
+    if isinstance(known, bool):
+        return known
+    boots = _boots()
+    place.remember(REMEMBERED, {host: boots})
+    return boots
+
+
+def _qemu_version() -> str:
+    try:
+        return process.run(["qemu-system-x86_64", "--version"]).stdout.splitlines()[0]
+    except (ProvisionError, IndexError):
+        return ""
+
+
+def _boots() -> bool:
+    with TemporaryDirectory() as folder:
+        disk = Path(folder) / "boot.img"
+        disk.write_bytes(BOOT_SECTOR)
+        try:
+            tried = process.run(
+                ["qemu-system-x86_64", "-accel", "kvm", "-cpu", "host", "-display", "none",
+                 "-nodefaults", "-serial", "stdio",
+                 "-device", "isa-debug-exit,iobase=0xf4,iosize=4",
+                 "-drive", f"file={disk},format=raw,if=ide"],
+                check=False,
+                timeout=PATIENCE,
+            )  # fmt: skip
+        except ProvisionError:
+            return False
+    return "K" in tried.stdout

@@ -1,0 +1,444 @@
+"""The verbs of the VM backend."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
+
+from provision import process
+from provision.backends.base import Action, Finding, Plan
+from provision.backends.ports import KEPT, choose, key
+from provision.backends.readiness import HEALTHY, service_states, wait_until_ready
+from provision.backends.vm import connection, providers, sync
+from provision.backends.vm.provider import Disk
+from provision.backends.vm.rendering import copied_folders, disks, render_environment
+from provision.errors import EnvironmentFailed, HostLacks, UsageError
+from provision.model import MachineStatus, PortStatus, ServiceStatus
+from provision.target import Target, Unreachable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from provision.backends.vm.provider import Provider
+    from provision.model import Environment, Machine, MachineState
+    from provision.progress import Progress
+    from provision.rendering import Rendering
+    from provision.workspace import Place
+
+HOME = "/var/lib/provision/rendering"
+APPLIED = "/var/lib/provision/applied"
+REMEMBERED = "machines"
+LAST_LINES = 20
+SETTLES = 5.0  # seconds
+UNREACHABLE = 255  # ssh's own exit code
+
+
+class VirtualMachines:
+    """Environments as virtual machines of one provider."""
+
+    name = "vm"
+    capabilities: frozenset[str] = frozenset({"kernel", "systemd"})
+
+    def render(self, environment: Environment, location: Path) -> Rendering:
+        """The provider's definition of the machines, and what prepares each of them; pure."""
+        return render_environment(environment, _provider(environment), location)
+
+    def plan(self, environment: Environment, place: Place) -> Plan:
+        """What `up` would do: a machine says itself what was applied to it."""
+        rendering = self.render(environment, place.rendering)
+        return self._plan(environment, _provider(environment), place, rendering)
+
+    def _plan(self, environment: Environment, provider: Provider, place: Place, rendering: Rendering) -> Plan:
+        remembered = place.read(REMEMBERED)
+        same = remembered.get("definition") == rendering.digest
+        facts = _facts_of(place)
+        actions: dict[str, Action] = {}
+        for machine in environment.machines:
+            state = provider.state(place, machine.name)
+            if state == "absent":
+                actions[machine.name] = "create"
+            elif state == "stopped":
+                actions[machine.name] = "start"
+            elif not same:
+                actions[machine.name] = "recreate"
+            else:
+                action = _asked(place, machine, rendering.recipes[machine.name])
+                known = facts.get(machine.name)
+                lost = known and not provider.is_forwarded(place, machine.name, known.ports)
+                actions[machine.name] = "change" if lost and action in ("none", "wait") else action
+        return Plan(actions=actions, build=False)
+
+    def up(
+        self,
+        environment: Environment,
+        place: Place,
+        progress: Progress,
+        *,
+        rebuild: bool,
+        timeout: float,
+    ) -> Plan:
+        """Make or boot what is not there, apply what changed, wait until all are ready."""
+        provider = _provider(environment)
+        rendering = self.render(environment, place.rendering)
+        providers.require(provider)
+        plan = self._plan(environment, provider, place, rendering)
+        if rebuild or plan.changes:
+            with place.lock():
+                if rebuild:
+                    self._remove(provider, place, progress)
+                    plan = self._plan(environment, provider, place, rendering)
+                self._converge(environment, provider, place, progress, rendering, plan)
+        else:
+            sync.carry(place, sync.remembered(place), progress)
+        waiting = [m for m in environment.machines if plan.actions[m.name] != "none"]
+        if waiting:
+            with progress.step("waiting until it is ready"):
+                for machine in waiting:
+                    was_up = plan.actions[machine.name] == "wait"
+                    self._wait(environment, machine, place, progress, timeout, was_up=was_up)
+        return plan
+
+    def _converge(
+        self,
+        environment: Environment,
+        provider: Provider,
+        place: Place,
+        progress: Progress,
+        rendering: Rendering,
+        plan: Plan,
+    ) -> None:
+        place.make()
+        place.log.write_text("")
+        for machine in environment.machines:
+            if plan.actions[machine.name] in ("create", "start"):
+                provider.release(place, machine.name)
+        ours = {
+            (port.host, port.protocol)
+            for name, facts in _facts_of(place).items()
+            if provider.state(place, name) == "running"
+            for port in facts.ports
+        }
+        chosen = choose(environment, place, ours, progress)
+        rendering.write(place.rendering)
+        place.remember(KEPT, dict(chosen))
+        booted = {name for name, action in plan.actions.items() if action in ("create", "start", "recreate")}
+        if booted:
+            again = "recreate" in plan.actions.values()
+            for machine in environment.machines:
+                connection.close(place, machine.name)
+            provider.start(environment, place, progress, again=again)
+        facts = {
+            machine.name: asdict(_Facts.of(environment, machine, chosen)) for machine in environment.machines
+        }
+        place.remember(
+            REMEMBERED,
+            {"definition": rendering.digest, "provider": provider.name, "machines": facts},
+        )
+        folders = copied_folders(environment, provider, place.rendering)
+        sync.remember(place, folders)
+        sync.carry(place, [each for each in folders if each.machine not in booted], progress)
+        for machine in environment.machines:
+            if plan.actions[machine.name] != "none":
+                self._apply(machine, place, progress, rendering)
+                provider.forward(place, machine.name, _Facts.of(environment, machine, chosen).ports)
+
+    def _apply(self, machine: Machine, place: Place, progress: Progress, rendering: Rendering) -> None:
+        """Lay the machine's folder into it and run it there; recorded inside when it has succeeded."""
+        prefix = f"{machine.name}/"
+        files = {
+            path.removeprefix(prefix): file
+            for path, file in rendering.files.items()
+            if path.startswith(prefix)
+        }
+        digest = rendering.recipes[machine.name]
+        said: list[str] = []
+        with progress.step(f"preparing {machine.name}"), place.log.open("a", buffering=1) as log:
+
+            def each_line(line: str) -> None:
+                said.append(line)
+                log.write(line + "\n")
+                progress.line(line)
+
+            try:
+                connection.lay(place, machine.name, files, HOME)
+                connection.follow(
+                    place,
+                    machine.name,
+                    f"sh {HOME}/apply 2>&1 && echo {digest} >{APPLIED}",
+                    each_line,
+                )
+            except process.CommandFailed as error:
+                raise _step_failed(error, machine, said, place) from error
+
+    def _wait(
+        self,
+        environment: Environment,
+        machine: Machine,
+        place: Place,
+        progress: Progress,
+        timeout: float,
+        *,
+        was_up: bool,
+    ) -> None:
+        def revive(service: str) -> None:
+            unit = "provision-setup" if service == "setup" else service
+            process.run(connection.command(place, machine.name, ["systemctl", "restart", f"{unit}.service"]))
+
+        with self.targets(environment.name, place)[machine.name] as target:
+            wait_until_ready(
+                machine,
+                target,
+                progress,
+                timeout=timeout,
+                settles=SETTLES,
+                last_lines=partial(self._last_lines, place, machine.name),
+                revive=revive if was_up else None,
+            )
+
+    def _last_lines(self, place: Place, machine: str, service: str) -> Sequence[str]:
+        lines: list[str] = []
+        _read_journal(place, machine, [service], lines.append, follow=False)
+        return lines[-LAST_LINES:]
+
+    def down(self, name: str, place: Place, progress: Progress, *, volumes: bool, images: bool) -> bool:
+        """Remove the machines, half-made ones too; boxes stay, other environments use them."""
+        del name, images  # the place says it all; nothing is built beside the machines
+        made = [p for p in map(providers.find, providers.names()) if p.machines(place)]
+        kept = [Disk(**disk) for facts in _facts_of(place).values() for disk in facts.disks]
+        if not made and not (volumes and kept):
+            return False
+        there = any(p.state(place, machine) != "absent" for p in made for machine in p.machines(place))
+        with place.lock():
+            for provider in made:
+                self._remove(provider, place, progress)
+            for disk in kept if volumes else ():
+                providers.find(str(place.read(REMEMBERED)["provider"])).remove_volume(place, disk)
+        return there
+
+    def _remove(self, provider: Provider, place: Place, progress: Progress) -> None:
+        with progress.step("removing"):
+            for machine in provider.machines(place):
+                if provider.state(place, machine) == "running":
+                    connection.stop_services(place, machine)
+                connection.close(place, machine)
+            provider.remove(place, progress)
+
+    def status(self, environment: Environment, place: Place) -> tuple[MachineStatus, ...]:
+        """Every machine, with the state of each service where it runs."""
+        provider = _provider(environment)
+        facts = _facts_of(place)
+        return tuple(
+            _status(machine, provider.state(place, machine.name), facts.get(machine.name), place)
+            for machine in environment.machines
+        )
+
+    def targets(self, name: str, place: Place) -> Mapping[str, Target]:
+        """The running machines of an environment; user and folder as they were brought up."""
+        facts = _facts_of(place)
+        states = {
+            machine: provider.state(place, machine)
+            for provider in map(providers.find, providers.names())
+            for machine in provider.machines(place)
+        }
+        stopped = [machine for machine in facts if states.get(machine) != "running"]
+        if not facts or stopped:
+            there = any(states.get(machine, "absent") != "absent" for machine in stopped)
+            raise Unreachable(
+                f"environment {name} is {'not running' if there else 'not up'} in vm",
+                hint="`provision up -b vm` starts it",
+            )
+        return {machine: _target(place, machine, known) for machine, known in facts.items()}
+
+    def sync(self, place: Place, progress: Progress, *, watch: bool) -> int:
+        """Carry copied folders into the machines; with `watch`, at each change, until interrupted."""
+        folders = sync.remembered(place)
+        if folders:
+            self.targets(place.folder.parent.name, place)  # says which is not running
+        sync.carry(place, folders, progress)
+        if folders and watch:
+            sync.watch(place, folders, progress)
+        return len(folders)
+
+    def logs(
+        self,
+        name: str,
+        place: Place,
+        services: Sequence[str],
+        *,
+        follow: bool,
+        each_line: Callable[[str], None],
+    ) -> None:
+        """The journal of the services and of setup, since the machine's last boot."""
+        for machine, target in self.targets(name, place).items():
+            known = _facts_of(place)[target.machine].services
+            for service in services:
+                if service not in (*known, "setup"):
+                    raise EnvironmentFailed(
+                        f"there is no service {service}",
+                        hint=f"the services are {', '.join(known) or 'none'}; setup has a log too",
+                    )
+            wanted = services or (*known, "setup")
+            _read_journal(place, machine, wanted, each_line, follow=follow, labelled=len(known) > 1)
+
+    def examine(self) -> tuple[Finding, ...]:
+        """Every provider: one that is usable is enough."""
+        return tuple(providers.find(name).examine() for name in providers.names())
+
+    def is_usable(self, findings: Sequence[Finding]) -> bool:
+        """One provider will do."""
+        return any(finding.usable for finding in findings)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Facts:
+    """What is remembered of a machine that was brought up: enough to enter it and to remove it."""
+
+    user: str
+    workdir: str
+    services: tuple[str, ...]
+    ports: tuple[PortStatus, ...]
+    disks: tuple[Mapping[str, Any], ...]
+
+    @classmethod
+    def of(cls, environment: Environment, machine: Machine, chosen: Mapping[str, int]) -> _Facts:
+        return cls(
+            user=machine.user,
+            workdir=machine.workdir,
+            services=tuple(service.name for service in machine.services),
+            ports=tuple(
+                PortStatus(
+                    guest=port.guest,
+                    host=chosen[key(machine.name, port)],
+                    address=port.address,
+                    protocol=port.protocol,
+                )
+                for port in sorted(machine.ports, key=lambda p: (p.guest, p.protocol))
+            ),
+            disks=tuple(asdict(disk) for disk in disks(environment.name, machine)),
+        )
+
+
+def _facts_of(place: Place) -> Mapping[str, _Facts]:
+    machines = cast("Mapping[str, Mapping[str, Any]]", place.read(REMEMBERED).get("machines", {}))
+    return {
+        name: _Facts(**{**known, "ports": tuple(PortStatus(**port) for port in known["ports"])})
+        for name, known in machines.items()
+    }
+
+
+def _provider(environment: Environment) -> Provider:
+    """The provider that the spec names; else the first that this host really has.
+
+    Raises:
+        UsageError: there is no such provider.
+        HostLacks: none was named, and the host has none.
+    """
+    named = {str(name) for m in environment.machines if (name := m.options.get("provider"))}
+    unknown = named - set(providers.names())
+    if unknown or len(named) > 1:
+        raise UsageError(
+            f"there is no provider {', '.join(unknown)}" if unknown
+            else "the machines of an environment have one provider",
+            hint=f"choose from {', '.join(providers.names())}",
+        )  # fmt: skip
+    if named:
+        return providers.find(named.pop())
+    found = [(name, providers.find(name).examine()) for name in providers.names()]
+    for name, finding in found:
+        if finding.usable:
+            return providers.find(name)
+    raise HostLacks(
+        "this host has no provider of virtual machines",
+        evidence=[f"{name}: {finding.detail}" for name, finding in found],
+        hint="scripts/host-setup vm brings libvirt; `-b docker` makes containers of the same spec",
+    )
+
+
+def _asked(place: Place, machine: Machine, digest: str) -> Action:
+    """Ask a running machine what was applied to it, and whether it is ready."""
+    script = f'[ "$(cat {APPLIED} 2>/dev/null)" = {digest} ] || exit 3; {HEALTHY} >/dev/null'
+    answer = process.run(connection.command(place, machine.name, ["sh", "-c", script]), check=False)
+    known: dict[int, Action] = {0: "none", 3: "change", 255: "start"}
+    return known.get(answer.code, "wait")
+
+
+def _status(machine: Machine, state: str, known: _Facts | None, place: Place) -> MachineStatus:
+    services = tuple(ServiceStatus(name=each.name, state="stopped") for each in machine.services)
+    shown: MachineState = "running" if state == "running" else "stopped" if state == "stopped" else "absent"
+    if shown == "running" and known is not None:
+        try:
+            with _target(place, machine.name, known) as target:
+                said = target.run(HEALTHY, user="root")
+                services = service_states(machine, said.stdout.decode("utf-8", "replace").splitlines())
+                shown = "running" if said.code in (0, 1) else "unhealthy"
+        except Unreachable:
+            shown = "unhealthy"
+    return MachineStatus(
+        name=machine.name,
+        state=shown,
+        address=connection.address(place, machine.name) if shown == "running" else None,
+        ports=known.ports if known and state == "running" else (),
+        services=services,
+    )
+
+
+def _target(place: Place, machine: str, known: _Facts) -> Target:
+    return Target(
+        machine,
+        partial(connection.entered, place, machine),
+        user=known.user,
+        workdir=known.workdir,
+        ports=known.ports,
+    )
+
+
+def _read_journal(
+    place: Place,
+    machine: str,
+    services: Sequence[str],
+    each_line: Callable[[str], None],
+    *,
+    follow: bool,
+    labelled: bool = False,
+) -> None:
+    """Hand on what the services wrote since the last boot; with its service's name where labelled."""
+    identifiers = [f"--identifier={service}" for service in services]
+    words = ["journalctl", "--boot", "--no-pager", "--quiet", "--output=json", "--lines=all",
+             *identifiers, *(["--follow"] if follow else [])]  # fmt: skip
+
+    def each_entry(text: str) -> None:
+        entry = json.loads(text)
+        message = entry.get("MESSAGE") or ""
+        if isinstance(message, list):  # bytes that are no UTF-8
+            message = bytes(message).decode("utf-8", "replace")
+        service = entry.get("SYSLOG_IDENTIFIER", "")
+        each_line(f"{service} | {message}" if labelled and service != "setup" else message)
+
+    process.stream(connection.command(place, machine, words), each_entry)
+
+
+def _step_failed(
+    error: process.CommandFailed, machine: Machine, said: Sequence[str], place: Place
+) -> EnvironmentFailed:
+    """Name the step that failed, and show what it printed."""
+    begun = [number for number, line in enumerate(said) if line.startswith("==> ")]
+    hint = f"mend it and `provision up` again: the steps before it are kept; all of it: {place.log}"
+    if error.code == UNREACHABLE:
+        return Unreachable(
+            f"machine {machine.name} was lost while it was prepared", evidence=error.evidence,
+            hint="`provision up` takes it up again",
+        )  # fmt: skip
+    if not begun:
+        return EnvironmentFailed(
+            f"machine {machine.name} could not be prepared", evidence=error.evidence, hint=hint
+        )
+    name = re.sub(r"==> (\d+-)?([\w-]+):.*", r"\2", said[begun[-1]])
+    return EnvironmentFailed(
+        f"the step {name} ended with exit code {error.code}",
+        evidence=said[begun[-1] + 1 :][-LAST_LINES:],
+        hint=hint,
+    )

@@ -1,0 +1,44 @@
+"""What a spec asks and a provider cannot give: refused before anything is made."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from provision.errors import Problem, SpecError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from provision.backends.vm.provider import Provider
+    from provision.model import Environment, Machine
+
+
+def refuse_impossible(environment: Environment, provider: Provider) -> None:
+    """Raise SpecError with all that would be lost silently with this provider."""
+    problems = [each for machine in environment.machines for each in _problems(machine, provider)]
+    if problems:
+        raise SpecError(problems)
+
+
+def _problems(machine: Machine, provider: Provider) -> Iterator[Problem]:
+    for port in machine.ports:
+        if port.protocol not in provider.forwards:
+            yield Problem(
+                f"{provider.name} cannot forward the {port.protocol.upper()} port {port.guest}",
+                port.origin,
+                "leave it out with `backends: {vm: {ports: !replace […]}}`, or take another provider",
+            )
+    if not provider.keeps_volumes:
+        for volume in machine.volumes:
+            yield Problem(
+                f"{provider.name} has no volumes: {volume.name} would go with the machine",
+                volume.origin,
+                "take libvirt or virtualbox, or leave it out with `backends: {vm: {volumes: {NAME: null}}}`",
+            )
+    for mount in machine.mounts:
+        if mount.source.is_file():
+            yield Problem(
+                f"{mount.source.name} is a file: a virtual machine mounts folders",
+                mount.origin,
+                "mount its folder, or copy it when the machine is made: `files: {PATH: {source: …}}`",
+            )

@@ -1,0 +1,124 @@
+"""The contract of a provider: how a virtual machine is made, reached and removed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from provision.backends.base import Finding
+    from provision.model import Environment, Machine, PortStatus
+    from provision.progress import Progress
+    from provision.rendering import RenderedFile
+    from provision.workspace import Place
+
+GuestState = Literal["running", "stopped", "absent"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Disk:
+    """A volume of `size` GiB; `serial` names the disk in the guest, `file` on the host."""
+
+    path: str
+    serial: str
+    file: str
+    size: int = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class Folder:
+    """A live folder: `source` on the host, relative to the rendering; `tag` names it inside.
+
+    `type` is the provider's word for how it gets there. `mount` is the guest's command
+    that mounts it at the path that follows, None where the provider does that itself.
+    `user` is whose it should be inside, if anybody's.
+    """
+
+    source: str
+    path: str
+    tag: str
+    type: str
+    read_only: bool
+    mount: str | None
+    user: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Guest:
+    """A machine as its provider sees it; `memory` in MiB, `disk` in GiB, None: the box's own."""
+
+    machine: Machine
+    cpus: int
+    memory: int
+    disk: int | None
+    folders: tuple[Folder, ...]
+    disks: tuple[Disk, ...]
+
+
+class Provider(Protocol):
+    """A source of virtual machines.
+
+    Verbs take the environment's `Place`; the rendering lies in it already when they are
+    called. They raise HostLacks where the host cannot do it, EnvironmentFailed where a
+    machine was not made or did not answer, with the last lines of what was said.
+    """
+
+    name: str
+    forwards: frozenset[str]  # protocols of which ports can be forwarded: tcp, udp
+    keeps_volumes: bool  # whether a volume outlives its machine
+
+    def examine(self) -> Finding:
+        """Whether this host can use it; changes nothing that anybody would notice."""
+
+    @property
+    def live_folders(self) -> str:
+        """How a folder of the host is live inside: virtiofs, vboxsf, …, or rsync: it is not."""
+
+    def mount(self, tag: str, *, read_only: bool) -> str | None:
+        """The guest's command that mounts a live folder at the path that follows it.
+
+        None where it is mounted already when the guest answers.
+        """
+
+    def render(
+        self, environment: Environment, guests: Sequence[Guest], location: Path
+    ) -> Mapping[str, RenderedFile]:
+        """The files from which the machines are made; pure."""
+
+    def machines(self, place: Place) -> tuple[str, ...]:
+        """The machines that it has made there, half-made ones too."""
+
+    def state(self, place: Place, machine: str) -> GuestState:
+        """Whether a machine is there, and runs; quick."""
+
+    def start(self, environment: Environment, place: Place, progress: Progress, *, again: bool) -> None:
+        """Make or boot all machines and return when they answer; `again` boots running ones anew.
+
+        The text of an ssh configuration that reaches each by its name is in
+        `place.folder / "ssh_config"` afterwards.
+        """
+
+    def release(self, place: Place, machine: str) -> None:
+        """Give back what a machine that does not run still holds of the host: its ports."""
+
+    def is_forwarded(self, place: Place, machine: str, ports: Sequence[PortStatus]) -> bool:
+        """Whether these ports of a running machine are forwarded; quick."""
+
+    def forward(self, place: Place, machine: str, ports: Sequence[PortStatus]) -> None:
+        """Forward those ports of a running machine that are not.
+
+        Raises:
+            EnvironmentFailed: one of them is held by another.
+        """
+
+    def remove(self, place: Place, progress: Progress) -> None:
+        """Remove all machines, half-made ones too, with everything that only they used."""
+
+    def remove_volume(self, place: Place, disk: Disk) -> None:
+        """Remove a volume, if it is there: its data is gone then."""
+
+    def console(self, place: Place, machine: str) -> Sequence[str]:
+        """The last lines of a machine's console; none where they are not kept."""

@@ -1,0 +1,165 @@
+"""Environment → the provider's files, and a folder for each machine that prepares it."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+from typing import TYPE_CHECKING
+
+from provision.backends.vm.limits import refuse_impossible
+from provision.backends.vm.provider import Disk, Folder, Guest
+from provision.backends.vm.sync import COPIED, INSIDE, Copied, copied
+from provision.recipe import contents, payload, steps
+from provision.recipe.steps import RECORDS
+from provision.rendering import RenderedFile, Rendering, digest_of, render
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from provision.backends.vm.provider import Provider
+    from provision.model import Environment, Machine
+
+CPUS = 2
+MEMORY = 1024
+MEBIBYTE = 1024**2
+GIBIBYTE = 1024**3
+OWN_SCRIPTS = ("attach", "enter", "environment", "service", "state")
+
+
+def render_environment(environment: Environment, provider: Provider, location: Path) -> Rendering:
+    """Everything that makes the machines, for a folder at `location`.
+
+    Raises:
+        SpecError: the provider cannot give what the spec asks.
+    """
+    refuse_impossible(environment, provider)
+    guests = [_guest(environment, machine, provider, location) for machine in environment.machines]
+    folders = {guest.machine.name: _machine(guest) for guest in guests}
+    definition = provider.render(environment, guests, location)
+    files = dict(definition)
+    for name, made in folders.items():
+        files |= {f"{name}/{path}": file for path, file in made.items()}
+    return Rendering(
+        files=files,
+        digest=digest_of(definition),
+        recipes={name: digest_of(made) for name, made in folders.items()},
+    )
+
+
+def copied_folders(environment: Environment, provider: Provider, location: Path) -> tuple[Copied, ...]:
+    """The folders of all machines that are copied, not live."""
+    return tuple(
+        folder
+        for machine in environment.machines
+        for folder in copied(machine.name, _guest(environment, machine, provider, location).folders, location)
+    )
+
+
+def disks(environment_name: str, machine: Machine) -> tuple[Disk, ...]:
+    """The volumes of a machine as disks; a disk's serial has at most 20 characters."""
+    return tuple(
+        Disk(
+            path=volume.path,
+            serial=hashlib.sha256(f"{machine.name}/{volume.name}".encode()).hexdigest()[:16],
+            file=f"{environment_name}-{machine.name}-{volume.name}.qcow2",
+        )
+        for volume in machine.volumes
+    )
+
+
+def _guest(environment: Environment, machine: Machine, provider: Provider, location: Path) -> Guest:
+    asked = machine.resources
+    binds: list[tuple[Path, str, bool, str | None]] = [
+        (mount.source, mount.path, mount.read_only, None) for mount in machine.mounts
+    ]
+    if machine.workspace:
+        place = machine.workspace
+        binds.insert(0, (place.source, place.path, False, place.user))
+    sync = machine.options.get("sync", "auto")
+    kind = provider.live_folders if sync == "auto" else str(sync)
+    return Guest(
+        machine=machine,
+        cpus=max(1, math.ceil(asked.cpus)) if asked.cpus else CPUS,
+        memory=asked.memory // MEBIBYTE if asked.memory else MEMORY,
+        disk=math.ceil(asked.disk / GIBIBYTE) if asked.disk else None,
+        folders=tuple(
+            _folder(source, path, read_only, user, kind, provider, location)
+            for source, path, read_only, user in binds
+        ),
+        disks=disks(environment.name, machine),
+    )
+
+
+def _folder(
+    source: Path,
+    path: str,
+    read_only: bool,  # noqa: FBT001 - one of seven facts of a folder
+    user: str | None,
+    kind: str,
+    provider: Provider,
+    location: Path,
+) -> Folder:
+    relative = os.path.relpath(source, location)
+    absolute = os.path.normpath(location / relative)
+    # The tag is what vagrant-libvirt gives the share: it cannot be told another.
+    tag = hashlib.md5(absolute.encode(), usedforsecurity=False).hexdigest()[:31]
+    live = kind == provider.live_folders and kind != COPIED
+    bound = f"mount --bind {'-o ro ' if read_only else ''}{INSIDE}{tag}"
+    return Folder(
+        source=relative,
+        path=path,
+        tag=tag,
+        type=kind,
+        read_only=read_only,
+        mount=provider.mount(tag, read_only=read_only) if live else bound if kind == COPIED else None,
+        user=user if user != "root" else None,
+    )
+
+
+def _machine(guest: Guest) -> Mapping[str, RenderedFile]:
+    """What is laid into the machine and run there by root, as `apply`."""
+    machine = guest.machine
+    scripts = {**contents(machine), **_own_scripts(guest)}
+    taken = steps(machine, scripts)
+    context: dict[str, object] = {
+        "machine": machine,
+        "record": f"{RECORDS}/{taken[-1].digest}",
+        "over": [folder.path for folder in guest.folders] + [disk.path for disk in guest.disks],
+    }
+    files = {name: _script(f"vm/{name}.j2", context) for name in ("apply", "build")}
+    for step in taken:
+        files[f"steps/{step.name}.sh"] = RenderedFile(content=step.script.encode(), executable=True)
+    files |= {f"files/{path}": file for path, file in payload(machine).items()}
+    return files | {f"machine/{path}": file for path, file in scripts.items()}
+
+
+def _own_scripts(guest: Guest) -> Mapping[str, RenderedFile]:
+    """How systemd runs the services, and what a boot attaches."""
+    machine = guest.machine
+    context: dict[str, object] = {
+        "machine": machine,
+        "folders": guest.folders,
+        "disks": guest.disks,
+        "wanted": [f"{service.name}.service" for service in machine.services]
+        + (["provision-setup.service"] if machine.setup else []),
+    }
+    own = {name: _script(f"vm/machine/{name}.j2", context) for name in OWN_SCRIPTS}
+    units = {"provision.target": "target", "provision-attach.service": "attach.service"}
+    if machine.setup:
+        units["provision-setup.service"] = "setup.service"
+    for unit, template in units.items():
+        own[f"units/{unit}"] = _text(render(f"vm/machine/{template}.j2", context))
+    for service in machine.services:
+        text = render("vm/machine/unit.service.j2", context | {"service": service})
+        own[f"units/{service.name}.service"] = _text(text)
+    return own
+
+
+def _script(template: str, context: Mapping[str, object]) -> RenderedFile:
+    return RenderedFile(content=render(template, context).encode(), executable=True)
+
+
+def _text(text: str) -> RenderedFile:
+    return RenderedFile(content=text.encode())

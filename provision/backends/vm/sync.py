@@ -1,0 +1,115 @@
+"""Folders that are copied into a machine, where nothing is live: carried by rsync."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from provision import process
+from provision.backends.vm import connection
+from provision.errors import EnvironmentFailed, HostLacks
+from provision.workspace import FOLDER
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from provision.backends.vm.provider import Folder
+    from provision.progress import Progress
+    from provision.workspace import Place
+
+COPIED = "rsync"
+SYNCED = "synced"
+INSIDE = "/mnt/"
+# The tool's own state and Vagrant's: keys of machines, and logs that would change at each copy.
+LEFT_OUT = (f"/{FOLDER}/", "/.vagrant/")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Copied:
+    """A folder of the host that `machine` has a copy of, at `path` inside, owned by `user` there."""
+
+    machine: str
+    source: str
+    path: str
+    user: str
+
+
+def copied(machine: str, folders: Sequence[Folder], location: Path) -> tuple[Copied, ...]:
+    """Those folders of a machine that are not live; `location` is the rendering's."""
+    return tuple(
+        Copied(
+            machine=machine,
+            source=str((location / folder.source).resolve()),
+            path=INSIDE + folder.tag,
+            user=folder.user or "root",
+        )
+        for folder in folders
+        if folder.type == COPIED
+    )
+
+
+def remember(place: Place, folders: Sequence[Copied]) -> None:
+    """Keep which folders the machines have copies of."""
+    place.remember(SYNCED, {"folders": [asdict(folder) for folder in folders]})
+
+
+def remembered(place: Place) -> tuple[Copied, ...]:
+    """The folders that the machines have copies of."""
+    known = cast("Sequence[Mapping[str, Any]]", place.read(SYNCED).get("folders", ()))
+    return tuple(Copied(**folder) for folder in known)
+
+
+def carry(place: Place, folders: Sequence[Copied], progress: Progress) -> None:
+    """Make each copy equal to its folder: what is only in the copy goes, as with Vagrant's rsync.
+
+    Raises:
+        HostLacks: there is no rsync on the host.
+        EnvironmentFailed: a machine does not answer, or its disk is full.
+    """
+    if folders and process.find("rsync") is None:
+        raise HostLacks("there is no rsync on this host", hint="install rsync: apt-get install rsync")
+    for folder in folders:
+        with progress.step(f"carrying {Path(folder.source).name} into {folder.machine}"):
+            _carry(place, folder)
+
+
+def watch(place: Place, folders: Sequence[Copied], progress: Progress) -> None:
+    """Carry each folder again whenever something in it changes; ends when it is interrupted."""
+    from watchfiles import DefaultFilter
+    from watchfiles import watch as changes
+
+    quiet = DefaultFilter(ignore_dirs=(FOLDER, ".vagrant"), ignore_entity_patterns=())
+    sources = {Path(folder.source) for folder in folders}
+    watching = False
+    for changed in changes(*sources, watch_filter=quiet, rust_timeout=1000, yield_on_timeout=True):
+        paths = [Path(path) for _, path in changed]
+        touched = [folder for folder in folders if any(path.is_relative_to(folder.source) for path in paths)]
+        # What changed before it was watched is carried once it is.
+        carry(place, touched if watching else folders, progress)
+        if not watching:
+            progress.note("watching for changes: Ctrl-C ends it")
+            watching = True
+
+
+def _carry(place: Place, folder: Copied) -> None:
+    excluded = [f"--exclude={pattern}" for pattern in LEFT_OUT]
+    script = 'id -gn "$1" 2>/dev/null || true'  # a user whom the steps are yet to make has no group
+    try:
+        asked = process.run(
+            connection.command(place, folder.machine, ["sh", "-c", script, "sh", folder.user])
+        )
+        group = asked.stdout.strip()
+        process.run(
+            ["rsync", "--archive", "--delete", "--protect-args", *excluded,
+             *([f"--chown={folder.user}:{group}"] if group else []), "--rsync-path", "sudo rsync",
+             "--rsh", connection.shell(place, folder.machine),
+             f"{folder.source}/", f"{folder.machine}:{folder.path}/"],
+            cwd=place.folder,
+        )  # fmt: skip
+    except process.CommandFailed as error:
+        raise EnvironmentFailed(
+            f"{folder.source} cannot be carried into machine {folder.machine}",
+            evidence=error.evidence,
+            hint="`provision up` brings a machine back that does not answer",
+        ) from error

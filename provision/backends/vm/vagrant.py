@@ -1,0 +1,298 @@
+"""Providers that work through Vagrant: one Vagrantfile, each with a block of its own in it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+from collections import deque
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from provision import process
+from provision.backends.base import Finding
+from provision.backends.ports import KEPT, key
+from provision.backends.vm.boxes import ensure_box, refuse_small_disk
+from provision.backends.vm.faults import LeftOver, fault, legible, plain
+from provision.backends.vm.sync import INSIDE, LEFT_OUT
+from provision.errors import EnvironmentFailed
+from provision.process import EVIDENCE_LINES
+from provision.rendering import RenderedFile, render
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from provision.backends.vm.provider import Disk, Guest, GuestState
+    from provision.errors import ProvisionError
+    from provision.model import Environment, PortStatus
+    from provision.progress import Progress
+    from provision.workspace import Place
+
+INSTALL = "scripts/host-setup vm installs it from the distribution"
+HOME = "/var/lib/provision/rendering"
+CONSOLE = "console-{machine}.log"
+HEARD_LINES = 60  # a traceback of Ruby is long, and its first line counts
+ADDRESS_PATIENCE = 300.0  # seconds: under emulation a machine has its address after 25 to 120
+WAITS_FOR_ADDRESS = "Waiting for domain to get an IP address..."
+HAS_ADDRESS = "Waiting for machine to boot"
+
+
+class VagrantProvider:
+    """What all providers of Vagrant share; each adds its block, and how to ask for a state."""
+
+    name: str
+    live_folders = "rsync"
+    forwards = frozenset({"tcp", "udp"})
+    keeps_volumes = False
+
+    def examine(self) -> Finding:
+        """Whether Vagrant is there, and the hypervisor that this provider drives."""
+        if process.find("vagrant") is None:
+            return Finding(subject=self.name, usable=False, detail="no vagrant command", hint=INSTALL)
+        return self.hypervisor()
+
+    def hypervisor(self) -> Finding:
+        """Whether the hypervisor and Vagrant's plugin for it can be used here."""
+        raise NotImplementedError
+
+    def host_choices(self, progress: Progress) -> Mapping[str, object]:  # noqa: ARG002 - for those that have something to say
+        """What this host decides of the machines: goes to host.json, which the Vagrantfile reads."""
+        return {}
+
+    def mount(self, tag: str, *, read_only: bool) -> str | None:  # noqa: ARG002 - the contract's words
+        """Vagrant mounts its synced folders itself."""
+        return None
+
+    def render(
+        self,
+        environment: Environment,
+        guests: Sequence[Guest],
+        location: Path,  # noqa: ARG002 - the contract's word
+    ) -> Mapping[str, RenderedFile]:
+        """A Vagrantfile that plain `vagrant up` works with."""
+        text = render(
+            "vm/Vagrantfile.j2",
+            {
+                "environment": environment,
+                "guests": guests,
+                "provider": self,
+                "key": key,
+                "home": HOME,
+                "console": CONSOLE,
+                "inside": INSIDE,
+                "left_out": LEFT_OUT,
+            },
+        )
+        return {"Vagrantfile": RenderedFile(content=text.encode())}
+
+    def machines(self, place: Place) -> tuple[str, ...]:
+        """Those of which Vagrant has written down an identity."""
+        found = (place.rendering / ".vagrant" / "machines").glob(f"*/{self.name}/id")
+        return tuple(sorted(path.parent.parent.name for path in found))
+
+    def state(self, place: Place, machine: str) -> GuestState:
+        """As the hypervisor says, or, where it cannot be asked, Vagrant."""
+        identity = self.identity(place, machine)
+        return "absent" if identity is None else self.state_of(identity, place, machine)
+
+    def state_of(self, identity: str, place: Place, machine: str) -> GuestState:  # noqa: ARG002 - for those that can ask the hypervisor
+        """Ask Vagrant, which takes seconds."""
+        states = _vagrant(place, _ignore).status(vm_name=machine)
+        return {"running": "running", "not_created": "absent"}.get(states[0].state, "stopped")  # type: ignore[return-value]
+
+    def identity(self, place: Place, machine: str) -> str | None:
+        """The hypervisor's name of a machine, as Vagrant wrote it down when it was made."""
+        path = place.rendering / ".vagrant" / "machines" / machine / self.name / "id"
+        try:
+            return path.read_text().strip() or None
+        except OSError:
+            return None
+
+    def start(self, environment: Environment, place: Place, progress: Progress, *, again: bool) -> None:
+        """`vagrant up` or `reload`, without provisioning: that is done over our own connection."""
+        for each in environment.machines:
+            refuse_small_disk(each, self.name)
+        choices = {
+            "boxes": self.boxes(environment, progress),
+            "ports": place.read(KEPT),
+            **self.host_choices(progress),
+        }
+        (place.rendering / "host.json").write_text(json.dumps(choices, indent=2) + "\n")
+        try:
+            self._boot(place, progress, again=again)
+        except LeftOver as error:
+            progress.note(f"{error.message}: it is removed first")
+            self._clear(environment, place, progress)
+            self._boot(place, progress, again=False)
+        configuration = _vagrant(place, _ignore).ssh_config()
+        (place.folder / "ssh_config").write_text(configuration)
+
+    def _boot(self, place: Place, progress: Progress, *, again: bool) -> None:
+        with progress.step("booting"), self._conversation(place, progress) as vagrant:
+            if again:
+                vagrant.reload(provision=False)
+            vagrant.up(provision=False, provider=self.name)
+
+    def _clear(self, environment: Environment, place: Place, progress: Progress) -> None:
+        """Let Vagrant remove what is left of the machines that are no more."""
+        gone = [m.name for m in environment.machines if self.state(place, m.name) == "absent"]
+        with self._conversation(place, progress) as vagrant:
+            for machine in gone:
+                vagrant.destroy(vm_name=machine)
+
+    def release(self, place: Place, machine: str) -> None:
+        """Nothing: the hypervisor forwards ports itself, and ends that with the machine."""
+
+    def is_forwarded(self, place: Place, machine: str, ports: Sequence[PortStatus]) -> bool:  # noqa: ARG002 - for those whose forwards are processes
+        """The hypervisor's own forwards live as long as the machine."""
+        return True
+
+    def forward(self, place: Place, machine: str, ports: Sequence[PortStatus]) -> None:
+        """Nothing: the hypervisor has done it."""
+
+    def boxes(self, environment: Environment, progress: Progress) -> Mapping[str, object]:
+        """The box of each machine, had or made; by the machine's name."""
+        boxes = {m.name: ensure_box(m, self.name, progress) for m in environment.machines}
+        for each in environment.machines:
+            refuse_small_disk(each, self.name)  # of a box that was not here before
+        return {machine: {"name": box.name, "url": box.url} for machine, box in boxes.items()}
+
+    def remove(self, place: Place, progress: Progress) -> None:
+        """`vagrant destroy`, which takes half-made machines too."""
+        if not (place.rendering / ".vagrant").is_dir():
+            return
+        with self._conversation(place, progress) as vagrant:
+            vagrant.destroy()
+
+    def remove_volume(self, place: Place, disk: Disk) -> None:
+        """A file beside the rendering, unless the provider keeps it elsewhere."""
+        (place.folder / f"{disk.serial}.vdi").unlink(missing_ok=True)
+
+    def console(self, place: Place, machine: str) -> Sequence[str]:
+        """The last lines that the machine wrote to its serial console."""
+        try:
+            text = (place.folder / CONSOLE.format(machine=machine)).read_bytes()
+        except OSError:
+            return ()
+        lines = text.decode("utf-8", "replace").replace("\r", "").splitlines()
+        return [line for line in lines if line.strip()][-EVIDENCE_LINES:]
+
+    @contextmanager
+    def _conversation(self, place: Place, progress: Progress) -> Iterator[Any]:
+        """Vagrant's own words go to the log and past the eye; its last ones into the error."""
+        place.make()
+        with place.log.open("a", buffering=1) as log:
+
+            def each_line(line: str) -> None:
+                log.write(line + "\n")
+                progress.line(line)
+
+            said = _Listener(each_line, place)
+            try:
+                yield _vagrant(place, said.hear)
+            except process.ProcessFailed as error:
+                raise self.explain(said, place) from error
+            finally:
+                said.rest()
+
+    def explain(self, said: _Listener, place: Place) -> ProvisionError:
+        """The error that Vagrant's last words stand for."""
+        machines = sorted(path.stem.removeprefix("console-") for path in place.folder.glob("console-*.log"))
+        console = [line for machine in machines for line in self.console(place, machine)]
+        if said.given_up:
+            return EnvironmentFailed(
+                f"the machine got no address within {ADDRESS_PATIENCE:g} s",
+                evidence=console[-EVIDENCE_LINES:] or legible(said.last),
+                hint="its console, above, says how far it came, and `virsh net-list` whether its network"
+                f" is up; nothing of it was kept; all of it: {place.log}",
+            )
+        return fault(said.last, self.name, console, str(place.log))
+
+
+class _Listener:
+    """Hears Vagrant line by line, and stops it where it waits for an address for too long.
+
+    Vagrant itself would wait for ten minutes, whatever its boot_timeout.
+    """
+
+    def __init__(self, each_line: Callable[[str], None], place: Place) -> None:
+        self.last: deque[str] = deque(maxlen=HEARD_LINES)
+        self.given_up = False
+        self._each_line = each_line
+        self._folder = place.rendering
+        self._clock: threading.Timer | None = None
+
+    def hear(self, raw: str) -> None:
+        """Keep a line, hand it on, and see whether the machine is waited for."""
+        line = plain(raw)
+        self.last.append(line)
+        self._each_line(line)
+        if line.endswith(WAITS_FOR_ADDRESS) and self._clock is None:
+            self._clock = threading.Timer(ADDRESS_PATIENCE, self._give_up)
+            self._clock.daemon = True
+            self._clock.start()
+        elif HAS_ADDRESS in line:
+            self.rest()
+
+    def rest(self) -> None:
+        """Stop the clock."""
+        if self._clock is not None:
+            self._clock.cancel()
+            self._clock = None
+
+    def _give_up(self) -> None:
+        """Interrupt the Vagrant that this process started there: it cleans up and ends."""
+        import psutil
+
+        for child in psutil.Process().children():
+            with suppress(psutil.Error):
+                if child.cwd() == str(self._folder.resolve()):
+                    self.given_up = True
+                    child.send_signal(signal.SIGINT)
+
+
+def plugin_installed(name: str) -> bool:
+    """Whether Vagrant has a plugin: its user's, or one that a package brought; Ruby is not asked."""
+    home = Path(os.environ.get("VAGRANT_HOME") or Path.home() / ".vagrant.d")
+    try:
+        own = json.loads((home / "plugins.json").read_text()).get("installed", {})
+    except (OSError, ValueError):
+        own = {}
+    return name in own or (Path("/usr/share/vagrant-plugins/plugins.d") / f"{name}.json").exists()
+
+
+def _vagrant(place: Place, each_line: Callable[[str], None]) -> Any:
+    """Vagrant in the rendering's folder; each line that it prints is handed on."""
+    import vagrant
+
+    def lines() -> Any:
+        return _lines_to(each_line)
+
+    environment = {**os.environ, "VAGRANT_NO_COLOR": "1", "VAGRANT_CHECKPOINT_DISABLE": "1"}
+    make: Any = vagrant.Vagrant
+    return make(root=str(place.rendering), env=environment, out_cm=lines, err_cm=lines)
+
+
+@contextmanager
+def _lines_to(each_line: Callable[[str], None]) -> Iterator[IO[bytes]]:
+    """A file that a child may write to, whose lines are handed on as they come."""
+    reading, writing = os.pipe()
+
+    def read() -> None:
+        with os.fdopen(reading, errors="replace") as stream:
+            for line in stream:
+                each_line(line.rstrip("\n"))
+
+    reader = threading.Thread(target=read, daemon=True)
+    reader.start()
+    try:
+        with os.fdopen(writing, "wb") as stream:
+            yield stream
+    finally:
+        reader.join(timeout=10)
+
+
+def _ignore(_line: str) -> None:
+    pass

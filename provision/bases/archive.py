@@ -1,0 +1,76 @@
+"""Archives: where a distribution's packages come from, today's or those of a dated day."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from provision.model import Base
+
+_KEYRINGS = "/usr/share/keyrings"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pocket:
+    """One suite of one mirror; `url` ends without a slash."""
+
+    url: str
+    suite: str
+
+    @property
+    def release(self) -> str:
+        """Where its signed index is."""
+        return f"{self.url}/dists/{self.suite}/InRelease"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Archive:
+    """An apt archive: the release as it came out, its updates, its security fixes.
+
+    Args:
+        keyring: the file in /usr/share/keyrings that signs it.
+        keyring_package: what brings that file to another distribution.
+        mirror: the release and its updates.
+        security: the security fixes.
+        dated_mirror: `mirror` as it was at `{snapshot}`.
+        dated_security: `security` as it was at `{snapshot}`.
+    """
+
+    keyring: str
+    keyring_package: str
+    mirror: str
+    security: str
+    dated_mirror: str
+    dated_security: str
+
+    @property
+    def keyring_path(self) -> str:
+        """The keyring on the host."""
+        return f"{_KEYRINGS}/{self.keyring}"
+
+    def mirror_at(self, snapshot: str | None) -> str:
+        """The mirror, as it was at that time."""
+        return self.mirror if snapshot is None else self.dated_mirror.format(snapshot=snapshot)
+
+    def pockets(self, base: Base) -> tuple[Pocket, ...]:
+        """What `base` is made from; it must name its suite and mirror."""
+        mirror = base.mirror or self.mirror_at(base.snapshot)
+        security = self.security
+        if base.snapshot is not None:
+            security = self.dated_security.format(snapshot=base.snapshot)
+        return (
+            Pocket(url=mirror, suite=f"{base.suite}"),
+            Pocket(url=mirror, suite=f"{base.suite}-updates"),
+            Pocket(url=security, suite=f"{base.suite}-security"),
+        )
+
+    def sources(self, base: Base) -> str:
+        """The text of /etc/apt/sources.list, the same in a container and in a VM."""
+        # A dated archive's index says that it has expired, which is what was asked for.
+        expired = " check-valid-until=no" if base.snapshot else ""
+        options = f"[signed-by={self.keyring_path}{expired}]"
+        components = " ".join(base.components)
+        return "".join(
+            f"deb {options} {pocket.url} {pocket.suite} {components}\n" for pocket in self.pockets(base)
+        )

@@ -1,0 +1,158 @@
+"""Container images of bases: found, pulled, or made from the distribution's mirror."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from provision import process
+from provision.bases.root import archive_time, can_make, make_root, write_file
+from provision.errors import HostLacks, ProvisionError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from provision.model import Base
+    from provision.progress import Progress
+
+MADE_LABEL = "provision.base"
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+# What the official images have and a build notices. Not theirs: docker-clean, which would
+# empty the caches that packages steps are given, and gzipped indexes, which are slow to read.
+_SETTINGS = (
+    # A half-built layer is thrown away whole: nothing is gained by syncing each file.
+    write_file("/etc/dpkg/dpkg.cfg.d/docker-apt-speedup", "force-unsafe-io\n"),
+    write_file("/etc/apt/apt.conf.d/docker-no-languages", 'Acquire::Languages "none";\n'),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BaseStatus:
+    """What this host has of a base.
+
+    `present` says whether its image is there, None where no engine answers; `made` that
+    it was made here; `makeable` whether it can be, where none can be pulled.
+    """
+
+    base: Base
+    present: bool | None
+    made: bool
+    makeable: bool
+
+
+def ensure_image(base: Base, progress: Progress) -> None:
+    """Have the image of `base` in the engine: it is there, or it is pulled, or made.
+
+    Raises:
+        HostLacks: no engine answers, or the image can be had in no way; the evidence says why.
+    """
+    if _is_present(base.image):
+        return
+    if base.snapshot is not None:
+        # Only we make dated ones; whoever owned that name in a registry would be believed.
+        build_image(base, progress)
+        return
+    try:
+        with progress.step(f"pulling {base.image}"):
+            process.stream(["docker", "pull", base.image], progress.line)
+    except process.CommandFailed as error:
+        if not can_make(base):
+            raise HostLacks(
+                f"the image {base.image} is not here and cannot be pulled",
+                evidence=error.evidence[-3:],
+                hint="check the network and `docker login`, or bring it with `docker load`",
+            ) from error
+        reason = error.evidence[-1] if error.evidence else str(error)
+        progress.note(f"{base.image} cannot be pulled ({reason})")
+        build_image(base, progress)
+
+
+def build_image(base: Base, progress: Progress) -> None:
+    """Make the image of `base` from its mirror, replacing one of that name.
+
+    Raises:
+        HostLacks: mmdebstrap, the mirror or the engine is missing; nothing half-made is left.
+    """
+    with (
+        progress.step(f"making {base.image} from {base.mirror}"),
+        # What a namespace's user left behind after a failure is not ours to remove.
+        TemporaryDirectory(prefix="provision-", ignore_cleanup_errors=True) as folder,
+    ):
+        tar = Path(folder) / "root.tar"
+        time = archive_time(base)
+        make_root(base, tar, progress, time=time, customize=_SETTINGS, starts_daemons=False)
+        changes = (
+            f"ENV PATH={_PATH}",
+            'CMD ["bash"]',
+            f"LABEL {MADE_LABEL}={base.name}",
+            f"LABEL provision.mirror={base.mirror}",
+            f"LABEL provision.archive-time={time:%Y-%m-%dT%H:%M:%SZ}",
+        )
+        options = [word for change in changes for word in ("--change", change)]
+        try:
+            process.run(["docker", "import", *options, str(tar), base.image])
+        except process.CommandFailed as error:
+            raise HostLacks(
+                f"the engine did not take the image {base.image}",
+                evidence=error.evidence,
+                hint="provision doctor says whether the engine is well; is its disk full?",
+            ) from error
+
+
+def statuses(bases: Sequence[Base]) -> tuple[BaseStatus, ...]:
+    """What this host has of each of them, by one question to the engine."""
+    labels = _labels_by_image([base.image for base in bases])
+    return tuple(
+        BaseStatus(
+            base=base,
+            present=None if labels is None else base.image in labels,
+            made=MADE_LABEL in (labels or {}).get(base.image, {}),
+            makeable=can_make(base),
+        )
+        for base in bases
+    )
+
+
+def status(base: Base) -> BaseStatus:
+    """What this host has of it."""
+    return statuses((base,))[0]
+
+
+def _is_present(image: str) -> bool:
+    found = process.run(["docker", "image", "inspect", "--format", "{{.Id}}", image], check=False)
+    if found.code == 0:
+        return True
+    if _is_unknown(found.stderr):
+        return False
+    raise HostLacks(
+        "the Docker engine does not answer",
+        evidence=found.stderr.strip().splitlines()[-3:],
+        hint="start it, or run scripts/host-setup docker",
+    )
+
+
+def _labels_by_image(images: Sequence[str]) -> dict[str, dict[str, str]] | None:
+    form = "[{{json .RepoTags}}, {{json .Config.Labels}}]"
+    try:
+        found = process.run(["docker", "image", "inspect", "--format", form, *images], check=False)
+    except ProvisionError:
+        return None
+    # The exit code is 1 where only some are there.
+    if found.code != 0 and not _is_unknown(found.stderr):
+        return None
+    known: dict[str, dict[str, str]] = {}
+    for line in found.stdout.splitlines():
+        if line.startswith("["):
+            tags, labels = json.loads(line)
+            known.update((tag, labels or {}) for tag in tags)
+    return known
+
+
+def _is_unknown(words: str) -> bool:
+    """Whether the engine said that it has no such image: Docker's words, and Podman's."""
+    lowered = words.lower()
+    return "no such image" in lowered or "image not known" in lowered

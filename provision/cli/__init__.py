@@ -1,0 +1,78 @@
+"""Words in; words and an exit code out. The verbs are loaded when they are called."""
+
+from __future__ import annotations
+
+import importlib
+
+import click
+
+VERBS = {
+    "validate": "Check a spec and report every problem in it.",
+    "render": "Show or write what would be handed to the engine.",
+    "up": "Bring the environment up and verify it.",
+    "verify": "Check that what runs is what the spec says.",
+    "status": "Show the machines, their ports and services.",
+    "exec": "Run a command in a machine.",
+    "shell": "Open a shell in a machine.",
+    "logs": "Show what the services wrote.",
+    "test": "Bring it up in several backends, verify, compare, take it down.",
+    "sync": "Carry copied folders into the machine.",
+    "down": "Remove the machines.",
+    "bases": "List the bases, or build one from its mirror.",
+    "schema": "Print the JSON Schema of the spec.",
+    "doctor": "Say what this host can do, and what it lacks.",
+    "completion": "Print the completion script of a shell.",
+}
+
+
+class Verbs(click.Group):
+    """A group whose commands are modules of this package, imported one at a time."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's contract
+        """Every verb, in the order in which a newcomer meets them."""
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's contract
+        """The command of a verb."""
+        if cmd_name not in VERBS:
+            return None
+        module = importlib.import_module(f"provision.cli.{cmd_name}")
+        command = module.command
+        assert isinstance(command, click.Command)  # noqa: S101 - a module of ours
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the verb; a mistyped one is answered with the nearest."""
+        if args and args[0] not in VERBS and not args[0].startswith("-"):
+            from difflib import get_close_matches
+
+            near = get_close_matches(args[0], VERBS, 1)
+            meant = f" Did you mean {near[0]}?" if near else ""
+            raise click.UsageError(f"There is no verb {args[0]!r}.{meant}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's contract
+        """List the verbs without importing any."""
+        with formatter.section("Verbs"):
+            formatter.write_dl(list(VERBS.items()))
+
+
+def _version(context: click.Context, _parameter: click.Parameter, wanted: bool) -> None:  # noqa: FBT001 - click's contract
+    if wanted:
+        from provision import __version__
+
+        click.echo(f"provision {__version__}")
+        context.exit()
+
+
+@click.group(
+    cls=Verbs,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Start with: provision up envs/dev.yaml",
+)
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version,
+              help="Show the version.")  # fmt: skip
+def commands() -> None:
+    """One YAML spec, the same environment as containers or virtual machines."""

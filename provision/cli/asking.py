@@ -1,0 +1,135 @@
+"""The arguments that the verbs share: SPEC, --backend, --set, --name and others."""
+
+from __future__ import annotations
+
+import functools
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
+
+import click
+
+from provision.engine import Asked
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+SPEC_ENDINGS = (".yaml", ".yml")
+
+
+def asks(command: Callable[Concatenate[Asked, P], R]) -> Callable[P, R]:
+    """Give a command SPEC and the options that say which environment is meant."""
+
+    @click.argument("spec", required=False, type=click.Path(path_type=Path))
+    @functools.wraps(command)
+    def with_spec(*args: P.args, **options: P.kwargs) -> R:
+        return command(collect(options), *args, **options)
+
+    return environment_options(with_spec)
+
+
+def asks_with_words(
+    metavar: str,
+) -> Callable[[Callable[Concatenate[Asked, P], R]], Callable[P, R]]:
+    """As `asks`, for a command whose words (`metavar` in its help) may begin with SPEC, a .yaml file."""
+
+    def decorate(command: Callable[Concatenate[Asked, P], R]) -> Callable[P, R]:
+        @click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar=metavar)
+        @functools.wraps(command)
+        def with_words(*args: P.args, **options: P.kwargs) -> R:
+            words = list(options.pop("words"))  # type: ignore[call-overload]
+            named = bool(words) and words[0].endswith(SPEC_ENDINGS)
+            spec = Path(words.pop(0)) if named else None
+            if words and words[0] == "--":
+                words.pop(0)
+            asked = collect({**options, "spec": spec})
+            for name in _ENVIRONMENT:
+                options.pop(name, None)
+            return command(asked, *args, words=tuple(words), **options)  # type: ignore[arg-type]
+
+        return environment_options(with_words)
+
+    return decorate
+
+
+_ENVIRONMENT = ("backend", "settings", "name", "local", "allow_outside")
+
+
+def environment_options(command: Callable[P, R]) -> Callable[P, R]:
+    """The options that say which environment of a spec is meant."""
+    for option in (
+        click.option("-b", "--backend", envvar="PROVISION_BACKEND", default="docker",
+                     show_default=True, help="docker or vm; $PROVISION_BACKEND."),
+        click.option("--set", "settings", multiple=True, metavar="NAME=VALUE",
+                     help="Replace a variable of the spec."),
+        click.option("--name", metavar="NAME", help="Another name than the spec's own."),
+        click.option("--no-local", "local", flag_value=False, default=True,
+                     help="Without NAME.local.yaml; also with CI=true."),
+        click.option("--allow-outside", is_flag=True,
+                     help="Let sources and workspace lie outside the project folder."),
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+def collect(options: dict[str, object]) -> Asked:
+    """What the shared options say, taken out of `options`."""
+    from provision import backends, spec
+
+    given = options.pop("spec", None)
+    backend = str(options.pop("backend"))
+    backends.require(backend)
+    settings: dict[str, str] = {}
+    texts = options.pop("settings")
+    assert isinstance(texts, tuple)  # noqa: S101 - click's multiple=True
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise click.BadParameter(f"{text!r} is not NAME=VALUE", param_hint="--set")
+        settings[name] = value
+    in_ci = os.environ.get("CI") == "true"
+    return Asked(
+        spec=given if isinstance(given, Path) else spec.find_spec(Path()),
+        backend=backend,
+        settings=settings,
+        name=_text(options.pop("name")),
+        local=bool(options.pop("local")) and not in_ci,
+        allow_outside=bool(options.pop("allow_outside")),
+    )
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
+def machine_option(command: Callable[P, R]) -> Callable[P, R]:
+    """`--machine`, for the verbs that enter one."""
+    return click.option("-m", "--machine", metavar="NAME", help="Which machine, of several.")(command)
+
+
+def format_option(command: Callable[P, R]) -> Callable[P, R]:
+    """`--format`, for the answers that a program may read."""
+    return click.option(
+        "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True
+    )(command)
+
+
+class TakesCommand(click.Command):
+    """A command that ends in another program's words, which are not ours to read.
+
+    They begin after `--`, or, without it, at the first word that is neither SPEC nor an
+    option of ours.
+    """
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse what is ours; keep the rest as it is."""
+        dashes = args.index("--") if "--" in args else None
+        ctx.allow_interspersed_args = dashes is not None
+        spec = args[:1] if args and args[0].endswith(SPEC_ENDINGS) else []
+        ours, rest = (args, []) if dashes is None else (args[:dashes], args[dashes:])
+        unread = super().parse_args(ctx, ours[len(spec) :])
+        ctx.params["words"] = (*spec, *ctx.params.get("words", ()), *rest)
+        return unread

@@ -1,0 +1,42 @@
+"""provision doctor."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import click
+
+from provision.cli.asking import format_option
+
+
+@click.command("doctor")
+@format_option
+@click.option("-b", "--backend", help="Only this one.")
+def command(form: str, backend: str | None) -> None:
+    """Say what this host can do, what it lacks, and what to do about it.
+
+    The exit code is 3 where no backend (or the one asked for) is usable.
+    """
+    from provision import backends
+
+    names = (backend,) if backend else backends.names()
+    findings = {name: backends.find(name).examine() for name in names}
+    usable = {name: backends.find(name).is_usable(found) for name, found in findings.items()}
+    if form == "json":
+        answer = [
+            {"name": name, "usable": usable[name],
+             "findings": [dataclasses.asdict(finding) for finding in found]}
+            for name, found in findings.items()
+        ]  # fmt: skip
+        click.echo(json.dumps({"backends": answer}, indent=2))
+    else:
+        for name, found in findings.items():
+            click.echo(click.style(f"{name}: {'usable' if usable[name] else 'not usable'}", bold=True))
+            for finding in found:
+                mark = click.style("✓", fg="green") if finding.usable else click.style("✗", fg="red")
+                click.echo(f"  {mark} {finding.subject}: {finding.detail}")
+                if finding.hint:
+                    click.echo(f"      {finding.hint}")
+    if not any(usable.values()):
+        raise click.exceptions.Exit(3)

@@ -1,0 +1,41 @@
+"""provision exec."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from provision.cli.asking import TakesCommand, asks_with_words, machine_option
+
+if TYPE_CHECKING:
+    from provision.engine import Asked
+
+
+@click.command("exec", cls=TakesCommand, options_metavar="[SPEC] [OPTIONS] [--]")
+@asks_with_words("[COMMAND]…")
+@machine_option
+@click.option("-u", "--user", metavar="USER", help="Who runs it; else the workspace's user, else root.")
+@click.option("-w", "--workdir", metavar="PATH", help="Where; else the workspace, else /.")
+def command(
+    asked: Asked, words: tuple[str, ...], machine: str | None, user: str | None, workdir: str | None
+) -> None:
+    """Run a command in a machine: its stdin, output and exit code are this command's own.
+
+    A terminal is given where there is one. SPEC, where it is named, ends in .yaml.
+    """
+    from provision import engine, process
+
+    if not words:
+        raise click.UsageError("Say what to run: provision exec [SPEC] -- COMMAND…")
+    target = engine.target(engine.know(asked), machine)
+    terminal = sys.stdin.isatty() and sys.stdout.isatty()
+    process.replace(
+        target.enter(
+            words,
+            user=user or target.user,
+            workdir=workdir or target.workdir,
+            terminal=terminal,
+        )
+    )

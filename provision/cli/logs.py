@@ -1,0 +1,22 @@
+"""provision logs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from provision.cli.asking import asks_with_words
+
+if TYPE_CHECKING:
+    from provision.engine import Asked
+
+
+@click.command("logs", options_metavar="[SPEC] [OPTIONS]")
+@asks_with_words("[SERVICE]…")
+@click.option("-f", "--follow", is_flag=True, help="Go on with the lines to come.")
+def command(asked: Asked, words: tuple[str, ...], follow: bool) -> None:  # noqa: FBT001 - click's flag
+    """Show what the services wrote: all of them, or those named; `setup` is one too."""
+    from provision import engine
+
+    engine.logs(engine.know(asked), words, click.echo, follow=follow)

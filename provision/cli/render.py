@@ -1,0 +1,36 @@
+"""provision render."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from provision.cli.asking import asks
+
+if TYPE_CHECKING:
+    from provision.engine import Asked
+
+
+@click.command("render")
+@asks
+@click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
+              help="Write the files there.")  # fmt: skip
+def command(asked: Asked, output: Path | None) -> None:
+    """Show what would be handed to the engine, or write it to a folder.
+
+    The folder works without this tool: `docker compose up` or `vagrant up` in it.
+    """
+    from provision import engine
+
+    files, folder = engine.render(asked, output)
+    if folder:
+        click.echo(folder)
+        return
+    for path, content in files.items():
+        click.echo(click.style(f"# --- {path}", bold=True))
+        try:
+            click.echo(content.decode())
+        except UnicodeDecodeError:
+            click.echo(f"({len(content)} bytes that are no text)")

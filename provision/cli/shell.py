@@ -1,0 +1,34 @@
+"""provision shell."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from provision.cli.asking import asks, machine_option
+
+if TYPE_CHECKING:
+    from provision.engine import Asked
+
+LOGIN_SHELL = 'shell=$(getent passwd "$(id -un)" | cut -d: -f7); exec "${shell:-/bin/sh}" -l'
+
+
+@click.command("shell")
+@asks
+@machine_option
+@click.option("-u", "--user", metavar="USER", help="Whose shell; else the workspace's user, else root.")
+def command(asked: Asked, machine: str | None, user: str | None) -> None:
+    """Open a login shell in a machine, in the workspace."""
+    from provision import engine, process
+
+    target = engine.target(engine.know(asked), machine)
+    process.replace(
+        target.enter(
+            ["sh", "-c", LOGIN_SHELL],
+            user=user or target.user,
+            workdir=target.workdir,
+            terminal=sys.stdin.isatty() and sys.stdout.isatty(),
+        )
+    )

@@ -1,0 +1,71 @@
+"""How errors, results and tables look; the colours go where nobody would see them."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from provision.errors import ProvisionError, SpecError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from provision.model import Result
+    from provision.progress import Progress
+
+MARKS = {"passed": ("✓", "green"), "failed": ("✗", "red"), "skipped": ("-", "yellow")}
+
+
+def progress() -> Progress:
+    """Live on a terminal, plain lines in CI and in pipes."""
+    from provision.progress import Live, Plain
+
+    if sys.stderr.isatty() and os.environ.get("CI") != "true":
+        return Live(sys.stderr)
+    return Plain(sys.stderr)
+
+
+def show_error(error: ProvisionError) -> None:
+    """What failed, the evidence, and what to do; to stderr."""
+    if isinstance(error, SpecError):
+        from provision.spec import render_problems
+
+        click.echo(render_problems(error.problems), err=True)
+    click.echo(f"{click.style('error:', fg='red', bold=True)} {error.message}", err=True)
+    for line in error.evidence:
+        click.echo(f"  {line}", err=True)
+    if error.hint:
+        click.echo(f"{click.style('hint:', fg='cyan')} {error.hint}", err=True)
+
+
+def show_result(result: Result) -> None:
+    """One check: a mark, its name, and why where it did not pass; to stdout."""
+    mark, colour = MARKS[result.outcome]
+    click.echo(f"{click.style(mark, fg=colour)} {result.machine}: {result.check}")
+    for line in result.message.splitlines() if result.outcome != "passed" else ():
+        click.echo(f"    {line}")
+
+
+def count(results: Sequence[Result]) -> str:
+    """`31 checks passed, 1 failed, 2 skipped`: what there is none of is not said."""
+    numbers = {outcome: sum(r.outcome == outcome for r in results) for outcome in MARKS}
+    words = [f"{numbers['passed']} check{'' if numbers['passed'] == 1 else 's'} passed"]
+    words += [f"{numbers[outcome]} {outcome}" for outcome in ("failed", "skipped") if numbers[outcome]]
+    return ", ".join(words)
+
+
+def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table to stdout; as wide as it must be where nobody looks."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    made = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in headings:
+        made.add_column(heading, overflow="fold")
+    for row in rows:
+        made.add_row(*(Text(cell) for cell in row))
+    Console(width=None if sys.stdout.isatty() else 200, highlight=False).print(made)

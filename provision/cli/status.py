@@ -1,0 +1,43 @@
+"""provision status."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import TYPE_CHECKING
+
+import click
+
+from provision.cli.asking import asks, format_option
+from provision.cli.show import table
+
+if TYPE_CHECKING:
+    from provision.engine import Asked
+
+
+@click.command("status")
+@asks
+@format_option
+def command(asked: Asked, form: str) -> None:
+    """Show the machines, their ports and services."""
+    from provision import engine
+
+    environment = engine.load(asked)
+    machines = engine.status(environment, asked.backend)
+    if form == "json":
+        answer = {"name": environment.name, "backend": asked.backend,
+                  "machines": [dataclasses.asdict(machine) for machine in machines]}  # fmt: skip
+        click.echo(json.dumps(answer, indent=2))
+        return
+    rows = [
+        (
+            machine.name,
+            machine.state,
+            machine.address or "-",
+            " ".join(f"{port.address}:{port.host}→{port.guest}/{port.protocol}"
+                     for port in machine.ports) or "-",
+            " ".join(f"{service.name}={service.state}" for service in machine.services) or "-",
+        )
+        for machine in machines
+    ]  # fmt: skip
+    table(["MACHINE", "STATE", "ADDRESS", "PORTS", "SERVICES"], rows)

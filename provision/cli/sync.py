@@ -1,0 +1,25 @@
+"""provision sync."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from provision.cli.asking import asks
+from provision.cli.show import progress
+
+if TYPE_CHECKING:
+    from provision.engine import Asked
+
+
+@click.command("sync")
+@asks
+@click.option("--watch", is_flag=True, help="Go on: carry each change as it is made.")
+def command(asked: Asked, watch: bool) -> None:  # noqa: FBT001 - click's flag
+    """Carry folders that are copied into the machine; a live folder needs none of this."""
+    from provision import engine
+
+    carried = engine.sync(engine.know(asked), watch=watch, progress=progress())
+    if not carried:
+        click.echo("every folder is live: there is nothing to carry")

@@ -1,0 +1,91 @@
+"""provision test."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from provision.cli.asking import collect
+from provision.cli.show import MARKS, count, table
+from provision.progress import Plain
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from provision.model import Result
+
+
+@click.command("test")
+@click.argument("spec", required=False, type=click.Path(path_type=Path))
+@click.option(
+    "-b",
+    "--backend",
+    "names",
+    multiple=True,
+    default=("docker", "vm"),
+    show_default=True,
+    help="A backend to try; several may be given.",
+)
+@click.option(
+    "--set", "settings", multiple=True, metavar="NAME=VALUE", help="Replace a variable of the spec."
+)
+@click.option("--name", metavar="NAME", help="Another name than the spec's own.")
+@click.option(
+    "--junit", type=click.Path(path_type=Path, dir_okay=False), help="Write a JUnit report as well."
+)
+@click.option("--keep", is_flag=True, help="Leave the environments up.")
+@click.option("--timeout", type=click.FloatRange(min=0, min_open=True), default=900, show_default=True)
+def command(
+    spec: Path | None,
+    names: tuple[str, ...],
+    settings: tuple[str, ...],
+    name: str | None,
+    junit: Path | None,
+    keep: bool,  # noqa: FBT001 - click's flag
+    timeout: float,
+) -> None:
+    """Bring it up in several backends at the same time, verify each, take them down.
+
+    Prints one table of checks and backends; the exit code is 1 if anything but passing is in it.
+    """
+    from provision import engine
+    from provision.verify.report import write_junit
+
+    asked = collect(
+        {"spec": spec, "backend": names[0], "settings": settings, "name": name,
+         "local": True, "allow_outside": False}
+    )  # fmt: skip
+    asked_of = {backend: dataclasses.replace(asked, backend=backend) for backend in dict.fromkeys(names)}
+    runs = engine.test(asked_of, Plain(sys.stderr), keep=keep, timeout=timeout)
+    _show(runs)
+    if junit:
+        write_junit(junit, name or asked.spec.stem, runs)
+    if any(outcomes != {"passed"} for outcomes in _outcomes(runs).values()):
+        raise click.exceptions.Exit(1)
+
+
+def _outcomes(runs: Mapping[str, Sequence[Result]]) -> dict[tuple[str, str], set[str]]:
+    """For each check the outcomes that it had; `absent` where a backend has no such check."""
+    found = [{(r.machine, r.check): r.outcome for r in results} for results in runs.values()]
+    checks = dict.fromkeys(check for outcomes in found for check in outcomes)
+    return {check: {outcomes.get(check, "absent") for outcomes in found} for check in checks}
+
+
+def _show(runs: Mapping[str, Sequence[Result]]) -> None:
+    found = [{(r.machine, r.check): r.outcome for r in results} for results in runs.values()]
+    rows = [
+        (*check, *(MARKS[outcomes[check]][0] if check in outcomes else "" for outcomes in found))
+        for check in _outcomes(runs)
+    ]
+    table(["MACHINE", "CHECK", *runs], rows)
+    for backend, results in runs.items():
+        for result in results:
+            if result.outcome != "passed":
+                click.echo(f"{MARKS[result.outcome][0]} {backend}: {result.machine}: {result.check}")
+                for line in result.message.splitlines():
+                    click.echo(f"    {line}")
+        click.echo(click.style(f"{backend}: {count(results)}", bold=True))

@@ -1,0 +1,89 @@
+"""provision up."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+from provision.cli.asking import asks
+from provision.cli.show import count, progress, show_result
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from provision.backends.base import Plan
+    from provision.engine import Asked
+    from provision.model import Environment, PortStatus
+
+
+@click.command("up")
+@asks
+@click.option("--no-verify", is_flag=True, help="Do not check the environment once it is up.")
+@click.option("--rebuild", is_flag=True, help="Build anew, whatever was built before.")
+@click.option("--timeout", type=click.FloatRange(min=0, min_open=True), default=900,
+              show_default=True, metavar="SECONDS",
+              help="How long a machine may take to become ready, setup included.")  # fmt: skip
+def command(asked: Asked, no_verify: bool, rebuild: bool, timeout: float) -> None:  # noqa: FBT001 - click's flags
+    """Bring the environment up and verify it; what is unchanged stays as it is."""
+    from provision import engine
+    from provision.errors import EnvironmentFailed
+
+    begun = time.monotonic()
+    environment = engine.load(asked)
+    shown = progress()
+    for layer in environment.layers:
+        shown.note(f"{layer} is laid over it")
+    plan = engine.up(environment, asked.backend, shown, rebuild=rebuild, timeout=timeout)
+    results = () if no_verify else engine.verify(environment, asked.backend)
+    for result in results:
+        if result.outcome != "passed":
+            show_result(result)
+    failed = [result for result in results if result.outcome == "failed"]
+    if failed:
+        raise EnvironmentFailed(
+            f"{environment.name} is up in {asked.backend}, but {count(results)}",
+            hint=f"mend it, then `provision verify {asked.spec}` asks again",
+        )
+    _report(environment, asked, plan, begun, count(results) if results else "")
+
+
+def _report(environment: Environment, asked: Asked, plan: Plan, begun: float, checked: str) -> None:
+    """What a person needs next: whether it is up, where it answers, how to get in."""
+    from provision import engine
+
+    done = "is up" if plan.changes else "was up already, nothing changed"
+    took = f"{time.monotonic() - begun:.1f} s"
+    summary = f"{environment.name} {done} in {asked.backend}: {checked + ', ' if checked else ''}{took}"
+    click.echo(click.style(summary, bold=True))
+    if not plan.changes:
+        return
+    for link in _links(engine.published(environment, asked.backend)):
+        click.echo(f"  {link}")
+    backend = "" if asked.backend == "docker" else f" -b {asked.backend}"
+    click.echo(f"  provision shell {asked.spec}{backend}")
+
+
+def _links(published: Mapping[str, Sequence[PortStatus]]) -> list[str]:
+    """Where the machines can be reached; a link where the port speaks HTTP."""
+    lines = []
+    for machine, ports in published.items():
+        for port in ports:
+            host = f"[{port.address}]" if ":" in port.address else port.address
+            where = f"{host}:{port.host}"
+            speaks = port.protocol == "tcp" and _speaks_http(port.address, port.host)
+            shown = f"http://{where}/" if speaks else f"{where}/{port.protocol}"
+            lines.append(f"{shown}  → {machine}:{port.guest}")
+    return lines
+
+
+def _speaks_http(address: str, port: int) -> bool:
+    import socket
+
+    try:
+        with socket.create_connection((address, port), timeout=1) as connection:
+            connection.sendall(b"HEAD / HTTP/1.0\r\n\r\n")
+            return connection.recv(5) == b"HTTP/"
+    except OSError:
+        return False

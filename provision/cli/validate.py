@@ -1,0 +1,23 @@
+"""provision validate."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from provision.cli.asking import asks
+
+if TYPE_CHECKING:
+    from provision.engine import Asked
+
+
+@click.command("validate")
+@asks
+def command(asked: Asked) -> None:
+    """Check a spec and report every problem in it, each with file, line and column."""
+    from provision import engine
+
+    environment = engine.load(asked)
+    machines = ", ".join(f"{m.name} ({m.base.name})" for m in environment.machines)
+    click.echo(f"{asked.spec} is valid: {environment.name}, for {asked.backend}: {machines}")

@@ -1,0 +1,37 @@
+"""provision verify."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from provision.cli.asking import asks, format_option
+from provision.cli.show import count, show_result
+
+if TYPE_CHECKING:
+    from provision.engine import Asked
+
+
+@click.command("verify")
+@asks
+@format_option
+@click.option("--junit", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
+              help="Write a JUnit report as well.")  # fmt: skip
+def command(asked: Asked, form: str, junit: Path | None) -> None:
+    """Check that what runs is what the spec says; exit code 1 where it is not."""
+    from provision import engine
+    from provision.verify.report import as_json, write_junit
+
+    environment = engine.load(asked)
+    results = engine.verify(environment, asked.backend, show_result if form == "text" else None)
+    if form == "json":
+        click.echo(json.dumps(as_json(environment.name, asked.backend, results), indent=2))
+    else:
+        click.echo(click.style(count(results), bold=True))
+    if junit:
+        write_junit(junit, environment.name, {asked.backend: results})
+    if any(result.outcome == "failed" for result in results):
+        raise click.exceptions.Exit(1)

@@ -1,0 +1,199 @@
+"""The sentences: each verb of the command line as a short pipeline of the rooms' verbs."""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from provision import backends
+from provision.errors import ProvisionError, UsageError
+from provision.model import Result
+from provision.progress import Labelled
+from provision.target import Unreachable
+from provision.workspace import Place
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from provision.backends.base import Backend, Plan
+    from provision.model import Environment, MachineStatus, PortStatus
+    from provision.progress import Progress
+    from provision.target import Target
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What the command line asks for: which spec, which backend, what is laid over it."""
+
+    spec: Path
+    backend: str
+    settings: Mapping[str, str]
+    name: str | None = None
+    local: bool = True
+    allow_outside: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Known:
+    """An environment by name alone: enough for what runs already, whatever its spec says now."""
+
+    name: str
+    backend: Backend
+    place: Place
+
+
+def load(asked: Asked) -> Environment:
+    """Read and check a spec; SpecError with every problem in it."""
+    from provision import spec
+
+    return spec.load(
+        asked.spec,
+        backend=asked.backend,
+        settings=asked.settings,
+        name=asked.name,
+        local=asked.local,
+        allow_outside=asked.allow_outside,
+    )
+
+
+def know(asked: Asked) -> Known:
+    """The environment that a spec names, without reading more of it than the name."""
+    from provision import spec
+
+    name = asked.name or spec.peek(
+        asked.spec, backend=asked.backend, settings=asked.settings, local=asked.local
+    )
+    project = spec.project_of(asked.spec)
+    return Known(
+        name=name,
+        backend=backends.find(asked.backend),
+        place=Place.of(project, name, asked.backend),
+    )
+
+
+def place_of(environment: Environment, backend: str) -> Place:
+    """Where an environment's state of a backend lies."""
+    return Place.of(environment.project, environment.name, backend)
+
+
+def render(asked: Asked, folder: Path | None) -> tuple[Mapping[str, bytes], Path | None]:
+    """The rendering, written to a folder where one is given."""
+    environment = load(asked)
+    location = folder.resolve() if folder else place_of(environment, asked.backend).rendering
+    rendering = backends.find(asked.backend).render(environment, location)
+    if folder:
+        rendering.write(folder)
+    return {path: file.content for path, file in rendering.files.items()}, folder
+
+
+def up(environment: Environment, backend: str, progress: Progress, *, rebuild: bool, timeout: float) -> Plan:
+    """Bring an environment up, ready, its setup done."""
+    place = place_of(environment, backend)
+    return backends.find(backend).up(environment, place, progress, rebuild=rebuild, timeout=timeout)
+
+
+def verify(
+    environment: Environment, backend: str, each: Callable[[Result], None] | None = None
+) -> tuple[Result, ...]:
+    """Ask the running machines whether they are what the spec says."""
+    from provision.verify import verify as ask
+
+    acting = backends.find(backend)
+    try:
+        targets = acting.targets(environment.name, place_of(environment, backend))
+    except Unreachable:
+        targets = {}  # each machine that is missing is a failed result
+    try:
+        return ask(environment, targets, backend=backend, capabilities=acting.capabilities, each=each)
+    finally:
+        for target in targets.values():
+            target.close()
+
+
+def status(environment: Environment, backend: str) -> tuple[MachineStatus, ...]:
+    """Every machine as it is now."""
+    return backends.find(backend).status(environment, place_of(environment, backend))
+
+
+def published(environment: Environment, backend: str) -> Mapping[str, Sequence[PortStatus]]:
+    """The ports of the running machines as they are on the host."""
+    targets = backends.find(backend).targets(environment.name, place_of(environment, backend))
+    return {machine: target.ports for machine, target in targets.items()}
+
+
+def down(known: Known, progress: Progress, *, volumes: bool, images: bool) -> bool:
+    """Remove the machines; False where there were none."""
+    return known.backend.down(known.name, known.place, progress, volumes=volumes, images=images)
+
+
+def target(known: Known, machine: str | None) -> Target:
+    """A running machine: the one named, or the only one.
+
+    Raises:
+        UsageError: there are several and none was named, or none has that name.
+    """
+    targets = known.backend.targets(known.name, known.place)
+    if machine is None and len(targets) == 1:
+        return next(iter(targets.values()))
+    if machine is None or machine not in targets:
+        raise UsageError(
+            "say which machine" if machine is None else f"there is no machine {machine}",
+            hint=f"--machine: {', '.join(sorted(targets))}",
+        )
+    return targets[machine]
+
+
+def logs(known: Known, services: Sequence[str], each_line: Callable[[str], None], *, follow: bool) -> None:
+    """Hand each line of the services' logs to `each_line`."""
+    known.backend.logs(known.name, known.place, services, follow=follow, each_line=each_line)
+
+
+def sync(known: Known, *, watch: bool, progress: Progress) -> int:
+    """Carry copied folders into the machines; how many there were. Live ones need none."""
+    return known.backend.sync(known.place, progress, watch=watch)
+
+
+def test(
+    asked: Mapping[str, Asked], progress: Progress, *, keep: bool, timeout: float
+) -> Mapping[str, tuple[Result, ...]]:
+    """Bring an environment up in several backends at the same time, verify each, take them down.
+
+    Args:
+        asked: what is asked of each backend, by its name.
+        progress: told what happens, each line with its backend's name.
+        keep: leave them up.
+        timeout: seconds for each to become ready.
+
+    Returns:
+        each backend's results; one whose environment did not come up has a failed one
+        that says why.
+    """
+    environments = {backend: load(each) for backend, each in asked.items()}
+    verifying = threading.Lock()  # a user's pytest files run in this process
+
+    def one(backend: str) -> tuple[Result, ...]:
+        environment = environments[backend]
+        said = Labelled(progress, backend)
+        begun = time.monotonic()
+        try:
+            up(environment, backend, said, rebuild=False, timeout=timeout)
+            with verifying:
+                return verify(environment, backend)
+        except ProvisionError as error:
+            message = "\n".join([error.message, *error.evidence])
+            seconds = time.monotonic() - begun
+            return (
+                Result(
+                    machine=environment.name, check="up", outcome="failed", message=message, seconds=seconds
+                ),
+            )
+        finally:
+            if not keep:
+                down(know(asked[backend]), said, volumes=True, images=False)
+
+    with ThreadPoolExecutor(len(asked)) as pool:
+        return dict(zip(asked, pool.map(one, asked), strict=True))

@@ -1,0 +1,69 @@
+"""The tree of errors: each says what failed, where, on what evidence, and what to do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from provision.model import Origin
+
+
+class ProvisionError(Exception):
+    """An error that a person can act on; the command line shows it without a traceback.
+
+    Args:
+        message: what failed, in one sentence without a full stop.
+        evidence: lines that prove it: the end of a log, a command's own words.
+        hint: what to do about it.
+    """
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str, *, evidence: Sequence[str] = (), hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.evidence = tuple(evidence)
+        self.hint = hint
+
+
+class EnvironmentFailed(ProvisionError):
+    """The environment did not come up, did not become ready, or failed a check."""
+
+
+class SpecError(ProvisionError):
+    """The spec is wrong: every problem found in it, at once."""
+
+    exit_code = 2
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        count = len(self.problems)
+        super().__init__(f"{count} problem{'s' if count > 1 else ''} in the spec")
+
+
+class UsageError(ProvisionError):
+    """The command line asks for something that cannot be."""
+
+    exit_code = 2
+
+
+class HostLacks(ProvisionError):
+    """The host lacks something: an engine, a hypervisor, a program."""
+
+    exit_code = 3
+
+
+class Problem:
+    """One thing wrong in a spec, and where it stands."""
+
+    __slots__ = ("hint", "message", "origin")
+
+    def __init__(self, message: str, origin: Origin, hint: str = "") -> None:
+        self.message = message
+        self.origin = origin
+        self.hint = hint
+
+    def __repr__(self) -> str:
+        return f"Problem({self.message!r}, {self.origin}, {self.hint!r})"

@@ -1,0 +1,345 @@
+"""The nouns: what was asked, as frozen data that knows nothing of any backend."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path, PurePosixPath
+
+Family = Literal["apt", "dnf", "apk"]
+Protocol = Literal["tcp", "udp"]
+Outcome = Literal["passed", "failed", "skipped"]
+MachineState = Literal["running", "stopped", "absent", "unhealthy"]
+
+
+@dataclass(frozen=True, kw_only=True, order=True)
+class Origin:
+    """Where something stands in a spec; lines and columns count from 1."""
+
+    file: str
+    line: int
+    column: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Base:
+    """A distribution to start from, as the catalogue or the spec names it.
+
+    `suite`, `mirror` and `components` are there where it can be made from its mirror;
+    `snapshot` is the time (`20261101T000000Z`) of the dated archive to take instead.
+    """
+
+    name: str
+    family: Family
+    image: str
+    box: str | None = None
+    suite: str | None = None
+    mirror: str | None = None
+    components: tuple[str, ...] = ()
+    snapshot: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resources:
+    """Limits of a machine; `memory` and `disk` in bytes, None where unlimited."""
+
+    cpus: float | None = None
+    memory: int | None = None
+    disk: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workspace:
+    """The project folder, live inside the machine."""
+
+    source: Path
+    path: str
+    user: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Package:
+    """A package of the distribution; `version` where the spec pins it."""
+
+    name: str
+    version: str | None
+    origin: Origin
+
+
+@dataclass(frozen=True, kw_only=True)
+class User:
+    """A user to make; `uid` None means the next free id."""
+
+    name: str
+    uid: int | None
+    gid: int | None
+    groups: tuple[str, ...]
+    shell: str
+    home: str
+    sudo: bool
+    origin: Origin
+
+
+FileKind = Literal["content", "folder", "dir", "link", "absent"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class File:
+    """A path inside the machine.
+
+    `kind` content: `content` holds its bytes (of `content`, `source` or `template`);
+    folder: `tree` holds the files of a source folder by relative path, each with its
+    bytes and whether it is executable; dir: an empty folder; link: `target` is where it
+    points; absent: nothing may be there. `mode` None means 0644, or 0755 for a folder
+    and for a source that is executable.
+    """
+
+    path: str
+    kind: FileKind
+    content: bytes = b""
+    tree: tuple[tuple[PurePosixPath, bytes, bool], ...] = ()
+    target: str = ""
+    owner: str
+    group: str | None
+    mode: int | None
+    origin: Origin
+
+
+@dataclass(frozen=True, kw_only=True)
+class Script:
+    """A step of the user's own: text for `sh -eu`, at build (`run`) or inside (`setup`)."""
+
+    name: str
+    script: str
+    user: str
+    workdir: str
+    env: Mapping[str, str]
+    before_packages: bool = False
+    every: Literal["create", "up"] = "create"
+    origin: Origin
+
+
+@dataclass(frozen=True, kw_only=True)
+class Probe:
+    """How to ask whether a service is ready; `subject` is a URL, `HOST:PORT`, or text.
+
+    A `command` holds its words; `interval` and `timeout` are seconds.
+    """
+
+    kind: Literal["http", "tcp", "command", "script"]
+    subject: str
+    words: tuple[str, ...] = ()
+    interval: float
+    timeout: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Service:
+    """A long-running program of a machine: `words` of a command, or a `script` for `sh -eu`.
+
+    `workdir` None is the user's home: where redis or postgres may write when they stop.
+    """
+
+    name: str
+    words: tuple[str, ...]
+    script: str | None
+    user: str
+    workdir: str | None
+    env: Mapping[str, str]
+    restart: Literal["always", "on-failure", "never"]
+    needs: tuple[str, ...]
+    runtime_dirs: tuple[str, ...]
+    limits: Mapping[str, int]
+    ready: Probe | None
+    origin: Origin
+
+
+@dataclass(frozen=True, kw_only=True)
+class Port:
+    """A port of the machine on the host; `host` None means a free one, chosen and kept."""
+
+    guest: int
+    host: int | None
+    address: str
+    protocol: Protocol
+    origin: Origin
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mount:
+    """A folder or file of the host, live at a path inside."""
+
+    path: str
+    source: Path
+    read_only: bool
+    origin: Origin
+
+
+@dataclass(frozen=True, kw_only=True)
+class Volume:
+    """A folder inside that outlives `down`."""
+
+    name: str
+    path: str
+    origin: Origin
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expected:
+    """What a text must do: contain, equal, match (a regular expression) or lack something."""
+
+    how: Literal["contains", "equals", "matches", "lacks"]
+    text: str
+
+
+CheckKind = Literal[
+    "package", "file", "user", "group", "service", "port", "process",
+    "command", "script", "http", "mount", "env", "pytest",
+]  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """One claim about a machine.
+
+    Args:
+        kind: what is asked.
+        subject: of what: the package's name, the path, the URL, the command's text.
+        name: how the check is called on the screen.
+        fields: further claims, by testinfra's names (`mode`, `owner`, `stdout`, `exit` …):
+            strings, numbers, booleans, lists of strings, `Expected`, or mappings of them.
+        words: of a `command`.
+        absent: the claim is turned round: it must not be there.
+        timeout: seconds to try again; 0 asks once.
+        from_host: asked from the host, through the published port.
+        requires: what the backend must give, or the check is skipped.
+        declared: it stands in `checks:`; else it follows from the rest of the spec.
+    """
+
+    kind: CheckKind
+    subject: str
+    name: str
+    fields: Mapping[str, object] = field(default_factory=dict)
+    words: tuple[str, ...] = ()
+    absent: bool = False
+    timeout: float = 0
+    from_host: bool = False
+    requires: tuple[str, ...] = ()
+    declared: bool = True
+    origin: Origin
+
+
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    """One machine of an environment, everything resolved."""
+
+    name: str
+    hostname: str
+    base: Base
+    resources: Resources
+    workspace: Workspace | None
+    env: Mapping[str, str]
+    packages: tuple[Package, ...]
+    users: tuple[User, ...]
+    files: tuple[File, ...]
+    run: tuple[Script, ...]
+    services: tuple[Service, ...]
+    setup: tuple[Script, ...]
+    ports: tuple[Port, ...]
+    mounts: tuple[Mount, ...]
+    volumes: tuple[Volume, ...]
+    locale: str
+    timezone: str
+    checks: tuple[Check, ...]
+    options: Mapping[str, object]
+
+    @property
+    def user(self) -> str:
+        """Who `shell`, `exec`, `setup` and checks are, unless they say otherwise."""
+        return self.workspace.user if self.workspace else "root"
+
+    @property
+    def workdir(self) -> str:
+        """Where they start."""
+        return self.workspace.path if self.workspace else "/"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Environment:
+    """What was asked, for one backend, after layers and variables.
+
+    `spec` is the file, `project` the nearest folder above it that holds `.git`, else the
+    spec's own: nothing outside it is read or mounted. `layers` are the person's own files
+    (NAME.local.yaml) that were laid over it.
+    """
+
+    name: str
+    description: str
+    spec: Path
+    project: Path
+    layers: tuple[Path, ...] = ()
+    machines: tuple[Machine, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One build action of a machine: a shell script, the same in every backend.
+
+    `name` is its file's stem (`20-packages`), `script` the whole text, which records
+    `digest` inside the machine after it succeeded and does nothing where it is recorded.
+    `digest` covers the steps before it too. `inputs` are folders of the rendering that
+    it reads; `caches` folders inside whose content may be kept between builds.
+    """
+
+    name: str
+    title: str
+    script: str
+    digest: str
+    inputs: tuple[str, ...] = ()
+    caches: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """One check on one machine, `seconds` long; `message` says what was expected and found."""
+
+    machine: str
+    check: str
+    outcome: Outcome
+    message: str
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class PortStatus:
+    """A port as it is forwarded now."""
+
+    guest: int
+    host: int
+    address: str
+    protocol: Protocol
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServiceStatus:
+    """A service as it is now: running, starting, stopped or failed."""
+
+    name: str
+    state: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class MachineStatus:
+    """A machine as it is now; `address` is its own on the private network, if it has one."""
+
+    name: str
+    state: MachineState
+    address: str | None
+    ports: tuple[PortStatus, ...]
+    services: tuple[ServiceStatus, ...]

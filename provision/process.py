@@ -1,0 +1,187 @@
+"""The one way to run a command on the host; nothing else imports subprocess."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from provision.errors import HostLacks, ProvisionError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+EVIDENCE_LINES = 25
+ProcessFailed = subprocess.CalledProcessError  # what libraries that run commands raise
+
+
+@dataclass(frozen=True, kw_only=True)
+class Completed:
+    """A command that ran to its end."""
+
+    argv: tuple[str, ...]
+    code: int
+    stdout: str
+    stderr: str
+
+
+class CommandFailed(ProvisionError):
+    """A command of the host ended with another code than 0."""
+
+    def __init__(self, argv: Sequence[str], code: int, output: str, hint: str = "") -> None:
+        self.argv = tuple(argv)
+        self.code = code
+        super().__init__(
+            f"{shlex.join(argv)} ended with exit code {code}",
+            evidence=output.rstrip().splitlines()[-EVIDENCE_LINES:],
+            hint=hint,
+        )
+
+
+def find(program: str) -> str | None:
+    """The path of a program of the host, or None."""
+    return shutil.which(program)
+
+
+def run(
+    argv: Sequence[str],
+    *,
+    check: bool = True,
+    stdin: bytes | None = None,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    timeout: float | None = None,
+) -> Completed:
+    """Run a command to its end and give what it printed.
+
+    Args:
+        argv: the words of the command; no shell reads them.
+        check: raise CommandFailed where the exit code is not 0.
+        stdin: bytes for its standard input; nothing to read otherwise.
+        cwd: where it runs.
+        env: variables laid over those of this process.
+        timeout: seconds, after which the command is killed and CommandFailed raised.
+
+    Raises:
+        HostLacks: the program is not there.
+        CommandFailed: it failed, or took longer than the timeout.
+    """
+    try:
+        done = subprocess.run(
+            argv,
+            input=stdin,
+            stdin=subprocess.DEVNULL if stdin is None else None,
+            capture_output=True,
+            cwd=cwd,
+            env=_environment(env),
+            timeout=timeout,
+            check=False,
+        )
+    except FileNotFoundError as error:
+        raise _missing(argv, error) from error
+    except subprocess.TimeoutExpired as error:
+        output = _text(error.stdout or b"") + _text(error.stderr or b"")
+        raise CommandFailed(argv, -9, output, f"it took longer than {timeout:g} s") from error
+    stdout, stderr = _text(done.stdout), _text(done.stderr)
+    if check and done.returncode != 0:
+        raise CommandFailed(argv, done.returncode, stderr or stdout)
+    return Completed(argv=tuple(argv), code=done.returncode, stdout=stdout, stderr=stderr)
+
+
+def stream(
+    argv: Sequence[str],
+    each_line: Callable[[str], None],
+    *,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+) -> None:
+    """Run a command and hand each line it prints, stdout and stderr alike, to `each_line`.
+
+    Raises:
+        HostLacks: the program is not there.
+        CommandFailed: it failed; the evidence is its last lines.
+    """
+    last: deque[str] = deque(maxlen=EVIDENCE_LINES)
+    try:
+        child = subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            cwd=cwd,
+            env=_environment(env),
+        )
+    except FileNotFoundError as error:
+        raise _missing(argv, error) from error
+    assert child.stdout is not None  # noqa: S101 - stdout=PIPE promises it
+    try:
+        with child.stdout:
+            for raw in child.stdout:
+                line = _text(raw).rstrip("\n")
+                last.append(line)
+                each_line(line)
+        code = child.wait()
+    except BaseException:
+        child.terminate()
+        child.wait()
+        raise
+    if code != 0:
+        raise CommandFailed(argv, code, "\n".join(last))
+
+
+def attach(argv: Sequence[str], *, env: Mapping[str, str] | None = None) -> int:
+    """Run a command on this process's own stdin, stdout and terminal; its exit code."""
+    try:
+        child = subprocess.Popen(argv, env=_environment(env))
+    except FileNotFoundError as error:
+        raise _missing(argv, error) from error
+    while True:
+        try:
+            return child.wait()
+        except KeyboardInterrupt:
+            continue  # the terminal gave the child the same Ctrl-C: its answer counts
+
+
+def replace(argv: Sequence[str]) -> None:
+    """Become another program: its terminal, signals and exit code are then ours.
+
+    Raises:
+        HostLacks: the program is not there.
+    """
+    try:
+        os.execvp(argv[0], list(argv))  # noqa: S606 - words, and no shell between
+    except FileNotFoundError as error:
+        raise _missing(argv, error) from error
+
+
+def start(argv: Sequence[str]) -> subprocess.Popen[bytes]:
+    """Start a command with three pipes, for a conversation.
+
+    Raises:
+        HostLacks: the program is not there.
+    """
+    try:
+        return subprocess.Popen(
+            argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0
+        )
+    except FileNotFoundError as error:
+        raise _missing(argv, error) from error
+
+
+def _environment(changes: Mapping[str, str] | None) -> dict[str, str] | None:
+    return None if changes is None else {**os.environ, **changes}
+
+
+def _missing(argv: Sequence[str], error: FileNotFoundError) -> ProvisionError:
+    if error.filename != argv[0]:
+        return ProvisionError(f"{error.filename} is not there: {shlex.join(argv)} cannot run in it")
+    return HostLacks(f"the program {argv[0]} was not found", hint="provision doctor says what to install")
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode("utf-8", "replace")

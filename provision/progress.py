@@ -1,0 +1,121 @@
+"""Steps and durations for a person who waits: live on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Protocol, TextIO
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+
+
+class Progress(Protocol):
+    """Where the verbs say what they do; an argument, never a global."""
+
+    def note(self, text: str) -> None:
+        """Say one thing."""
+
+    def line(self, text: str) -> None:
+        """Show a line of a running command: live, and gone when its step is done."""
+
+    def step(self, title: str) -> AbstractContextManager[None]:
+        """A context that shows `title` while it runs and its duration at the end."""
+
+
+class Silent:
+    """Says nothing; for programs and tests."""
+
+    def note(self, text: str) -> None:
+        """Say nothing."""
+
+    def line(self, text: str) -> None:
+        """Show nothing."""
+
+    @contextmanager
+    def step(self, title: str) -> Iterator[None]:  # noqa: ARG002 - the protocol's word
+        """Show nothing."""
+        yield
+
+
+class Plain:
+    """One line a step, when it ends; for CI and pipes."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def note(self, text: str) -> None:
+        """Print a line."""
+        print(text, file=self._stream, flush=True)
+
+    def line(self, text: str) -> None:
+        """Lines of running commands are in the log; a pipe does not want them."""
+
+    @contextmanager
+    def step(self, title: str) -> Iterator[None]:
+        """Print the title, and again with its duration."""
+        self.note(f"… {title}")
+        begun = time.monotonic()
+        yield
+        self.note(f"✓ {title} ({time.monotonic() - begun:.1f} s)")
+
+
+class Labelled:
+    """Another progress, each line of which begins with a label: for several at once."""
+
+    def __init__(self, progress: Progress, label: str) -> None:
+        self._progress = progress
+        self._label = label
+
+    def note(self, text: str) -> None:
+        """Say it with the label."""
+        self._progress.note(f"{self._label}: {text}")
+
+    def line(self, text: str) -> None:
+        """Lines of several commands at once would tell nobody anything."""
+
+    def step(self, title: str) -> AbstractContextManager[None]:
+        """The step with the label."""
+        return self._progress.step(f"{self._label}: {title}")
+
+
+class Live:
+    """A spinner with the last line of the running command; one line stays for each step."""
+
+    def __init__(self, stream: TextIO) -> None:
+        from rich.console import Console
+
+        self._console = Console(file=stream, highlight=False)
+        self._status: object | None = None
+        self._title = ""
+
+    def note(self, text: str) -> None:
+        """Print a line above the spinner."""
+        self._console.print(text, markup=False)
+
+    def line(self, text: str) -> None:
+        """Show the command's last line beside the spinner."""
+        if self._status is not None:
+            from rich.text import Text
+
+            room = max(20, self._console.width - len(self._title) - 8)
+            shown = Text.assemble(self._title, "  ", (text.strip()[:room], "dim"))
+            self._status.update(shown)  # type: ignore[attr-defined]
+
+    @contextmanager
+    def step(self, title: str) -> Iterator[None]:
+        """Spin, then leave the title with its duration."""
+        from rich.text import Text
+
+        begun = time.monotonic()
+        mark, style = "✗", "red"
+        self._title = title
+        try:
+            with self._console.status(Text(title)) as self._status:
+                yield
+            mark, style = "✓", "green"
+        finally:
+            self._status = None
+            took = f"{time.monotonic() - begun:.1f} s"
+            self._console.print(Text.assemble((mark, style), f" {title} ", (took, "dim")))

@@ -1,0 +1,116 @@
+"""The files that a machine's steps bring: those of the spec, and the machine's own scripts.
+
+The scripts go to /usr/lib/provision, in every backend alike:
+
+    as USER PROGRAM…            becomes a user, then a program
+    healthy                     0 when all services are ready and setup is done
+    state SERVICE               running, starting, stopped or failed
+    wait [SERVICE…]             until they are ready
+    setup                       runs setup.d/ once services are ready
+    services/NAME/run           the service itself
+    services/NAME/prepare       makes its runtime folders, as root
+    services/NAME/ready         its probe, where it has one
+    services/NAME/{needs,user,timeout,interval}
+
+`state` and the way services are started are the backend's own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from provision.rendering import RenderedFile, render
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from provision.model import File, Machine, Script, Service
+
+HOME = "/usr/lib/provision"
+SETUP_RECORDS = {"create": "/var/lib/provision/setup", "up": "/run/provision/setup.d"}
+
+
+def payload(machine: Machine) -> Mapping[str, RenderedFile]:
+    """The bytes of the spec's files, by their path inside without its first slash.
+
+    A file that is named on its own wins over the same path in a folder.
+    """
+    files: dict[str, RenderedFile] = {}
+    for file in machine.files:
+        for relative, content, executable in file.tree:
+            path = f"{file.path}/{relative}".lstrip("/")
+            files[path] = RenderedFile(content=content, executable=executable)
+    for file in machine.files:
+        if file.kind == "content":
+            files[file.path.lstrip("/")] = RenderedFile(content=file.content)
+    return dict(sorted(files.items()))
+
+
+def folders(file: File) -> tuple[str, ...]:
+    """The folders inside a source folder, relative to it, each before what it holds."""
+    inner = {parent for relative, _, _ in file.tree for parent in relative.parents}
+    return tuple(sorted(str(folder) for folder in inner if folder.name))
+
+
+def contents(machine: Machine) -> Mapping[str, RenderedFile]:
+    """The machine's own scripts, the same in every backend, by path below /usr/lib/provision."""
+    context: dict[str, object] = {"machine": machine}
+    files = {name: _script(f"shared/machine/{name}.j2", context) for name in _COMMON}
+    for service in machine.services:
+        files |= {f"services/{service.name}/{name}": file for name, file in _service(machine, service)}
+    for number, step in enumerate(machine.setup, 1):
+        files[f"setup.d/{number * 10:03}-{step.name}.sh"] = _setup(machine, step)
+    return dict(sorted(files.items()))
+
+
+_COMMON = ("as", "healthy", "setup", "wait")
+
+
+def _service(machine: Machine, service: Service) -> Iterator[tuple[str, RenderedFile]]:
+    probe = service.ready
+    asked = {"http": "%s", "tcp": "tcp://%s"}.get(probe.kind) if probe else None
+    address = urlsplit(asked % probe.subject) if probe and asked else None
+    context = {"machine": machine, "service": service, "address": address}
+    yield "run", _script("shared/machine/service-run.j2", context)
+    yield "prepare", _script("shared/machine/service-prepare.j2", context)
+    yield "user", _data(service.user)
+    yield "needs", _data(*service.needs)
+    if service.script is not None:
+        yield "script", RenderedFile(content=service.script.encode())
+    if probe is not None:
+        yield "ready", _script("shared/machine/service-ready.j2", context)
+        yield "timeout", _data(f"{probe.timeout:g}")
+        yield "interval", _data(f"{probe.interval:g}")
+    if probe is not None and probe.kind == "script":
+        yield "ready.script", RenderedFile(content=probe.subject.encode())
+
+
+def _setup(machine: Machine, step: Script) -> RenderedFile:
+    from provision.recipe.steps import heredoc_mark
+
+    body = render(
+        "shared/script.sh.j2",
+        {"machine": machine, "script": step, "mark": heredoc_mark(step.script)},
+    )
+    digest = hashlib.sha256(f"{step.name}\0{body}".encode()).hexdigest()[:32]
+    text = render(
+        "shared/step.sh.j2",
+        {
+            "locale": machine.locale,
+            "title": f"setup: {step.name}",
+            "body": body,
+            "record": f"{SETUP_RECORDS[step.every]}/{digest}",
+            "name": step.name,
+        },
+    )
+    return RenderedFile(content=text.encode(), executable=True)
+
+
+def _script(template: str, context: Mapping[str, object]) -> RenderedFile:
+    return RenderedFile(content=render(template, context).encode(), executable=True)
+
+
+def _data(*lines: str) -> RenderedFile:
+    return RenderedFile(content="".join(f"{line}\n" for line in lines).encode())

@@ -1,0 +1,139 @@
+"""The build steps of a machine, in the order in which every backend takes them."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+from provision.model import Step
+from provision.recipe.contents import folders, payload
+from provision.recipe.families import FAMILIES, pinned
+from provision.rendering import digest_of, render
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from provision.model import Machine, Script
+    from provision.rendering import RenderedFile
+
+RECORDS = "/var/lib/provision/steps"
+
+
+def steps(
+    machine: Machine, scripts: Mapping[str, RenderedFile], runtime_packages: Sequence[str] = ()
+) -> tuple[Step, ...]:
+    """What makes the machine of its base.
+
+    Args:
+        machine: the machine.
+        scripts: what goes to /usr/lib/provision: `contents`, and the backend's own.
+        runtime_packages: what the backend itself needs inside, installed with the rest.
+    """
+    family = FAMILIES[machine.base.family]
+    chain = _Chain(machine)
+    chain.add(
+        "system",
+        "locale and time zone",
+        "system.sh.j2",
+        {"packages": family.support},
+        caches=family.caches if family.support else (),
+    )
+    if machine.users:
+        names = ", ".join(user.name for user in machine.users)
+        chain.add("users", f"users {names}", "users.sh.j2", {})
+    for script in machine.run:
+        if script.before_packages:
+            chain.add_script(script)
+    if packages := _packages(machine, runtime_packages):
+        chain.add(
+            "packages",
+            f"{len(packages)} packages",
+            f"packages-{machine.base.family}.sh.j2",
+            {"packages": packages},
+            caches=family.caches,
+        )
+    if machine.files:
+        chain.add("files", "files", "files.sh.j2", {"folders": folders}, inputs={"files": payload(machine)})
+    for script in machine.run:
+        if not script.before_packages:
+            chain.add_script(script)
+    chain.add("machine", "services and setup", "machine.sh.j2", {},
+              inputs={"machine": scripts})  # fmt: skip
+    return tuple(chain.steps)
+
+
+def _packages(machine: Machine, runtime_packages: Sequence[str]) -> tuple[str, ...]:
+    family = machine.base.family
+    asked = {package.name: pinned(package, family) for package in machine.packages}
+    implied = [*runtime_packages]
+    if any(user.sudo for user in machine.users):
+        implied.append("sudo")
+    if machine.timezone != "UTC":
+        implied.append("tzdata")
+    if family == "apt" and machine.locale.split(".")[0] not in ("C", "POSIX"):
+        implied.append("locales")
+    return (*asked.values(), *(name for name in dict.fromkeys(implied) if name not in asked))
+
+
+class _Chain:
+    """Steps in order; the digest of each covers those before it."""
+
+    def __init__(self, machine: Machine) -> None:
+        self.steps: list[Step] = []
+        self._machine = machine
+
+    def add(
+        self,
+        name: str,
+        title: str,
+        template: str,
+        context: Mapping[str, object],
+        *,
+        inputs: Mapping[str, Mapping[str, RenderedFile]] | None = None,
+        caches: tuple[str, ...] = (),
+        locale: str = "C.UTF-8",
+    ) -> None:
+        number = (len(self.steps) + 1) * 10
+        inputs = inputs or {}
+        body = render(f"shared/{template}", {"machine": self._machine, **context})
+        covered = [self.steps[-1].digest if self.steps else self._machine.base.image, name, body]
+        covered += [folder + digest_of(files) for folder, files in inputs.items()]
+        digest = hashlib.sha256("\0".join(covered).encode()).hexdigest()[:32]
+        script = render(
+            "shared/step.sh.j2",
+            {
+                "locale": locale,
+                "title": title,
+                "body": body,
+                "record": f"{RECORDS}/{digest}",
+                "name": name,
+            },
+        )
+        self.steps.append(
+            Step(
+                name=f"{number:03}-{name}",
+                title=title,
+                script=script,
+                digest=digest,
+                inputs=tuple(inputs),
+                caches=caches,
+            )
+        )
+
+    def add_script(self, script: Script) -> None:
+        self.add(
+            script.name,
+            f"run: {script.name}",
+            "script.sh.j2",
+            {"script": script, "mark": heredoc_mark(script.script)},
+            caches=FAMILIES[self._machine.base.family].caches,
+            locale=self._machine.locale,
+        )
+
+
+def heredoc_mark(text: str) -> str:
+    """A line that ends a here-document of `text`, and stands nowhere in it."""
+    mark = "END"
+    while mark in text:
+        mark = f"{mark}_{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+    return mark

@@ -1,0 +1,192 @@
+"""Jinja, the quoting that makes values data, and the rendering itself: path → bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shlex
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
+
+from provision import resources
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from jinja2 import Environment as Jinja
+
+MANIFEST = ".rendered"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RenderedFile:
+    """The bytes of one file, and whether it may be run."""
+
+    content: bytes
+    executable: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rendering:
+    """A folder that does not exist yet: relative path → file.
+
+    `digest` covers all of it; `recipes` gives for each machine the hash of what it is
+    built from, without what only its start needs.
+    """
+
+    files: Mapping[str, RenderedFile]
+    digest: str
+    recipes: Mapping[str, str]
+
+    def write(self, folder: Path) -> None:
+        """Make `folder` hold these files; what an earlier rendering left there goes.
+
+        Files that the rendering never wrote (a `.env` of a person's own) stay. A file
+        that is equal already is not touched.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        manifest = folder / MANIFEST
+        former = manifest.read_text().splitlines() if manifest.exists() else []
+        for path in set(former) - set(self.files):
+            _remove(folder, folder / path)
+        for path, file in self.files.items():
+            _write(folder / path, file)
+        listing = "".join(f"{path}\n" for path in self.files)
+        if not manifest.exists() or manifest.read_text() != listing:
+            manifest.write_text(listing)
+
+
+def _remove(folder: Path, path: Path) -> None:
+    """Remove a file, and the folders that it leaves empty: a build would see those."""
+    path.unlink(missing_ok=True)
+    for parent in path.parents:
+        if parent == folder or not parent.is_dir() or any(parent.iterdir()):
+            return
+        parent.rmdir()
+
+
+def _write(path: Path, file: RenderedFile) -> None:
+    mode = 0o755 if file.executable else 0o644
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    if not path.exists() or path.read_bytes() != file.content:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(file.content)
+    if path.stat().st_mode & 0o777 != mode:
+        path.chmod(mode)
+
+
+def digest_of(files: Mapping[str, RenderedFile]) -> str:
+    """A hash of some rendered files, whatever their order."""
+    total = hashlib.sha256()
+    for path in sorted(files):
+        file = files[path]
+        total.update(f"{path}\0{int(file.executable)}\0{len(file.content)}\0".encode())
+        total.update(file.content)
+    return total.hexdigest()
+
+
+def render(template: str, context: Mapping[str, object]) -> str:
+    """The text of a template of `templates/`; an undefined name is an error."""
+    return _jinja().get_template(template).render(context)
+
+
+@cache
+def _jinja() -> Jinja:
+    from jinja2 import Environment, FileSystemBytecodeCache, FileSystemLoader, StrictUndefined
+
+    # Compiled templates are kept: that is a fifth of the time of a run that changes nothing.
+    compiled = resources.cache() / "templates"
+    try:
+        compiled.mkdir(parents=True, exist_ok=True)
+        bytecode = FileSystemBytecodeCache(str(compiled))
+    except OSError:
+        bytecode = None
+    jinja = Environment(
+        loader=FileSystemLoader(resources.folder("templates")),
+        bytecode_cache=bytecode,
+        undefined=StrictUndefined,
+        autoescape=False,  # noqa: S701 - these are scripts, not pages; each value is quoted by a filter
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    jinja.filters["sh"] = shlex.quote
+    jinja.filters["words"] = shlex.join
+    jinja.filters["yaml"] = yaml_scalar
+    jinja.filters["compose"] = compose_scalar
+    jinja.filters["ruby"] = ruby
+    jinja.filters["comment"] = comment
+    jinja.filters["identifier"] = identifier
+    return jinja
+
+
+def yaml_scalar(value: object) -> str:
+    """A value as YAML of one line, every character of a string kept."""
+    if not isinstance(value, str):
+        return json.dumps(value)
+    return _escaped(json.dumps(value, ensure_ascii=False))
+
+
+def compose_scalar(value: object) -> str:
+    """A value for compose.yaml: as YAML, with Compose's own `$` kept from filling in anything."""
+    return yaml_scalar(value.replace("$", "$$") if isinstance(value, str) else value)
+
+
+def compose_document(value: object) -> str:
+    """A whole document for Compose: as `compose_scalar`, of maps and lists too, laid out as JSON."""
+
+    def literal(inner: object) -> object:
+        if isinstance(inner, Mapping):
+            return {key: literal(each) for key, each in inner.items()}
+        if isinstance(inner, list | tuple):
+            return [literal(each) for each in inner]
+        return inner.replace("$", "$$") if isinstance(inner, str) else inner
+
+    text = json.dumps(literal(value), indent=2, ensure_ascii=False)
+    return "".join(f"{_escaped(line)}\n" for line in text.split("\n"))
+
+
+def ruby(value: object) -> str:
+    """A value as a literal of Ruby: a string stands in single quotes, where nothing is run."""
+    if isinstance(value, bool) or value is None:
+        return {True: "true", False: "false", None: "nil"}[value]
+    if isinstance(value, int | float):
+        return str(value)
+    if isinstance(value, Mapping):
+        pairs = ", ".join(f"{ruby(key)} => {ruby(each)}" for key, each in value.items())
+        return f"{{ {pairs} }}" if pairs else "{}"
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return f"[{', '.join(ruby(each) for each in value)}]"
+    escaped = str(value).replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
+
+
+def identifier(value: str) -> str:
+    """Text as a name of letters, digits and `-`, for what needs one."""
+    return re.sub(r"[^A-Za-z0-9]+", "-", value).strip("-")
+
+
+def comment(value: str) -> str:
+    """Text for the rest of a comment's line: one line, no control characters."""
+    return "".join(c if c.isprintable() else " " for c in value)
+
+
+def _escaped(line: str) -> str:
+    """JSON as YAML 1.2 of the same meaning: what may not stand in a line, by its number."""
+    return "".join(c if _printable(c) else f"\\U{ord(c):08x}" for c in line)
+
+
+def _printable(character: str) -> bool:
+    """Whether YAML 1.2 lets the character stand in a double-quoted scalar as it is."""
+    code = ord(character)
+    return (
+        0x20 <= code <= 0x7E
+        or (0xA0 <= code <= 0xD7FF and code not in (0x2028, 0x2029))
+        or (0xE000 <= code <= 0xFFFD and code != 0xFEFF)
+        or code >= 0x10000
+    )

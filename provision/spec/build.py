@@ -1,0 +1,211 @@
+"""The tree of a spec to its Environment, every section by its reader."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
+
+from provision.model import Environment, Machine, Mount, Package, Resources, Volume, Workspace
+from provision.spec.bases import read_base
+from provision.spec.checks import read_checks
+from provision.spec.files import read_files
+from provision.spec.ports import read_ports
+from provision.spec.services import path_of, read_environment, read_services, read_steps
+from provision.spec.users import KnownUsers, read_users
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from provision.model import Family, File
+    from provision.spec.fields import Fields
+    from provision.spec.scope import Scope
+    from provision.spec.tree import Node
+
+WORKSPACE = "/workspace"
+
+
+def build(
+    root: Node,
+    options: Mapping[str, object],
+    *,
+    name: str,
+    spec: Path,
+    layers: tuple[Path, ...],
+    scope: Scope,
+) -> Environment:
+    """The environment, with one machine that is named as it is.
+
+    Args:
+        root: the spec for one backend, layers and variables done.
+        options: what only that backend knows of.
+        name: of the environment.
+        spec: its file.
+        layers: the person's own files that were laid over it.
+        scope: takes problems; with some in it, what is given back is not to be used.
+    """
+    fields = scope.fields(root)
+    machine = _machine(fields, options, name, scope)
+    return Environment(
+        name=name,
+        description=fields.text("description"),
+        spec=spec,
+        project=scope.project,
+        layers=layers,
+        machines=(machine,),
+    )
+
+
+def _machine(fields: Fields, options: Mapping[str, object], name: str, scope: Scope) -> Machine:
+    base = read_base(fields, scope)
+    packages = _packages(fields, base.family, scope)
+    known = KnownUsers(
+        tuple(fields.entries("users")),
+        tuple(package.name for package in packages),
+        steps="run" in fields,
+        scope=scope,
+    )
+    workspace = _workspace(fields.node("workspace"), known, scope)
+    user, workdir = (workspace.user, workspace.path) if workspace else ("root", "/")
+    env = read_environment(fields.entries("env"))
+    hostname = fields.text("hostname") or name
+    context = {
+        **scope.variables.context(),
+        "env": SimpleNamespace(**{"name": name, **env}),
+        "machine": SimpleNamespace(name=name, hostname=hostname, base=base.name, user=user, workdir=workdir),
+        "machines": {name: {"name": name, "hostname": hostname}},
+    }
+    machine = Machine(
+        name=name,
+        hostname=hostname,
+        base=base,
+        resources=_resources(fields.within("resources")),
+        workspace=workspace,
+        env=env,
+        packages=packages,
+        users=read_users(fields.entries("users"), workspace.source if workspace else None, scope),
+        files=read_files(fields.entries("files"), context, known, scope),
+        run=read_steps(fields.items("run"), default_user="root", workdir="/", users=known, scope=scope),
+        services=read_services(fields.entries("services"), known, scope),
+        setup=read_steps(fields.items("setup"), default_user=user, workdir=workdir, users=known, scope=scope),
+        ports=read_ports(fields.items("ports"), scope),
+        mounts=_mounts(fields, scope),
+        volumes=_volumes(fields, scope),
+        locale=fields.text("locale", "C.UTF-8"),
+        timezone=fields.text("timezone", "UTC"),
+        checks=read_checks(fields.items("checks"), known, scope),
+        options=options,
+    )
+    _refuse_overlaps(machine, scope)
+    return machine
+
+
+def _resources(fields: Fields) -> Resources:
+    return Resources(cpus=fields.number("cpus"), memory=fields.size("memory"), disk=fields.size("disk"))
+
+
+def _workspace(node: Node | None, users: KnownUsers, scope: Scope) -> Workspace | None:
+    fields = scope.fields(node)
+    source_node = fields.node("source")
+    if node is None or source_node is None:
+        return None
+    source = scope.host_path(source_node, "the workspace")
+    if source is None:
+        return None
+    if not source.is_dir():
+        scope.problems.add(f"the workspace {source_node.value} is no folder", source_node, "name a folder")
+    path = path_of(fields, "path", WORKSPACE, scope)
+    if path == "/":
+        scope.problems.add(
+            "the workspace cannot be mounted over /", fields.node("path") or node,
+            f"the usual place is {WORKSPACE}",
+        )  # fmt: skip
+    user = fields.text("user", "root")
+    if (user_node := fields.node("user")) is not None:
+        users.refuse_unknown(user, user_node)
+    return Workspace(source=source, path=path, user=user)
+
+
+def _packages(fields: Fields, family: Family, scope: Scope) -> tuple[Package, ...]:
+    found: dict[str, Package] = {}
+    for item in fields.items("packages"):
+        names = [item] if isinstance(item.value, str) else scope.fields(item).items(family)
+        for node in names:
+            if not isinstance(node.value, str):
+                continue  # the schema has said so
+            name, _, version = node.value.partition("=")
+            first = found.get(name)
+            if first is not None and first.version != (version or None):
+                scope.problems.add(
+                    f"the package {name} is there twice with different versions, "
+                    f"first in line {first.origin.line}",
+                    node,
+                    "keep one of them",
+                )
+            found.setdefault(name, Package(name=name, version=version or None, origin=node.origin))
+    return tuple(found.values())
+
+
+def _mounts(fields: Fields, scope: Scope) -> tuple[Mount, ...]:
+    mounts = []
+    for key, node in fields.entries("mounts").items():
+        inner = scope.fields(node)
+        source_node = inner.node("source")
+        path = scope.machine_path(key, node.key_origin, "the path")
+        source = scope.host_path(source_node, "the source") if source_node is not None else None
+        if path is not None and source is not None:
+            mounts.append(
+                Mount(
+                    path=path,
+                    source=source,
+                    read_only=inner.flag("read_only"),
+                    origin=node.key_origin,
+                )
+            )
+    return tuple(mounts)
+
+
+def _volumes(fields: Fields, scope: Scope) -> tuple[Volume, ...]:
+    volumes = []
+    for name, node in fields.entries("volumes").items():
+        text = node.value if isinstance(node.value, str) else ""
+        path = scope.machine_path(text, node, "the path")
+        if path is not None:
+            volumes.append(Volume(name=name, path=path, origin=node.key_origin))
+    return tuple(volumes)
+
+
+def _refuse_overlaps(machine: Machine, scope: Scope) -> None:
+    """Nothing is mounted twice at a path, over everything, or over what `files` makes."""
+    taken: dict[str, str] = {}
+    if machine.workspace is not None:
+        taken[machine.workspace.path] = "the workspace"
+    places = [(f"the mount {mount.path}", mount.path, mount.origin) for mount in machine.mounts]
+    places += [(f"the volume {volume.name}", volume.path, volume.origin) for volume in machine.volumes]
+    for what, path, origin in places:
+        if path == "/":
+            scope.problems.add(f"{what} cannot be mounted over /", origin, "give it a folder")
+        if path in taken:
+            scope.problems.add(
+                f"{what} and {taken[path]} are at the same path {path}",
+                origin,
+                "give one of them another path",
+            )
+        taken.setdefault(path, what)
+    hiding = {mount.path for mount in machine.mounts}
+    if machine.workspace is not None:
+        hiding.add(machine.workspace.path)
+    for file in machine.files if hiding else ():
+        cover = _covering(file, hiding)
+        if cover is not None:
+            scope.problems.add(
+                f"{file.path} would be hidden by {taken[cover]} at {cover}",
+                file.origin,
+                "put it elsewhere, or into the folder on the host",
+            )
+
+
+def _covering(file: File, mounted: set[str]) -> str | None:
+    parts = file.path.split("/")
+    above = ("/".join(parts[:count]) for count in range(2, len(parts) + (file.kind != "dir")))
+    return next((path for path in above if path in mounted), None)

@@ -1,0 +1,168 @@
+"""The checks that a spec declares."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from typing import TYPE_CHECKING, Literal
+
+from provision.model import Check, Expected
+
+if TYPE_CHECKING:
+    from provision.model import CheckKind
+    from provision.spec.fields import Fields
+    from provision.spec.scope import Scope
+    from provision.spec.tree import Node
+    from provision.spec.users import KnownUsers
+
+_OUTPUT = ("stdout", "stderr", "exit", "user")
+FIELDS: dict[CheckKind, tuple[str, ...]] = {
+    "package": ("version",),
+    "file": ("content", "user", "group", "uid", "gid", "mode", "size", "sha256sum", "linked_to",
+             "is_file", "is_directory", "is_symlink", "is_executable", "is_socket", "is_pipe"),
+    "user": ("uid", "gid", "group", "groups", "home", "shell", "gecos"),
+    "group": ("gid", "members"),
+    "service": ("is_running", "is_enabled"),
+    "port": ("address", "protocol"),
+    "process": ("user", "args", "count"),
+    "command": _OUTPUT,
+    "script": _OUTPUT,
+    "http": ("status", "body", "headers", "method"),
+    "mount": ("filesystem", "device", "options"),
+    "env": ("value",),
+    "pytest": (),
+}  # fmt: skip
+_COMMON = ("name", "absent", "timeout", "from", "requires")
+_CONTAINED = frozenset({"stdout", "stderr", "body", "content", "args", "headers"})
+_EVERY = frozenset(FIELDS) | {field for fields in FIELDS.values() for field in fields}
+_HOW: tuple[Literal["contains", "equals", "matches", "lacks"], ...] = (
+    "contains", "equals", "matches", "lacks",
+)  # fmt: skip
+_HEADLINE = 60
+
+
+def read_checks(nodes: list[Node], users: KnownUsers, scope: Scope) -> tuple[Check, ...]:
+    """The checks, in the order of the spec."""
+    return tuple(
+        check for node in nodes if (check := _check(node, users, scope)) is not None
+    )  # fmt: skip
+
+
+def _check(node: Node, users: KnownUsers, scope: Scope) -> Check | None:
+    if not isinstance(node.value, dict):
+        return None
+    kind = _kind(node, scope)
+    if kind is None:
+        return None
+    fields = scope.fields(node)
+    subject, words, extra = _subject(kind, fields, node, scope)
+    _refuse_strangers(kind, node, scope)
+    claims = {key: _claim(key, fields, node, scope) for key in FIELDS[kind] if key in fields}
+    if kind in ("command", "script", "process") and (user := fields.node("user")) is not None:
+        users.refuse_unknown(str(user.value), user)
+    return Check(
+        kind=kind,
+        subject=subject,
+        name=fields.text("name") or _name(kind, fields, subject),
+        fields=extra | claims,
+        words=words,
+        absent=fields.flag("absent"),
+        timeout=fields.seconds("timeout", 0),
+        from_host=fields.data("from") == "host",
+        requires=tuple(text for text, _ in fields.texts("requires")),
+        origin=node.origin,
+    )
+
+
+def _kind(node: Node, scope: Scope) -> CheckKind | None:
+    """What a check asks: the key that is a kind and no field of another kind there."""
+    assert isinstance(node.value, dict)  # noqa: S101 - its caller has looked
+    kinds = [kind for kind in FIELDS if kind in node.value]
+    if len(kinds) > 1:  # {file: /etc/x, user: dev} is a file that belongs to someone
+        kinds = [
+            kind for kind in kinds if not any(kind in FIELDS[other] for other in kinds if other != kind)
+        ] or kinds
+    if len(kinds) == 1:
+        return kinds[0]
+    if kinds:
+        scope.problems.add(
+            f"a check asks one thing; this has {' and '.join(kinds)}", node, "make two checks of it"
+        )
+    elif all(key in _COMMON or key in _EVERY for key in node.value):  # else a key is unknown
+        scope.problems.add(f"a check needs one of {', '.join(FIELDS)}", node, "say what to ask, and of what")
+    return None
+
+
+def _refuse_strangers(kind: CheckKind, node: Node, scope: Scope) -> None:
+    assert isinstance(node.value, dict)  # noqa: S101 - its caller has looked
+    known = (*FIELDS[kind], *_COMMON)
+    for key, child in node.value.items():
+        if key != kind and key not in known and key in _EVERY:
+            scope.problems.add(
+                f"a check of {kind} has no {key}", child.key_origin, f"it has {', '.join(known)}"
+            )
+
+
+def _subject(
+    kind: CheckKind, fields: Fields, node: Node, scope: Scope
+) -> tuple[str, tuple[str, ...], dict[str, object]]:
+    """What is asked, the words of a command, and what the subject says beside its name."""
+    value = fields.node(kind) or node
+    if kind == "command":
+        words = scope.variables.words(value)
+        return shlex.join(words), words, {}
+    if kind == "port":
+        number, _, protocol = str(value.value).partition("/")
+        valid = number.isascii() and number.isdigit() and 0 < int(number[:9]) < 65536
+        if not valid and not scope.problems.at(value):
+            scope.problems.add(f"the port {number} is out of range", value, "1 to 65535")
+        return number, (), {"protocol": protocol} if protocol else {}
+    if kind == "pytest":
+        path = scope.host_path(value, "the test")
+        return str(path or value.value), (), {}
+    if kind in ("file", "mount"):
+        return scope.machine_path(fields.text(kind), value, "the path") or "/", (), {}
+    return fields.text(kind), (), {}
+
+
+def _name(kind: CheckKind, fields: Fields, subject: str) -> str:
+    shown = fields.text("pytest") if kind == "pytest" else subject
+    first = shown.strip().split("\n", 1)[0]
+    if first != shown.strip() or len(first) > _HEADLINE:
+        first = f"{first[:_HEADLINE]} …"
+    return f"{kind} {first}"
+
+
+def _claim(key: str, fields: Fields, node: Node, scope: Scope) -> object:
+    child = fields.node(key) or node
+    if key == "headers":
+        return {name: _expected(key, value, scope) for name, value in fields.entries(key).items()}
+    if key in _CONTAINED or key == "value":
+        return _expected(key, child, scope)
+    data = child.plain_data()
+    return tuple(data) if isinstance(data, list) else data
+
+
+def _expected(key: str, node: Node, scope: Scope) -> Expected:
+    if not isinstance(node.value, dict):
+        text = node.value if isinstance(node.value, str) else node.text
+        return Expected(how="contains" if key in _CONTAINED else "equals", text=text)
+    fields = scope.fields(node)
+    for how in _HOW:
+        if (child := fields.node(how)) is not None:
+            text = child.value if isinstance(child.value, str) else child.text
+            if how == "matches":
+                _refuse_bad_expression(text, child, scope)
+            return Expected(how=how, text=text)
+    return Expected(how="contains", text="")
+
+
+def _refuse_bad_expression(text: str, node: Node, scope: Scope) -> None:
+    try:
+        re.compile(text)
+    except (re.error, OverflowError, RecursionError) as error:
+        scope.problems.add(
+            f"{text} is no regular expression: {error}",
+            node,
+            r"put \ before a character that is meant literally",
+        )

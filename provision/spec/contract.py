@@ -1,0 +1,270 @@
+"""The published schema, and what it says of a spec in words for people."""
+
+from __future__ import annotations
+
+import json
+import re
+from functools import cache
+from typing import TYPE_CHECKING, Any, cast
+
+from provision import resources
+from provision.spec.problems import FEW, nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import ValidationError
+
+    from provision.model import Origin
+    from provision.spec.problems import Problems
+    from provision.spec.tree import Node
+
+NOT_YET = (
+    "secrets", "machines", "matrix", "proxy", "requires", "repositories", "needs", "count",
+    "aliases",
+)  # fmt: skip
+_STEPS = ("an item of run", "an item of setup")
+EXPRESSION = r"\$\{\{"
+_TYPES = {
+    dict: "a map", list: "a list", str: "a string", bool: "a boolean", int: "a number",
+    float: "a number", type(None): "empty",
+}  # fmt: skip
+_BOUNDS = {"minimum": "at least", "maximum": "at most", "exclusiveMinimum": "more than"}
+_SHAPES = {"array": "a list", "object": "a map"}
+
+
+def text() -> str:
+    """The schema as it is published."""
+    return (resources.folder("schemas") / "environment.schema.json").read_text("utf-8")
+
+
+@cache
+def json_schema() -> dict[str, Any]:
+    """The schema as data, for a spec whose `${{ }}` are filled in.
+
+    Each `$ref` is replaced by what it names: that validates twice as fast.
+    """
+    found: dict[str, Any] = json.loads(text())
+    definitions = found.pop("$defs")
+    done: dict[str, Any] = {}
+
+    def written_out(part: Any) -> Any:
+        if isinstance(part, list):
+            return [written_out(item) for item in part]
+        if not isinstance(part, dict):
+            return part
+        own = {key: written_out(value) for key, value in part.items() if key != "$ref"}
+        if isinstance(own.get("pattern"), str):
+            own["pattern"] = _after_filling(own["pattern"])
+        if "$ref" not in part:
+            return own
+        name = part["$ref"].rpartition("/")[2]
+        if name not in done:
+            done[name] = written_out(definitions[name])
+        return {**done[name], **own}
+
+    whole: dict[str, Any] = written_out(found)
+    return whole
+
+
+def _after_filling(pattern: str) -> str:
+    """A pattern that takes no expression any more, and whose `$` is the very end, as elsewhere.
+
+    Python's own `$` would let a line end follow.
+    """
+    if pattern == EXPRESSION:
+        return "(?!)"
+    return re.sub(r"\$(?=\||\Z)", r"\\Z", pattern.removesuffix(f"|{EXPRESSION}"))
+
+
+@cache
+def _validator() -> Draft202012Validator:
+    from jsonschema import Draft202012Validator
+
+    return Draft202012Validator(json_schema())
+
+
+def check(root: Node, problems: Problems) -> None:
+    """Take what the schema refuses in a spec."""
+    for error in _validator().iter_errors(root.plain_data()):
+        _translate(error, root, problems)
+
+
+def _translate(error: ValidationError, root: Node, problems: Problems) -> None:
+    node, name = _at(root, error)
+    if node.value is None and problems.at(node):
+        return  # the tree has said why nothing is there
+    if error.validator == "additionalProperties":
+        _unknown_keys(error, node, name, problems)
+    elif "propertyNames" in error.absolute_schema_path:
+        _bad_key(error, node, problems)
+    elif error.validator == "required":
+        _missing_keys(error, node, name, problems)
+    elif error.validator == "oneOf":
+        _one_of(error, node, name, problems)
+    elif error.validator == "dependentRequired":
+        _missing_company(error, node, name, problems)
+    elif error.validator == "minProperties" or error.validator == "maxProperties":
+        problems.add(f"{name} must be {_title(error)}", node, _example(error))
+    else:
+        _bad_value(error, node, name, problems)
+
+
+def _at(root: Node, error: ValidationError) -> tuple[Node, str]:
+    """The node that the error speaks of, and what to call it."""
+    node, name = root, "the spec"
+    for step in error.absolute_path:
+        if isinstance(step, str) and isinstance(node.value, dict):
+            node, name = node.value[step], step
+        elif isinstance(step, int) and isinstance(node.value, list):
+            if not name.startswith("an item of"):
+                name = f"an item of {name}"
+            node = node.value[step]
+    return node, name
+
+
+def _title(error: ValidationError) -> str:
+    """What the value must be: a noun of the schema's."""
+    schema: Any = error.schema
+    if error.validator in _BOUNDS:
+        return f"{_BOUNDS[str(error.validator)]} {error.validator_value}"
+    shape = _SHAPES.get(str(error.validator_value)) if error.validator == "type" else None
+    return shape or str(schema.get("title", "something else"))
+
+
+def _example(error: ValidationError) -> str:
+    """A hint from the schema: its own example of such a value."""
+    schema: Any = error.schema
+    examples = schema.get("examples")
+    return f"for example {_written(examples[0])}" if examples else "provision schema says more"
+
+
+def _written(value: object) -> str:
+    """An example as it stands in YAML."""
+    text = json.dumps(value, ensure_ascii=False)
+    plain = isinstance(value, str) and re.fullmatch(r"[A-Za-z/][\w./:-]*", value)
+    return str(value) if plain else text
+
+
+def _key(node: Node, key: str) -> Node | Origin:
+    known = node.value[key] if isinstance(node.value, dict) and key in node.value else None
+    return node if known is None else known.key_origin
+
+
+def _shown(node: Node) -> str:
+    """A scalar for a message: strings in quotes, all else as written."""
+    text = node.text if len(node.text) <= 60 else f"{node.text[:57]}..."
+    return json.dumps(text, ensure_ascii=False) if isinstance(node.value, str) else text
+
+
+def _bad_value(error: ValidationError, node: Node, name: str, problems: Problems) -> None:
+    title, kind = _title(error), _TYPES[type(node.value)]
+    if node.value is None:
+        problems.add(f"{name} is empty; it must be {title}", node, "give it a value, or remove the key")
+    elif isinstance(node.value, dict | list) or title in _SHAPES.values():
+        problems.add(f"{name} must be {title}, this is {kind}", node, _example(error))
+    elif error.validator == "type" and _would_do_quoted(error, node):
+        problems.add(
+            f"{name} must be {title}; {_shown(node)} is read as {kind}",
+            node,
+            f'quote it: "{node.text}"',
+        )
+    else:
+        problems.add(f"{name} must be {title}; this is {_shown(node)}", node, _example(error))
+
+
+def _would_do_quoted(error: ValidationError, node: Node) -> bool:
+    schema: Any = error.schema
+    types = schema["type"]
+    return "string" in ([types] if isinstance(types, str) else types) and bool(
+        re.search(schema.get("pattern", ""), node.text)
+    )
+
+
+def _unknown_keys(error: ValidationError, node: Node, name: str, problems: Problems) -> None:
+    schema: Any = error.schema
+    known = tuple(schema.get("properties", ()))
+    assert isinstance(node.value, dict)  # noqa: S101 - only a map has properties
+    top = name == "the spec"
+    previous: tuple[str, Node] | None = None
+    for key, child in node.value.items():
+        if key in known or (top and key.startswith("x-")):
+            previous = key, child
+        elif (top and key in NOT_YET) or (name in _STEPS and key == "secrets"):
+            problems.add(f"{key} is not supported yet", child.key_origin, "remove the key")
+        else:
+            cut = node.flow and child.value is None and not child.text
+            hints = [_nearest_key(key, known), _comma(key, previous) if cut else ""]
+            problems.add(
+                f"unknown key {key}" + ("" if top else f" in {name}"),
+                child.key_origin,
+                "; ".join(hint for hint in hints if hint) or _known_keys(known),
+            )
+
+
+def _nearest_key(key: str, known: tuple[str, ...]) -> str:
+    close = nearest(key, known)
+    return f"did you mean {close}?" if close else ""
+
+
+def _known_keys(known: tuple[str, ...]) -> str:
+    return f"known: {', '.join(known)}" if len(known) <= FEW else "provision schema lists the keys"
+
+
+def _comma(key: str, previous: tuple[str, Node] | None) -> str:
+    """In braces an unknown key may be the rest of the value before it."""
+    if previous is None or not (previous[1].plain and isinstance(previous[1].value, str)):
+        return ""
+    return f"if {key} belongs to the value of {previous[0]}, quote that value: a comma ends it"
+
+
+def _bad_key(error: ValidationError, node: Node, problems: Problems) -> None:
+    key = str(error.instance)
+    problems.add(f"the key {key} must be {_title(error)}", _key(node, key), _example(error))
+
+
+def _missing_keys(error: ValidationError, node: Node, name: str, problems: Problems) -> None:
+    for key in cast("list[str]", error.validator_value):
+        if key not in _keys(error) and not _misspelt(error, (key,)):
+            problems.add(f"{name} has no {key}", node, f"add the key {key}")
+
+
+def _missing_company(error: ValidationError, node: Node, name: str, problems: Problems) -> None:
+    present, needed_by = _keys(error), cast("dict[str, list[str]]", error.validator_value)
+    for key, needed in needed_by.items():
+        missing = [other for other in needed if other not in present]
+        if key in present and missing:
+            problems.add(
+                f"{key} of {name} needs {' and '.join(missing)}",
+                _key(node, key),
+                f"add the key {missing[0]}",
+            )
+
+
+def _keys(error: ValidationError) -> tuple[str, ...]:
+    return tuple(error.instance) if isinstance(error.instance, dict) else ()
+
+
+def _misspelt(error: ValidationError, keys: Sequence[str]) -> bool:
+    """Whether an unknown key of the map is probably one of these."""
+    schema: Any = error.schema
+    unknown = [key for key in _keys(error) if key not in schema.get("properties", {})]
+    return any(nearest(key, keys) for key in unknown)
+
+
+def _one_of(error: ValidationError, node: Node, name: str, problems: Problems) -> None:
+    branches = cast("list[dict[str, list[str]]]", error.validator_value)
+    choices = [key for branch in branches for key in branch.get("required", ())]
+    present = [key for key in choices if key in _keys(error)]
+    listing = ", ".join(choices)
+    if not isinstance(error.instance, dict) or (not present and _misspelt(error, choices)):
+        return  # that is a problem of its own
+    if present:
+        problems.add(
+            f"{name} has {' and '.join(present)}; it takes one of {listing}",
+            node,
+            "keep one of them",
+        )
+    else:
+        problems.add(f"{name} has none of {listing}", node, "add one of them")

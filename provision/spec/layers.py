@@ -1,0 +1,167 @@
+"""The files that make up a spec, and the one rule for laying one part over another."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from provision.spec.paths import named_path, real_path
+from provision.spec.source import read_tree
+from provision.spec.tree import Node
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from provision.spec.problems import Problems
+
+
+def lay(over: Node, under: Node, path: tuple[str, ...] = ()) -> Node:
+    """`over` laid over `under`; every node keeps its place.
+
+    Maps merge by key, lists append without repeats (`ports` by guest port), scalars
+    replace. What is marked `!replace` replaces whole; a null removes its key.
+    """
+    if over.replace:
+        return over
+    if isinstance(over.value, dict) and isinstance(under.value, dict):
+        entries = dict(under.value)
+        for key, child in over.value.items():
+            if child.value is None:
+                entries.pop(key, None)
+            elif key in entries:
+                entries[key] = lay(child, entries[key], (*path, key))
+            else:
+                entries[key] = child
+        return over.with_value(entries)
+    if isinstance(over.value, list) and isinstance(under.value, list):
+        identity = guest_port if path[-1:] == ("ports",) else _identity
+        added = {identity(item) for item in over.value}
+        if identity is guest_port:
+            kept = [item for item in under.value if identity(item) not in added]
+            return over.with_value([*kept, *over.value])
+        known = {identity(item) for item in under.value}
+        return over.with_value([*under.value, *(item for item in over.value if identity(item) not in known)])
+    return over
+
+
+def _identity(node: Node) -> str:
+    return repr(node.plain_data())
+
+
+def guest_port(node: Node) -> str:
+    """What makes two entries of `ports` the same one: the port inside, with its protocol."""
+    if isinstance(node.value, dict):
+        guest, protocol = node.value.get("guest"), node.value.get("protocol")
+        return f"{guest.value if guest else ''}/{protocol.value if protocol else 'tcp'}"
+    number, _, protocol_name = str(node.value).rpartition(":")[2].partition("/")
+    return f"{number}/{protocol_name or 'tcp'}"
+
+
+def stack(documents: Sequence[Node]) -> Node:
+    """All documents, each laid over those before it."""
+    whole = documents[0]
+    for document in documents[1:]:
+        whole = lay(document, whole)
+    return whole
+
+
+def for_backend(documents: Sequence[Node], backend: str, options: Sequence[str]) -> tuple[Node, Node]:
+    """All documents with their `backends.<backend>`, each laid over what came before it.
+
+    Args:
+        documents: the lowest first.
+        backend: whose keys are laid over.
+        options: keys of `backends.<backend>` that are no keys of a spec.
+
+    Returns:
+        The spec for that backend, and the backend's own options.
+    """
+    parts: list[Node] = []
+    own: list[Node] = []
+    for document in documents:
+        parts.append(document)
+        backends = _child(document, "backends")
+        section = _child(backends, backend) if backends is not None else None
+        if section is None or not isinstance(section.value, dict):
+            continue
+        entries = section.value.items()
+        parts.append(section.with_value({k: v for k, v in entries if k not in options}))
+        own.append(section.with_value({k: v for k, v in entries if k in options}))
+    nothing = Node({}, documents[0].file, 1, 1)
+    return stack(parts), stack([nothing, *own])
+
+
+def _child(node: Node, key: str) -> Node | None:
+    return node.value.get(key) if isinstance(node.value, dict) else None
+
+
+class Reader:
+    """Reads a spec and what it extends; every file once.
+
+    Args:
+        project: the folder that no file may be outside of, unless `allow_outside`.
+        allow_outside: extended files may be anywhere.
+        problems: takes files that cannot be read, and circles.
+    """
+
+    def __init__(self, project: Path, *, allow_outside: bool, problems: Problems) -> None:
+        self._project = project
+        self._allow_outside = allow_outside
+        self._problems = problems
+        self._read: set[Path] = set()
+        self._documents: list[Node] = []
+
+    def documents(self) -> tuple[Node, ...]:
+        """What was read, the lowest first."""
+        return tuple(self._documents)
+
+    def read(self, path: Path, above: tuple[Path, ...] = ()) -> None:
+        """Read a file after what it extends."""
+        real = real_path(path)
+        if real in self._read:
+            return
+        root = read_tree(path, str(path), self._problems)
+        if root is None:
+            return
+        extended = _child(root, "extends")
+        for node in _list(extended):
+            parent = self._parent(path, node, (*above, real))
+            if parent is not None:
+                self.read(parent, (*above, real))
+        self._read.add(real)
+        if isinstance(root.value, dict) and extended is not None and _is_texts(extended):
+            root = root.with_value({k: v for k, v in root.value.items() if k != "extends"})
+        self._documents.append(root)
+
+    def _parent(self, path: Path, node: Node, above: tuple[Path, ...]) -> Path | None:
+        if not isinstance(node.value, str) or not node.value:
+            return None  # the schema says so
+        if node.value.startswith("part:"):
+            self._problems.add("parts are not supported yet", node, "name a file")
+            return None
+        real = named_path(
+            node,
+            "the spec",
+            project=self._project,
+            allow_outside=self._allow_outside,
+            problems=self._problems,
+        )
+        if real is not None and real in above:
+            circle = [file.name for file in (*above[above.index(real) :], real)]
+            self._problems.add(
+                f"specs extend each other in a circle: {' → '.join(circle)}",
+                node,
+                "remove one of these",
+            )
+            return None
+        return None if real is None else path.parent / node.value
+
+
+def _list(node: Node | None) -> list[Node]:
+    if node is None:
+        return []
+    return node.value if isinstance(node.value, list) else [node]
+
+
+def _is_texts(node: Node) -> bool:
+    return all(isinstance(item.value, str) and item.value for item in _list(node))

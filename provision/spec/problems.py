@@ -1,0 +1,102 @@
+"""Everything that is wrong in a spec, gathered before anything is said."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from provision.errors import Problem, SpecError
+from provision.model import Origin
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from provision.spec.tree import Node
+
+FEW = 20
+
+
+class Problems:
+    """A list that grows while a spec is read, so that a person sees all of it at once."""
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[Origin, str], Problem] = {}
+        self._places: set[Origin] = set()
+
+    def add(self, message: str, at: Node | Origin, hint: str = "") -> None:
+        """Take one problem, a sentence without a full stop; the same one again is dropped."""
+        origin = at if isinstance(at, Origin) else at.origin
+        self._places.add(origin)
+        self._found.setdefault((origin, message), Problem(message, origin, hint))
+
+    def at(self, node: Node) -> bool:
+        """Whether something was said about this very place, or its key."""
+        return node.origin in self._places or node.key_origin in self._places
+
+    def __bool__(self) -> bool:
+        return bool(self._found)
+
+    def raise_all(self) -> None:
+        """Raise what was found.
+
+        Raises:
+            SpecError: there are problems; they come by file, line and column.
+        """
+        if self._found:
+            raise SpecError(sorted(self._found.values(), key=lambda problem: problem.origin))
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """The known word that was probably meant, or None."""
+    return _nearest(word, tuple(known))
+
+
+@lru_cache(maxsize=1024)  # one slip may stand in a thousand places
+def _nearest(word: str, known: tuple[str, ...]) -> str | None:
+    from difflib import get_close_matches
+
+    close = get_close_matches(word, known, n=1, cutoff=0.6)
+    folded = [other for other in known if other.lower() == word.lower()]
+    return next(iter([*folded, *close]), None)
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """A hint that names the nearest known word, or lists the words where there are few."""
+    words = sorted(known)
+    close = nearest(word, words)
+    if close is not None:
+        return f"did you mean {close}?"
+    return f"known: {', '.join(words[:FEW])}{', …' if len(words) > FEW else ''}"
+
+
+def render_problems(problems: Iterable[Problem]) -> str:
+    """Each problem with the user's own line and a caret under the wrong place.
+
+    Files are read again, so a file that has changed or gone shows no line.
+    """
+    lines: dict[str, list[str]] = {}
+    shown = []
+    for problem in problems:
+        origin = problem.origin
+        if origin.file not in lines:
+            try:
+                lines[origin.file] = Path(origin.file).read_text("utf-8").splitlines()
+            except (OSError, ValueError):
+                lines[origin.file] = []
+        shown.append(_block(problem, lines[origin.file]))
+    return "\n\n".join(shown)
+
+
+def _block(problem: Problem, lines: list[str]) -> str:
+    origin = problem.origin
+    text = [f"{origin}: {problem.message}"]
+    if 0 < origin.line <= len(lines):
+        number = str(origin.line)
+        line = lines[origin.line - 1].replace("\t", " ")
+        begin = max(0, origin.column - 60)
+        text.append(f"  {number} | {line[begin : begin + 100]}")
+        text.append(f"  {' ' * len(number)} | {' ' * (origin.column - 1 - begin)}^")
+    if problem.hint:
+        text.append(f"  hint: {problem.hint}")
+    return "\n".join(text)

@@ -1,0 +1,162 @@
+"""The files of a spec, read and filled in: what is known before anything is judged or built."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from provision.errors import UsageError
+from provision.model import Origin
+from provision.spec.layers import Reader, stack
+from provision.spec.paths import project_folder
+from provision.spec.problems import Problems
+from provision.spec.variables import Variables, resolve_vars
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from provision.spec.tree import Node
+    from provision.spec.variables import Plain
+
+_NAME = re.compile(r"[a-z][a-z0-9-]{0,40}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """A spec as it was read.
+
+    Args:
+        documents: what it extends, itself, NAME.local.yaml; the lowest first, filled in.
+        laid_over: the person's own files among them.
+        variables: what they were filled in with.
+        project: the folder that nothing may leave.
+    """
+
+    documents: tuple[Node, ...]
+    laid_over: tuple[Path, ...]
+    variables: Variables
+    project: Path
+
+
+def read(
+    path: Path,
+    *,
+    backend: str,
+    settings: Mapping[str, str],
+    name: str | None,
+    local: bool,
+    host: Mapping[str, str],
+    allow_outside: bool,
+    problems: Problems,
+) -> Reading:
+    """Read a spec and all that belongs to it; the arguments are those of `load`.
+
+    Raises:
+        SpecError: a file cannot be read, or is no map: there is nothing to go on with.
+        UsageError: there is no such file, or a setting names no variable.
+    """
+    if not os.path.lexists(path):
+        raise UsageError(f"there is no spec {path}", hint="name a YAML file")
+    if name is not None and not _NAME.fullmatch(name):
+        raise UsageError(
+            f"{name} is no name for an environment",
+            hint="lower case letters, digits and -, a letter first, at most 41",
+        )
+    project = project_folder(path)
+    reader = Reader(project, allow_outside=allow_outside, problems=problems)
+    reader.read(path)
+    own = path.parent / f"{path.stem}.local{path.suffix}"
+    laid_over = (own,) if local and os.path.lexists(own) else ()
+    for layer in laid_over:
+        reader.read(layer)
+    raw = reader.documents()
+    for document in raw:
+        if not isinstance(document.value, dict):
+            kind = "a list" if isinstance(document.value, list) else "a value"
+            problems.add(f"a spec must be a map, this is {kind}", document, "begin with version: 1")
+    if not raw or not all(isinstance(document.value, dict) for document in raw):
+        problems.raise_all()
+    variables = _variables(raw, backend, settings, name, host, problems)
+    return Reading(
+        documents=tuple(variables.fill(document) for document in raw),
+        laid_over=laid_over,
+        variables=variables,
+        project=project,
+    )
+
+
+def peek(
+    path: Path,
+    *,
+    backend: str = "docker",
+    settings: Mapping[str, str] | None = None,
+    host: Mapping[str, str] | None = None,
+    local: bool = True,
+) -> str:
+    """The name of a spec's environment, without judging or building the rest of it.
+
+    Raises:
+        SpecError: it cannot be read, or has no name.
+        UsageError: there is no such file, or a setting names no variable.
+    """
+    problems = Problems()
+    reading = read(
+        path, backend=backend, settings=settings or {}, name=None, local=local,
+        host=os.environ if host is None else host, allow_outside=True, problems=problems,
+    )  # fmt: skip
+    if not reading.variables.name:
+        problems.add("the spec has no name", Origin(file=str(path), line=1, column=1), "add the key name")
+        problems.raise_all()
+    return reading.variables.name
+
+
+def find_spec(start: Path) -> Path:
+    """The spec that a folder has: `provision.yaml`, else the only file in `envs/`.
+
+    Raises:
+        UsageError: there is none, or more than one.
+    """
+    default = start / "provision.yaml"
+    if default.is_file():
+        return default
+    folder = start / "envs"
+    found = [
+        path
+        for path in (sorted(folder.glob("*.yaml")) if folder.is_dir() else ())
+        if not path.name.endswith(".local.yaml")
+    ]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise UsageError(
+            "there is no provision.yaml, and more than one spec in envs/",
+            evidence=[str(path) for path in found],
+            hint="name one of them",
+        )
+    raise UsageError(
+        "there is no spec here",
+        evidence=[f"looked for {default}", f"looked for {folder}/*.yaml"],
+        hint="name a spec, or write a provision.yaml",
+    )
+
+
+def _variables(
+    documents: tuple[Node, ...], backend: str, settings: Mapping[str, str], name: str | None,
+    host: Mapping[str, str], problems: Problems,
+) -> Variables:  # fmt: skip
+    root = stack(documents).value
+    assert isinstance(root, dict)  # noqa: S101 - its caller has looked
+    declared = root["vars"].value if "vars" in root else {}
+
+    def seeing(values: Mapping[str, Plain], called: str = "") -> Variables:
+        return Variables(values, name=called, backend=backend, problems=problems)
+
+    values = resolve_vars(
+        declared if isinstance(declared, dict) else {},
+        settings=settings, host=host, variables=seeing, problems=problems,
+    )  # fmt: skip
+    found = seeing(values).fill(root["name"]).value if "name" in root else ""
+    return seeing(values, name or (found if isinstance(found, str) else ""))

@@ -1,0 +1,61 @@
+"""What every reader of a part of the spec needs to know, and the paths it may touch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from provision.spec.fields import Fields
+from provision.spec.paths import named_path
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from provision.model import Origin
+    from provision.spec.problems import Problems
+    from provision.spec.tree import Node
+    from provision.spec.variables import Variables
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scope:
+    """One reading of one spec.
+
+    Args:
+        problems: takes what is wrong.
+        variables: what `${{ }}` stands for.
+        project: the folder that no source may leave, unless `allow_outside`.
+        allow_outside: sources may be anywhere.
+    """
+
+    problems: Problems
+    variables: Variables
+    project: Path
+    allow_outside: bool
+
+    def fields(self, node: Node | None) -> Fields:
+        """The fields of a map."""
+        return Fields(node, self.problems)
+
+    def host_path(self, node: Node, what: str) -> Path | None:
+        """A path on the host that the spec names; None is a problem already."""
+        return named_path(
+            node,
+            what,
+            project=self.project,
+            allow_outside=self.allow_outside,
+            problems=self.problems,
+        )
+
+    def machine_path(self, text: str, at: Node | Origin, what: str) -> str | None:
+        """An absolute path inside the machine in its shortest form; None is a problem already."""
+        if not text.startswith("/"):
+            return None  # the schema has said so
+        if any(ord(character) < 32 or ord(character) == 127 for character in text):
+            self.problems.add(f"{what} holds a control character", at, "name it without one")
+            return None
+        parts = [part for part in text.split("/") if part]
+        if "." in parts or ".." in parts:
+            self.problems.add(f"{what} {text} holds . or ..", at, "write the path that is meant in full")
+            return None
+        return "/" + "/".join(parts)

@@ -1,0 +1,213 @@
+"""The services of a machine and its steps: what runs inside, and as whom."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING, cast
+from urllib.parse import urlsplit
+
+from provision.model import Probe, Script, Service
+from provision.spec.problems import did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from typing import Literal
+
+    from provision.spec.fields import Fields
+    from provision.spec.scope import Scope
+    from provision.spec.tree import Node
+    from provision.spec.users import KnownUsers
+
+INTERVAL, TIMEOUT = 1.0, 60.0
+
+
+def read_environment(nodes: Mapping[str, Node]) -> dict[str, str]:
+    """Variables as strings; whole numbers are taken as written."""
+    return {
+        name: node.value if isinstance(node.value, str) else node.text
+        for name, node in nodes.items()
+        if isinstance(node.value, str | int)
+    }
+
+
+def read_services(nodes: Mapping[str, Node], users: KnownUsers, scope: Scope) -> tuple[Service, ...]:
+    """The services, in the order of the spec."""
+    services = tuple(_service(name, node, users, scope) for name, node in nodes.items())
+    _refuse_unknown_needs(nodes, scope)
+    _refuse_cycle(services, scope)
+    return services
+
+
+def _service(name: str, node: Node, users: KnownUsers, scope: Scope) -> Service:
+    fields = scope.fields(node)
+    command = fields.node("command")
+    restart = fields.text("restart", "always")
+    ready = fields.node("ready")
+    user = user_of(fields, "root", users)
+    return Service(
+        name=name,
+        words=scope.variables.words(command) if command is not None else (),
+        script=fields.text("script") if "script" in fields else None,
+        user=user,
+        workdir=path_of(fields, "workdir", "", scope) or ("/" if user == "root" else None),
+        env=read_environment(fields.entries("env")),
+        restart=cast("Literal['always', 'on-failure', 'never']", restart),
+        needs=tuple(dict.fromkeys(need for need, _ in fields.texts("needs"))),
+        runtime_dirs=_runtime_dirs(fields, scope),
+        limits=_limits(fields.within("limits"), fields.entries("limits")),
+        ready=None if ready is None else _probe(ready, scope),
+        origin=node.key_origin,
+    )
+
+
+def _limits(fields: Fields, names: Iterable[str]) -> dict[str, int]:
+    found = {name: fields.whole(name) for name in names}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def user_of(fields: Fields, default: str, users: KnownUsers) -> str:
+    """The field `user`, which must be someone who can be there."""
+    node = fields.node("user")
+    if node is None or not isinstance(node.value, str):
+        return default
+    users.refuse_unknown(node.value, node)
+    return node.value
+
+
+def path_of(fields: Fields, key: str, default: str, scope: Scope) -> str:
+    """A field that is a path inside the machine."""
+    node = fields.node(key)
+    if node is None or not isinstance(node.value, str):
+        return default
+    return scope.machine_path(node.value, node, key) or default
+
+
+def _runtime_dirs(fields: Fields, scope: Scope) -> tuple[str, ...]:
+    found = []
+    for text, node in fields.texts("runtime_dirs"):
+        path = scope.machine_path(text if text.startswith("/") else f"/run/{text}", node, "the folder")
+        if path is not None and not path.startswith(("/run/", "/tmp/", "/var/run/")):  # noqa: S108 - the guest's
+            scope.problems.add(
+                f"{path} is neither in /run nor in /tmp",
+                node,
+                "only these are fresh at every start; make other folders in files",
+            )
+        elif path is not None:
+            found.append(path)
+    return tuple(dict.fromkeys(found))
+
+
+def _probe(node: Node, scope: Scope) -> Probe | None:
+    fields = scope.fields(node)
+    interval = fields.seconds("interval", INTERVAL)
+    timeout = fields.seconds("timeout", TIMEOUT)
+    if interval <= 0:
+        scope.problems.add("interval must be more than 0", fields.node("interval") or node, "for example 1s")
+    if (url := fields.node("http")) is not None:
+        _refuse_bad_url(url, scope)
+        return Probe(kind="http", subject=fields.text("http"), interval=interval, timeout=timeout)
+    if (tcp := fields.node("tcp")) is not None:
+        subject = _address(tcp, scope)
+        return Probe(kind="tcp", subject=subject, interval=interval, timeout=timeout)
+    if (command := fields.node("command")) is not None:
+        words = scope.variables.words(command)
+        return Probe(
+            kind="command",
+            subject=shlex.join(words),
+            words=words,
+            interval=interval,
+            timeout=timeout,
+        )
+    if "script" in fields:
+        return Probe(kind="script", subject=fields.text("script"), interval=interval, timeout=timeout)
+    return None
+
+
+def _refuse_bad_url(node: Node, scope: Scope) -> None:
+    try:
+        parts = urlsplit(str(node.value))
+        good = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        good = False
+    if not good and not scope.problems.at(node):
+        scope.problems.add(
+            f"{node.value} names no host and port to ask", node, "for example http://localhost:8080/"
+        )
+
+
+def _address(node: Node, scope: Scope) -> str:
+    host, _, port = str(node.value).rpartition(":")
+    if not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
+        if not scope.problems.at(node):
+            scope.problems.add(
+                f"tcp must be a port from 1 to 65535; this is {port}", node, "for example 6379"
+            )
+        return "localhost:1"
+    return f"{host or 'localhost'}:{int(port)}"
+
+
+def _refuse_unknown_needs(nodes: Mapping[str, Node], scope: Scope) -> None:
+    for name, node in nodes.items():
+        for need, place in scope.fields(node).texts("needs"):
+            if need not in nodes:
+                others = [other for other in nodes if other != name]
+                scope.problems.add(
+                    f"{name} needs {need}, which is no service",
+                    place,
+                    did_you_mean(need, others) if others else "there is no other service",
+                )
+
+
+def _refuse_cycle(services: tuple[Service, ...], scope: Scope) -> None:
+    needs = {service.name: service.needs for service in services}
+    done: set[str] = set()
+    for service in services:
+        trail: list[str] = []
+        stack: list[tuple[str, int]] = [(service.name, 0)]
+        while stack:
+            name, depth = stack.pop()
+            done.update(trail[depth:])  # everything behind them was looked at
+            del trail[depth:]
+            if name in trail:
+                circle = [*trail[trail.index(name) :], name]
+                scope.problems.add(
+                    f"services need each other in a circle: {' → '.join(circle)}",
+                    service.origin,
+                    "remove one of these needs",
+                )
+                return
+            if name in done:
+                continue
+            trail.append(name)
+            following = [need for need in needs.get(name, ()) if need in needs]
+            if following:
+                stack += [(need, depth + 1) for need in following]
+        done.update(trail)
+
+
+def read_steps(
+    nodes: list[Node], *, default_user: str, workdir: str, users: KnownUsers, scope: Scope
+) -> tuple[Script, ...]:
+    """The steps of `run` or `setup`; one without a name is called by its number."""
+    steps: dict[str, Script] = {}
+    for number, node in enumerate(nodes, 1):
+        fields = scope.fields(node)
+        alone = isinstance(node.value, str)
+        name = fields.text("name") or f"step-{number}"
+        if name in steps:
+            scope.problems.add(
+                f"two steps are called {name}, the first in line {steps[name].origin.line}",
+                fields.node("name") or node,
+                "give one of them another name",
+            )
+        steps[name] = Script(
+            name=name,
+            script=str(node.value) if alone else fields.text("script"),
+            user=user_of(fields, default_user, users),
+            workdir=path_of(fields, "workdir", workdir, scope),
+            env=read_environment(fields.entries("env")),
+            before_packages=fields.data("before") == "packages",
+            every="up" if fields.data("every") == "up" else "create",
+            origin=node.origin,
+        )
+    return tuple(steps.values())

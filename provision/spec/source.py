@@ -1,0 +1,71 @@
+"""The text of a file of the user's, or a problem that says why there is none."""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import TYPE_CHECKING
+
+from provision.model import Origin
+from provision.spec.tree import LARGEST_FILE, parse
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from provision.spec.problems import Problems
+    from provision.spec.tree import Node
+
+
+def read_tree(path: Path, file: str, problems: Problems) -> Node | None:
+    """The tree of a spec file; None where it cannot be read, which is a problem then.
+
+    Args:
+        path: the file.
+        file: how positions name it.
+        problems: takes what is wrong.
+    """
+    text = read_text(path, file, problems)
+    return None if text is None else parse(text, file, problems)
+
+
+def read_text(path: Path, file: str, problems: Problems) -> str | None:
+    """The text of a file in UTF-8, a byte order mark taken off."""
+    start = Origin(file=file, line=1, column=1)
+    try:
+        kind = path.stat()
+        if stat.S_ISDIR(kind.st_mode):
+            problems.add("this is a folder, not a spec", start, "name the YAML file in it")
+            return None
+        if not stat.S_ISREG(kind.st_mode):
+            problems.add("this is no regular file", start, "name a YAML file")
+            return None
+        if kind.st_size > LARGEST_FILE:
+            problems.add(
+                f"the file has {kind.st_size / 1024**2:.1f} MiB; a spec has at most "
+                f"{LARGEST_FILE // 1024**2} MiB",
+                start,
+                "put large content into a file of its own and name it as a source",
+            )
+            return None
+        data = path.read_bytes()
+    except OSError as error:
+        problems.add(
+            f"the file cannot be read: {os.strerror(error.errno or 0)}",
+            start,
+            "check its path and permissions",
+        )
+        return None
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        before = data[: error.start]
+        problems.add(
+            f"the byte 0x{data[error.start]:02X} is not UTF-8",
+            Origin(
+                file=file,
+                line=before.count(b"\n") + 1,
+                column=len(before[before.rfind(b"\n") + 1 :].decode("utf-8", "replace")) + 1,
+            ),
+            "save the file as UTF-8",
+        )
+        return None

@@ -1,0 +1,60 @@
+"""What the YAML parser says of bad syntax, in words for people."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from provision.model import Origin
+
+if TYPE_CHECKING:
+    import yaml
+
+    from provision.spec.problems import Problems
+
+_LOOK = "look at the indentation and the quotes here and above"
+_HINTS = {
+    "mapping values are not allowed in this context": 'quote a value that holds ": "',
+    "found unknown escape character": r"use single quotes, or write \\ for a backslash",
+    "found unexpected end of stream": "close the quote that begins here",
+    "did not find expected node content": "a bracket, brace or value is missing",
+    "did not find expected ',' or ']'": "a comma is missing, or the list{begun} is not closed",
+    "did not find expected ',' or '}'": "a comma is missing, or the map{begun} is not closed",
+    "did not find expected key": _LOOK,
+    "did not find expected '-' indicator": "a list and a map cannot be mixed",
+    "could not find expected ':'": "a key needs a colon and a space after it",
+}
+
+
+def report_syntax(error: yaml.MarkedYAMLError, text: str, file: str, problems: Problems) -> None:
+    """Take what the parser stumbled over in a text."""
+    mark = error.problem_mark or error.context_mark
+    if error.problem == "found unexpected end of stream":
+        mark = error.context_mark or mark  # where the quote was opened
+    line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+    message, hint = _explain(error, text, line, column)
+    problems.add(message, Origin(file=file, line=line, column=column), hint)
+
+
+def report_character(code: int, text: str, file: str, problems: Problems) -> None:
+    """Take a character that YAML does not allow."""
+    before = text[: max(0, text.find(chr(code)))]
+    line = before.count("\n") + 1
+    column = len(before) - (before.rfind("\n") + 1) + 1
+    problems.add(
+        f"the character U+{code:04X} is not allowed in YAML",
+        Origin(file=file, line=line, column=column),
+        r'write it as an escape in double quotes, like "\x1b", or remove it',
+    )
+
+
+def _explain(error: yaml.MarkedYAMLError, text: str, line: int, column: int) -> tuple[str, str]:
+    """A message and a hint."""
+    problem = error.problem or "it cannot be read"
+    lines = text.splitlines()
+    if problem == "found character that cannot start any token" and line <= len(lines):
+        found = lines[line - 1][column - 1 : column]
+        if found == "\t":
+            return "a tab cannot indent in YAML", "indent with spaces"
+        return f"bad YAML: no value can begin with {found}", "quote the value"
+    begun = f" that begins in line {error.context_mark.line + 1}" if error.context_mark else ""
+    return f"bad YAML: {problem}", _HINTS.get(problem, _LOOK).replace("{begun}", begun)

@@ -1,0 +1,200 @@
+"""(Environment, Target) → Results: what the spec says, held against what is there."""
+
+from __future__ import annotations
+
+import time
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from provision.model import Origin, Result
+from provision.target import Unreachable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from provision.model import Check, Environment, Machine, Outcome
+    from provision.target import Target
+    from provision.verify.examined import Examined
+
+ANSWER_TIMEOUT = 10.0
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 1.0
+
+
+def verify(
+    environment: Environment,
+    targets: Mapping[str, Target],
+    *,
+    backend: str,
+    capabilities: frozenset[str] = frozenset(),
+    each: Callable[[Result], None] | None = None,
+) -> tuple[Result, ...]:
+    """Check that each machine is as the spec says, and hand each result to `each` at once.
+
+    First whether it answers: one that does not is a single failure. Then what the spec
+    declares, then its `checks`, in their order.
+
+    Args:
+        environment: what was asked.
+        targets: the running machines by name; one that is missing here failed.
+        backend: the backend's name, for the reasons of skipped checks.
+        capabilities: what the backend gives of what checks may require.
+        each: called with each result as soon as it is known.
+    """
+    results: list[Result] = []
+    for machine in environment.machines:
+        if machine.name in targets:
+            targets[machine.name].prepare(*_users(machine))
+    _import_meanwhile(environment.machines)
+    for machine in environment.machines:
+        examination = _Examination(environment, machine, backend, capabilities)
+        for result in examination.results(targets.get(machine.name)):
+            results.append(result)
+            if each is not None:
+                each(result)
+    return tuple(results)
+
+
+def _users(machine: Machine) -> tuple[str, ...]:
+    """Whose shells the checks will need: opened all at once, for each takes its time."""
+    looks = all(check.kind in ("package", "file", "user", "group") for check in machine.checks)
+    return ("root",) if looks and not machine.env else tuple({"root", machine.user})
+
+
+def _import_meanwhile(machines: Iterable[Machine]) -> None:
+    """Import what takes its time, while the shells open."""
+    import_module("provision.verify.kinds")
+    if any(check.kind == "pytest" for machine in machines for check in machine.checks):
+        import_module("pytest")
+
+
+class _Examination:
+    """One machine, and all that it is asked."""
+
+    def __init__(
+        self,
+        environment: Environment,
+        machine: Machine,
+        backend: str,
+        capabilities: frozenset[str],
+    ) -> None:
+        self._environment = environment
+        self._machine = machine
+        self._backend = backend
+        self._capabilities = capabilities
+
+    def results(self, target: Target | None) -> Iterator[Result]:
+        from provision.verify.examined import Examined
+        from provision.verify.host import MachineHost
+        from provision.verify.implied import implied
+
+        begun = time.monotonic()
+        name = self._machine.name
+        if target is None:
+            yield self._result(
+                "answers", "failed", f"machine {name} does not answer: it is not running", begun
+            )
+            return
+        services = frozenset(service.name for service in self._machine.services)
+        host = MachineHost(target, "root", services)
+        examined = Examined(machine=self._machine, target=target, host=host)
+        try:
+            examined.greet(ANSWER_TIMEOUT)
+        except Unreachable as error:
+            yield self._silent(error, begun)
+            return
+        yield self._result("answers", "passed", "", begun)
+        spec = Origin(file=str(self._environment.spec), line=0, column=0)
+        try:
+            for group in _groups((*implied(self._machine, spec), *self._machine.checks)):
+                host.backend.forget()
+                examined.look_ahead(group)
+                for check in group:
+                    yield from self._asked(examined, check)
+        except Unreachable as error:
+            yield self._silent(error, time.monotonic())
+
+    def _asked(self, examined: Examined, check: Check) -> Iterator[Result]:
+        """The results of one check: one, or for a pytest file one for each test."""
+        begun = time.monotonic()
+        if lacking := [word for word in check.requires if word not in self._capabilities]:
+            reason = f"the {self._backend} backend gives no {', '.join(lacking)}"
+            yield self._result(check.name, "skipped", reason, begun)
+        elif check.kind == "pytest":
+            yield from self._tests(examined, check)
+        else:
+            problems = self._problems(examined, check)
+            message = f"{_title(check)}: {'; '.join(problems)} ({_place(check)})" if problems else ""
+            yield self._result(check.name, "failed" if problems else "passed", message, begun)
+
+    def _tests(self, examined: Examined, check: Check) -> Sequence[Result]:
+        """The results of a pytest file; run again until its timeout where a test fails."""
+        from provision.verify.pytest_files import run_tests
+
+        deadline = time.monotonic() + check.timeout
+        while True:
+            results = run_tests(examined, check, self._environment)
+            failed = any(result.outcome == "failed" for result in results)
+            if not failed or time.monotonic() + LONGEST_PAUSE > deadline:
+                return results
+            time.sleep(LONGEST_PAUSE)
+
+    def _problems(self, examined: Examined, check: Check) -> Sequence[str]:
+        """What is wrong; of a check with a timeout, what still was at its end."""
+        from provision.verify.kinds import problems
+
+        deadline = time.monotonic() + check.timeout
+        pause = FIRST_PAUSE
+        while found := problems(examined, check):
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return (*found, f"still so after {check.timeout:g} s") if check.timeout else found
+            time.sleep(min(pause, left))
+            pause = min(pause * 2, LONGEST_PAUSE)
+            examined.host.backend.forget()
+        return ()
+
+    def _silent(self, error: Unreachable, begun: float) -> Result:
+        message = f"machine {self._machine.name} does not answer"
+        if error.message != message:
+            message = f"{message}: {error.message}"
+        evidence = "".join(f": {line}" for line in error.evidence[-1:])
+        return self._result("answers", "failed", message + evidence, begun)
+
+    def _result(self, check: str, outcome: Outcome, message: str, begun: float) -> Result:
+        return Result(
+            machine=self._machine.name,
+            check=check,
+            outcome=outcome,
+            message=message,
+            seconds=time.monotonic() - begun,
+        )
+
+
+def _groups(checks: Iterable[Check]) -> Iterator[Sequence[Check]]:
+    """Runs of checks that only look: what one of them sees, the next sees as well."""
+    from provision.verify.kinds import LOOKING
+
+    group: list[Check] = []
+    for check in checks:
+        if check.kind in LOOKING:
+            group.append(check)
+            continue
+        if group:
+            yield group
+            group = []
+        yield [check]
+    if group:
+        yield group
+
+
+def _title(check: Check) -> str:
+    """What was asked, on one line."""
+    if not check.declared:
+        return check.name
+    first, *more = check.subject.strip().split("\n")
+    return f"{check.kind} {first}{' …' if more else ''}"
+
+
+def _place(check: Check) -> str:
+    origin = check.origin
+    return f"{origin.file}:{origin.line}" if origin.line else origin.file

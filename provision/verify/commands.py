@@ -1,0 +1,68 @@
+"""Checks of what commands and scripts print and end with, and of the variables they get."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING
+
+from provision.model import Expected
+from provision.target import Overdue
+from provision.verify.examined import text_of
+from provision.verify.values import shortened, text_problems
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from provision.model import Check
+    from provision.target import Output
+    from provision.verify.examined import Examined
+
+FIELDS = frozenset({"exit", "stdout", "stderr", "user"})
+ENV_FIELDS = frozenset({"value"})
+LONGEST = 120.0  # seconds a command may take
+
+
+def command(examined: Examined, check: Check) -> Iterator[str]:
+    """Words, run through no shell: `exec` takes them as they are, builtins and all."""
+    words = check.words or tuple(shlex.split(check.subject))
+    yield from _outcome(examined, check, f"exec {shlex.join(words)}")
+
+
+def script(examined: Examined, check: Check) -> Iterator[str]:
+    """Text for `sh -eu`."""
+    yield from _outcome(examined, check, f"exec sh -euc {shlex.quote(check.subject)}")
+
+
+def env(examined: Examined, check: Check) -> Iterator[str]:
+    """A variable as each command gets it, compared byte for byte."""
+    found = examined.variables.get(check.subject)
+    expected = check.fields.get("value")
+    if found is None:
+        yield "is not set"
+    elif isinstance(expected, Expected) and expected.how != "equals":
+        yield from text_problems("value", text_of(found), expected)
+    elif expected is not None:
+        exact = expected.text if isinstance(expected, Expected) else str(expected)
+        if found != exact.encode():
+            yield f"value is {shortened(text_of(found))}, expected {shortened(exact)}"
+
+
+def _outcome(examined: Examined, check: Check, text: str) -> Iterator[str]:
+    user = check.fields.get("user")
+    try:
+        output = examined.run(text, user=str(user) if user else None, timeout=LONGEST)
+    except Overdue:
+        examined.run("true", timeout=10)  # raises where the whole machine is silent
+        yield f"did not end within {LONGEST:g} s"
+        return
+    expected = check.fields.get("exit", 0)
+    if output.code != expected:
+        yield f"exit code is {output.code}, expected {expected}{_last_words(output)}"
+    for name, raw in (("stdout", output.stdout), ("stderr", output.stderr)):
+        if name in check.fields:
+            yield from text_problems(name, text_of(raw), check.fields[name])
+
+
+def _last_words(output: Output) -> str:
+    said = text_of(output.stderr or output.stdout).strip()
+    return f": {shortened(said)}" if said else ""

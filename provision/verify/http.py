@@ -1,0 +1,160 @@
+"""One HTTP request over any way of bytes: a socket of the host, or a shell inside the machine."""
+
+from __future__ import annotations
+
+import shlex
+import socket
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from provision.target import Overdue
+from provision.verify.values import Unanswered
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from provision.target import Target
+
+TIMEOUT = 30.0
+LARGEST = 4 * 1024 * 1024
+# bash opens sockets itself; where there is none, busybox brings nc.
+_INSIDE = """
+if command -v bash >/dev/null; then
+  exec bash -c '{{ exec 3<>"/dev/tcp/$1/$2"; }} 2>/dev/null || exit 7
+    printf %s "$3" >&3; exec head -c {largest} <&3' bash {host} {port} {request}
+fi
+if command -v nc >/dev/null; then
+  printf %s {request} | nc {host} {port} || exit 7
+  exit 0
+fi
+echo "it needs bash or nc inside" >&2
+exit 8
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """A URL taken apart."""
+
+    url: str
+    host: str
+    port: int
+    tls: bool
+    text: str
+
+    @classmethod
+    def of(cls, url: str, method: str = "GET") -> Request:
+        """The request for a URL.
+
+        Raises:
+            Unanswered: it is no http or https URL.
+        """
+        try:
+            parts = urlsplit(url)
+            port = parts.port
+        except ValueError as error:
+            raise Unanswered(f"{url} is no URL: {error}") from error
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise Unanswered(f"{url} is no http or https URL")
+        path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        return cls(
+            url=url,
+            host=parts.hostname,
+            port=port or (443 if parts.scheme == "https" else 80),
+            tls=parts.scheme == "https",
+            # HTTP 1.0, so that the end of the answer is the end of the connection
+            text=f"{method} {path} HTTP/1.0\r\nHost: {parts.netloc.rpartition('@')[2]}\r\n"
+            "User-Agent: provision\r\nAccept: */*\r\nConnection: close\r\n\r\n",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """Status, headers by name in lower case, body."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @classmethod
+    def of(cls, raw: bytes) -> Answer | None:
+        """The answer in these bytes; None where they are none."""
+        head, _, body = raw.partition(b"\r\n\r\n")
+        first, *lines = head.decode("latin-1").split("\r\n")
+        words = first.split()
+        if len(words) < 2 or not words[0].startswith("HTTP/") or not words[1].isdigit():
+            return None
+        pairs = (line.partition(":") for line in lines)
+        headers = {name.strip().lower(): value.strip() for name, _, value in pairs}
+        if headers.get("transfer-encoding", "").lower() == "chunked":
+            body = _joined(body)
+        return cls(status=int(words[1]), headers=headers, body=body)
+
+
+def _joined(chunked: bytes) -> bytes:
+    """A body that came in chunks, in spite of HTTP 1.0."""
+    body = b""
+    while chunked:
+        size, _, rest = chunked.partition(b"\r\n")
+        length = int(size.split(b";")[0] or b"0", 16)
+        if length == 0:
+            break
+        body += rest[:length]
+        chunked = rest[length + 2 :]
+    return body
+
+
+def from_host(request: Request, address: str, port: int) -> bytes | str:
+    """What the published port answers, or in words why it does not."""
+    place = f"{address}:{port} on the host"
+    try:
+        with socket.create_connection((address, port), TIMEOUT) as connection:
+            asked = connection
+            if request.tls:
+                from provision.verify.tunnel import trusting
+
+                asked = trusting().wrap_socket(connection, server_hostname=request.host)
+            asked.sendall(request.text.encode())
+            answer = b""
+            while len(answer) < LARGEST and (data := asked.recv(65536)):
+                answer += data
+    except OSError as error:
+        return f"{place} does not answer: {error.strerror or error}"
+    return answer or f"{place} hangs up without an answer"
+
+
+def inside(request: Request, target: Target) -> bytes | str:
+    """What answers inside the machine, or in words why nothing does."""
+    if request.tls:
+        return _inside_secured(request, target)
+    script = _INSIDE.format(
+        host=shlex.quote(request.host),
+        port=request.port,
+        request=shlex.quote(request.text),
+        largest=LARGEST,
+    )
+    try:
+        output = target.run(script, timeout=TIMEOUT)
+    except Overdue:
+        target.run("true", timeout=10)  # raises where the whole machine is silent
+        return f"{request.url} gave no answer within {TIMEOUT:g} s"
+    if output.code == 8:
+        raise Unanswered("no bash and no nc inside to ask with")
+    if not output.stdout:
+        return f"{request.host}:{request.port} does not answer inside the machine"
+    return output.stdout
+
+
+def _inside_secured(request: Request, target: Target) -> bytes | str:
+    from provision.verify.tunnel import exchange
+
+    try:
+        answer = exchange(
+            target, request.host, request.port, request.text.encode(),
+            timeout=TIMEOUT, largest=LARGEST,
+        )  # fmt: skip
+    except OSError as error:
+        why = getattr(error, "reason", None) or error.strerror or str(error)
+        return f"{request.host}:{request.port} does not answer in TLS inside the machine: {why}"
+    return answer or f"{request.host}:{request.port} hangs up without an answer"

@@ -1,0 +1,145 @@
+"""What a spec declares, as checks: nobody has to write them."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from provision.model import Check, Expected
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from provision.model import CheckKind, File, Machine, Origin, Probe, User
+
+
+def implied(machine: Machine, spec: Origin) -> tuple[Check, ...]:
+    """The checks that follow from the machine's packages, users, files, services and so on.
+
+    `spec` is the place of what the model keeps no place of: workspace and variables.
+    """
+    return tuple(_checks(machine, spec))
+
+
+def _checks(machine: Machine, spec: Origin) -> Iterator[Check]:
+    for package in machine.packages:
+        version = {"version": package.version} if package.version else {}
+        yield _check("package", package.name, version, package.origin)
+    for user in machine.users:
+        yield _check("user", user.name, _user_fields(user), user.origin)
+    own = {file.path for file in machine.files}
+    for file in machine.files:
+        yield _file(file, own)
+    if machine.workspace:
+        fields = {"entered_by": machine.workspace.user}
+        path = machine.workspace.path
+        yield _check("mount", path, fields, spec, name=f"workspace {path}")
+    for mount in machine.mounts:
+        options = {"options": ("ro",)} if mount.read_only else {}
+        yield _check("mount", mount.path, options, mount.origin)
+    for volume in machine.volumes:
+        yield _check("mount", volume.path, {}, volume.origin, name=f"volume {volume.name}")
+    for name, value in machine.env.items():
+        yield _check("env", name, {"value": value}, spec)
+    yield _check("file", "/etc/localtime", _zone_fields(machine.timezone), spec, name="time zone")
+    for service in machine.services:
+        yield _check("service", service.name, {}, service.origin)
+    if machine.setup:
+        yield _check(
+            "script",
+            "cat /run/provision/setup",
+            {"stdout": Expected(how="equals", text="done"), "user": "root"},
+            machine.setup[0].origin,
+            name="setup",
+        )
+    yield from _ports(machine)
+
+
+def _ports(machine: Machine) -> Iterator[Check]:
+    """Published; and listened to where a probe asks it: others may be for what is started by hand."""
+    answering = {_probed(service.ready) for service in machine.services if service.ready}
+    for port in machine.ports:
+        subject = f"{port.guest}/{port.protocol}"
+        fields = {"published": True}
+        if f"{port.guest}/{port.protocol}" in answering:
+            yield _check("port", subject, fields, port.origin)
+        yield _check(
+            "port", subject, fields, port.origin,
+            name=f"port {subject} from the host", from_host=True,
+        )  # fmt: skip
+
+
+def _probed(probe: Probe) -> str | None:
+    """The port that a probe asks, as `8080/tcp`; None where it asks none."""
+    if probe.kind not in ("http", "tcp"):
+        return None
+    address = urlsplit(probe.subject if probe.kind == "http" else f"tcp://{probe.subject}")
+    return f"{address.port or 80}/tcp"
+
+
+def _user_fields(user: User) -> Mapping[str, object]:
+    fields: dict[str, object] = {"shell": user.shell, "home": user.home}
+    if user.uid is not None:
+        fields["uid"] = user.uid
+    if user.gid is not None:
+        fields["gid"] = user.gid
+    if user.groups:
+        fields["groups"] = user.groups
+    if user.sudo:
+        fields["sudo"] = True
+    return fields
+
+
+def _zone_fields(zone: str) -> Mapping[str, object]:
+    """Without zone files a machine has UTC, and only that."""
+    link = Expected(how="matches", text=f"/{re.escape(zone)}$")
+    return {"link": link} if zone == "UTC" else {"link": link, "is_file": True}
+
+
+def _file(file: File, own: set[str]) -> Check:
+    if file.kind == "absent":
+        return _check("file", file.path, {}, file.origin, absent=True)
+    if file.kind == "link":
+        return _check("file", file.path, {"link": file.target}, file.origin)
+    fields: dict[str, object] = {"user": file.owner}
+    if file.group is not None:
+        fields["group"] = file.group
+    if file.kind == "content":
+        fields["mode"] = file.mode if file.mode is not None else 0o644
+        return _check("file", file.path, {"content": file.content, **fields}, file.origin)
+    if file.kind == "dir":
+        fields["mode"] = file.mode if file.mode is not None else 0o755
+        return _check("file", file.path, {"is_directory": True, **fields}, file.origin)
+    tree = {
+        str(relative): {
+            "content": content,
+            **fields,
+            "mode": file.mode if file.mode is not None else 0o755 if executable else 0o644,
+        }
+        for relative, content, executable in file.tree
+        if f"{file.path}/{relative}" not in own  # one that is named itself wins over the folder
+    }
+    return _check("file", file.path, {"is_directory": True, **fields, "tree": tree}, file.origin)
+
+
+def _check(
+    kind: CheckKind,
+    subject: str,
+    fields: Mapping[str, object],
+    origin: Origin,
+    *,
+    name: str = "",
+    absent: bool = False,
+    from_host: bool = False,
+) -> Check:
+    return Check(
+        kind=kind,
+        subject=subject,
+        name=name or f"{kind} {subject}",
+        fields=fields,
+        absent=absent,
+        from_host=from_host,
+        declared=False,
+        origin=origin,
+    )

@@ -1,0 +1,38 @@
+"""Checks of mounts: folders of the host, volumes, file systems."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING
+
+from provision.verify.values import value_problems
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from provision.model import Check
+    from provision.verify.examined import Examined
+
+FIELDS = frozenset({"filesystem", "device", "options", "entered_by"})
+
+
+def mount(examined: Examined, check: Check) -> Iterator[str]:
+    """A mount point, with filesystem, device and options as testinfra names them."""
+    path = check.subject.rstrip("/") or "/"
+    asked = examined.host.mount_point(path.replace("\\", "\\134").replace(" ", "\\040"))
+    if not asked.exists:
+        yield "is no mount point"
+        return
+    for name, expected in check.fields.items():
+        if name == "entered_by":
+            yield from _entered(examined, path, str(expected))
+        else:
+            yield from value_problems(name, getattr(asked, name), expected)
+
+
+def _entered(examined: Examined, path: str, user: str) -> Iterator[str]:
+    """Whether a user can go there and look around."""
+    command = shlex.join(["sh", "-c", 'cd "$1" && test -r .', "sh", path])
+    asked = examined.run(f"/usr/lib/provision/as {shlex.quote(user)} {command}", user="root")
+    if asked.code != 0:
+        yield f"user {user} cannot enter it"

@@ -1,0 +1,108 @@
+"""Checks of ports and of HTTP, asked inside or from the host."""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING
+
+from provision.verify import http
+from provision.verify.examined import text_of
+from provision.verify.sockets import listening, wanted
+from provision.verify.values import Unanswered, text_problems
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from provision.model import Check, PortStatus, Protocol
+    from provision.verify.examined import Examined
+
+PORT_FIELDS = frozenset({"address", "protocol", "published"})
+HTTP_FIELDS = frozenset({"method", "status", "body", "headers"})
+PATIENCE = 5.0  # seconds to connect from the host
+HANG_UP = 0.1  # seconds in which a forwarder hangs up when nobody listens behind it
+
+
+def port(examined: Examined, check: Check) -> Iterator[str]:
+    """Something listens there: inside, or seen from the host through the published port."""
+    protocol, address, number = wanted(check.subject)
+    protocol = "udp" if check.fields.get("protocol", protocol) == "udp" else "tcp"
+    address = str(check.fields["address"]) if "address" in check.fields else address
+    if check.from_host:
+        yield from _from_host(examined, check, protocol, number)
+        return
+    there = [one for one in listening(examined.host) if one.takes(protocol, None, number)]
+    found = any(one.takes(protocol, address, number) for one in there)
+    if there and not found:
+        yield f"listens on {', '.join(one.address for one in there)}, expected {address}"
+    elif not found:
+        yield "nothing listens"
+    elif check.fields.get("published") and all(one.local for one in there):
+        yield (
+            f"listens on {there[0].address} alone, where its published port cannot reach it:"
+            " let it listen on 0.0.0.0"
+        )
+
+
+def _from_host(examined: Examined, check: Check, protocol: Protocol, number: int) -> Iterator[str]:
+    status = published(examined, number, protocol)
+    if status is None:
+        yield "is not published on the host"
+        return
+    if protocol == "udp":
+        return  # a datagram that nobody answers proves nothing
+    place = f"{status.address}:{status.host}"
+    try:
+        with socket.create_connection((reachable(status.address), status.host), PATIENCE) as asked:
+            if check.fields.get("published"):
+                return  # that something listens behind it is a check of its own
+            asked.settimeout(HANG_UP)
+            try:
+                if not asked.recv(1, socket.MSG_PEEK):
+                    yield f"{place} on the host hangs up: nothing listens behind it"
+            except TimeoutError:
+                return  # it waits for us to speak, as most servers do
+    except OSError as error:
+        yield f"{place} on the host does not answer: {error.strerror or error}"
+
+
+def published(examined: Examined, guest: int, protocol: Protocol) -> PortStatus | None:
+    """How a port of the machine is forwarded now."""
+    ports = [p for p in examined.target.ports if (p.guest, p.protocol) == (guest, protocol)]
+    return ports[0] if ports else None
+
+
+def reachable(address: str) -> str:
+    """The address to connect to where a port is bound to this one."""
+    return {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(address, address)  # noqa: S104
+
+
+def http_answer(examined: Examined, check: Check) -> Iterator[str]:
+    """A request gives this status (200), with these headers and this body."""
+    request = http.Request.of(check.subject, str(check.fields.get("method", "GET")))
+    if check.from_host:
+        status = published(examined, request.port, "tcp")
+        if status is None:
+            raise Unanswered(f"port {request.port} is not published on the host")
+        raw = http.from_host(request, reachable(status.address), status.host)
+    else:
+        raw = http.inside(request, examined.target)
+    if isinstance(raw, str):
+        yield raw
+        return
+    answer = http.Answer.of(raw)
+    if answer is None:
+        yield f"what answers does not speak HTTP: {text_of(raw[:60])!r}"
+        return
+    expected = check.fields.get("status", 200)
+    if answer.status != expected:
+        where = f" (to {answer.headers['location']})" if "location" in answer.headers else ""
+        yield f"status is {answer.status}{where}, expected {expected}"
+    if "body" in check.fields:
+        yield from text_problems("body", text_of(answer.body), check.fields["body"])
+    headers = check.fields.get("headers", {})
+    for name, value in dict(headers).items() if isinstance(headers, dict) else ():
+        found = answer.headers.get(name.lower())
+        if found is None:
+            yield f"header {name} is missing"
+        else:
+            yield from text_problems(f"header {name}", found, value)

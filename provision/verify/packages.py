@@ -1,0 +1,53 @@
+"""Checks of packages."""
+
+from __future__ import annotations
+
+import shlex
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from provision.model import Check
+    from provision.verify.examined import Examined
+
+FIELDS = frozenset({"version"})
+_PROVIDED = {
+    "apt": "dpkg-query -f '${db:Status-Abbrev} ${Provides},\\n' -W"
+    " | sed -n 's/^[ih]i  *//p' | tr ',' '\\n' | sed 's/ *(.*//; s/^ *//' | grep -Fxq -- %s",
+    "dnf": "rpm -q --quiet --whatprovides %s",
+    "apk": "apk info -q -e %s",
+}
+
+
+def package(examined: Examined, check: Check) -> Iterator[str]:
+    """Installed by its name, or provided by one that is; its version, where it is pinned."""
+    asked = examined.host.package(check.subject)
+    if not asked.is_installed:
+        provided = _PROVIDED[examined.machine.base.family] % shlex.quote(check.subject)
+        if "version" in check.fields or examined.host.run(provided).rc != 0:
+            yield "is not installed"
+        return
+    expected = check.fields.get("version")
+    if expected is None:
+        return
+    found = [str(asked.version)]
+    if examined.machine.base.family != "apt":
+        found.append(f"{found[0]}-{asked.release}")
+    if not any(_agrees(version, str(expected)) for version in found):
+        yield f"version is {found[-1]}, expected {expected}"
+
+
+def _agrees(found: str, expected: str) -> bool:
+    """The whole version, its beginning up to a separator, or a pattern with `*`.
+
+    Debian's epoch (`1:`) may be left out.
+    """
+    for version in {found, found.partition(":")[2] or found}:
+        if fnmatchcase(version, expected):
+            return True
+        rest = version.removeprefix(expected)
+        if rest != version and not rest[0].isalnum():
+            return True
+    return False

@@ -1,0 +1,75 @@
+"""Checks of services and processes."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING
+
+from provision.model import Expected
+from provision.verify.examined import text_of
+from provision.verify.host import STATE
+from provision.verify.processes import processes
+from provision.verify.values import shortened, text_problems, value_problems
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from provision.model import Check
+    from provision.verify.examined import Examined
+
+PROCESS_FIELDS = frozenset({"user", "args", "count"})
+FIELDS = frozenset({"is_running", "is_enabled"})
+
+
+def service(examined: Examined, check: Check) -> Iterator[str]:
+    """Running, and ready where it has a probe, unless the fields say otherwise."""
+    asked = examined.host.service(check.subject)
+    claims = {"is_running": True, **check.fields}
+    if claims["is_running"] and _of_the_spec(examined, check.subject):
+        del claims["is_running"]
+        yield from _readiness(examined, check.subject)
+    for attribute, expected in claims.items():
+        yield from value_problems(attribute.removeprefix("is_"), getattr(asked, attribute), expected)
+
+
+def _of_the_spec(examined: Examined, name: str) -> bool:
+    return any(service.name == name for service in examined.machine.services)
+
+
+def _readiness(examined: Examined, name: str) -> Iterator[str]:
+    """State and probe in one command."""
+    probe = f"{STATE.rpartition('/')[0]}/services/{shlex.quote(name)}/ready"
+    asked = examined.run(
+        f'state=$({STATE} {shlex.quote(name)}) || exit 99; echo "$state"; '
+        f'[ "$state" = running ] || exit 0; [ -x {probe} ] || exit 0; {probe}',
+        user="root",
+    )
+    state, _, said = text_of(asked.stdout).partition("\n")
+    if asked.code == 99:
+        yield f"its state cannot be asked: {shortened(text_of(asked.stderr))}"
+    elif state != "running":
+        yield f"is {state or 'unknown'}, expected running"
+    elif asked.code != 0:
+        last = (said + text_of(asked.stderr)).strip().splitlines()[-1:]
+        yield f"is running, but its ready probe fails{''.join(f': {line}' for line in last)}"
+
+
+def process(examined: Examined, check: Check) -> Iterator[str]:
+    """At least one runs, or `count`; of this `user`, with these `args`."""
+    user, args, count = (check.fields.get(name) for name in ("user", "args", "count"))
+    called = [one for one in processes(examined.host) if one.is_called(check.subject)]
+    matching = [
+        one
+        for one in called
+        if user in (None, one.user) and (args is None or not [*text_problems("", one.args, args)])
+    ]
+    if count is not None and len(matching) != count:
+        yield f"{len(matching)} run, expected {count}"
+    elif count is None and not called:
+        yield "is not running"
+    elif count is None and not matching:
+        wanted = [f"as user {user}"] if user else []
+        if args:
+            wanted.append(f"with args {shortened(args.text if isinstance(args, Expected) else str(args))}")
+        there = "; ".join(f"{shortened(one.args)} as user {one.user}" for one in called[:3])
+        yield f"none runs {' and '.join(wanted)}, there is {there}"

@@ -1,0 +1,175 @@
+"""What all tests share: a project folder to work in, and the command line as a person types it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+ROOT = Path(__file__).parent.parent
+LONG = 1800
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a run of the command line gave."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def all(self) -> str:
+        return self.stdout + self.stderr
+
+    def json(self) -> Any:
+        return json.loads(self.stdout)
+
+
+@dataclass
+class Project:
+    """A folder with a spec, and `provision` run in it on one backend."""
+
+    folder: Path
+    backend: str
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def write(self, path: str, content: str | bytes) -> Path:
+        file = self.folder / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(content, bytes):
+            file.write_bytes(content)
+        else:
+            file.write_text(textwrap.dedent(content))
+        return file
+
+    def spec(self, text: str) -> Path:
+        return self.write("provision.yaml", text)
+
+    def run(self, *words: str, stdin: bytes = b"", env: Mapping[str, str] | None = None) -> Said:
+        done = self._run(words, stdin, env or {})
+        return Said(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+    def raw(self, *words: str, stdin: bytes = b"") -> bytes:
+        """Run something that must succeed; its stdout as it came."""
+        done = self._run(words, stdin, {})
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def _run(
+        self, words: Sequence[str], stdin: bytes, env: Mapping[str, str]
+    ) -> subprocess.CompletedProcess[bytes]:
+        return subprocess.run(
+            [sys.executable, "-m", "provision", *words],
+            cwd=self.folder,
+            env={**os.environ, "PROVISION_BACKEND": self.backend, **self.environment, **env},
+            input=stdin,
+            capture_output=True,
+            timeout=LONG,
+            check=False,
+        )
+
+    def good(self, *words: str, stdin: bytes = b"") -> str:
+        """Run something that must succeed; its stdout."""
+        said = self.run(*words, stdin=stdin)
+        assert said.code == 0, f"provision {' '.join(words)}: {said.code}\n{said.all}"
+        return said.stdout
+
+    def inside(self, script: str, *, user: str | None = None) -> str:
+        """The output of a script run in the machine, as `provision exec` runs it."""
+        return self.good("exec", *(["-u", user] if user else []), "--", "sh", "-c", script)
+
+    def up(self, *options: str) -> str:
+        return self.good("up", *options)
+
+    def checks(self) -> dict[str, str]:
+        """Each check's outcome."""
+        return {c["check"]: c["outcome"] for c in self.run("verify", "--format", "json").json()["checks"]}
+
+    def state(self) -> dict[str, Any]:
+        """The first machine, as status tells it."""
+        machine: dict[str, Any] = json.loads(self.good("status", "--format", "json"))["machines"][0]
+        return machine
+
+
+def make_project(folder: Path, backend: str) -> Project:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / ".git").mkdir(exist_ok=True)
+    return Project(folder=folder, backend=backend)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """A project of this test alone, for verbs that need no engine."""
+    return make_project(tmp_path / "project", "docker")
+
+
+@pytest.fixture
+def no_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests of pure code: whatever starts a program fails, and says which."""
+
+    def refuse(words: object, *_more: object, **_options: object) -> NoReturn:
+        raise AssertionError(f"a test of pure code started {words}")
+
+    monkeypatch.setattr(subprocess, "Popen", refuse)
+    for name in ("system", "execvp", "posix_spawn", "fork"):
+        monkeypatch.setattr(os, name, refuse)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--backend",
+        action="append",
+        choices=["docker", "vm"],
+        help="run the suite of both backends on this one alone",
+    )
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "backend" in metafunc.fixturenames:
+        chosen = metafunc.config.getoption("--backend") or BACKENDS
+        metafunc.parametrize("backend", chosen, scope="session")
+
+
+BACKENDS = ["docker", "vm"]
+
+
+@pytest.fixture(scope="module")
+def shared(
+    backend: str, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[Project]:
+    """A project of a whole module on each backend: its machine boots once.
+
+    The module's SPEC is the spec, where it has one for all its tests; FILES are files by path.
+    """
+    project = make_project(tmp_path_factory.mktemp("shared") / "project", backend)
+    for path, content in getattr(request.module, "FILES", {}).items():
+        project.write(path, content)
+    if hasattr(request.module, "SPEC"):
+        project.spec(request.module.SPEC)
+    try:
+        yield project
+    finally:
+        said = project.run("down", "--volumes", "--images")
+        assert said.code == 0, said.all
+
+
+@pytest.fixture
+def own(backend: str, tmp_path: Path) -> Iterator[Project]:
+    """A project of one test on each backend; down at its end."""
+    project = make_project(tmp_path / "project", backend)
+    try:
+        yield project
+    finally:
+        said = project.run("down", "--volumes", "--images")
+        assert said.code == 0, said.all

@@ -1,0 +1,133 @@
+"""up, status, exec, logs, down: the life of an environment, on every backend alike."""
+
+from __future__ import annotations
+
+import json
+import socket
+import urllib.request
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.conftest import Project
+
+SPEC = """
+version: 1
+name: life
+base: debian:12
+packages: [nginx-light]
+env: {GREETING: hello}
+files:
+  /etc/nginx/sites-enabled/default: {content: "server { listen 8080; root /var/www/html; }\\n"}
+  /var/www/html/index.html: {content: "one\\n"}
+run:
+  - {name: first, script: date +%s%N > /opt/first}
+  - {name: last, script: echo one > /opt/last}
+services:
+  web:
+    command: nginx -g "daemon off;"
+    ready: {http: "http://localhost:8080/"}
+setup:
+  - {name: count, script: echo run >> /opt/setup-runs}
+ports: ["8080"]
+"""
+
+
+@pytest.fixture(scope="module")
+def up(shared: Project) -> Project:
+    shared.up()
+    return shared
+
+
+def published(project: Project) -> int:
+    return int(next(p["host"] for p in project.state()["ports"] if p["guest"] == 8080))
+
+
+def test_status_tells_machines_ports_and_services(up: Project) -> None:
+    answer = up.run("status", "--format", "json").json()
+    assert answer["name"] == "life"
+    assert answer["backend"] == up.backend
+    machine = answer["machines"][0]
+    assert machine["name"] == "life"
+    assert machine["state"] == "running"
+    assert machine["services"] == [{"name": "web", "state": "running"}]
+    assert [(p["guest"], p["address"], p["protocol"]) for p in machine["ports"]] == [
+        (8080, "127.0.0.1", "tcp"),
+    ]
+
+
+def test_a_published_port_answers_on_loopback(up: Project) -> None:
+    with urllib.request.urlopen(f"http://127.0.0.1:{published(up)}/") as page:
+        assert page.read() == b"one\n"
+
+
+def test_exec_gives_exit_code_stdin_and_environment(up: Project) -> None:
+    assert up.run("exec", "--", "sh", "-c", "exit 7").code == 7
+    assert up.raw("exec", "--", "cat", stdin=b"\x00\xffbytes\r\n") == b"\x00\xffbytes\r\n"
+    assert up.inside('printf %s "$GREETING"') == "hello"
+    assert up.good("exec", "-u", "www-data", "--", "id", "-un").strip() == "www-data"
+    assert up.good("exec", "--", "printf", "%s|", "a b", "$HOME", "--", "-u") == "a b|$HOME|--|-u|"
+
+
+def test_shell_reads_commands_from_a_pipe(up: Project) -> None:
+    assert up.good("shell", stdin=b"echo from $GREETING\n").strip() == "from hello"
+
+
+def test_up_again_changes_nothing(up: Project) -> None:
+    before = up.inside("cat /opt/first; stat -c %Y /proc/1")
+    assert "nothing changed" in up.up()
+    assert up.inside("cat /opt/first; stat -c %Y /proc/1") == before
+    assert up.inside("cat /opt/setup-runs") == "run\n"
+
+
+def test_a_change_converges_and_keeps_the_steps_before_it(up: Project) -> None:
+    port, first = published(up), up.inside("cat /opt/first")
+    changed = SPEC.replace("echo one > /opt/last", "echo two > /opt/last")
+    up.spec(changed)
+    up.up()
+    assert up.inside("cat /opt/last") == "two\n"
+    assert up.inside("cat /opt/first") == first
+    assert published(up) == port
+    assert "nothing changed" in up.up()
+
+
+def test_logs_know_the_services(up: Project) -> None:
+    urllib.request.urlopen(f"http://127.0.0.1:{published(up)}/").close()
+    assert up.run("logs").code == 0
+    said = up.run("logs", "nonsense")
+    assert said.code == 1
+    assert "there is no service nonsense" in said.stderr
+    assert "the services are web" in said.stderr
+
+
+def test_a_taken_port_is_refused_before_anything_is_built(own: Project) -> None:
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        port = holder.getsockname()[1]
+        own.spec(f"""
+            version: 1
+            name: taken
+            base: debian:12
+            run: ["exit 1"]
+            ports: ["{port}:80"]
+        """)
+        said = own.run("up")
+    assert said.code == 1
+    assert f"127.0.0.1:{port}/tcp (provision.yaml:6) is held by process" in said.stderr
+    assert "building" not in said.stderr
+
+
+def test_down_twice_is_fine_and_up_after_it_is_new(up: Project) -> None:
+    assert up.good("down").strip() == "life is down"
+    assert up.good("down").strip() == "life was not up"
+    assert up.run("exec", "--", "true").code == 1
+    assert up.state()["state"] == "absent"
+    said = up.run("verify", "--format", "json")
+    assert said.code == 1
+    answer = json.loads(said.stdout)
+    assert answer["failed"] == 1
+    assert len(answer["checks"]) == 1
+    up.up()
+    assert up.inside("cat /opt/setup-runs") == "run\n"

@@ -1,0 +1,119 @@
+"""Values of a spec are data: whatever bytes they hold arrive inside, and none is run."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING
+
+import yaml
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+if TYPE_CHECKING:
+    from tests.conftest import Project
+
+NASTY = [
+    'it\'s $5 "cash"',
+    "$HOME ${HOME} $$ $(touch /ran) `touch /ran`",
+    "#{system('touch /ran')} #$0 %x(touch /ran) %{a} %s %(a)s",
+    "{{ 7 * 7 }} {% raw %} {# x #} <%= 1 %>",
+    "back\\slash \\n \\x41 \\",
+    "two\nlines\n\n and a tab\t.",
+    "carriage\rreturn\r\n",
+    " leading and trailing ",
+    "- yaml: [no, on, 22:22, ~, null]",
+    "# no comment ; nor this",
+    "END\nEND\n'END'\nEOF",
+    "ünïcödé 漢字 🎉 \u2028 \u00a0 \ufeff",
+    "\x01\x1b[31m\x7f\x85",
+    "'",
+    '"',
+    "''\"\"\\'\\\"",
+    "",
+]
+
+SPEC = """
+version: 1
+name: values
+base: debian:12
+"""
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=60)
+
+
+def spec_of(variables: list[str], contents: list[str]) -> str:
+    return yaml.safe_dump(
+        {
+            "version": 1,
+            "name": "values",
+            "base": "debian:12",
+            "env": {f"VALUE_{n}": value for n, value in enumerate(variables)},
+            "files": {f"/srv/values/{n}": {"content": text} for n, text in enumerate(contents)},
+        },
+    )
+
+
+def bring(project: Project, variables: list[str], contents: list[str]) -> None:
+    project.write("provision.yaml", spec_of(variables, contents))
+    project.up()
+    said = project.raw("exec", "--", "env", "-0").split(b"\0")
+    inside = dict(pair.split(b"=", 1) for pair in said if b"=" in pair)
+    for number, value in enumerate(variables):
+        assert inside[f"VALUE_{number}".encode()] == value.encode()
+    for number, text in enumerate(contents):
+        assert project.raw("exec", "--", "cat", f"/srv/values/{number}") == text.encode()
+    assert project.run("exec", "--", "test", "-e", "/ran").code == 1
+
+
+def test_values_that_mean_something_elsewhere(shared: Project) -> None:
+    bring(shared, NASTY, NASTY)
+
+
+@settings(
+    max_examples=4,
+    deadline=None,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(
+    variables=st.lists(TEXT, min_size=20, max_size=20),
+    contents=st.lists(TEXT, min_size=20, max_size=20),
+)
+def test_any_value(shared: Project, variables: list[str], contents: list[str]) -> None:
+    bring(shared, variables, contents)
+
+
+def test_command_words_and_scripts_of_the_spec(shared: Project) -> None:
+    shared.write(
+        "provision.yaml",
+        yaml.safe_dump(
+            {
+                "version": 1,
+                "name": "values",
+                "base": "debian:12",
+                "run": [
+                    {
+                        "name": f"step-{n}",
+                        "script": f"printf %s {shlex.quote(value)} > /srv/step-{n}",
+                    }
+                    for n, value in enumerate(NASTY)
+                ],
+                "services": {
+                    "words": {
+                        "command": "sh -c "
+                        + shlex.quote(
+                            'for word; do n=$((${n:--1} + 1)); printf %s "$word" > /srv/word-$n; done;'
+                            " exec sleep infinity"
+                        )
+                        + " sh "
+                        + shlex.join(NASTY)
+                    }
+                },
+            }
+        ),
+    )
+    shared.up()
+    for number, value in enumerate(NASTY):
+        assert shared.raw("exec", "--", "cat", f"/srv/step-{number}") == value.encode()
+        assert shared.raw("exec", "--", "cat", f"/srv/word-{number}") == value.encode()
+    assert shared.run("exec", "--", "test", "-e", "/ran").code == 1

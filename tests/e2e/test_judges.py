@@ -1,0 +1,261 @@
+"""Programs that know nothing of this project read what is rendered, and find nothing wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+from provision import backends
+from provision.errors import SpecError
+from provision.spec import load
+from tests.conftest import Project, make_project
+from tests.renderings import CASES, NASTY, SPECS, Case
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+DOCKER = [case for case in CASES if case.backend == "docker"]
+VM = [case for case in CASES if case.backend == "vm"]
+LIBVIRT = [case for case in VM if case.provider == "libvirt"]
+PATIENCE = 120
+
+
+def tool(name: str) -> str:
+    """The path of a judge; CI has all of them, elsewhere one may be missing."""
+    path = shutil.which(name, path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    if path is None and os.environ.get("CI") == "true":
+        pytest.fail(f"CI has no {name}")
+    if path is None:
+        pytest.skip(f"no {name} here: make test installs it")
+    return path
+
+
+def judge(words: Sequence[str], folder: Path, env: Mapping[str, str] | None = None) -> str:
+    """What a judge prints; it must be content, and must not have run anything of the spec."""
+    said = subprocess.run(
+        words,
+        cwd=folder,
+        env={**os.environ, **(env or {})},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert said.returncode == 0, f"{' '.join(words)}\n{said.stdout}{said.stderr}"
+    return said.stdout
+
+
+@pytest.fixture
+def written(case: Case, tmp_path: Path) -> Iterator[Path]:
+    """The folder that a case is rendered to, where `up` would; nothing of the spec runs there."""
+    environment = case.load(tmp_path / "project")
+    folder = environment.project / ".provision" / environment.name / case.backend / "rendering"
+    case.render(environment).write(folder)
+    yield folder
+    assert [path for path in tmp_path.rglob("ran*") if path.name.startswith("ran")] == []
+
+
+def cases(chosen: Sequence[Case]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("case", chosen, ids=lambda case: case.name)
+
+
+def literal(text: str) -> str:
+    """A text of `compose config`, which writes what Compose would read again."""
+    return text.replace("$$", "$")
+
+
+@cases(DOCKER)
+def test_compose_takes_the_file_and_reads_what_the_spec_says(case: Case, written: Path) -> None:
+    tool("docker")
+    judge(["docker", "compose", "config", "--quiet"], written)
+    understood = json.loads(judge(["docker", "compose", "config", "--format", "json"], written))
+    [service] = understood["services"].values()
+    spec = yaml.safe_load((SPECS / f"{case.spec}.yaml").read_text())
+    variables = {name: literal(value) for name, value in service.get("environment", {}).items()}
+    assert variables == spec.get("env", {})
+    sources = [Path(literal(m["source"])) for m in service["volumes"] if m["type"] == "bind"]
+    assert sources
+    assert [source for source in sources if not source.is_dir()] == []
+    wanted = {spec["workspace"]["path"], *spec.get("mounts", ()), *spec.get("volumes", {}).values()}
+    assert wanted == {literal(mount["target"]) for mount in service["volumes"]}
+    for key, value in spec["backends"].get("docker", {}).get("compose", {}).items():
+        found = service[key]
+        assert value == ({k: literal(v) for k, v in found.items()} if isinstance(found, dict) else found)
+
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=30)
+PATH = st.text(
+    st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="/"), min_size=1, max_size=12
+)
+
+
+@settings(
+    max_examples=40,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(text=TEXT, variable=TEXT, path=PATH, data=st.dictionaries(PATH, TEXT, max_size=2))
+def test_compose_takes_whatever_can_be_rendered(
+    tmp_path: Path, text: str, variable: str, path: str, data: dict[str, str]
+) -> None:
+    (tmp_path / ".git").mkdir(exist_ok=True)
+    spec = {
+        "version": 1,
+        "name": "any",
+        "base": "debian:12",
+        "description": text,
+        "env": {"TEXT": text, "VARIABLE": variable},
+        "workspace": {"source": ".", "path": f"/{path}"},
+        "volumes": {"data": f"/volume/{path}"},
+        "ports": [{"guest": 80, "address": "::1"}, "53/udp"],
+        "services": {"one": {"command": shlex.join(["echo", text, variable]), "workdir": f"/{path}"}},
+        "backends": {"docker": {"compose": {"annotations": data}}},
+    }
+    (tmp_path / "any.yaml").write_text(yaml.safe_dump(spec))
+    try:
+        environment = load(tmp_path / "any.yaml", backend="docker", host={})
+    except SpecError:
+        assume(False)
+    folder = tmp_path / "rendered"
+    backends.find("docker").render(environment, folder).write(folder)
+    understood = json.loads(judge(["docker", "compose", "config", "--format", "json"], folder))
+    service = understood["services"]["any"]
+    assert {k: literal(v) for k, v in service["environment"].items()} == spec["env"]
+    assert [literal(m["target"]) for m in service["volumes"]] == [f"/{path}", f"/volume/{path}"]
+    assert {literal(k): literal(v) for k, v in service.get("annotations", {}).items()} == data
+
+
+@cases(DOCKER)
+def test_hadolint_has_nothing_to_say_of_the_dockerfile(case: Case, written: Path) -> None:  # noqa: ARG001 - the folder's
+    assert judge([tool("hadolint"), "--no-color", "Dockerfile"], written) == ""
+
+
+def scripts(folder: Path) -> list[str]:
+    """What of a rendering is a shell script; `.script` files are the spec's own text."""
+    found = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    return [
+        str(path)
+        for path in found
+        if path.read_bytes().startswith((b"#!/bin/sh", b"#!/bin/bash"))
+        and "files" not in path.relative_to(folder).parts
+    ]
+
+
+@cases(CASES)
+def test_shellcheck_has_nothing_to_say_of_any_script(case: Case, written: Path) -> None:
+    found = scripts(written)
+    assert len(found) > 8
+    # That `$` and backticks stand in single quotes, where nothing is run, is the point of this one.
+    quoted = ["--exclude=SC2016,SC1003"] if case.spec == "nasty" else []
+    judge([tool("shellcheck"), "--external-sources", *quoted, "--", *found], written)
+
+
+@cases(VM)
+def test_ruby_takes_the_vagrantfile(case: Case, written: Path) -> None:  # noqa: ARG001 - the folder's
+    assert judge([tool("ruby"), "-wc", "Vagrantfile"], written).strip() == "Syntax OK"
+
+
+@cases(LIBVIRT)
+def test_vagrant_validates_the_vagrantfile(case: Case, written: Path, tmp_path: Path) -> None:  # noqa: ARG001 - the folder's
+    home = {"VAGRANT_HOME": str(tmp_path / "vagrant"), "VAGRANT_CHECKPOINT_DISABLE": "1"}
+    said = judge([tool("vagrant"), "validate", "--machine-readable"], written, home)
+    assert "error-exit" not in said
+
+
+# What a Vagrantfile says, in its own order: each assignment and each call, with its values.
+LISTENER = r"""
+require 'json'
+SAID = []
+class Listener < BasicObject
+  def initialize(path); @path = path; end
+  def method_missing(name, *values, **options, &block)
+    ::SAID << [[*@path, name].join('.'), values, options] unless values.empty? && options.empty?
+    inner = ::Listener.new([*@path, name])
+    block&.call(inner)
+    inner
+  end
+  def respond_to_missing?(*) = true
+end
+module Vagrant
+  def self.configure(version) = yield(Listener.new([]))
+end
+load ARGV[0]
+puts JSON.generate(SAID)
+"""
+
+
+@cases([case for case in LIBVIRT if case.spec == "nasty"])
+def test_ruby_gets_every_value_and_runs_none(case: Case, written: Path) -> None:
+    heard = json.loads(judge([tool("ruby"), "-e", LISTENER, "./Vagrantfile"], written))
+    spec = yaml.safe_load((SPECS / f"{case.spec}.yaml").read_text())
+    options = {path.rpartition(".")[2]: values for path, values, _ in heard}
+    for key, value in spec["backends"]["vm"]["options"].items():
+        assert options[f"{key}="] == [value]
+    folders = [values for path, values, _ in heard if path.endswith("synced_folder") and values[0] != "."]
+    assert folders == [
+        [f"../../../../{NASTY}", spec["workspace"]["path"]],
+        *([f"../../../../{NASTY}", path] for path in spec["mounts"]),
+    ]
+    assert options["box="] == ["team/debian-12"]
+
+
+ALONE = """
+version: 1
+name: alone
+base: debian:12
+workspace: {source: ., path: /workspace}
+env: {GREETING: it's $5}
+services:
+  one:
+    command: sleep infinity
+    limits: {nofile: 512, nproc: 5000, core: 0, memlock: 65536, stack: 8388608}
+    ready: {command: "true"}
+setup:
+  - {name: greet, script: 'printf %s "$GREETING" >/opt/greeting'}
+ports: ["8080"]
+"""
+LIMITS = {
+    "Max open files": "512",
+    "Max processes": "5000",
+    "Max core file size": "0",
+    "Max locked memory": "65536",
+    "Max stack size": "8388608",
+}
+
+
+@pytest.fixture
+def alone(tmp_path: Path) -> Iterator[Project]:
+    project = make_project(tmp_path / "project", "docker")
+    project.spec(ALONE)
+    yield project
+    compose = ["docker", "compose", "--project-name", "alone", "down", "--volumes", "--rmi", "all"]
+    subprocess.run(compose, capture_output=True, check=False, timeout=PATIENCE)
+
+
+def test_plain_compose_brings_a_rendered_folder_up(alone: Project) -> None:
+    """The rendering needs nothing of this tool: it builds, starts, sets up and becomes healthy."""
+    tool("docker")
+    folder = alone.folder / "rendered"
+    assert alone.good("render", "--output", str(folder)).strip() == str(folder)
+    judge(["docker", "compose", "up", "--build", "--wait"], folder)
+    listed = json.loads(judge(["docker", "compose", "ps", "--format", "json"], folder))
+    assert (listed["State"], listed["Health"]) == ("running", "healthy")
+    assert [port["URL"] for port in listed["Publishers"]] == ["127.0.0.1"]
+    inside = ["docker", "compose", "exec", "--workdir", "/workspace", "alone"]
+    assert judge([*inside, "cat", "/opt/greeting"], folder) == "it's $5"
+    judge([*inside, "test", "-e", "provision.yaml"], folder)
+    limits = judge([*inside, "sh", "-c", "cat /proc/$(cat /run/provision/services/one)/limits"], folder)
+    assert {line[:26].strip(): line[26:].split()[0] for line in limits.splitlines()}.items() >= LIMITS.items()

@@ -1,0 +1,259 @@
+"""What goes wrong with virtual machines, for real: an error that says why, and a next `up` that works."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.conftest import make_project
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.conftest import Project
+
+SPEC = """
+version: 1
+name: faults
+base: debian:12
+resources: {memory: 512MiB, cpus: 1}
+workspace: {source: ., path: /workspace, user: dev}
+users: {dev: {uid: 1234}}
+run:
+  - {name: look, script: "ls -A /workspace >/opt/seen-by-run 2>/dev/null || true"}
+services:
+  idle: {command: sleep infinity}
+setup:
+  - {name: see, user: root, script: "cp /workspace/first.txt /opt/seen-by-setup"}
+ports: ["8080"]
+backends: {vm: {provider: libvirt, sync: rsync}}
+"""
+VIRSH = ["virsh", "--quiet", "--connect", "qemu:///system"]
+
+
+@pytest.fixture(scope="module")
+def vm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    """One machine for all tests that need one, up once."""
+    project = make_project(tmp_path_factory.mktemp("faults") / "project", "vm")
+    project.spec(SPEC)
+    project.write("first.txt", "first\n")
+    try:
+        project.up()
+        yield project
+    finally:
+        said = project.run("down", "--volumes")
+        assert said.code == 0, said.all
+
+
+@pytest.fixture
+def nothing(tmp_path: Path) -> Project:
+    """A project of which nothing may be made."""
+    return make_project(tmp_path / "project", "vm")
+
+
+def spec_with(**options: str) -> str:
+    lines = "".join(f"{key}: {value}\n" for key, value in options.items())
+    return f"version: 1\nname: nothing\nbase: debian:12\n{lines}"
+
+
+def vagrant_folder(project: Project, name: str = "faults") -> Path:
+    return project.folder / f".provision/{name}/vm/rendering/.vagrant/machines/{name}/libvirt"
+
+
+def machine_lock(project: Project) -> Path:
+    """The file that Vagrant holds while it does something with the machine."""
+    root = project.folder / ".provision/faults/vm/rendering"
+    identity = hashlib.md5(f"{root}{root}/.vagrantfaults".encode()).hexdigest()
+    home = Path(os.environ.get("VAGRANT_HOME") or Path.home() / ".vagrant.d")
+    return home / f"data/lock.machine-action-{identity}.lock"
+
+
+def virsh(*words: str) -> str:
+    done = subprocess.run([*VIRSH, *words], capture_output=True, text=True, check=True, timeout=60)
+    return done.stdout.strip()
+
+
+# What is refused before anything is made.
+
+
+def test_a_provider_that_does_not_exist(nothing: Project) -> None:
+    nothing.spec(spec_with(backends="{vm: {provider: bochs}}"))
+    said = nothing.run("up")
+    assert said.code == 2
+    assert "bochs" in said.stderr
+    assert "libvirt" in said.stderr
+
+
+def test_a_provider_that_the_host_lacks(nothing: Project) -> None:
+    nothing.spec(spec_with(backends="{vm: {provider: parallels}}"))
+    said = nothing.run("up")
+    assert said.code == 3
+    assert "parallels cannot be used on this host" in said.stderr
+    assert "no prlctl command" in said.stderr
+    assert "`backends: {vm: {provider: libvirt}}` works here" in said.stderr
+
+
+def test_a_box_that_does_not_exist(nothing: Project) -> None:
+    nothing.spec(spec_with(backends="{vm: {provider: libvirt, box: nobody/has-this}}"))
+    said = nothing.run("up")
+    assert said.code == 1
+    assert "no box nobody/has-this" in said.stderr
+    assert "hint:" in said.stderr
+    assert "from /" not in said.stderr
+
+
+def test_a_disk_smaller_than_the_box(nothing: Project) -> None:
+    nothing.spec(spec_with(resources="{disk: 1GiB}", backends="{vm: {provider: libvirt}}"))
+    said = nothing.run("up")
+    assert said.code == 2
+    assert "a disk of 1 GiB, but its box holds one of 2 GiB" in said.stderr
+    assert "booting" not in said.stderr
+
+
+def test_a_udp_port_that_libvirt_cannot_forward(nothing: Project) -> None:
+    nothing.spec(spec_with(ports='["5353/udp"]', backends="{vm: {provider: libvirt}}"))
+    said = nothing.run("up")
+    assert said.code == 2
+    assert "provision.yaml:4" in said.stderr
+    assert "libvirt cannot forward the UDP port 5353" in said.stderr
+
+
+def test_volumes_that_a_provider_cannot_keep(nothing: Project) -> None:
+    nothing.spec(spec_with(volumes="{data: /data}", backends="{vm: {provider: parallels}}"))
+    said = nothing.run("up")
+    assert said.code == 2
+    assert "provision.yaml:4" in said.stderr
+    assert "parallels has no volumes" in said.stderr
+
+
+def test_libvirtd_that_does_not_answer(nothing: Project) -> None:
+    nothing.spec(spec_with(backends="{vm: {provider: libvirt}}"))
+    said = nothing.run("up", env={"LIBVIRT_DEFAULT_URI": "qemu:///system?socket=/nowhere/libvirt-sock"})
+    assert said.code == 3
+    assert "Failed to connect socket to '/nowhere/libvirt-sock'" in said.stderr
+    assert "libvirtd" in said.stderr
+
+
+# A machine that is up, and what happens to it. The order matters: each leaves it up.
+
+
+def test_run_does_not_see_a_copied_folder_and_setup_does(vm: Project) -> None:
+    assert vm.inside("cat /opt/seen-by-run /opt/seen-by-setup") == "first\n"
+    assert vm.checks()["workspace /workspace"] == "passed"
+    assert vm.inside("touch /workspace/own && stat -c %U /workspace/first.txt") == "dev\n"
+
+
+def test_sync_carries_what_changed_and_removes_what_went(vm: Project) -> None:
+    vm.write("second.txt", "second\n")
+    vm.good("sync")
+    listed = vm.inside("ls -A /workspace").split()
+    assert listed == [".git", "first.txt", "provision.yaml", "second.txt"]
+    assert vm.inside("stat -c %U:%G /workspace/second.txt") == "dev:dev\n"
+    vm.write("second.txt", "changed\n")
+    vm.up()
+    assert vm.inside("cat /workspace/second.txt") == "changed\n"
+
+
+def test_sync_watches_until_it_is_interrupted(vm: Project) -> None:
+    watching = subprocess.Popen(
+        [sys.executable, "-m", "provision", "sync", "--watch"],
+        cwd=vm.folder,
+        env={**os.environ, "PROVISION_BACKEND": "vm"},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert watching.stderr is not None
+    try:
+        while "watching for changes" not in watching.stderr.readline():
+            assert watching.poll() is None
+        vm.write("third.txt", "third\n")
+        until(lambda: vm.run("exec", "--", "cat", "/workspace/third.txt").stdout == "third\n")
+    finally:
+        watching.send_signal(signal.SIGINT)
+        watching.communicate(timeout=30)
+    assert watching.returncode == 130
+
+
+def test_forwards_that_died_are_made_again_without_a_boot(vm: Project) -> None:
+    booted = vm.inside("cat /proc/sys/kernel/random/boot_id")
+    port = vm.state()["ports"][0]["host"]
+    files = list((vagrant_folder(vm) / "pids").glob("ssh_*.pid"))
+    assert files
+    for file in files:
+        os.kill(int(file.read_text()), signal.SIGTERM)
+    until(lambda: not answers(port))
+    vm.up()
+    assert answers(port)
+    assert vm.inside("cat /proc/sys/kernel/random/boot_id") == booted
+
+
+def test_a_machine_that_nobody_can_ask_about_is_no_absent_machine(vm: Project) -> None:
+    said = vm.run("status", env={"LIBVIRT_DEFAULT_URI": "qemu:///system?socket=/nowhere/libvirt-sock"})
+    assert said.code == 3
+    assert "/nowhere/libvirt-sock" in said.stderr
+
+
+def test_a_machine_that_is_killed_during_a_step(vm: Project) -> None:
+    """The next `up` clears the forwards that it left and takes the steps up again."""
+    port = vm.state()["ports"][0]["host"]
+    vm.spec(SPEC.replace("services:", "  - {name: long, script: sleep 20}\nservices:"))
+    uuid = (vagrant_folder(vm) / "id").read_text()
+    running = subprocess.Popen(
+        [sys.executable, "-m", "provision", "up"],
+        cwd=vm.folder,
+        env={**os.environ, "PROVISION_BACKEND": "vm"},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    log = vm.folder / ".provision/faults/vm/log.txt"
+    until(lambda: "run: long" in log.read_text())
+    virsh("destroy", uuid)
+    said = running.communicate(timeout=120)[1]
+    assert running.returncode == 1
+    assert "was lost while it was prepared" in said
+    assert "hint:" in said
+
+    with machine_lock(vm).open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        held = vm.run("up")
+    assert held.code == 1
+    assert "another vagrant holds this machine" in held.stderr
+
+    vm.up()
+    assert vm.state()["state"] == "running"
+    assert answers(port)
+
+
+def test_a_machine_that_was_removed_by_hand_is_made_again(vm: Project) -> None:
+    vm.up()
+    virsh("destroy", "faults-faults")
+    virsh("undefine", "faults-faults")
+    assert vm.state()["state"] == "absent"
+    vm.up()
+    assert vm.state()["state"] == "running"
+    assert vm.inside("cat /opt/seen-by-setup") == "first\n"
+
+
+def until(holds: object) -> None:
+    """Wait until something holds; whoever runs the tests ends a wait that never does."""
+    for _ in range(600):
+        if holds():  # type: ignore[operator]
+            return
+        time.sleep(0.1)
+    pytest.fail("it never came to hold")
+
+
+def answers(port: int) -> bool:
+    """Whether somebody listens."""
+    with socket.socket() as asked:
+        return asked.connect_ex(("127.0.0.1", port)) == 0

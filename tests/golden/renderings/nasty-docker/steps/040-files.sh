@@ -1,0 +1,17 @@
+#!/bin/sh
+# files
+# Does nothing where its record says that it was done.
+set -eu
+record=/var/lib/provision/steps/3e54ca170ca0eb701392ab5244b58415
+[ ! -e "$record" ] || exit 0
+umask 022
+export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+
+files=${0%/*}/../files
+install -D -o dev -g "$(id -g dev)" -m 0644 "$files"'/srv/it'"'"'s #{File.write('"'"'ran'"'"', 1)} `touch ran` $(touch ran) "q" \ ünï 🎉' '/srv/it'"'"'s #{File.write('"'"'ran'"'"', 1)} `touch ran` $(touch ran) "q" \ ünï 🎉'
+mkdir -p /srv
+ln -sfn 'it'"'"'s #{File.write('"'"'ran'"'"', 1)} `touch ran` $(touch ran) ${HOME} {{ 7 * 7 }} {% raw %} "q" \ %x(touch ran)
+<%= 1 %> EOF END ünï 🎉' /srv/link
+
+mkdir -p "${record%/*}"
+echo files >"$record"

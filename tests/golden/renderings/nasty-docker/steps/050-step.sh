@@ -1,0 +1,23 @@
+#!/bin/sh
+# run: step
+# Does nothing where its record says that it was done.
+set -eu
+record=/var/lib/provision/steps/b6c6f5f4fdcd13f8978935d5c3b23156
+[ ! -e "$record" ] || exit 0
+umask 022
+export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+
+export DEBIAN_FRONTEND=noninteractive
+export TEXT='it'"'"'s #{File.write('"'"'ran'"'"', 1)} `touch ran` $(touch ran) ${HOME} {{ 7 * 7 }} {% raw %} "q" \ %x(touch ran)
+<%= 1 %> EOF END ünï 🎉'
+script=$(mktemp)
+trap 'rm -f "$script"' EXIT
+cat >"$script" <<'END_64dfa7ae'
+it's #{File.write('ran', 1)} `touch ran` $(touch ran) ${HOME} {{ 7 * 7 }} {% raw %} "q" \ %x(touch ran)
+<%= 1 %> EOF END ünï 🎉
+END_64dfa7ae
+cd '/srv/it'"'"'s $(touch ran)'
+HOME=/root sh -eu "$script"
+
+mkdir -p "${record%/*}"
+echo step >"$record"

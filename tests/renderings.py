@@ -1,0 +1,92 @@
+"""The specs whose renderings are held and judged, and their renderings as on no machine in particular."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from provision import backends, spec
+
+if TYPE_CHECKING:
+    from provision.model import Environment
+    from provision.rendering import Rendering
+
+HELD = Path(__file__).parent / "golden" / "renderings"
+SPECS = HELD / "specs"
+NASTY = "it's #{File.write('ran', 1)} `touch ran` $(touch ran) \"q\" \\ ünï 🎉"
+FOLDERS = {"nasty": (NASTY,)}
+ANYWHERE = Path("/project")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """A spec and what it is rendered for; `held` says which files, by patterns, are held: all unless told."""
+
+    spec: str
+    backend: str
+    provider: str = ""
+    held: tuple[str, ...] = ("*",)
+
+    @property
+    def name(self) -> str:
+        return f"{self.spec}-{self.provider or self.backend}"
+
+    def load(self, project: Path) -> Environment:
+        """The environment, its spec written to a project folder that is made."""
+        shutil.copytree(SPECS, project, dirs_exist_ok=True)
+        (project / ".git").mkdir(exist_ok=True)
+        for folder in FOLDERS.get(self.spec, ()):
+            (project / folder).mkdir(exist_ok=True)
+        return spec.load(
+            project / f"{self.spec}.yaml",
+            backend=self.backend,
+            settings={"provider": self.provider} if self.spec != "nasty" and self.provider else {},
+            host={},
+        )
+
+    def render(self, environment: Environment) -> Rendering:
+        """What is rendered where `up` renders it."""
+        place = environment.project / ".provision" / environment.name / self.backend / "rendering"
+        return backends.find(self.backend).render(environment, place)
+
+
+OWN = ("apply", "build", "machine/attach", "machine/enter", "machine/environment",
+       "machine/service", "machine/state", "machine/units/*")  # fmt: skip
+STEPS = ("Dockerfile", "compose*.yaml", "steps/*")
+
+# One rendering is held whole; of the others, what they show beyond it.
+CASES = (
+    Case(spec="several", backend="docker"),
+    Case(spec="single", backend="docker", held=(*STEPS, "machine/start", "machine/service*")),
+    Case(spec="none", backend="docker", held=(*STEPS, "machine/start")),
+    Case(spec="nasty", backend="docker", held=(*STEPS, "machine/services/*", "machine/setup.d/*")),
+    Case(spec="several", backend="vm", provider="libvirt",
+         held=("Vagrantfile", *(f"several/{path}" for path in OWN))),
+    Case(spec="nasty", backend="vm", provider="libvirt",
+         held=("Vagrantfile", "nasty/build", "nasty/machine/attach", "nasty/machine/environment")),
+    Case(spec="several", backend="vm", provider="virtualbox", held=("Vagrantfile",)),
+    Case(spec="single", backend="vm", provider="vmware_desktop", held=("Vagrantfile",)),
+    Case(spec="single", backend="vm", provider="parallels", held=("Vagrantfile",)),
+    Case(spec="none", backend="vm", provider="hyperv", held=("Vagrantfile",)),
+)  # fmt: skip
+
+
+def anywhere(environment: Environment) -> Environment:
+    """The same environment in /project, so that nothing of this host is in its rendering."""
+
+    def moved(path: Path) -> Path:
+        return ANYWHERE / path.relative_to(environment.project)
+
+    machines = tuple(
+        replace(
+            machine,
+            workspace=machine.workspace
+            and replace(machine.workspace, source=moved(machine.workspace.source)),
+            mounts=tuple(replace(mount, source=moved(mount.source)) for mount in machine.mounts),
+        )
+        for machine in environment.machines
+        for place in [machine.workspace]
+    )
+    return replace(environment, project=ANYWHERE, spec=moved(environment.spec), machines=machines)

@@ -1,0 +1,185 @@
+"""The law of imports: who may know whom in provision/, read from the source."""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass
+from graphlib import TopologicalSorter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PACKAGE = Path(__file__).parent.parent.parent / "provision"
+
+# From the top of the house to its ground: a room imports from its own floor and from those below.
+FLOORS = (
+    {"__main__"},
+    {"cli"},
+    {"engine"},
+    {"backends", "verify"},
+    {"recipe", "rendering", "spec", "workspace"},
+    {"bases"},
+    {"target", "model", "errors", "process", "progress", "resources"},
+)
+STRANGERS = ({"backends", "verify"},)
+
+# What only some rooms may import from outside, whoever else might find it handy.
+KEPT = {
+    "subprocess": {"process"},
+    "pty": {"process"},
+    "multiprocessing": {"process"},
+    "testinfra": {"verify"},
+    "pytest": {"verify"},
+    "_pytest": {"verify"},
+    "docker": {"backends", "bases"},
+    "vagrant": {"backends"},
+    "jsonschema": {"spec"},
+    "click": {"__main__", "cli"},
+    "rich": {"cli", "progress"},
+}
+SPEAKERS = {"__main__", "cli", "progress"}
+ENDERS = {"__main__", "cli"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Import:
+    """An import statement: who, what, where; `typing` where only types are wanted."""
+
+    importer: str
+    imported: str
+    line: int
+    typing: bool
+
+    def __str__(self) -> str:
+        return f"{self.importer} (line {self.line}) imports {self.imported}"
+
+
+def module_name(path: Path) -> str:
+    words = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(words[:-1] if words[-1] == "__init__" else words)
+
+
+SOURCES = {module_name(path): path for path in sorted(PACKAGE.rglob("*.py"))}
+TREES = {name: ast.parse(path.read_text("utf-8")) for name, path in SOURCES.items()}
+
+
+def room(module: str) -> str:
+    """The room of a module of ours; nothing of the package itself, which holds the version."""
+    return ([*module.split("."), ""])[1]
+
+
+def imports(name: str, tree: ast.AST, *, typing: bool = False) -> Iterator[Import]:
+    """Every import of a module, late ones too; each name of `from` that is a module, as one."""
+    for node in ast.iter_child_nodes(tree):
+        for_types = typing or (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")
+        if isinstance(node, ast.Import):
+            found = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{name} (line {node.lineno}): imports are absolute"
+            inner = [f"{node.module}.{alias.name}" for alias in node.names]
+            modules = [each for each in inner if each in SOURCES]
+            found = modules if len(modules) == len(inner) else [*modules, str(node.module)]
+        else:
+            yield from imports(name, node, typing=for_types)
+            continue
+        for imported in found:
+            yield Import(importer=name, imported=imported, line=node.lineno, typing=typing)
+
+
+ALL = [found for name, tree in TREES.items() for found in imports(name, tree)]
+OURS = [each for each in ALL if each.imported.split(".")[0] == "provision"]
+
+
+def floor(module: str) -> int:
+    return next(n for n, rooms in enumerate(FLOORS) if room(module) in rooms)
+
+
+def owner(module: str, parent: str) -> str:
+    """Which child of a folder of equals a module belongs to; nothing for what they share."""
+    inner = module.removeprefix(parent + ".")
+    child = inner.split(".")[0]
+    return child if inner != module and f"{parent}.{child}" in SOURCES else ""
+
+
+def test_every_module_has_a_room() -> None:
+    assert {room(name) for name in SOURCES} - {""} == set().union(*FLOORS)
+
+
+def test_imports_go_downwards_only() -> None:
+    assert OURS
+    assert [str(e) for e in OURS if room(e.imported) and floor(e.imported) < floor(e.importer)] == []
+
+
+def test_backends_and_checks_are_strangers() -> None:
+    met = [
+        str(each)
+        for each in OURS
+        for strangers in STRANGERS
+        if {room(each.importer), room(each.imported)} == strangers
+    ]
+    assert met == []
+
+
+@pytest.mark.parametrize(
+    ("parent", "shared"),
+    [
+        ("provision.backends", {"base", "ports", "readiness"}),
+        ("provision.backends.vm.providers", set()),
+        ("provision.bases.distributions", {"debian"}),  # the archives that Ubuntu has too
+    ],
+)
+def test_equals_do_not_know_each_other(parent: str, shared: set[str]) -> None:
+    known = [
+        str(each)
+        for each in OURS
+        if each.importer.startswith(parent)
+        and owner(each.imported, parent) not in {"", owner(each.importer, parent), *shared}
+    ]
+    assert known == []
+
+
+def test_rooms_form_no_circle() -> None:
+    above: dict[str, set[str]] = {}
+    for each in OURS:
+        if room(each.imported) and room(each.imported) != room(each.importer) and not each.typing:
+            above.setdefault(room(each.importer), set()).add(room(each.imported))
+    TopologicalSorter(above).prepare()  # raises CycleError, which names the circle
+
+
+@pytest.mark.parametrize("library", KEPT)
+def test_a_library_stays_in_its_rooms(library: str) -> None:
+    outside = [
+        str(each)
+        for each in ALL
+        if each.imported.split(".")[0] == library
+        and room(each.importer) not in KEPT[library]
+        and not each.typing
+    ]
+    assert outside == []
+
+
+def calls(tree: ast.AST) -> Iterator[ast.Call]:
+    return (node for node in ast.walk(tree) if isinstance(node, ast.Call))
+
+
+@pytest.mark.parametrize(
+    ("words", "rooms"),
+    [
+        ({"print", "click.echo", "sys.stdout.write", "sys.stderr.write"}, SPEAKERS),
+        ({"sys.exit", "exit", "quit", "os._exit"}, ENDERS),
+        ({"os.system", "os.popen", "os.execvp", "os.execv", "os.fork", "os.posix_spawn"}, {"process"}),
+        ({"eval", "exec"}, set()),
+    ],
+)
+def test_only_some_rooms_say_these_words(words: set[str], rooms: set[str]) -> None:
+    said = [
+        f"{name} (line {call.lineno}) says {ast.unparse(call.func)}"
+        for name, tree in TREES.items()
+        for call in calls(tree)
+        if ast.unparse(call.func) in words and room(name) not in rooms
+    ]
+    assert said == []

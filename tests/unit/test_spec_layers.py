@@ -1,0 +1,114 @@
+"""The one rule for laying one part of a spec over another, and the files it is used for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from provision.errors import SpecError
+from provision.spec import load
+from provision.spec.layers import lay
+from provision.spec.problems import Problems
+from provision.spec.tree import Node, parse
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from provision.model import Environment
+
+
+def node(text: str) -> Node:
+    found = parse(text, "x.yaml", Problems())
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize(
+    ("under", "over", "expected"),
+    [
+        ("{a: 1, b: 2}", "{b: 3, c: 4}", {"a": 1, "b": 3, "c": 4}),
+        ("{a: {b: 1, c: 2}}", "{a: {c: 3}}", {"a": {"b": 1, "c": 3}}),
+        ("{a: [x, y]}", "{a: [y, z]}", {"a": ["x", "y", "z"]}),
+        ("{a: [x, y]}", "{a: !replace [z]}", {"a": ["z"]}),
+        ("{a: {b: 1}}", "{a: !replace {c: 2}}", {"a": {"c": 2}}),
+        ("{a: 1, b: 2}", "{a: null}", {"b": 2}),
+        ("{a: {b: 1, c: 2}}", "{a: {b: null, d: null}}", {"a": {"c": 2}}),
+        ("{a: [1]}", "{a: [true]}", {"a": [1, True]}),
+        ("{a: [x]}", "{a: y}", {"a": "y"}),
+        ('{ports: ["1:80", "2:81"]}', '{ports: ["3:80"]}', {"ports": ["2:81", "3:80"]}),
+        ('{ports: ["80"]}', '{ports: ["80/udp"]}', {"ports": ["80", "80/udp"]}),
+        ('{ports: ["1.2.3.4:1:80"]}', "{ports: [{guest: 80}]}", {"ports": [{"guest": 80}]}),
+    ],
+)
+def test_the_rule(under: str, over: str, expected: object) -> None:
+    assert lay(node(over), node(under)).plain_data() == expected
+
+
+HEAD = "version: 1\nname: layered\nbase: debian:12\n"
+
+
+def read(folder: Path, *, backend: str = "docker", local: bool = True) -> Environment:
+    return load(folder / "spec.yaml", backend=backend, local=local, host={})
+
+
+def test_lays_the_backends_keys_over_the_spec(tmp_path: Path) -> None:
+    (tmp_path / "spec.yaml").write_text(
+        HEAD + "packages: [git]\nresources: {memory: 1GiB}\nbackends:\n"
+        "  docker: {packages: [tini], shm_size: 64MiB, init: auto}\n"
+        "  vm: {resources: {memory: 2GiB}, provider: libvirt}\n"
+    )
+    container = read(tmp_path).machines[0]
+    assert [package.name for package in container.packages] == ["git", "tini"]
+    assert container.resources.memory == 1024**3
+    assert container.options == {"shm_size": 64 * 1024**2, "init": "auto"}
+    vm = read(tmp_path, backend="vm").machines[0]
+    assert [package.name for package in vm.packages] == ["git"]
+    assert vm.resources.memory == 2 * 1024**3
+    assert vm.options == {"provider": "libvirt"}
+
+
+def test_the_persons_own_layer_wins_over_all_of_the_spec(tmp_path: Path) -> None:
+    (tmp_path / "spec.yaml").write_text(
+        HEAD + 'ports: ["1080:80"]\nbackends: {docker: {resources: {memory: 1GiB}}}\n'
+    )
+    layer = tmp_path / "spec.local.yaml"
+    layer.write_text('resources: {memory: 4GiB}\nports: ["2080:80"]\n')
+    environment = read(tmp_path)
+    assert environment.layers == (layer,)
+    assert environment.machines[0].resources.memory == 4 * 1024**3
+    assert [port.host for port in environment.machines[0].ports] == [2080]
+    without = read(tmp_path, local=False)
+    assert without.layers == ()
+    assert without.machines[0].resources.memory == 1024**3
+
+
+def test_a_problem_in_a_layer_stands_in_that_file(tmp_path: Path) -> None:
+    (tmp_path / "spec.yaml").write_text(HEAD)
+    layer = tmp_path / "spec.local.yaml"
+    layer.write_text("\nresources: {memory: lots}\n")
+    with pytest.raises(SpecError) as caught:
+        read(tmp_path)
+    assert [str(problem.origin) for problem in caught.value.problems] == [f"{layer}:2:21"]
+
+
+def test_lays_a_spec_over_what_it_extends(tmp_path: Path) -> None:
+    (tmp_path / "root.yaml").write_text("base: debian:11\nenv: {A: root, B: root, C: root}\n")
+    (tmp_path / "left.yaml").write_text("extends: root.yaml\nenv: {B: left}\n")
+    (tmp_path / "right.yaml").write_text("extends: root.yaml\nbase: debian:13\n")
+    (tmp_path / "spec.yaml").write_text(
+        "version: 1\nname: layered\nextends: [left.yaml, right.yaml]\nenv: {C: spec}\n"
+    )
+    machine = read(tmp_path).machines[0]
+    assert machine.base.name == "debian:13"
+    assert machine.env == {"A": "root", "B": "left", "C": "spec"}
+
+
+def test_host_paths_are_relative_to_the_file_that_names_them(tmp_path: Path) -> None:
+    (tmp_path / ".git").mkdir()
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared" / "motd").write_text("hello\n")
+    (tmp_path / "shared" / "base.yaml").write_text("base: debian:12\nfiles: {/etc/motd: {source: motd}}\n")
+    (tmp_path / "envs").mkdir()
+    (tmp_path / "envs" / "spec.yaml").write_text("version: 1\nname: layered\nextends: ../shared/base.yaml\n")
+    assert read(tmp_path / "envs").machines[0].files[0].content == b"hello\n"
