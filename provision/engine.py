@@ -83,8 +83,10 @@ def place_of(environment: Environment, backend: str) -> Place:
 def render(asked: Asked, folder: Path | None) -> tuple[Mapping[str, bytes], Path | None]:
     """The rendering, written to a folder where one is given."""
     environment = load(asked)
-    location = folder.resolve() if folder else place_of(environment, asked.backend).rendering
-    rendering = backends.find(asked.backend).render(environment, location)
+    backend, place = backends.find(asked.backend), place_of(environment, asked.backend)
+    rendering = backend.render(
+        backend.settle(environment, place), folder.resolve() if folder else place.rendering
+    )
     if folder:
         rendering.write(folder)
     return {path: file.content for path, file in rendering.files.items()}, folder
@@ -92,8 +94,9 @@ def render(asked: Asked, folder: Path | None) -> tuple[Mapping[str, bytes], Path
 
 def up(environment: Environment, backend: str, progress: Progress, *, rebuild: bool, timeout: float) -> Plan:
     """Bring an environment up, ready, its setup done."""
-    place = place_of(environment, backend)
-    return backends.find(backend).up(environment, place, progress, rebuild=rebuild, timeout=timeout)
+    acting, place = backends.find(backend), place_of(environment, backend)
+    settled = acting.settle(environment, place)
+    return acting.up(settled, place, progress, rebuild=rebuild, timeout=timeout)
 
 
 def verify(
@@ -116,7 +119,8 @@ def verify(
 
 def status(environment: Environment, backend: str) -> tuple[MachineStatus, ...]:
     """Every machine as it is now."""
-    return backends.find(backend).status(environment, place_of(environment, backend))
+    acting, place = backends.find(backend), place_of(environment, backend)
+    return acting.status(acting.settle(environment, place), place)
 
 
 def published(environment: Environment, backend: str) -> Mapping[str, Sequence[PortStatus]]:

@@ -52,6 +52,9 @@ class Backend(Protocol):
     name: str
     capabilities: frozenset[str]
 
+    def settle(self, environment: Environment, place: Place) -> Environment:
+        """The environment with what this host decides filled in, such as the provider."""
+
     def render(self, environment: Environment, location: Path) -> Rendering:
         """What `up` would hand to the engine, as files for the folder `location`; pure."""
 

@@ -46,6 +46,10 @@ class Docker:
     name = "docker"
     capabilities: frozenset[str] = frozenset()
 
+    def settle(self, environment: Environment, place: Place) -> Environment:  # noqa: ARG002 - the contract's words
+        """Nothing is left to the host."""
+        return environment
+
     def render(self, environment: Environment, location: Path) -> Rendering:
         """A Dockerfile for each machine, compose.yaml, and the scripts that they use; pure."""
         for machine in environment.machines:

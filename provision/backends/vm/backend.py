@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
@@ -15,7 +15,7 @@ from provision.backends.readiness import HEALTHY, service_states, wait_until_rea
 from provision.backends.vm import connection, providers, sync
 from provision.backends.vm.provider import Disk
 from provision.backends.vm.rendering import copied_folders, disks, render_environment
-from provision.errors import EnvironmentFailed, HostLacks, UsageError
+from provision.errors import EnvironmentFailed, UsageError
 from provision.model import MachineStatus, PortStatus, ServiceStatus
 from provision.target import Target, Unreachable
 
@@ -42,6 +42,18 @@ class VirtualMachines:
 
     name = "vm"
     capabilities: frozenset[str] = frozenset({"kernel", "systemd"})
+
+    def settle(self, environment: Environment, place: Place) -> Environment:
+        """With the provider: the spec's, else the one it was made with, else the first this host has."""
+        if _named(environment):
+            return environment
+        former = place.read(REMEMBERED).get("provider")
+        chosen = former if former in providers.names() else providers.first_usable()
+        machines = tuple(
+            replace(machine, options={**machine.options, "provider": chosen} if chosen else machine.options)
+            for machine in environment.machines
+        )
+        return replace(environment, machines=machines)
 
     def render(self, environment: Environment, location: Path) -> Rendering:
         """The provider's definition of the machines, and what prepares each of them; pure."""
@@ -330,14 +342,13 @@ def _facts_of(place: Place) -> Mapping[str, _Facts]:
     }
 
 
-def _provider(environment: Environment) -> Provider:
-    """The provider that the spec names; else the first that this host really has.
+def _named(environment: Environment) -> str | None:
+    """The provider that the machines name, if they do.
 
     Raises:
-        UsageError: there is no such provider.
-        HostLacks: none was named, and the host has none.
+        UsageError: there is no such provider, or they name several.
     """
-    named = {str(name) for m in environment.machines if (name := m.options.get("provider"))}
+    named = {str(name) for machine in environment.machines if (name := machine.options.get("provider"))}
     unknown = named - set(providers.names())
     if unknown or len(named) > 1:
         raise UsageError(
@@ -345,17 +356,12 @@ def _provider(environment: Environment) -> Provider:
             else "the machines of an environment have one provider",
             hint=f"choose from {', '.join(providers.names())}",
         )  # fmt: skip
-    if named:
-        return providers.find(named.pop())
-    found = [(name, providers.find(name).examine()) for name in providers.names()]
-    for name, finding in found:
-        if finding.usable:
-            return providers.find(name)
-    raise HostLacks(
-        "this host has no provider of virtual machines",
-        evidence=[f"{name}: {finding.detail}" for name, finding in found],
-        hint="scripts/host-setup vm brings libvirt; `-b docker` makes containers of the same spec",
-    )
+    return named.pop() if named else None
+
+
+def _provider(environment: Environment) -> Provider:
+    """The provider that is named; the preferred one where even the host could not decide."""
+    return providers.find(_named(environment) or providers.PREFERENCE[0])
 
 
 def _asked(place: Place, machine: Machine, digest: str) -> Action:

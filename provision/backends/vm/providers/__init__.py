@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 from provision.errors import HostLacks
 
 if TYPE_CHECKING:
+    from provision.backends.base import Finding
     from provision.backends.vm.provider import Provider
 
 # Which is taken first where a host has several and the spec names none.
@@ -26,16 +27,27 @@ def find(name: str) -> Provider:
     return cast("Provider", importlib.import_module(f"{__name__}.{name}").PROVIDER)
 
 
+def first_usable() -> str | None:
+    """The preferred one of those that this host can use."""
+    return next((name for name in names() if find(name).examine().usable), None)
+
+
 def require(provider: Provider) -> None:
-    """Raise HostLacks where this host cannot use it, and name those that would do instead."""
+    """Raise HostLacks where this host cannot use it, and name one that would do instead."""
     found = provider.examine()
     if found.usable:
         return
-    others = [name for name in names() if name != provider.name and find(name).examine().usable]
-    instead = f"`backends: {{vm: {{provider: {others[0]}}}}}` works here" if others else ""
+    other = first_usable()
+    instead = f"`backends: {{vm: {{provider: {other}}}}}` works here" if other else ""
     hints = [found.hint, instead, "`-b docker` makes containers of the same spec"]
     raise HostLacks(
-        f"{provider.name} cannot be used on this host",
-        evidence=[found.detail],
+        f"{provider.name} cannot be used on this host" if other
+        else "this host has no provider of virtual machines",
+        evidence=[found.detail] if other
+        else [f"{finding.subject}: {finding.detail}" for finding in map(_examine, names())],
         hint="; or: ".join(hint for hint in hints if hint),
-    )
+    )  # fmt: skip
+
+
+def _examine(name: str) -> Finding:
+    return find(name).examine()
