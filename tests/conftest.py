@@ -12,12 +12,34 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
+import yaml
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 ROOT = Path(__file__).parent.parent
 LONG = 1800
+
+# CI asks the same questions each time; whoever runs a test by hand gets new ones.
+settings.register_profile("ci", derandomize=True)
+if os.environ.get("CI") == "true":
+    settings.load_profile("ci")
+
+
+class Quoting(yaml.SafeDumper):
+    """Writes each string in quotes: plain, `1e9` would be a number to YAML 1.2."""
+
+    def represent_str(self, data: str) -> yaml.ScalarNode:
+        return self.represent_scalar("tag:yaml.org,2002:str", data, style='"')
+
+
+Quoting.add_representer(str, Quoting.represent_str)
+
+
+def as_yaml(spec: Mapping[str, Any]) -> str:
+    """A spec whose strings are read as the strings they are."""
+    return yaml.dump(spec, Dumper=Quoting)
 
 
 @dataclass(frozen=True)

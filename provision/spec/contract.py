@@ -81,8 +81,16 @@ def _after_filling(pattern: str) -> str:
 @cache
 def _validator() -> Draft202012Validator:
     from jsonschema import Draft202012Validator
+    from jsonschema.validators import extend
 
-    return Draft202012Validator(json_schema())
+    # To JSON Schema 1.0 and 1e3 are integers; a variable or a version written so is not.
+    types = Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_whole)
+    strict = cast("type[Draft202012Validator]", extend(Draft202012Validator, type_checker=types))  # type: ignore[no-untyped-call]
+    return strict(json_schema())
+
+
+def _is_whole(_checker: object, value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def check(root: Node, problems: Problems) -> None:

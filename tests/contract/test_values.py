@@ -5,9 +5,10 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
-import yaml
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+
+from tests.conftest import as_yaml
 
 if TYPE_CHECKING:
     from tests.conftest import Project
@@ -42,7 +43,7 @@ TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")
 
 
 def spec_of(variables: list[str], contents: list[str]) -> str:
-    return yaml.safe_dump(
+    return as_yaml(
         {
             "version": 1,
             "name": "values",
@@ -86,7 +87,7 @@ def test_any_value(shared: Project, variables: list[str], contents: list[str]) -
 def test_command_words_and_scripts_of_the_spec(shared: Project) -> None:
     shared.write(
         "provision.yaml",
-        yaml.safe_dump(
+        as_yaml(
             {
                 "version": 1,
                 "name": "values",

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from provision import backends
 from provision.errors import SpecError
 from provision.spec import load
-from tests.conftest import Project, make_project
+from tests.conftest import Project, as_yaml, make_project
 from tests.renderings import CASES, NASTY, SPECS, Case
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def test_compose_takes_whatever_can_be_rendered(
         "services": {"one": {"command": shlex.join(["echo", text, variable]), "workdir": f"/{path}"}},
         "backends": {"docker": {"compose": {"annotations": data}}},
     }
-    (tmp_path / "any.yaml").write_text(yaml.safe_dump(spec))
+    (tmp_path / "any.yaml").write_text(as_yaml(spec))
     try:
         environment = load(tmp_path / "any.yaml", backend="docker", host={})
     except SpecError:
