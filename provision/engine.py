@@ -92,6 +92,12 @@ def render(asked: Asked, folder: Path | None) -> tuple[Mapping[str, bytes], Path
     return {path: file.content for path, file in rendering.files.items()}, folder
 
 
+def plan(environment: Environment, backend: str) -> Plan:
+    """What `up` would do, as things are now."""
+    acting, place = backends.find(backend), place_of(environment, backend)
+    return acting.plan(acting.settle(environment, place), place)
+
+
 def up(environment: Environment, backend: str, progress: Progress, *, rebuild: bool, timeout: float) -> Plan:
     """Bring an environment up, ready, its setup done."""
     acting, place = backends.find(backend), place_of(environment, backend)

@@ -74,7 +74,13 @@ def test_shell_reads_commands_from_a_pipe(up: Project) -> None:
     assert up.good("shell", stdin=b"echo from $GREETING\n").strip() == "from hello"
 
 
+def planned(project: Project) -> str:
+    answer = json.loads(project.good("plan", "--format", "json"))
+    return str(answer["machines"][0]["action"])
+
+
 def test_up_again_changes_nothing(up: Project) -> None:
+    assert planned(up) == "none"
     before = up.inside("cat /opt/first; stat -c %Y /proc/1")
     assert "nothing changed" in up.up()
     assert up.inside("cat /opt/first; stat -c %Y /proc/1") == before
@@ -85,6 +91,8 @@ def test_a_change_converges_and_keeps_the_steps_before_it(up: Project) -> None:
     port, first = published(up), up.inside("cat /opt/first")
     changed = SPEC.replace("echo one > /opt/last", "echo two > /opt/last")
     up.spec(changed)
+    assert planned(up) in ("recreate", "change")
+    assert up.inside("cat /opt/last") == "one\n"
     up.up()
     assert up.inside("cat /opt/last") == "two\n"
     assert up.inside("cat /opt/first") == first
@@ -123,6 +131,8 @@ def test_down_twice_is_fine_and_up_after_it_is_new(up: Project) -> None:
     assert up.good("down").strip() == "life is down"
     assert up.good("down").strip() == "life was not up"
     assert up.run("exec", "--", "true").code == 1
+    assert up.state()["state"] == "absent"
+    assert planned(up) == "create"
     assert up.state()["state"] == "absent"
     said = up.run("verify", "--format", "json")
     assert said.code == 1

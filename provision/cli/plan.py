@@ -1,0 +1,46 @@
+"""provision plan."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import click
+
+from provision.cli.asking import asks, format_option
+from provision.cli.show import table
+
+if TYPE_CHECKING:
+    from provision.engine import Asked
+
+WORDS = {
+    "create": "is made",
+    "recreate": "is made anew",
+    "change": "is changed where it runs",
+    "start": "is started",
+    "wait": "is waited for: it is not ready yet",
+    "none": "stays as it is",
+}
+
+
+@click.command("plan")
+@asks
+@format_option
+def command(asked: Asked, form: str) -> None:
+    """Say what `up` would do; nothing is changed."""
+    from provision import engine
+
+    environment = engine.load(asked)
+    plan = engine.plan(environment, asked.backend)
+    if form == "json":
+        answer = {
+            "name": environment.name,
+            "backend": asked.backend,
+            "build": plan.build,
+            "machines": [{"name": name, "action": action} for name, action in plan.actions.items()],
+        }
+        click.echo(json.dumps(answer, indent=2))
+        return
+    if plan.build:
+        click.echo("an image is built first")
+    table(["MACHINE", "WHAT HAPPENS"], [(name, WORDS[action]) for name, action in plan.actions.items()])
