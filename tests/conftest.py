@@ -155,6 +155,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         choices=["docker", "vm"],
         help="run the suite of both backends on this one alone",
     )
+    parser.addoption("--provider", help="the provider of virtual machines where a spec names none")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if provider := config.getoption("--provider"):
+        os.environ["PROVISION_PROVIDER"] = provider
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

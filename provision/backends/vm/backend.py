@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -44,11 +45,11 @@ class VirtualMachines:
     capabilities: frozenset[str] = frozenset({"kernel", "systemd"})
 
     def settle(self, environment: Environment, place: Place) -> Environment:
-        """With the provider: the spec's, else the one it was made with, else the first this host has."""
+        """With the provider: the spec's, $PROVISION_PROVIDER, the one it has, the first of this host."""
         if _named(environment):
             return environment
-        former = place.read(REMEMBERED).get("provider")
-        chosen = former if former in providers.names() else providers.first_usable()
+        asked = os.environ.get("PROVISION_PROVIDER") or place.read(REMEMBERED).get("provider")
+        chosen = asked or providers.first_usable()
         machines = tuple(
             replace(machine, options={**machine.options, "provider": chosen} if chosen else machine.options)
             for machine in environment.machines
@@ -97,6 +98,7 @@ class VirtualMachines:
         provider = _provider(environment)
         rendering = self.render(environment, place.rendering)
         providers.require(provider)
+        _refuse_former(environment, provider, place)
         plan = self._plan(environment, provider, place, rendering)
         if rebuild or plan.changes:
             with place.lock():
@@ -362,6 +364,18 @@ def _named(environment: Environment) -> str | None:
 def _provider(environment: Environment) -> Provider:
     """The provider that is named; the preferred one where even the host could not decide."""
     return providers.find(_named(environment) or providers.PREFERENCE[0])
+
+
+def _refuse_former(environment: Environment, provider: Provider, place: Place) -> None:
+    """Raise UsageError where another provider's machines are there: they would be forgotten, and run on."""
+    former = place.read(REMEMBERED).get("provider")
+    if former not in providers.names() or former == provider.name:
+        return
+    if providers.find(str(former)).machines(place):
+        raise UsageError(
+            f"{environment.name} is there as a machine of {former}, and {provider.name} is asked for",
+            hint=f"`provision down {environment.spec.name} -b vm` removes it; its volumes stay with {former}",
+        )
 
 
 def _asked(place: Place, machine: Machine, digest: str) -> Action:
