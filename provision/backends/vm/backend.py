@@ -300,7 +300,7 @@ class VirtualMachines:
 
     def examine(self) -> tuple[Finding, ...]:
         """Every provider: one that is usable is enough."""
-        return tuple(providers.find(name).examine() for name in providers.names())
+        return tuple(providers.examine())
 
     def is_usable(self, findings: Sequence[Finding]) -> bool:
         """One provider will do."""

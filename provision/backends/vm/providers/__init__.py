@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, cast
 from provision.errors import HostLacks
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from provision.backends.base import Finding
     from provision.backends.vm.provider import Provider
 
@@ -27,9 +29,14 @@ def find(name: str) -> Provider:
     return cast("Provider", importlib.import_module(f"{__name__}.{name}").PROVIDER)
 
 
+def examine() -> Iterator[Finding]:
+    """What this host lacks for each of them, the preferred first; one at a time, for each takes its time."""
+    return (find(name).examine() for name in names())
+
+
 def first_usable() -> str | None:
     """The preferred one of those that this host can use."""
-    return next((name for name in names() if find(name).examine().usable), None)
+    return next((finding.subject for finding in examine() if finding.usable), None)
 
 
 def require(provider: Provider) -> None:
@@ -41,13 +48,7 @@ def require(provider: Provider) -> None:
     instead = f"`backends: {{vm: {{provider: {other}}}}}` works here" if other else ""
     hints = [found.hint, instead, "`-b docker` makes containers of the same spec"]
     raise HostLacks(
-        f"{provider.name} cannot be used on this host" if other
-        else "this host has no provider of virtual machines",
-        evidence=[found.detail] if other
-        else [f"{finding.subject}: {finding.detail}" for finding in map(_examine, names())],
+        f"{provider.name} cannot be used on this host" + ("" if other else ", nor can any other provider"),
+        evidence=[found.detail] if other else [f"{each.subject}: {each.detail}" for each in examine()],
         hint="; or: ".join(hint for hint in hints if hint),
-    )  # fmt: skip
-
-
-def _examine(name: str) -> Finding:
-    return find(name).examine()
+    )
