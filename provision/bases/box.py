@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 from uuid import UUID
 
 from provision import process, resources
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from provision.progress import Progress
 
 BoxProvider = Literal["libvirt", "virtualbox"]
+BOX_PROVIDERS: tuple[BoxProvider, ...] = get_args(BoxProvider)
 
 # What a machine needs beyond an image. udhcpc has an address sooner than others;
 # bindfs gives the files of a live folder their owner; lz4 packs the initial RAM disk.
@@ -69,6 +70,19 @@ class BoxRecipe:
     packages: tuple[str, ...]
     files: tuple[Path, ...]
     digest: str
+
+
+def boxes_folder() -> Path:
+    """Where boxes made on this host are kept, each under the hash of its recipe."""
+    return resources.cache() / "boxes"
+
+
+def boxes_of(base: Base) -> tuple[BoxProvider, ...]:
+    """The providers for which a box of `base` was made here."""
+    if not can_make_box(base):
+        return ()
+    folder = boxes_folder()
+    return tuple(provider for provider in BOX_PROVIDERS if box_path(base, provider, folder).exists())
 
 
 def can_make_box(base: Base) -> bool:

@@ -61,8 +61,7 @@ _ENVIRONMENT = ("backend", "settings", "name", "local", "allow_outside")
 def environment_options(command: Callable[P, R]) -> Callable[P, R]:
     """The options that say which environment of a spec is meant."""
     for option in (
-        click.option("-b", "--backend", envvar="PROVISION_BACKEND", default="docker",
-                     show_default=True, help="docker or vm; $PROVISION_BACKEND."),
+        backend_option,
         click.option("--set", "settings", multiple=True, metavar="NAME=VALUE",
                      help="Replace a variable of the spec."),
         click.option("--name", metavar="NAME", help="Another name than the spec's own."),
@@ -73,6 +72,12 @@ def environment_options(command: Callable[P, R]) -> Callable[P, R]:
     ):  # fmt: skip
         command = option(command)
     return command
+
+
+def backend_option(command: Callable[P, R]) -> Callable[P, R]:
+    """`--backend`."""
+    return click.option("-b", "--backend", envvar="PROVISION_BACKEND", default="docker",
+                        show_default=True, help="docker or vm; $PROVISION_BACKEND.")(command)  # fmt: skip
 
 
 def collect(options: dict[str, object]) -> Asked:

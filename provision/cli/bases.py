@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from provision.cli.asking import format_option
+from provision.bases.box import BOX_PROVIDERS, BoxProvider, boxes_folder, boxes_of, build_box
+from provision.cli.asking import backend_option, format_option
 from provision.cli.show import progress, table
 
 if TYPE_CHECKING:
     from provision.bases.image import BaseStatus
+    from provision.model import Base
 
 
 @click.group("bases", invoke_without_command=True)
@@ -32,41 +34,55 @@ def list_bases(form: str) -> None:
 
 @command.command("build")
 @click.argument("name")
+@backend_option
+@click.option("--provider", type=click.Choice(BOX_PROVIDERS), help="With -b vm: a box for this one alone.")
 @click.option("--snapshot", metavar="TIME", help="As of a dated archive: 20261101T000000Z.")
-def build(name: str, snapshot: str | None) -> None:
-    """Make a base's image from its distribution's mirror."""
-    from provision.bases.catalogue import NoSnapshot, UnknownBase, find
+def build(name: str, backend: str, provider: BoxProvider | None, snapshot: str | None) -> None:
+    """Make a base from its distribution's mirror: its image, or with -b vm its boxes for Vagrant."""
+    from provision import backends
     from provision.bases.image import build_image
+
+    backends.require(backend)
+    base = _find(name, snapshot)
+    if backend == "docker":
+        build_image(base, progress())
+        click.echo(f"{base.image} is made")
+        return
+    for each in (provider,) if provider else BOX_PROVIDERS:
+        click.echo(f"{build_box(base, each, boxes_folder(), progress())} is made")
+
+
+def _find(name: str, snapshot: str | None) -> Base:
+    from provision.bases.catalogue import NoSnapshot, UnknownBase, find
     from provision.errors import UsageError
 
     try:
-        base = find(name, snapshot)
+        return find(name, snapshot)
     except UnknownBase as error:
         nearest = ", ".join(error.nearest or error.known)
         raise UsageError(str(error), hint=f"nearest: {nearest}") from error
     except NoSnapshot as error:
         raise UsageError(str(error), hint=error.hint) from error
-    build_image(base, progress())
-    click.echo(f"{base.image} is made")
 
 
 def _list(form: str) -> None:
     from provision.bases.catalogue import catalogue
     from provision.bases.image import statuses
 
-    known = statuses(tuple(catalogue().values()))
+    known = [(each, boxes_of(each.base)) for each in statuses(tuple(catalogue().values()))]
     if form == "json":
         answer = [
             {"name": each.base.name, "family": each.base.family, "image": each.base.image,
              "box": each.base.box, "present": each.present, "made": each.made,
-             "makeable": each.makeable}
-            for each in known
+             "makeable": each.makeable, "boxes": boxes}
+            for each, boxes in known
         ]  # fmt: skip
         click.echo(json.dumps({"bases": answer}, indent=2))
         return
-    rows = [(each.base.name, each.base.family, each.base.image, each.base.box or "-", _here(each))
-            for each in known]  # fmt: skip
-    table(["BASE", "PACKAGES", "IMAGE", "BOX", "HERE"], rows)
+    rows = [(each.base.name, each.base.family, each.base.image, _here(each),
+             each.base.box or "-", ", ".join(boxes) or "-")
+            for each, boxes in known]  # fmt: skip
+    table(["BASE", "PACKAGES", "IMAGE", "HERE", "BOX", "MADE HERE FOR"], rows)
 
 
 def _here(status: BaseStatus) -> str:

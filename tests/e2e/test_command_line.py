@@ -169,6 +169,8 @@ MISTAKES = [
     ["exec"],
     ["bases", "build", "debain:12"],
     ["bases", "build", "debian:12", "--snapshot", "yesterday"],
+    ["bases", "build", "debian:12", "-b", "vm", "--provider", "parallels"],
+    ["bases", "build", "debian:12", "-b", "wsl"],
     ["completion", "tcsh"],
     ["--nonsense"],
 ]

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, cast
 
 from provision import process
 from provision.backends.vm.faults import fault
-from provision.bases.box import DISK_GIB, box_path, build_box, can_make_box
+from provision.bases.box import BOX_PROVIDERS, DISK_GIB, box_path, boxes_folder, build_box, can_make_box
 from provision.errors import EnvironmentFailed, HostLacks, UsageError
-from provision.resources import cache
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from provision.model import Machine
     from provision.progress import Progress
 
-MAKEABLE = ("libvirt", "virtualbox")
 GIBIBYTE = 1024**3
 QUIET = {"VAGRANT_NO_COLOR": "1", "VAGRANT_CHECKPOINT_DISABLE": "1"}
 
@@ -32,11 +30,6 @@ class Box:
 
     name: str
     url: str | None = None
-
-
-def boxes_folder() -> Path:
-    """Where boxes made on this host are kept, each under the hash of its recipe."""
-    return cache() / "boxes"
 
 
 def ensure_box(machine: Machine, provider: str, progress: Progress) -> Box:
@@ -51,7 +44,7 @@ def ensure_box(machine: Machine, provider: str, progress: Progress) -> Box:
             _fetch(named, provider, progress)
         return Box(name=named)
     base = machine.base
-    makeable = provider in MAKEABLE and can_make_box(base)
+    makeable = provider in BOX_PROVIDERS and can_make_box(base)
     maker = cast("BoxProvider", provider)
     if makeable and (made := box_path(base, maker, boxes_folder())).exists():
         return _made(made)
@@ -106,7 +99,7 @@ def _box_size(machine: Machine, provider: str) -> int | None:
                 return int(json.loads((folder / "metadata.json").read_text())["virtual_size"])
             except (OSError, ValueError, KeyError, TypeError):
                 continue
-    makeable = provider in MAKEABLE and can_make_box(machine.base)
+    makeable = provider in BOX_PROVIDERS and can_make_box(machine.base)
     return DISK_GIB if makeable and "box" not in machine.options else None
 
 
