@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help up test host host-vm venv lint format unit e2e test-vm wheel bench lock clean
+.PHONY: help up test host host-vm venv lint format unit e2e test-vm wheel bench bench-vm lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -59,6 +59,9 @@ wheel: venv  ## the wheel, installed elsewhere, brings an environment up
 
 bench: host venv  ## the comparisons with peers; writes bench/results.md
 	$(BIN)/python bench
+
+bench-vm: host-vm venv  ## the same for virtual machines; writes bench/results-vm.md
+	$(BIN)/python bench --machines
 
 lock: venv  ## renew requirements/dev.txt with today's versions
 	$(BIN)/pip install --quiet --upgrade --upgrade-strategy eager --group dev --editable .

@@ -1,4 +1,4 @@
-"""The comparisons with peers: `python bench` measures, and writes bench/results.md."""
+"""The comparisons with peers: `python bench` measures, and writes a page of results."""
 
 from __future__ import annotations
 
@@ -7,40 +7,57 @@ import dataclasses
 import sys
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import machines
 import report
+import rows
 import tools
 from measuring import PROJECT, measure
-from rows import rows
 
 from provision.process import CommandFailed
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from measuring import Measured, Row
+
 
 def main() -> None:
-    """Measure the rows that were asked for; only all of them together make the page."""
+    """Measure the rows that were asked for; only all of a page's rows together make the page."""
     words = argparse.ArgumentParser(prog="python bench", description=__doc__)
     words.add_argument("rows", nargs="*", help="words of row titles; all rows otherwise")
     words.add_argument("--runs", type=int, help="as many runs of each")
+    words.add_argument("--machines", action="store_true", help="virtual machines instead of containers")
     asked = words.parse_args()
 
-    missing = tools.fetch_dev_containers()
-    with tempfile.TemporaryDirectory() as scratch:
-        wanted = [
-            row if asked.runs is None else dataclasses.replace(row, runs=asked.runs)
-            for row in rows(not missing, Path(scratch))
-            if not asked.rows or any(word in row.title for word in asked.rows)
-        ]
-        tools.remove_everything()
-        try:
-            measured = [measure(row, lambda line: print(line, file=sys.stderr)) for row in wanted]
-        except CommandFailed as error:
-            sys.exit("\n".join([str(error), *error.evidence]))
-        finally:
-            tools.remove_everything()
-    page = report.page(measured, missing)
+    def wanted(known: Sequence[Row]) -> Sequence[Row]:
+        found = [row for row in known if not asked.rows or any(word in row.title for word in asked.rows)]
+        return found if asked.runs is None else [dataclasses.replace(row, runs=asked.runs) for row in found]
+
+    if asked.machines:
+        measured = _measured(wanted(machines.rows()), machines.remove_everything)
+        name, page = "results-vm.md", report.page(report.MACHINES, measured)
+    else:
+        missing = tools.fetch_dev_containers()
+        with tempfile.TemporaryDirectory() as scratch:
+            known = rows.rows(not missing, Path(scratch))
+            measured = _measured(wanted(known), tools.remove_everything)
+        name = "results.md"
+        page = report.page(report.CONTAINERS, measured, report.dev_containers(missing))
     if not asked.rows:
-        (PROJECT / "bench" / "results.md").write_text(page)
+        (PROJECT / "bench" / name).write_text(page)
     print(page)
+
+
+def _measured(wanted: Sequence[Row], clear: Callable[[], None]) -> Sequence[Measured]:
+    clear()
+    try:
+        return [measure(row, lambda line: print(line, file=sys.stderr)) for row in wanted]
+    except CommandFailed as error:
+        sys.exit("\n".join([str(error), *error.evidence]))
+    finally:
+        clear()
 
 
 main()

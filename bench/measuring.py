@@ -43,6 +43,7 @@ class Row:
     commands: Mapping[str, Command]
     aim: Aim | None = None
     runs: int = 7
+    warm_ups: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,22 +59,22 @@ class Measured:
 
 
 def measure(row: Row, say: Callable[[str], None]) -> Measured:
-    """Run the commands of a row in turns (A B A B), after one round that is not counted.
+    """Run the commands of a row in turns (A B A B), after a round or none that is not counted.
 
-    The first round warms the page cache and Python's compiled files for everyone.
+    That round warms the page cache and Python's compiled files for everyone.
 
     Raises:
         CommandFailed: one of the commands did; a failure is no figure.
     """
     seconds: dict[str, list[float]] = {peer: [] for peer in row.commands}
-    for turn in range(row.runs + 1):
+    for turn in range(row.warm_ups + row.runs):
         for peer, command in row.commands.items():
             for argv in command.before:
                 process.run(argv, cwd=PROJECT)
             begun = time.perf_counter()
             process.run(command.argv, cwd=PROJECT)
             took = time.perf_counter() - begun
-            say(f"{row.title}: {peer} {took:.2f} s{' (not counted)' if turn == 0 else ''}")
-            if turn > 0:
+            say(f"{row.title}: {peer} {took:.2f} s{' (not counted)' if turn < row.warm_ups else ''}")
+            if turn >= row.warm_ups:
                 seconds[peer].append(took)
     return Measured(row=row, seconds=seconds)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from measuring import Measured
 
 
-INTRODUCTION = """\
+CONTAINERS = """\
 # Results
 
 Written by `make bench`. Seconds of whole processes by the wall clock: medians, the peers
@@ -29,14 +29,26 @@ written by hand for it, in `bench/peers`, with the same cache of apt's downloads
 the services answer. `pytest --hosts` asks forty like questions through testinfra's own
 Docker backend. `reached` is what `provision` took, in the measure of the aim.
 """
+MACHINES = """\
+# Results of virtual machines
+
+Written by `make bench-vm`, as [results.md](results.md) is. Both sides run the environment
+of `envs/dev.yaml` with libvirt, from one box; the peer is `bench/peers/vagrant`, a
+Vagrantfile written by hand with one shell provisioner. `vagrant up` returns once that has
+ended, `provision` once the services answer.
+"""
 
 
-def page(measured: Sequence[Measured], missing: str) -> str:
-    """Markdown: the machine, a table of medians, every run."""
+def dev_containers(missing: str) -> str:
+    """The line that says which Dev Containers CLI was measured, or why none was."""
+    return f"Dev Containers' CLI {f'not measured: {missing}' if missing else CLI_VERSION}"
+
+
+def page(introduction: str, measured: Sequence[Measured], *facts: str) -> str:
+    """Markdown: the machine and other facts, a table of medians, every run."""
     lines = [
-        INTRODUCTION,
-        *(f"- {line}" for line in _machine()),
-        f"- Dev Containers' CLI {f'not measured: {missing}' if missing else CLI_VERSION}",
+        introduction,
+        *(f"- {line}" for line in (*_machine(), *facts)),
         "",
         "| | provision | peers | at most | reached | met |",
         "| --- | --: | --- | --- | --: | --- |",
@@ -73,6 +85,8 @@ def _machine() -> list[str]:
         "docker CLI": _version("docker", "--version"),
         "compose": _version("docker", "compose", "version", "--short"),
         "buildx": _version("docker", "buildx", "version"),
+        "Vagrant": _version("vagrant", "--version"),
+        "QEMU": _version("qemu-system-x86_64", "--version"),
         "Python": platform.python_version(),
         "Linux": platform.release().split("-")[0],
     }
@@ -84,5 +98,7 @@ def _machine() -> list[str]:
 
 
 def _version(*words: str) -> str:
+    if process.find(words[0]) is None:
+        return "not here"
     found = re.search(r"\d+\.\d+[.\d]*", process.run(words).stdout)
     return found[0] if found else "unknown"

@@ -1,0 +1,87 @@
+"""The same environment as a virtual machine, beside a Vagrantfile written by hand."""
+
+from __future__ import annotations
+
+import sys
+
+import tools
+from measuring import PROJECT, Aim, Command, Row
+
+from provision import process
+from provision.backends.vm.providers import find as find_provider
+from provision.bases.box import boxes_folder, build_box
+from provision.bases.catalogue import find as find_base
+from provision.progress import Plain, Silent
+
+PEER = "bench/peers/vagrant"
+VAGRANT = "vagrant"
+PROVIDER = "libvirt"
+
+
+def ours(verb: str, *words: str, spec: str = tools.SPEC) -> list[str]:
+    """The tool's own command line for its virtual machine."""
+    return tools.ours(verb, "--backend", "vm", *words, spec=spec)
+
+
+def rows() -> tuple[Row, ...]:
+    """Every row; both sides use one box and one provider."""
+    vagrant = _vagrant()
+    up = {tools.OURS: Command(argv=ours("up", "--no-verify")), VAGRANT: Command(argv=[*vagrant, "up"])}
+    alike = {tools.OURS: Command(argv=ours("exec", "--", "true")),
+             VAGRANT: Command(argv=[*vagrant, "ssh", "-c", "true"])}  # fmt: skip
+    hang_up = ["sh", "-c", "pkill -f '[p]rovision-.*\\[mux\\]' || true"]
+    return (
+        Row(
+            title="cold: no machine, the box here",
+            aim=Aim(limit=1, peer=VAGRANT),
+            runs=2,
+            warm_ups=0,
+            commands={
+                tools.OURS: Command(argv=up[tools.OURS].argv, before=[ours("down")]),
+                VAGRANT: Command(argv=up[VAGRANT].argv, before=[[*vagrant, "destroy", "--force"]]),
+            },
+        ),
+        Row(title="up again, nothing changed", aim=Aim(limit=0.25, peer=VAGRANT), runs=5, commands=up),
+        Row(
+            title="status",
+            aim=Aim(limit=0.25, peer=VAGRANT),
+            runs=5,
+            commands={
+                tools.OURS: Command(argv=ours("status")),
+                VAGRANT: Command(argv=[*vagrant, "status"]),
+            },
+        ),
+        Row(title="exec true", aim=Aim(limit=0.25, peer=VAGRANT), runs=5, commands=alike),
+        Row(
+            title="exec true, no connection open",
+            aim=Aim(limit=0.5, peer=VAGRANT),
+            runs=5,
+            commands={**alike, tools.OURS: Command(argv=alike[tools.OURS].argv, before=[hang_up])},
+        ),
+        Row(
+            title="40 checks",
+            aim=Aim(limit=10),
+            runs=3,
+            commands={tools.OURS: Command(argv=ours("verify", spec=tools.CHECKS))},
+        ),
+    )
+
+
+def remove_everything() -> None:
+    """Take down both machines."""
+    process.run(ours("down", "--volumes"), cwd=PROJECT, check=False)
+    process.run([*_vagrant(), "destroy", "--force"], cwd=PROJECT, check=False)
+
+
+def _vagrant() -> list[str]:
+    """Vagrant in the peer's folder, with the box and the acceleration that the tool itself takes."""
+    box = build_box(find_base("debian:12"), PROVIDER, boxes_folder(), Plain(sys.stderr))
+    chosen = find_provider(PROVIDER).host_choices(Silent())  # type: ignore[attr-defined]
+    settings = {
+        "VAGRANT_CWD": PEER,
+        "VAGRANT_CHECKPOINT_DISABLE": "1",
+        "BENCH_BOX_NAME": f"provision/{box.stem}",
+        "BENCH_BOX_URL": box.as_uri(),
+        **{f"BENCH_{name.upper()}": str(value) for name, value in chosen.items()},
+    }
+    return ["env", *(f"{name}={value}" for name, value in settings.items()), "vagrant"]
