@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 INSTALL = "scripts/host-setup vm installs it from the distribution"
 HOME = "/var/lib/provision/rendering"
 CONSOLE = "console-{machine}.log"
-HEARD_LINES = 60  # a traceback of Ruby is long, and its first line counts
+HEARD_LINES = 60
 ADDRESS_PATIENCE = 300.0  # seconds: under emulation a machine has its address after 25 to 120
 WAITS_FOR_ADDRESS = "Waiting for domain to get an IP address..."
 HAS_ADDRESS = "Waiting for machine to boot"
@@ -218,7 +218,7 @@ class _Listener:
     """
 
     def __init__(self, each_line: Callable[[str], None], place: Place) -> None:
-        self.last: deque[str] = deque(maxlen=HEARD_LINES)
+        self.last: deque[str] = deque(maxlen=HEARD_LINES)  # without Ruby's frames, which may be hundreds
         self.given_up = False
         self._each_line = each_line
         self._folder = place.rendering
@@ -227,7 +227,7 @@ class _Listener:
     def hear(self, raw: str) -> None:
         """Keep a line, hand it on, and see whether the machine is waited for."""
         line = plain(raw)
-        self.last.append(line)
+        self.last.extend(legible([line]))
         self._each_line(line)
         if line.endswith(WAITS_FOR_ADDRESS) and self._clock is None:
             self._clock = threading.Timer(ADDRESS_PATIENCE, self._give_up)
