@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
@@ -35,6 +36,10 @@ REMEMBERED = "machines"
 LAST_LINES = 20
 SETTLES = 5.0  # seconds
 UNREACHABLE = 255  # ssh's own exit code
+ANSWERS_WITHIN = 60.0
+STOPS_WITHIN = 60.0
+# Services end as they should, and the volumes' data is on their disks.
+STOP = "xargs systemctl stop </var/lib/provision/units; sync"
 
 
 class VirtualMachines:
@@ -66,7 +71,9 @@ class VirtualMachines:
             elif not same:
                 actions[machine.name] = "recreate"
             else:
-                action = _asked(place, machine, rendering.recipes[machine.name])
+                action = _action(provider, place, machine, rendering.recipes[machine.name])
+                if action == "change" and provider.begins_done(place):
+                    action = "recreate"
                 known = facts.get(machine.name)
                 lost = known and not provider.is_forwarded(place, machine.name, known.ports)
                 actions[machine.name] = "change" if lost and action in ("none", "wait") else action
@@ -91,7 +98,7 @@ class VirtualMachines:
                 if rebuild:
                     self._remove(provider, place, progress)
                     plan = self._plan(environment, provider, place, rendering)
-                self._converge(environment, provider, place, progress, rendering, plan)
+                self._converge(environment, provider, place, progress, rendering, plan, rebuild=rebuild)
         else:
             sync.carry(place, sync.remembered(place), progress)
         waiting = [m for m in environment.machines if plan.actions[m.name] != "none"]
@@ -99,7 +106,7 @@ class VirtualMachines:
             with progress.step("waiting until it is ready"):
                 for machine in waiting:
                     was_up = plan.actions[machine.name] == "wait"
-                    self._wait(environment, machine, place, progress, timeout, was_up=was_up)
+                    self._wait(environment, machine, provider, place, progress, timeout, was_up=was_up)
         return plan
 
     def _converge(
@@ -110,6 +117,8 @@ class VirtualMachines:
         progress: Progress,
         rendering: Rendering,
         plan: Plan,
+        *,
+        rebuild: bool,
     ) -> None:
         place.make()
         place.log.write_text("")
@@ -130,7 +139,7 @@ class VirtualMachines:
             again = "recreate" in plan.actions.values()
             for machine in environment.machines:
                 connection.close(place, machine.name)
-            provider.start(environment, place, progress, again=again)
+            provider.start(environment, place, progress, rendering, again=again, rebuild=rebuild)
         facts = {
             machine.name: asdict(_Facts.of(environment, machine, chosen)) for machine in environment.machines
         }
@@ -140,10 +149,15 @@ class VirtualMachines:
         )
         folders = copied_folders(environment, provider, place.rendering)
         sync.remember(place, folders)
-        sync.carry(place, [each for each in folders if each.machine not in booted], progress)
+        carried = booted if provider.carries else set()
+        sync.carry(place, [each for each in folders if each.machine not in carried], progress)
+        done = provider.begins_done(place)
         for machine in environment.machines:
             if plan.actions[machine.name] != "none":
-                self._apply(machine, place, progress, rendering)
+                if done:
+                    provider.go(place, machine.name, rendering.recipes[machine.name])
+                else:
+                    self._apply(machine, place, progress, rendering)
                 provider.forward(place, machine.name, _Facts.of(environment, machine, chosen).ports)
 
     def _apply(self, machine: Machine, place: Place, progress: Progress, rendering: Rendering) -> None:
@@ -178,6 +192,7 @@ class VirtualMachines:
         self,
         environment: Environment,
         machine: Machine,
+        provider: Provider,
         place: Place,
         progress: Progress,
         timeout: float,
@@ -191,7 +206,7 @@ class VirtualMachines:
         with self.targets(environment.name, place)[machine.name] as target:
             wait_until_ready(
                 machine,
-                target,
+                provider.asked(place, machine.name) or target,
                 progress,
                 timeout=timeout,
                 settles=SETTLES,
@@ -206,10 +221,10 @@ class VirtualMachines:
 
     def down(self, name: str, place: Place, progress: Progress, *, volumes: bool, images: bool) -> bool:
         """Remove the machines, half-made ones too; boxes stay, other environments use them."""
-        del name, images  # the place says it all; nothing is built beside the machines
+        del name  # the place says it all
         made = [p for p in map(providers.find, providers.names()) if p.machines(place)]
         kept = [Disk(**disk) for facts in _facts_of(place).values() for disk in facts.disks]
-        if not made and not (volumes and kept):
+        if not made and not images and not (volumes and kept):
             return False
         there = any(p.state(place, machine) != "absent" for p in made for machine in p.machines(place))
         with place.lock():
@@ -217,13 +232,16 @@ class VirtualMachines:
                 self._remove(provider, place, progress)
             for disk in kept if volumes else ():
                 providers.find(str(place.read(REMEMBERED)["provider"])).remove_volume(place, disk)
+            for provider in map(providers.find, providers.names()) if images else ():
+                provider.forget(place)
         return there
 
     def _remove(self, provider: Provider, place: Place, progress: Progress) -> None:
         with progress.step("removing"):
             for machine in provider.machines(place):
                 if provider.state(place, machine) == "running":
-                    connection.stop_services(place, machine)
+                    with suppress(EnvironmentFailed):
+                        _ask(provider, place, machine, STOP, timeout=STOPS_WITHIN)
                 connection.close(place, machine)
             provider.remove(place, progress)
 
@@ -347,10 +365,12 @@ def _provider(environment: Environment) -> Provider:
         )  # fmt: skip
     if named:
         return providers.find(named.pop())
-    found = [(name, providers.find(name).examine()) for name in providers.names()]
-    for name, finding in found:
+    found = []
+    for name in providers.names():
+        finding = providers.find(name).examine()
         if finding.usable:
             return providers.find(name)
+        found.append((name, finding))
     raise HostLacks(
         "this host has no provider of virtual machines",
         evidence=[f"{name}: {finding.detail}" for name, finding in found],
@@ -358,12 +378,34 @@ def _provider(environment: Environment) -> Provider:
     )
 
 
-def _asked(place: Place, machine: Machine, digest: str) -> Action:
+def _action(provider: Provider, place: Place, machine: Machine, digest: str) -> Action:
     """Ask a running machine what was applied to it, and whether it is ready."""
     script = f'[ "$(cat {APPLIED} 2>/dev/null)" = {digest} ] || exit 3; {HEALTHY} >/dev/null'
-    answer = process.run(connection.command(place, machine.name, ["sh", "-c", script]), check=False)
-    known: dict[int, Action] = {0: "none", 3: "change", 255: "start"}
-    return known.get(answer.code, "wait")
+    try:
+        code = _ask(provider, place, machine.name, script, timeout=ANSWERS_WITHIN)
+    except Unreachable:
+        return "start"
+    known: dict[int, Action] = {0: "none", 3: "change"}
+    return known.get(code, "wait")
+
+
+def _ask(provider: Provider, place: Place, machine: str, script: str, *, timeout: float) -> int:
+    """Run text for `sh` in a machine as root, by the quickest way there is; its exit code.
+
+    Raises:
+        Unreachable: the machine does not answer.
+    """
+    quick = provider.asked(place, machine)
+    if quick is not None:
+        return quick.run(script, timeout=timeout).code
+    try:
+        words = connection.command(place, machine, ["sh", "-c", script])
+        code = process.run(words, check=False, timeout=timeout).code
+    except process.CommandFailed as error:
+        raise Unreachable(f"machine {machine} does not answer", evidence=error.evidence) from error
+    if code == UNREACHABLE:
+        raise Unreachable(f"machine {machine} does not answer")
+    return code
 
 
 def _status(machine: Machine, state: str, known: _Facts | None, place: Place) -> MachineStatus:

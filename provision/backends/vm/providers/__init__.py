@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from provision.backends.vm.provider import Provider
 
 # Which is taken first where a host has several and the spec names none.
-PREFERENCE = ("libvirt", "virtualbox", "parallels", "vmware_desktop", "hyperv")
+PREFERENCE = ("qemu", "libvirt", "virtualbox", "parallels", "vmware_desktop", "hyperv")
 
 
 def names() -> tuple[str, ...]:

@@ -1,0 +1,241 @@
+"""Machines from nothing, from their disks, or from memory, until each answers."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+from provision import process
+from provision.backends.ports import KEPT, key
+from provision.backends.vm.acceleration import accelerated
+from provision.backends.vm.connection import CONFIGURATION
+from provision.backends.vm.qemu import disks, memory, monitor
+from provision.backends.vm.qemu.host import BETWEEN, Seat
+from provision.backends.vm.qemu.rendering import held, port_variable
+from provision.errors import EnvironmentFailed, ProvisionError
+from provision.process import EVIDENCE_LINES
+from provision.target import Unreachable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from provision.model import Environment, Machine
+    from provision.progress import Progress
+    from provision.rendering import Rendering
+    from provision.workspace import Place
+
+MADE = "made"
+BOOTS_WITHIN = 300.0  # seconds: ten to thirty under emulation, more on a busy host
+ANSWERS_WITHIN = 20.0
+SERVICES_WITHIN = 300.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Start:
+    """What a call of `start` knows: an environment, where it lies, what it is made of."""
+
+    environment: Environment
+    place: Place
+    rendering: Rendering
+    progress: Progress
+    processor: Mapping[str, str]
+
+    def seat(self, machine: Machine) -> Seat:
+        """Where a machine sits."""
+        return Seat(place=self.place, machine=machine.name)
+
+    def record(self, machine: Machine) -> dict[str, str]:
+        """What a machine is made of now."""
+        return {
+            "definition": self.rendering.digest,
+            "recipe": self.rendering.recipes[machine.name],
+            "build": str(machine.options.get("build", "image")),
+        }
+
+
+def start(
+    environment: Environment,
+    place: Place,
+    progress: Progress,
+    rendering: Rendering,
+    *,
+    rebuild: bool,
+) -> None:
+    """Have every machine running as it is rendered, and answering.
+
+    One that runs as it should is left alone; one that is stopped and unchanged boots from
+    its own disk; any other is made anew, from memory where a state of it is kept.
+    """
+    processor = _processor(progress)
+    asked = Start(
+        environment=environment, place=place, rendering=rendering, progress=progress, processor=processor
+    )
+    place.make()
+    booted = {}
+    for machine in environment.machines:
+        how = _start(asked, machine, rebuild=rebuild)
+        if how is not None:
+            booted[machine.name] = how
+    if any(how != "memory" for how in booted.values()):
+        with progress.step("booting"):
+            for machine in environment.machines:
+                if booted.get(machine.name, "memory") != "memory":
+                    _wait(asked.seat(machine))
+    _write_configuration(asked)
+    for machine in environment.machines:
+        if booted.get(machine.name) == "new" and machine.options.get("memory", "on") != "off":
+            _keep_memory(asked, machine)
+
+
+def _start(asked: Start, machine: Machine, *, rebuild: bool) -> str | None:
+    """Start a machine: `new`, from its own `disk`, or from `memory`; None where it runs as it should."""
+    seat = asked.seat(machine)
+    made = _made(asked.place).get(machine.name, {})
+    same = {**made, **asked.record(machine)} == made
+    if same and seat.overlay.exists():
+        if seat.process() is not None and _answers(seat):
+            return None
+        seat.end()
+        seat.start(_variables(asked, machine, disks.known(made["disk"]), hold=None))
+        return "disk"
+    seat.shut_down()
+    seat.overlay.unlink(missing_ok=True)
+    disks.refuse_impossible(machine, disks.engine_architecture())
+    disk = disks.ensure(machine, asked.place, asked.rendering, asked.progress, rebuild=rebuild)
+    how = "memory" if _start_from_memory(asked, machine, disk) else "new"
+    if how == "new":
+        folders = _folders(machine)
+        hold = held(machine, folders) if machine.options.get("memory", "on") != "off" else None
+        seat.start(_variables(asked, machine, disk, hold=hold))
+    disk.claim(seat.overlay)
+    _remember(asked, machine, {**asked.record(machine), "disk": disk.name})
+    return how
+
+
+def _start_from_memory(asked: Start, machine: Machine, disk: disks.Made) -> bool:
+    seat = asked.seat(machine)
+    if machine.options.get("memory", "on") == "off" or not memory.take_up(seat, _key(asked, machine, disk)):
+        return False
+    try:
+        with asked.progress.step("starting from memory"):
+            seat.start(_variables(asked, machine, disk, hold=held(machine, _folders(machine))), waits=True)
+            memory.load(seat)
+            seat.line.run("true", timeout=ANSWERS_WITHIN)
+    except ProvisionError as error:
+        reason = "; ".join(error.evidence) or error.message
+        asked.progress.note(f"the kept memory of {machine.name} does not fit, and is thrown away: {reason}")
+        seat.end()
+        seat.overlay.unlink(missing_ok=True)
+        memory.forget(seat)
+        return False
+    return True
+
+
+def _keep_memory(asked: Start, machine: Machine) -> None:
+    """Save the state of a machine that has just booted, before it is given anything of the host."""
+    seat = asked.seat(machine)
+    disk = disks.known(_made(asked.place)[machine.name]["disk"])
+    with asked.progress.step("keeping its memory"):
+        if held(machine, _folders(machine)) == "setup" and machine.services:
+            waited = seat.line.run("/usr/lib/provision/wait", timeout=SERVICES_WITHIN)
+            if waited.code != 0:
+                return  # what is wrong with it, the wait until it is ready tells
+        try:
+            memory.save(seat, _key(asked, machine, disk))
+        except ProvisionError as error:
+            asked.progress.note(
+                f"the memory of {machine.name} is not kept: {'; '.join(error.evidence) or error.message}"
+            )
+
+
+def _answers(seat: Seat) -> bool:
+    try:
+        return seat.line.run("true", timeout=ANSWERS_WITHIN).code == 0
+    except Unreachable:
+        return False
+
+
+def _wait(seat: Seat) -> None:
+    """Return once the machine's init has begun to answer."""
+    deadline = time.monotonic() + BOOTS_WITHIN
+    reason = f"it did not answer within {BOOTS_WITHIN:g} s"
+    while time.monotonic() < deadline:
+        if seat.process() is None:
+            reason = "QEMU ended"
+            break
+        try:
+            seat.line.run("true", timeout=max(1.0, deadline - time.monotonic()))
+        except Unreachable:
+            time.sleep(BETWEEN)
+        else:
+            return
+    raise EnvironmentFailed(
+        f"machine {seat.machine} did not boot: {reason}",
+        evidence=seat.last_lines(EVIDENCE_LINES),
+        hint="its console, above, says how far it came; `provision up` tries again, --rebuild makes it anew",
+    )
+
+
+def _variables(asked: Start, machine: Machine, disk: disks.Made, *, hold: str | None) -> Mapping[str, str]:
+    """What the rendered script is told of this host."""
+    chosen = cast("Mapping[str, int]", asked.place.read(KEPT))
+    ports = {port_variable(port): str(chosen[key(machine.name, port)]) for port in machine.ports}
+    append = f"provision.hold={hold}" if hold else ""
+    return {**asked.processor, **ports, "IMAGE": str(disk.folder), "APPEND": append}
+
+
+def _processor(progress: Progress) -> Mapping[str, str]:
+    """How guests are run on this host, found by trying."""
+    kind = accelerated()
+    if kind is not None:
+        return {"ACCEL": kind, "CPU": "host"}
+    progress.note("no guest boots with the processor's help on this host: the machine is emulated")
+    return {"ACCEL": "tcg,thread=multi", "CPU": "max"}
+
+
+def _write_configuration(asked: Start) -> None:
+    """The text by which ssh enters each machine."""
+    state = asked.seat(asked.environment.machines[0]).state
+    lines = []
+    for machine in asked.environment.machines:
+        port = monitor.forwarded_port(asked.seat(machine).monitor, 22)
+        lines += [
+            f"Host {machine.name}",
+            "  HostName 127.0.0.1",
+            "  User root",
+            f"  Port {port}",
+            f'  IdentityFile "{state / "key"}"',
+            "  IdentitiesOnly yes",
+            "  UserKnownHostsFile /dev/null",
+            "  StrictHostKeyChecking no",
+            "  PasswordAuthentication no",
+            "  LogLevel ERROR",
+            "",
+        ]
+    (asked.place.folder / CONFIGURATION).write_text("\n".join(lines))
+
+
+def _key(asked: Start, machine: Machine, disk: disks.Made) -> str:
+    version = process.run(["qemu-system-x86_64", "--version"]).stdout.partition("\n")[0]
+    recipe = asked.rendering.recipes[machine.name]
+    return memory.fingerprint(asked.rendering.digest, recipe, disk.name, asked.processor, version)
+
+
+def _folders(machine: Machine) -> tuple[str, ...]:
+    mounted = [mount.path for mount in machine.mounts]
+    return tuple([machine.workspace.path, *mounted] if machine.workspace else mounted)
+
+
+def _made(place: Place) -> Mapping[str, Mapping[str, str]]:
+    return cast("Mapping[str, Mapping[str, str]]", place.read(MADE))
+
+
+def _remember(asked: Start, machine: Machine, record: Mapping[str, str]) -> None:
+    asked.place.remember(MADE, {**_made(asked.place), machine.name: record})
+
+
+def made_by_image(place: Place, machines: Sequence[str]) -> bool:
+    """Whether those machines began with all steps done."""
+    made = _made(place)
+    return bool(machines) and all(made.get(name, {}).get("build") == "image" for name in machines)
