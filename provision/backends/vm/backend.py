@@ -366,7 +366,10 @@ def _provider(environment: Environment) -> Provider:
     if named:
         return providers.find(named.pop())
     found = []
+    boxes = any(machine.options.get("box") for machine in environment.machines)
     for name in providers.names():
+        if boxes and name == "qemu":
+            continue  # it boots disks, not boxes
         finding = providers.find(name).examine()
         if finding.usable:
             return providers.find(name)

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import platform
+import re
 import shutil
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from provision import process
 from provision.backends.building import build_failed
 from provision.backends.vm.qemu.rendering import GUEST
-from provision.errors import EnvironmentFailed, HostLacks
+from provision.errors import EnvironmentFailed
 from provision.rendering import digest_of
 from provision.resources import cache
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from provision.model import Base, Machine
     from provision.progress import Progress
@@ -40,6 +41,11 @@ class Made:
         """By which it is known."""
         return self.folder.name
 
+    @property
+    def is_there(self) -> bool:
+        """Whether it has not been removed."""
+        return (self.folder / "disk.qcow2").exists()
+
     def claim(self, overlay: Path) -> None:
         """Note that an overlay lies on it."""
         users = self.folder / "users"
@@ -50,7 +56,7 @@ class Made:
         """Remove it, unless an overlay that is there lies on it."""
         users = self.folder / "users"
         for user in users.glob("*") if users.is_dir() else ():
-            if _exists(user.read_text()):
+            if Path(user.read_text()).exists():
                 return
         shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -75,20 +81,16 @@ def engine_architecture() -> str | None:
     return asked.stdout.strip()
 
 
-def refuse_impossible(machine: Machine, architecture: str | None) -> None:
-    """Raise HostLacks where no disk can be made of the machine's image here."""
+def why_not(machine: Machine, architecture: str | None) -> str:
+    """Why no disk can be made of the machine's image here; nothing where one can."""
     host = ARCHITECTURES.get(platform.machine(), platform.machine())
     if architecture is None:
-        reason = "no Docker engine with buildx answers"
-    elif architecture != host:
-        reason = f"the Docker engine builds for {architecture}, and this host is {host}"
-    elif machine.base.family != "apt":
-        reason = f"{machine.base.name} has no apt: which package holds its kernel is not known"
-    else:
-        return
-    raise HostLacks(
-        f"no disk can be made of the image of machine {machine.name}", evidence=[reason], hint=INSTEAD
-    )
+        return "no Docker engine with buildx answers"
+    if architecture != host:
+        return f"the Docker engine builds for {architecture}, and this host is {host}"
+    if machine.base.family != "apt":
+        return f"{machine.base.name} has no apt: which package holds its kernel is not known"
+    return ""
 
 
 def ensure(
@@ -154,7 +156,7 @@ def _made_of(record: Path) -> Made | None:
         made = known(record.read_text())
     except OSError:
         return None
-    return made if (made.folder / "disk.qcow2").exists() else None
+    return made if made.is_there else None
 
 
 def _build(context: Path, out: Path, place: Place, progress: Progress, *, rebuild: bool) -> None:
@@ -190,8 +192,6 @@ def _failed(error: process.CommandFailed, place: Place) -> EnvironmentFailed:
 
 def _printed(said: Sequence[str]) -> list[str]:
     """What the step that failed printed."""
-    import re
-
     step = next((match[1] for line in said if (match := re.match(r"#(\d+) ERROR", line))), r"\d+")
     return [match[1] for line in said if (match := re.match(rf"#{step} \d+\.\d+ (.*)", line))][-20:]
 
@@ -205,9 +205,3 @@ def _keep(half: Path) -> Made:
         half.chmod(0o755)
         half.rename(made.folder)
     return made
-
-
-def _exists(path: str) -> bool:
-    from pathlib import Path
-
-    return Path(path).exists()

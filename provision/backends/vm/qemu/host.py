@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from contextlib import suppress
@@ -96,6 +97,12 @@ class Seat:
         started = process.run(words, env={**variables, "STATE": str(self.state)}, check=False)
         if started.code != 0:
             raise _refused(self.machine, started.stderr.splitlines())
+
+    def grow(self, gib: int) -> None:
+        """Make the disk of a machine that does not run as large as that; it never shrinks."""
+        known = json.loads(process.run(["qemu-img", "info", "--output=json", str(self.overlay)]).stdout)
+        if known["virtual-size"] < gib << 30:
+            process.run(["qemu-img", "resize", "-q", str(self.overlay), f"{gib}G"])
 
     def end(self) -> None:
         """End QEMU as one pulls a plug, after a word; what the machine has not written is lost."""

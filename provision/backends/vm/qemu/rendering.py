@@ -40,7 +40,7 @@ def render_machine(environment: Environment, guest: Guest) -> Mapping[str, Rende
         "guest": guest,
         "steps": guest.steps[:-1],
         "last": guest.steps[-1],
-        "gib": guest.disk or DISK,
+        "gib": disk_size(machine),
         "caches": family.caches,
         "variable": port_variable,
         "identity": hashlib.md5(
@@ -81,6 +81,7 @@ def held(machine: Machine, guest_folders: tuple[str, ...]) -> str:
     return "attach" if machine.volumes or inside else "setup"
 
 
-def gibibytes(size: int) -> int:
-    """Bytes as whole GiB, rounded up."""
-    return math.ceil(size / 1024**3)
+def disk_size(machine: Machine) -> int:
+    """The GiB of its disk."""
+    asked = machine.resources.disk
+    return math.ceil(asked / 1024**3) if asked else DISK

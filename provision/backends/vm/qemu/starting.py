@@ -12,8 +12,9 @@ from provision.backends.vm.acceleration import accelerated
 from provision.backends.vm.connection import CONFIGURATION
 from provision.backends.vm.qemu import disks, memory, monitor
 from provision.backends.vm.qemu.host import BETWEEN, Seat
-from provision.backends.vm.qemu.rendering import held, port_variable
-from provision.errors import EnvironmentFailed, ProvisionError
+from provision.backends.vm.qemu.rendering import disk_size, held, port_variable
+from provision.bases.disk import build_disk, can_make_disk
+from provision.errors import EnvironmentFailed, HostLacks, ProvisionError
 from provision.process import EVIDENCE_LINES
 from provision.target import Unreachable
 
@@ -45,13 +46,12 @@ class Start:
         """Where a machine sits."""
         return Seat(place=self.place, machine=machine.name)
 
-    def record(self, machine: Machine) -> dict[str, str]:
+    def record(self, machine: Machine, build: str) -> dict[str, str]:
         """What a machine is made of now."""
-        return {
-            "definition": self.rendering.digest,
-            "recipe": self.rendering.recipes[machine.name],
-            "build": str(machine.options.get("build", "image")),
-        }
+        recipe = self.rendering.recipes[machine.name]
+        return {"definition": self.rendering.digest, "build": build} | (
+            {"recipe": recipe} if build == "image" else {}
+        )
 
 
 def start(
@@ -84,7 +84,8 @@ def start(
                     _wait(asked.seat(machine))
     _write_configuration(asked)
     for machine in environment.machines:
-        if booted.get(machine.name) == "new" and machine.options.get("memory", "on") != "off":
+        made = _made(place)[machine.name]
+        if booted.get(machine.name) == "new" and _keeps_memory(machine, made["build"]):
             _keep_memory(asked, machine)
 
 
@@ -92,30 +93,67 @@ def _start(asked: Start, machine: Machine, *, rebuild: bool) -> str | None:
     """Start a machine: `new`, from its own `disk`, or from `memory`; None where it runs as it should."""
     seat = asked.seat(machine)
     made = _made(asked.place).get(machine.name, {})
-    same = {**made, **asked.record(machine)} == made
-    if same and seat.overlay.exists():
-        if seat.process() is not None and _answers(seat):
+    build = _build(machine, made)
+    record = asked.record(machine, build)
+    same = {**made, **record} == made
+    if seat.overlay.exists() and (same or build == made.get("build") == "provision"):
+        if same and seat.process() is not None and _answers(seat):
             return None
-        seat.end()
+        seat.shut_down()
+        if build == "provision":
+            seat.grow(disk_size(machine))
+        _remember(asked, machine, {**made, **record})
         seat.start(_variables(asked, machine, disks.known(made["disk"]), hold=None))
         return "disk"
     seat.shut_down()
     seat.overlay.unlink(missing_ok=True)
-    disks.refuse_impossible(machine, disks.engine_architecture())
-    disk = disks.ensure(machine, asked.place, asked.rendering, asked.progress, rebuild=rebuild)
-    how = "memory" if _start_from_memory(asked, machine, disk) else "new"
-    if how == "new":
-        folders = _folders(machine)
-        hold = held(machine, folders) if machine.options.get("memory", "on") != "off" else None
+    disk = disks.known(made["disk"]) if same else None
+    if disk is None or not disk.is_there or rebuild:
+        disk = _disk(asked, machine, build, rebuild=rebuild)
+    keeps = _keeps_memory(machine, build)
+    if keeps and _start_from_memory(asked, machine, disk):
+        how = "memory"
+    else:
+        how = "new"
+        hold = held(machine, _folders(machine)) if keeps else None
         seat.start(_variables(asked, machine, disk, hold=hold))
     disk.claim(seat.overlay)
-    _remember(asked, machine, {**asked.record(machine), "disk": disk.name})
+    _remember(asked, machine, {**record, "disk": disk.name})
     return how
+
+
+def _build(machine: Machine, made: Mapping[str, str]) -> str:
+    """How the machine's disk is made: as the spec says, as it was, else by an engine if there is one."""
+    asked = machine.options.get("build")
+    if asked is None and made:
+        return made["build"]
+    architecture = None if asked == "provision" else disks.engine_architecture()
+    reason = disks.why_not(machine, architecture)
+    if asked == "provision" or (asked is None and reason and can_make_disk(machine.base)):
+        return "provision"
+    if reason:
+        raise HostLacks(
+            f"no disk can be made of the image of machine {machine.name}",
+            evidence=[reason],
+            hint=disks.INSTEAD,
+        )
+    return "image"
+
+
+def _disk(asked: Start, machine: Machine, build: str, *, rebuild: bool) -> disks.Made:
+    if build == "image":
+        return disks.ensure(machine, asked.place, asked.rendering, asked.progress, rebuild=rebuild)
+    return disks.Made(folder=build_disk(machine.base, disks.folder(), asked.progress))
+
+
+def _keeps_memory(machine: Machine, build: str) -> bool:
+    """Whether its memory is to be kept: not where the steps are taken inside."""
+    return build == "image" and machine.options.get("memory", "on") != "off"
 
 
 def _start_from_memory(asked: Start, machine: Machine, disk: disks.Made) -> bool:
     seat = asked.seat(machine)
-    if machine.options.get("memory", "on") == "off" or not memory.take_up(seat, _key(asked, machine, disk)):
+    if not memory.take_up(seat, _key(asked, machine, disk)):
         return False
     try:
         with asked.progress.step("starting from memory"):
