@@ -195,7 +195,7 @@ def _answers(seat: Seat) -> bool:
 
 
 def _wait(seat: Seat) -> None:
-    """Return once the machine's init has begun to answer."""
+    """Return once the machine's init answers, and its sshd takes connections."""
     deadline = time.monotonic() + BOOTS_WITHIN
     reason = f"it did not answer within {BOOTS_WITHIN:g} s"
     while time.monotonic() < deadline:
@@ -203,7 +203,7 @@ def _wait(seat: Seat) -> None:
             reason = "QEMU ended"
             break
         try:
-            seat.line.run("true", timeout=max(1.0, deadline - time.monotonic()))
+            seat.line.run("systemctl start ssh.service", timeout=max(1.0, deadline - time.monotonic()))
         except Unreachable:
             time.sleep(BETWEEN)
         else:
