@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
@@ -250,7 +250,10 @@ class VirtualMachines:
         provider = _provider(environment)
         facts = _facts_of(place)
         return tuple(
-            _status(machine, provider.state(place, machine.name), facts.get(machine.name), place)
+            replace(
+                _status(machine, provider.state(place, machine.name), facts.get(machine.name), place),
+                kept=provider.kept(place, machine.name),
+            )
             for machine in environment.machines
         )
 

@@ -152,6 +152,9 @@ class Provider(Protocol):
     def remove(self, place: Place, progress: Progress) -> None:
         """Remove all machines, half-made ones too, with everything that only they used."""
 
+    def kept(self, place: Place, machine: str) -> int:
+        """The bytes that are kept of a machine for its next start; removed or not."""
+
     def forget(self, place: Place) -> None:
         """Throw away what was built or kept for the next start of removed machines."""
 

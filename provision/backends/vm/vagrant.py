@@ -193,6 +193,10 @@ class VagrantProvider:
         with self._conversation(place, progress) as vagrant:
             vagrant.destroy()
 
+    def kept(self, place: Place, machine: str) -> int:  # noqa: ARG002 - the contract's words
+        """Nothing is kept."""
+        return 0
+
     def forget(self, place: Place) -> None:
         """Nothing: boxes stay, other environments use them."""
 

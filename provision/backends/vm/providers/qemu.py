@@ -138,6 +138,10 @@ class Qemu:
                 seat.overlay.unlink(missing_ok=True)
             seat.console.unlink(missing_ok=True)
 
+    def kept(self, place: Place, machine: str) -> int:
+        """What its memory takes."""
+        return memory.kept(Seat(place=place, machine=machine))
+
     def forget(self, place: Place) -> None:
         """Throw away kept states, and disks that nobody else uses."""
         for machine, record in place.read(starting.MADE).items():

@@ -29,6 +29,10 @@ ENDS_WITHIN = 20.0
 BETWEEN = 0.02
 
 
+class PortTaken(EnvironmentFailed):
+    """Another took a port of the host between its choice and QEMU's start."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Seat:
     """Where one machine of an environment sits on the host."""
@@ -149,7 +153,7 @@ def _refused(machine: str, said: Sequence[str]) -> ProvisionError:
     text = "\n".join(said)
     taken = re.search(r"host forwarding rule '(\w+):([^']*?):(\d+)-", text)
     if taken:
-        return EnvironmentFailed(
+        return PortTaken(
             f"port {taken[3]} of the host was taken before machine {machine} had it",
             evidence=said,
             hint="`provision up` again names its holder, or finds another where the spec names none",

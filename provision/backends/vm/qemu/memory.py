@@ -76,21 +76,26 @@ def lay_aside(seat: Seat) -> bool:
 
 
 def take_up(seat: Seat, key: str) -> bool:
-    """Have the overlay of a kept state in its place, if there is one of that key; else none is kept."""
-    kept = seat.place.read(f"{REMEMBERED}-{seat.machine}").get(REMEMBERED)
-    if kept != key or not _aside(seat).exists():
+    """Have the overlay of a kept state in its place, if there is one.
+
+    Raises:
+        EnvironmentFailed: there is one of another key; nothing of it is left.
+    """
+    if not _aside(seat).exists():
         forget(seat)
         return False
+    if seat.place.read(f"{REMEMBERED}-{seat.machine}").get(REMEMBERED) != key:
+        forget(seat)
+        raise EnvironmentFailed("it was kept of another spec, disk, QEMU or processor")
     _aside(seat).replace(seat.overlay)
     return True
 
 
 def kept(seat: Seat) -> int:
-    """The bytes of a state that is laid aside; 0 where none is."""
-    try:
-        return _aside(seat).stat().st_size
-    except OSError:
-        return 0
+    """The bytes that the machine's disk and its kept state take; 0 where none is kept."""
+    size = seat.place.read(f"{REMEMBERED}-{seat.machine}").get("bytes", 0)
+    there = seat.overlay.exists() or _aside(seat).exists()
+    return size if there and isinstance(size, int) else 0
 
 
 def forget(seat: Seat) -> None:
@@ -100,7 +105,8 @@ def forget(seat: Seat) -> None:
 
 
 def _remember(seat: Seat, key: str) -> None:
-    seat.place.remember(f"{REMEMBERED}-{seat.machine}", {REMEMBERED: key})
+    size = seat.overlay.stat().st_size
+    seat.place.remember(f"{REMEMBERED}-{seat.machine}", {REMEMBERED: key, "bytes": size})
 
 
 def _aside(seat: Seat) -> Path:

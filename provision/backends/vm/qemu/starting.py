@@ -11,7 +11,7 @@ from provision.backends.ports import KEPT, key
 from provision.backends.vm.acceleration import accelerated
 from provision.backends.vm.connection import CONFIGURATION
 from provision.backends.vm.qemu import disks, memory, monitor
-from provision.backends.vm.qemu.host import BETWEEN, Seat
+from provision.backends.vm.qemu.host import BETWEEN, PortTaken, Seat
 from provision.backends.vm.qemu.rendering import disk_size, held, port_variable
 from provision.bases.disk import build_disk, can_make_disk
 from provision.errors import EnvironmentFailed, HostLacks, ProvisionError
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from provision.workspace import Place
 
 MADE = "made"
+HALF_MADE = "half-made"
 BOOTS_WITHIN = 300.0  # seconds: ten to thirty under emulation, more on a busy host
 ANSWERS_WITHIN = 20.0
 SERVICES_WITHIN = 300.0
@@ -82,6 +83,10 @@ def start(
             for machine in environment.machines:
                 if booted.get(machine.name, "memory") != "memory":
                     _wait(asked.seat(machine))
+    for machine in environment.machines:
+        whole = {name: value for name, value in _made(place)[machine.name].items() if name != HALF_MADE}
+        if machine.name in booted:
+            _remember(asked, machine, whole)
     _write_configuration(asked)
     for machine in environment.machines:
         made = _made(place)[machine.name]
@@ -96,7 +101,8 @@ def _start(asked: Start, machine: Machine, *, rebuild: bool) -> str | None:
     build = _build(machine, made)
     record = asked.record(machine, build)
     same = {**made, **record} == made
-    if seat.overlay.exists() and (same or build == made.get("build") == "provision"):
+    again = same or build == made.get("build") == "provision"
+    if seat.overlay.exists() and again and HALF_MADE not in made:
         if same and seat.process() is not None and _answers(seat):
             return None
         seat.shut_down()
@@ -110,6 +116,10 @@ def _start(asked: Start, machine: Machine, *, rebuild: bool) -> str | None:
     disk = disks.known(made["disk"]) if same else None
     if disk is None or not disk.is_there or rebuild:
         disk = _disk(asked, machine, build, rebuild=rebuild)
+    # Whoever ends this now leaves a machine that `down` knows, and the next `up` makes anew.
+    disk.claim(seat.overlay)
+    record = {**record, "disk": disk.name}
+    _remember(asked, machine, {**record, HALF_MADE: "yes"})
     keeps = _keeps_memory(machine, build)
     if keeps and _start_from_memory(asked, machine, disk):
         how = "memory"
@@ -117,8 +127,6 @@ def _start(asked: Start, machine: Machine, *, rebuild: bool) -> str | None:
         how = "new"
         hold = held(machine, _folders(machine)) if keeps else None
         seat.start(_variables(asked, machine, disk, hold=hold))
-    disk.claim(seat.overlay)
-    _remember(asked, machine, {**record, "disk": disk.name})
     return how
 
 
@@ -153,13 +161,16 @@ def _keeps_memory(machine: Machine, build: str) -> bool:
 
 def _start_from_memory(asked: Start, machine: Machine, disk: disks.Made) -> bool:
     seat = asked.seat(machine)
-    if not memory.take_up(seat, _key(asked, machine, disk)):
-        return False
     try:
+        if not memory.take_up(seat, _key(asked, machine, disk)):
+            return False
         with asked.progress.step("starting from memory"):
             seat.start(_variables(asked, machine, disk, hold=held(machine, _folders(machine))), waits=True)
             memory.load(seat)
             seat.line.run("true", timeout=ANSWERS_WITHIN)
+    except PortTaken:
+        memory.lay_aside(seat)
+        raise
     except ProvisionError as error:
         reason = "; ".join(error.evidence) or error.message
         asked.progress.note(f"the kept memory of {machine.name} does not fit, and is thrown away: {reason}")
