@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 from provision import process
 from provision.backends.ports import KEPT, key
+from provision.backends.readiness import HEALTHY, patience
 from provision.backends.vm.acceleration import accelerated
 from provision.backends.vm.connection import CONFIGURATION
 from provision.backends.vm.qemu import disks, memory, monitor
@@ -30,7 +31,6 @@ MADE = "made"
 HALF_MADE = "half-made"
 BOOTS_WITHIN = 300.0  # seconds: ten to thirty under emulation, more on a busy host
 ANSWERS_WITHIN = 20.0
-SERVICES_WITHIN = 300.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,16 +186,27 @@ def _keep_memory(asked: Start, machine: Machine) -> None:
     seat = asked.seat(machine)
     disk = disks.known(_made(asked.place)[machine.name]["disk"])
     with asked.progress.step("keeping its memory"):
-        if held(machine, _folders(machine)) == "setup" and machine.services:
-            waited = seat.line.run("/usr/lib/provision/wait", timeout=SERVICES_WITHIN)
-            if waited.code != 0:
-                return  # what is wrong with it, the wait until it is ready tells
         try:
+            if held(machine, _folders(machine)) == "setup" and not _services_are_ready(seat, machine):
+                return  # what is wrong with them, the wait until all is ready tells
             memory.save(seat, _key(asked, machine, disk))
         except ProvisionError as error:
             asked.progress.note(
                 f"the memory of {machine.name} is not kept: {'; '.join(error.evidence) or error.message}"
             )
+
+
+def _services_are_ready(seat: Seat, machine: Machine) -> bool:
+    """Wait for the services; False where one has failed, or is over its time."""
+    deadline = time.monotonic() + max(patience(machine).values(), default=0.0)
+    while True:
+        said = seat.line.run(HEALTHY).stdout.decode("utf-8", "replace").splitlines()
+        reasons = [line for line in said if line.startswith("service ")]
+        if not reasons:
+            return True
+        if time.monotonic() > deadline or any(line.endswith(": failed") for line in reasons):
+            return False
+        time.sleep(BETWEEN)
 
 
 def _answers(seat: Seat) -> bool:
