@@ -49,10 +49,10 @@ unit: venv  ## tests without an engine: unit and golden
 	$(BIN)/pytest --numprocesses 2 tests/unit tests/golden
 
 e2e: venv  ## tests on the real Docker engine, and the judges of both renderings
-	$(BIN)/pytest --backend docker --ignore-glob='*/test_vm_*' tests/contract tests/e2e
+	$(BIN)/pytest --backend docker --ignore-glob='*/test_vm_*' --ignore-glob='*/test_qemu_*' tests/contract tests/e2e
 
 test-vm: host-vm venv  ## the same suite on virtual machines, their faults, VirtualBox's own judge
-	$(BIN)/pytest --backend vm tests/contract $(wildcard tests/e2e/test_vm_*.py)
+	$(BIN)/pytest --backend vm tests/contract $(wildcard tests/e2e/test_vm_*.py tests/e2e/test_qemu_*.py)
 
 wheel: venv  ## the wheel, installed elsewhere, brings an environment up
 	scripts/wheel-check

@@ -336,10 +336,14 @@ class ServiceStatus:
 
 @dataclass(frozen=True, kw_only=True)
 class MachineStatus:
-    """A machine as it is now; `address` is its own on the private network, if it has one."""
+    """A machine as it is now; `address` is its own on the private network, if it has one.
+
+    `kept` are the bytes that are kept on the host for its next start from memory.
+    """
 
     name: str
     state: MachineState
     address: str | None
     ports: tuple[PortStatus, ...]
     services: tuple[ServiceStatus, ...]
+    kept: int = 0

@@ -66,6 +66,7 @@ CASES = (
          held=("Vagrantfile", *(f"several/{path}" for path in OWN))),
     Case(spec="nasty", backend="vm", provider="libvirt",
          held=("Vagrantfile", "nasty/build", "nasty/machine/attach", "nasty/machine/environment")),
+    Case(spec="several", backend="vm", provider="qemu", held=("*.sh", "*/Dockerfile")),
     Case(spec="several", backend="vm", provider="virtualbox", held=("Vagrantfile",)),
     Case(spec="single", backend="vm", provider="vmware_desktop", held=("Vagrantfile",)),
     Case(spec="single", backend="vm", provider="parallels", held=("Vagrantfile",)),

@@ -51,7 +51,8 @@ def choose(
             name = key(machine.name, port)
             had = kept.get(name)
             if port.host is None:
-                chosen[name] = had if isinstance(had, int) else _free(port)
+                kept_free = isinstance(had, int) and ((had, port.protocol) in ours or _is_free(port, had))
+                chosen[name] = had if isinstance(had, int) and kept_free else _free(port)
             elif (port.host, port.protocol) in ours or _is_free(port, port.host):
                 chosen[name] = port.host
             elif port.host in elsewhere:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from provision.errors import EnvironmentFailed
 from provision.model import ServiceStatus
@@ -13,13 +13,24 @@ if TYPE_CHECKING:
 
     from provision.model import Machine, Service
     from provision.progress import Progress
-    from provision.target import Target
+    from provision.target import Output
 
 HEALTHY = "/usr/lib/provision/healthy"
 NOT_YET, FAILED = 1, 2
 NOT_RUNNING = ("starting", "stopped", "failed")
 WITHOUT_PROBE = 30.0
 BETWEEN = 0.03
+
+
+class Asked(Protocol):
+    """A machine that can be asked as root: a `Target`, or a quicker way."""
+
+    def run(self, script: str, *, user: str | None = None, timeout: float = 60) -> Output:
+        """Run text for `sh` inside and wait for its end.
+
+        Raises:
+            Unreachable: the machine does not answer.
+        """
 
 
 def patience(machine: Machine) -> dict[str, float]:
@@ -47,7 +58,7 @@ def service_states(machine: Machine, reasons: Sequence[str]) -> tuple[ServiceSta
 
 def wait_until_ready(
     machine: Machine,
-    target: Target,
+    target: Asked,
     progress: Progress,
     *,
     timeout: float,

@@ -41,3 +41,7 @@ def command(asked: Asked, form: str) -> None:
         for machine in machines
     ]  # fmt: skip
     table(["MACHINE", "STATE", "ADDRESS", "PORTS", "SERVICES"], rows)
+    for machine in machines:
+        if machine.kept:
+            size = f"{machine.kept / 1024**2:.0f} MiB"
+            click.echo(f"{machine.name}'s memory is kept for its next start: {size}, until `down --images`")

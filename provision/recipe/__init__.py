@@ -1,6 +1,7 @@
 """Environment → Steps: what is done to a base to make a machine of it, in every backend alike."""
 
 from provision.recipe.contents import contents, payload
-from provision.recipe.steps import steps
+from provision.recipe.families import FAMILIES
+from provision.recipe.steps import container_packages, steps
 
-__all__ = ["contents", "payload", "steps"]
+__all__ = ["FAMILIES", "container_packages", "contents", "payload", "steps"]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 OPTIONS = {
     "docker": ("init", "shm_size", "compose"),
-    "vm": ("provider", "box", "sync", "options"),
+    "vm": ("provider", "box", "build", "memory", "sync", "options"),
 }
 
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from provision import process
 from provision.backends.base import Action, Finding, Plan
+from provision.backends.building import build_failed
 from provision.backends.docker import engine
-from provision.backends.docker.failures import build_failed, require_compose, start_failed
+from provision.backends.docker.failures import require_compose, start_failed
 from provision.backends.docker.logs import read_logs
 from provision.backends.docker.rendering import (
     container_name,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from provision.errors import EnvironmentFailed, HostLacks
@@ -10,8 +9,6 @@ from provision.errors import EnvironmentFailed, HostLacks
 if TYPE_CHECKING:
     from provision.process import CommandFailed
     from provision.workspace import Place
-
-LAST_LINES = 20
 
 
 def require_compose() -> None:
@@ -32,20 +29,3 @@ def start_failed(error: CommandFailed, place: Place) -> EnvironmentFailed:
     if any("port is already allocated" in line or "address already in use" in line for line in refused):
         hint = "the port was taken in this very moment: `provision up` again names its holder"
     return EnvironmentFailed("the containers could not be started", evidence=refused, hint=hint)
-
-
-def build_failed(error: CommandFailed, place: Place) -> EnvironmentFailed:
-    """Name the step that failed, and show what it printed."""
-    said = place.log.read_text().splitlines()
-    failed = re.search(r"steps/\d+-([\w-]+)\.sh.*exit code: (\d+)", "\n".join(error.evidence))
-    if failed is None:
-        return EnvironmentFailed(
-            "the image could not be built", evidence=error.evidence, hint=f"all of it: {place.log}"
-        )
-    step = next((match[1] for line in said if (match := re.match(r"#(\d+) ERROR", line))), r"\d+")
-    printed = [match[1] for line in said if (match := re.match(rf"#{step} \d+\.\d+ (.*)", line))]
-    return EnvironmentFailed(
-        f"the step {failed[1]} ended with exit code {failed[2]}",
-        evidence=printed[-LAST_LINES:],
-        hint=f"mend it and `provision up` again: the steps before it are kept; all of it: {place.log}",
-    )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from provision.backends.ports import key
 from provision.backends.readiness import patience
-from provision.recipe import contents, payload, steps
+from provision.recipe import container_packages, contents, payload, steps
 from provision.rendering import RenderedFile, Rendering, compose_document, digest_of, render
 
 if TYPE_CHECKING:
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from provision.model import Environment, Machine, Port, Step
 
-SUPERVISOR = "supervisor"
 GRACE = 30
 SUPERVISED_GRACE = 40  # supervisord gives each service its 30 s, then ends itself
 RESTART = {"always": "unless-stopped", "on-failure": "on-failure", "never": "no"}
@@ -116,7 +115,7 @@ class _Item:
                 for volume in machine.volumes
             },
             scripts=scripts,
-            steps=steps(machine, scripts, (SUPERVISOR,) if supervised else ()),
+            steps=steps(machine, scripts, container_packages(machine)),
         )
 
     def files(self, environment: Environment) -> Mapping[str, RenderedFile]:

@@ -1,15 +1,16 @@
-"""Whether a guest really boots with KVM on this host: tried once, and remembered."""
+"""Whether a guest really boots with KVM or HVF on this host: tried once, and remembered."""
 
 from __future__ import annotations
 
 import os
 import platform
+import sys
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from provision import process
+from provision import process, resources
 from provision.errors import ProvisionError
-from provision.resources import cache
 from provision.workspace import Place
 
 # A boot sector that writes K to the first serial port and leaves through isa-debug-exit.
@@ -18,18 +19,22 @@ PATIENCE = 20.0
 REMEMBERED = "acceleration"
 
 
-def accelerated() -> bool:
-    """Whether KVM can be used. The device node proves nothing, so a guest is booted."""
-    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
-        return False
+@cache
+def accelerated() -> str | None:
+    """`kvm` or `hvf`, if it can be used. A device node proves nothing, so a guest is booted."""
+    if sys.platform == "darwin":
+        kind = "hvf"
+    elif os.access("/dev/kvm", os.R_OK | os.W_OK):
+        kind = "kvm"
+    else:
+        return None
     host = f"{platform.release()} {_qemu_version()}"
-    place = Place(folder=cache())
-    known = place.read(REMEMBERED).get(host)
-    if isinstance(known, bool):
-        return known
-    boots = _boots()
-    place.remember(REMEMBERED, {host: boots})
-    return boots
+    place = Place(folder=resources.cache())
+    boots = place.read(REMEMBERED).get(host)
+    if not isinstance(boots, bool):
+        boots = _boots(kind)
+        place.remember(REMEMBERED, {host: boots})
+    return kind if boots else None
 
 
 def _qemu_version() -> str:
@@ -39,13 +44,13 @@ def _qemu_version() -> str:
         return ""
 
 
-def _boots() -> bool:
+def _boots(kind: str) -> bool:
     with TemporaryDirectory() as folder:
         disk = Path(folder) / "boot.img"
         disk.write_bytes(BOOT_SECTOR)
         try:
             tried = process.run(
-                ["qemu-system-x86_64", "-accel", "kvm", "-cpu", "host", "-display", "none",
+                ["qemu-system-x86_64", "-accel", kind, "-cpu", "host", "-display", "none",
                  "-nodefaults", "-serial", "stdio",
                  "-device", "isa-debug-exit,iobase=0xf4,iosize=4",
                  "-drive", f"file={disk},format=raw,if=ide"],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
@@ -36,6 +37,10 @@ REMEMBERED = "machines"
 LAST_LINES = 20
 SETTLES = 5.0  # seconds
 UNREACHABLE = 255  # ssh's own exit code
+ANSWERS_WITHIN = 60.0
+STOPS_WITHIN = 60.0
+# Services end as they should, and the volumes' data is on their disks.
+STOP = "xargs systemctl stop </var/lib/provision/units; sync"
 
 
 class VirtualMachines:
@@ -49,7 +54,7 @@ class VirtualMachines:
         if _named(environment):
             return environment
         asked = os.environ.get("PROVISION_PROVIDER") or place.read(REMEMBERED).get("provider")
-        chosen = asked or providers.first_usable()
+        chosen = asked or providers.first_usable(of_boxes=_of_boxes(environment))
         machines = tuple(
             replace(machine, options={**machine.options, "provider": chosen} if chosen else machine.options)
             for machine in environment.machines
@@ -79,7 +84,9 @@ class VirtualMachines:
             elif not same:
                 actions[machine.name] = "recreate"
             else:
-                action = _asked(place, machine, rendering.recipes[machine.name])
+                action = _action(provider, place, machine, rendering.recipes[machine.name])
+                if action == "change" and provider.begins_done(place):
+                    action = "recreate"
                 known = facts.get(machine.name)
                 lost = known and not provider.is_forwarded(place, machine.name, known.ports)
                 actions[machine.name] = "change" if lost and action in ("none", "wait") else action
@@ -105,7 +112,7 @@ class VirtualMachines:
                 if rebuild:
                     self._remove(provider, place, progress)
                     plan = self._plan(environment, provider, place, rendering)
-                self._converge(environment, provider, place, progress, rendering, plan)
+                self._converge(environment, provider, place, progress, rendering, plan, rebuild=rebuild)
         else:
             sync.carry(place, sync.remembered(place), progress)
         waiting = [m for m in environment.machines if plan.actions[m.name] != "none"]
@@ -113,7 +120,7 @@ class VirtualMachines:
             with progress.step("waiting until it is ready"):
                 for machine in waiting:
                     was_up = plan.actions[machine.name] == "wait"
-                    self._wait(environment, machine, place, progress, timeout, was_up=was_up)
+                    self._wait(environment, machine, provider, place, progress, timeout, was_up=was_up)
         return plan
 
     def _converge(
@@ -124,6 +131,8 @@ class VirtualMachines:
         progress: Progress,
         rendering: Rendering,
         plan: Plan,
+        *,
+        rebuild: bool,
     ) -> None:
         place.make()
         place.log.write_text("")
@@ -144,7 +153,7 @@ class VirtualMachines:
             again = "recreate" in plan.actions.values()
             for machine in environment.machines:
                 connection.close(place, machine.name)
-            provider.start(environment, place, progress, again=again)
+            provider.start(environment, place, progress, rendering, again=again, rebuild=rebuild)
         facts = {
             machine.name: asdict(_Facts.of(environment, machine, chosen)) for machine in environment.machines
         }
@@ -154,10 +163,15 @@ class VirtualMachines:
         )
         folders = copied_folders(environment, provider, place.rendering)
         sync.remember(place, folders)
-        sync.carry(place, [each for each in folders if each.machine not in booted], progress)
+        carried = booted if provider.carries else set()
+        sync.carry(place, [each for each in folders if each.machine not in carried], progress)
+        done = provider.begins_done(place)
         for machine in environment.machines:
             if plan.actions[machine.name] != "none":
-                self._apply(machine, place, progress, rendering)
+                if done:
+                    provider.go(place, machine.name, rendering.recipes[machine.name])
+                else:
+                    self._apply(machine, place, progress, rendering)
                 provider.forward(place, machine.name, _Facts.of(environment, machine, chosen).ports)
 
     def _apply(self, machine: Machine, place: Place, progress: Progress, rendering: Rendering) -> None:
@@ -192,6 +206,7 @@ class VirtualMachines:
         self,
         environment: Environment,
         machine: Machine,
+        provider: Provider,
         place: Place,
         progress: Progress,
         timeout: float,
@@ -205,7 +220,7 @@ class VirtualMachines:
         with self.targets(environment.name, place)[machine.name] as target:
             wait_until_ready(
                 machine,
-                target,
+                provider.asked(place, machine.name) or target,
                 progress,
                 timeout=timeout,
                 settles=SETTLES,
@@ -220,10 +235,10 @@ class VirtualMachines:
 
     def down(self, name: str, place: Place, progress: Progress, *, volumes: bool, images: bool) -> bool:
         """Remove the machines, half-made ones too; boxes stay, other environments use them."""
-        del name, images  # the place says it all; nothing is built beside the machines
+        del name  # the place says it all
         made = [p for p in map(providers.find, providers.names()) if p.machines(place)]
         kept = [Disk(**disk) for facts in _facts_of(place).values() for disk in facts.disks]
-        if not made and not (volumes and kept):
+        if not made and not images and not (volumes and kept):
             return False
         there = any(p.state(place, machine) != "absent" for p in made for machine in p.machines(place))
         with place.lock():
@@ -231,13 +246,16 @@ class VirtualMachines:
                 self._remove(provider, place, progress)
             for disk in kept if volumes else ():
                 providers.find(str(place.read(REMEMBERED)["provider"])).remove_volume(place, disk)
+            for provider in map(providers.find, providers.names()) if images else ():
+                provider.forget(place)
         return there
 
     def _remove(self, provider: Provider, place: Place, progress: Progress) -> None:
         with progress.step("removing"):
             for machine in provider.machines(place):
                 if provider.state(place, machine) == "running":
-                    connection.stop_services(place, machine)
+                    with suppress(EnvironmentFailed):
+                        _ask(provider, place, machine, STOP, timeout=STOPS_WITHIN)
                 connection.close(place, machine)
             provider.remove(place, progress)
 
@@ -246,7 +264,10 @@ class VirtualMachines:
         provider = _provider(environment)
         facts = _facts_of(place)
         return tuple(
-            _status(machine, provider.state(place, machine.name), facts.get(machine.name), place)
+            replace(
+                _status(machine, provider.state(place, machine.name), facts.get(machine.name), place),
+                kept=provider.kept(place, machine.name),
+            )
             for machine in environment.machines
         )
 
@@ -363,7 +384,13 @@ def _named(environment: Environment) -> str | None:
 
 def _provider(environment: Environment) -> Provider:
     """The provider that is named; the preferred one where even the host could not decide."""
-    return providers.find(_named(environment) or providers.PREFERENCE[0])
+    preferred = providers.preferred(of_boxes=_of_boxes(environment))[0]
+    return providers.find(_named(environment) or preferred)
+
+
+def _of_boxes(environment: Environment) -> bool:
+    """Whether a machine names a box, which only some providers can take."""
+    return any(machine.options.get("box") for machine in environment.machines)
 
 
 def _refuse_former(environment: Environment, provider: Provider, place: Place) -> None:
@@ -378,12 +405,34 @@ def _refuse_former(environment: Environment, provider: Provider, place: Place) -
         )
 
 
-def _asked(place: Place, machine: Machine, digest: str) -> Action:
+def _action(provider: Provider, place: Place, machine: Machine, digest: str) -> Action:
     """Ask a running machine what was applied to it, and whether it is ready."""
     script = f'[ "$(cat {APPLIED} 2>/dev/null)" = {digest} ] || exit 3; {HEALTHY} >/dev/null'
-    answer = process.run(connection.command(place, machine.name, ["sh", "-c", script]), check=False)
-    known: dict[int, Action] = {0: "none", 3: "change", 255: "start"}
-    return known.get(answer.code, "wait")
+    try:
+        code = _ask(provider, place, machine.name, script, timeout=ANSWERS_WITHIN)
+    except Unreachable:
+        return "start"
+    known: dict[int, Action] = {0: "none", 3: "change"}
+    return known.get(code, "wait")
+
+
+def _ask(provider: Provider, place: Place, machine: str, script: str, *, timeout: float) -> int:
+    """Run text for `sh` in a machine as root, by the quickest way there is; its exit code.
+
+    Raises:
+        Unreachable: the machine does not answer.
+    """
+    quick = provider.asked(place, machine)
+    if quick is not None:
+        return quick.run(script, timeout=timeout).code
+    try:
+        words = connection.command(place, machine, ["sh", "-c", script])
+        code = process.run(words, check=False, timeout=timeout).code
+    except process.CommandFailed as error:
+        raise Unreachable(f"machine {machine} does not answer", evidence=error.evidence) from error
+    if code == UNREACHABLE:
+        raise Unreachable(f"machine {machine} does not answer")
+    return code
 
 
 def _status(machine: Machine, state: str, known: _Facts | None, place: Place) -> MachineStatus:

@@ -9,11 +9,11 @@ import re
 import shlex
 import tarfile
 import tempfile
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from provision import process
+from provision.errors import HostLacks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 KEPT_OPEN = "600"  # seconds after the last command
 CONFIGURATION = "ssh_config"
-UNITS = "/var/lib/provision/units"
-STOPS_WITHIN = 60.0
 ENTER = "/usr/lib/provision/enter"
 
 
@@ -32,7 +30,7 @@ def command(place: Place, machine: str, words: Sequence[str], *, terminal: bool 
     """The host's command that runs `words` in the machine as root."""
     return [
         "ssh", "-F", str(place.folder / CONFIGURATION), *_options(place, machine),
-        "-tt" if terminal else "-T", machine, "sudo", "--", shlex.join(words),
+        "-tt" if terminal else "-T", machine, *become_root(place, machine), shlex.join(words),
     ]  # fmt: skip
 
 
@@ -43,12 +41,23 @@ def shell(place: Place, machine: str) -> str:
 
 def address(place: Place, machine: str) -> str | None:
     """The machine's own address, where the host reaches it by that and not through a forward."""
+    found = _configured(place, machine, "HostName")
+    return found if found and not found.startswith("127.") else None
+
+
+def become_root(place: Place, machine: str) -> Sequence[str]:
+    """The words inside by which whoever enters is root."""
+    return () if _configured(place, machine, "User") == "root" else ("sudo", "--")
+
+
+def _configured(place: Place, machine: str, name: str) -> str | None:
+    """What the ssh configuration says of a machine."""
     try:
         text = (place.folder / CONFIGURATION).read_text()
     except OSError:
         return None
-    found = re.search(rf"^Host {re.escape(machine)}$.*?^\s+HostName (\S+)$", text, re.MULTILINE | re.DOTALL)
-    return found[1] if found and not found[1].startswith("127.") else None
+    found = re.search(rf"^Host {re.escape(machine)}$.*?^\s+{name} (\S+)$", text, re.MULTILINE | re.DOTALL)
+    return found[1] if found else None
 
 
 def entered(
@@ -78,36 +87,31 @@ def follow(place: Place, machine: str, script: str, each_line: Callable[[str], N
     process.stream(command(place, machine, ["sh", "-c", script]), each_line)
 
 
-def stop_services(place: Place, machine: str) -> None:
-    """End the services as they should end, and have the volumes' data on their disks.
-
-    A machine that does not answer is as good as switched off already.
-    """
-    script = f"xargs systemctl stop <{UNITS}; sync"
-    with suppress(process.CommandFailed):
-        process.run(command(place, machine, ["sh", "-c", script]), timeout=STOPS_WITHIN)
-
-
 def close(place: Place, machine: str) -> None:
     """End the open connection: it leads to a machine that is gone, or will be."""
-    socket = _socket(place, machine)
-    if socket.exists():
-        process.run(["ssh", "-o", f"ControlPath={socket}", "-O", "exit", machine], check=False)
+    control = socket(place, machine)
+    if control.exists():
+        process.run(["ssh", "-o", f"ControlPath={control}", "-O", "exit", machine], check=False)
 
 
 def _options(place: Place, machine: str) -> list[str]:
     """Opened once and kept; a machine that fell silent is given up after 30 s."""
     return ["-o", "ControlMaster=auto", "-o", f"ControlPersist={KEPT_OPEN}",
-            "-o", f"ControlPath={_socket(place, machine)}", "-o", "ConnectTimeout=30",
+            "-o", f"ControlPath={socket(place, machine)}", "-o", "ConnectTimeout=30",
             "-o", "ServerAliveInterval=5", "-o", "ServerAliveCountMax=6"]  # fmt: skip
 
 
-def _socket(place: Place, machine: str) -> Path:
-    """A short path: a socket's may have 108 bytes."""
+def socket(place: Place, name: str) -> Path:
+    """Where a socket of the environment lies: a short path, for it may have 108 bytes."""
     folder = Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir())
     own = folder / f"provision-{os.getuid()}"
     own.mkdir(mode=0o700, exist_ok=True)
-    return own / hashlib.sha256(f"{place.folder}\0{machine}".encode()).hexdigest()[:16]
+    if own.stat().st_uid != os.getuid():
+        raise HostLacks(
+            f"{own} belongs to another user: no connection is safe there",
+            hint="remove it, or set XDG_RUNTIME_DIR to a folder of your own",
+        )
+    return own / hashlib.sha256(f"{place.folder}\0{name}".encode()).hexdigest()[:16]
 
 
 def _archive(files: Mapping[str, RenderedFile]) -> bytes:

@@ -10,9 +10,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from provision.backends.base import Finding
-    from provision.model import Environment, Machine, PortStatus
+    from provision.backends.readiness import Asked
+    from provision.model import Environment, Machine, PortStatus, Step
     from provision.progress import Progress
-    from provision.rendering import RenderedFile
+    from provision.rendering import RenderedFile, Rendering
     from provision.workspace import Place
 
 GuestState = Literal["running", "stopped", "absent"]
@@ -48,7 +49,10 @@ class Folder:
 
 @dataclass(frozen=True, kw_only=True)
 class Guest:
-    """A machine as its provider sees it; `memory` in MiB, `disk` in GiB, None: the box's own."""
+    """A machine as its provider sees it; `memory` in MiB, `disk` in GiB, None: the box's own.
+
+    `steps` are those that make it of its base.
+    """
 
     machine: Machine
     cpus: int
@@ -56,6 +60,7 @@ class Guest:
     disk: int | None
     folders: tuple[Folder, ...]
     disks: tuple[Disk, ...]
+    steps: tuple[Step, ...] = ()
 
 
 class Provider(Protocol):
@@ -69,6 +74,8 @@ class Provider(Protocol):
     name: str
     forwards: frozenset[str]  # protocols of which ports can be forwarded: tcp, udp
     keeps_volumes: bool  # whether a volume outlives its machine
+    takes_boxes: bool  # whether its machines are made of boxes
+    carries: bool  # whether it carries copied folders in itself when it makes a machine
 
     def examine(self) -> Finding:
         """Whether this host can use it; changes nothing that anybody would notice."""
@@ -83,6 +90,9 @@ class Provider(Protocol):
         None where it is mounted already when the guest answers.
         """
 
+    def packages(self, machine: Machine) -> tuple[str, ...]:
+        """What is installed in a machine with the spec's own packages, for the provider's sake."""
+
     def render(
         self, environment: Environment, guests: Sequence[Guest], location: Path
     ) -> Mapping[str, RenderedFile]:
@@ -94,12 +104,38 @@ class Provider(Protocol):
     def state(self, place: Place, machine: str) -> GuestState:
         """Whether a machine is there, and runs; quick."""
 
-    def start(self, environment: Environment, place: Place, progress: Progress, *, again: bool) -> None:
-        """Make or boot all machines and return when they answer; `again` boots running ones anew.
+    def begins_done(self, place: Place) -> bool:
+        """Whether the machines that it made there began with all steps done.
+
+        A step that changed makes such a machine anew, and nothing is applied inside.
+        """
+
+    def start(
+        self,
+        environment: Environment,
+        place: Place,
+        progress: Progress,
+        rendering: Rendering,
+        *,
+        again: bool,
+        rebuild: bool,
+    ) -> None:
+        """Make or boot all machines and return when they answer.
+
+        `again` boots running ones anew, `rebuild` trusts nothing that was built before.
 
         The text of an ssh configuration that reaches each by its name is in
         `place.folder / "ssh_config"` afterwards.
         """
+
+    def go(self, place: Place, machine: str, recipe: str) -> None:
+        """Let what was held back in a machine that began done begin; nothing where it has.
+
+        Until then no service has what the host gives at a start: folders that are copied, secrets.
+        """
+
+    def asked(self, place: Place, machine: str) -> Asked | None:
+        """A quicker way to ask a running machine as root than ssh; None where there is none."""
 
     def release(self, place: Place, machine: str) -> None:
         """Give back what a machine that does not run still holds of the host: its ports."""
@@ -116,6 +152,12 @@ class Provider(Protocol):
 
     def remove(self, place: Place, progress: Progress) -> None:
         """Remove all machines, half-made ones too, with everything that only they used."""
+
+    def kept(self, place: Place, machine: str) -> int:
+        """The bytes that are kept of a machine for its next start; removed or not."""
+
+    def forget(self, place: Place) -> None:
+        """Throw away what was built or kept for the next start of removed machines."""
 
     def remove_volume(self, place: Place, disk: Disk) -> None:
         """Remove a volume, if it is there: its data is gone then."""

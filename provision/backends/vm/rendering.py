@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from provision.backends.vm.limits import refuse_impossible
@@ -36,16 +37,25 @@ def render_environment(environment: Environment, provider: Provider, location: P
     """
     refuse_impossible(environment, provider)
     guests = [_guest(environment, machine, provider, location) for machine in environment.machines]
-    folders = {guest.machine.name: _machine(guest) for guest in guests}
-    definition = provider.render(environment, guests, location)
-    files = dict(definition)
-    for name, made in folders.items():
-        files |= {f"{name}/{path}": file for path, file in made.items()}
-    return Rendering(
-        files=files,
-        digest=digest_of(definition),
-        recipes={name: digest_of(made) for name, made in folders.items()},
-    )
+    scripts = {guest.machine.name: {**contents(guest.machine), **_own_scripts(guest)} for guest in guests}
+    guests = [
+        replace(
+            guest,
+            steps=steps(guest.machine, scripts[guest.machine.name], provider.packages(guest.machine)),
+        )
+        for guest in guests
+    ]
+    provided = provider.render(environment, guests, location)
+    files = dict(provided)
+    recipes: dict[str, str] = {}
+    for guest in guests:
+        name = guest.machine.name
+        made = {f"{name}/{path}": file for path, file in _machine(guest, scripts[name]).items()}
+        files |= made
+        inside = {path: file for path, file in files.items() if path.startswith(f"{name}/")}
+        recipes[name] = digest_of(inside)
+    definition = {path: file for path, file in provided.items() if path.partition("/")[0] not in recipes}
+    return Rendering(files=files, digest=digest_of(definition), recipes=recipes)
 
 
 def copied_folders(environment: Environment, provider: Provider, location: Path) -> tuple[Copied, ...]:
@@ -118,11 +128,9 @@ def _folder(
     )
 
 
-def _machine(guest: Guest) -> Mapping[str, RenderedFile]:
+def _machine(guest: Guest, scripts: Mapping[str, RenderedFile]) -> Mapping[str, RenderedFile]:
     """What is laid into the machine and run there by root, as `apply`."""
-    machine = guest.machine
-    scripts = {**contents(machine), **_own_scripts(guest)}
-    taken = steps(machine, scripts)
+    machine, taken = guest.machine, guest.steps
     context: dict[str, object] = {
         "machine": machine,
         "record": f"{RECORDS}/{taken[-1].digest}",

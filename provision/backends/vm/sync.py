@@ -102,7 +102,8 @@ def _carry(place: Place, folder: Copied) -> None:
         group = asked.stdout.strip()
         process.run(
             ["rsync", "--archive", "--delete", "--protect-args", *excluded,
-             *([f"--chown={folder.user}:{group}"] if group else []), "--rsync-path", "sudo rsync",
+             *([f"--chown={folder.user}:{group}"] if group else []), "--rsync-path",
+             " ".join([*connection.become_root(place, folder.machine), "rsync"]),
              "--rsh", connection.shell(place, folder.machine),
              f"{folder.source}/", f"{folder.machine}:{folder.path}/"],
             cwd=place.folder,

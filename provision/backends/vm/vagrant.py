@@ -24,10 +24,12 @@ from provision.rendering import RenderedFile, render
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from provision.backends.readiness import Asked
     from provision.backends.vm.provider import Disk, Guest, GuestState
     from provision.errors import ProvisionError
-    from provision.model import Environment, PortStatus
+    from provision.model import Environment, Machine, PortStatus
     from provision.progress import Progress
+    from provision.rendering import Rendering
     from provision.workspace import Place
 
 INSTALL = "scripts/host-setup vm installs it from the distribution"
@@ -46,6 +48,8 @@ class VagrantProvider:
     live_folders = "rsync"
     forwards = frozenset({"tcp", "udp"})
     keeps_volumes = False
+    takes_boxes = True
+    carries = True
 
     def examine(self) -> Finding:
         """Whether Vagrant is there, and the hypervisor that this provider drives."""
@@ -64,6 +68,10 @@ class VagrantProvider:
     def mount(self, tag: str, *, read_only: bool) -> str | None:  # noqa: ARG002 - the contract's words
         """Vagrant mounts its synced folders itself."""
         return None
+
+    def packages(self, machine: Machine) -> tuple[str, ...]:  # noqa: ARG002 - the contract's words
+        """None but the spec's."""
+        return ()
 
     def render(
         self,
@@ -110,7 +118,27 @@ class VagrantProvider:
         except OSError:
             return None
 
-    def start(self, environment: Environment, place: Place, progress: Progress, *, again: bool) -> None:
+    def begins_done(self, place: Place) -> bool:  # noqa: ARG002 - the contract's words
+        """A box holds the base alone."""
+        return False
+
+    def go(self, place: Place, machine: str, recipe: str) -> None:
+        """Nothing is held back."""
+
+    def asked(self, place: Place, machine: str) -> Asked | None:  # noqa: ARG002 - the contract's words
+        """By ssh alone."""
+        return None
+
+    def start(
+        self,
+        environment: Environment,
+        place: Place,
+        progress: Progress,
+        rendering: Rendering,  # noqa: ARG002 - the steps are taken over our own connection
+        *,
+        again: bool,
+        rebuild: bool,  # noqa: ARG002 - the machines were removed
+    ) -> None:
         """`vagrant up` or `reload`, without provisioning: that is done over our own connection."""
         for each in environment.machines:
             refuse_small_disk(each, self.name)
@@ -165,6 +193,13 @@ class VagrantProvider:
             return
         with self._conversation(place, progress) as vagrant:
             vagrant.destroy()
+
+    def kept(self, place: Place, machine: str) -> int:  # noqa: ARG002 - the contract's words
+        """Nothing is kept."""
+        return 0
+
+    def forget(self, place: Place) -> None:
+        """Nothing: boxes stay, other environments use them."""
 
     def remove_volume(self, place: Place, disk: Disk) -> None:
         """A file beside the rendering, unless the provider keeps it elsewhere."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from provision.backends.vm.provider import Provider
 
 # Which is taken first where a host has several and the spec names none.
-PREFERENCE = ("libvirt", "virtualbox", "parallels", "vmware_desktop", "hyperv")
+PREFERENCE = ("qemu", "libvirt", "virtualbox", "parallels", "vmware_desktop", "hyperv")
 
 
 def names() -> tuple[str, ...]:
@@ -34,9 +34,14 @@ def examine() -> Iterator[Finding]:
     return (find(name).examine() for name in names())
 
 
-def first_usable() -> str | None:
+def preferred(*, of_boxes: bool) -> tuple[str, ...]:
+    """Those that a spec may mean that names none: with `of_boxes` it names a box."""
+    return tuple(name for name in names() if find(name).takes_boxes or not of_boxes)
+
+
+def first_usable(*, of_boxes: bool = False) -> str | None:
     """The preferred one of those that this host can use."""
-    return next((finding.subject for finding in examine() if finding.usable), None)
+    return next((name for name in preferred(of_boxes=of_boxes) if find(name).examine().usable), None)
 
 
 def require(provider: Provider) -> None:

@@ -1,0 +1,31 @@
+"""What a failed build of an image has said, as an error that a person can act on."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from provision.errors import EnvironmentFailed
+
+if TYPE_CHECKING:
+    from provision.process import CommandFailed
+    from provision.workspace import Place
+
+LAST_LINES = 20
+
+
+def build_failed(error: CommandFailed, place: Place) -> EnvironmentFailed:
+    """Name the step that failed, and show what it printed."""
+    said = place.log.read_text().splitlines()
+    failed = re.search(r"steps/\d+-([\w-]+)\.sh.*exit code: (\d+)", "\n".join(error.evidence))
+    if failed is None:
+        return EnvironmentFailed(
+            "the image could not be built", evidence=error.evidence, hint=f"all of it: {place.log}"
+        )
+    step = next((match[1] for line in said if (match := re.match(r"#(\d+) ERROR", line))), r"\d+")
+    printed = [match[1] for line in said if (match := re.match(rf"#{step} \d+\.\d+ (.*)", line))]
+    return EnvironmentFailed(
+        f"the step {failed[1]} ended with exit code {failed[2]}",
+        evidence=printed[-LAST_LINES:],
+        hint=f"mend it and `provision up` again: the steps before it are kept; all of it: {place.log}",
+    )

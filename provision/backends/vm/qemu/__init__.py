@@ -1,0 +1,1 @@
+"""Machines of QEMU alone: no daemon, no root, no Vagrant."""

@@ -1,0 +1,166 @@
+"""A machine on the host: its files, its process, how it is started and ended."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from provision import process
+from provision.backends.vm import connection
+from provision.backends.vm.qemu import monitor
+from provision.backends.vm.qemu.line import Line
+from provision.backends.vm.qemu.rendering import script_name
+from provision.errors import EnvironmentFailed, HostLacks, ProvisionError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from psutil import Process
+
+    from provision.workspace import Place
+
+STATE = "qemu"
+ENDS_WITHIN = 20.0
+BETWEEN = 0.02
+
+
+class PortTaken(EnvironmentFailed):
+    """Another took a port of the host between its choice and QEMU's start."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seat:
+    """Where one machine of an environment sits on the host."""
+
+    place: Place
+    machine: str
+
+    @property
+    def state(self) -> Path:
+        """The folder of disks, keys and consoles of the environment's machines."""
+        return self.place.folder / STATE
+
+    @property
+    def overlay(self) -> Path:
+        """Its own disk: what it wrote since it was made."""
+        return self.state / f"{self.machine}.qcow2"
+
+    @property
+    def console(self) -> Path:
+        """What its kernel and init said."""
+        return self.state / f"{self.machine}.console"
+
+    @property
+    def monitor(self) -> Path:
+        """QEMU's control socket."""
+        return connection.socket(self.place, f"{self.machine}.qmp")
+
+    @property
+    def line(self) -> Line:
+        """The way to ask it as root."""
+        return Line(self._line, self.machine)
+
+    @property
+    def _line(self) -> Path:
+        return connection.socket(self.place, f"{self.machine}.line")
+
+    @property
+    def _pid(self) -> Path:
+        return self.state / f"{self.machine}.pid"
+
+    def process(self) -> Process | None:
+        """QEMU, where it runs: not another that has its id now."""
+        import psutil
+
+        try:
+            found = psutil.Process(int(self._pid.read_text()))
+            ours = str(self._pid) in found.cmdline() and found.status() != psutil.STATUS_ZOMBIE
+        except (OSError, ValueError, psutil.Error):
+            return None
+        return found if ours else None
+
+    def start(self, variables: Mapping[str, str], *, waits: bool = False) -> None:
+        """Run the rendered script; with `waits` the machine stands still until it is told to go on.
+
+        Raises:
+            EnvironmentFailed: QEMU did not take it: a port is held, a disk is not what it should be.
+        """
+        for socket in (self.monitor, self._line):
+            socket.unlink(missing_ok=True)
+        self.console.unlink(missing_ok=True)
+        words = ["sh", str(self.place.rendering / script_name(self.machine)),
+                 "-chardev", f"socket,id=line,server=on,wait=off,path={self._line}",
+                 "-device", "virtconsole,chardev=line",
+                 "-qmp", f"unix:{self.monitor},server=on,wait=off",
+                 "-daemonize", "-pidfile", str(self._pid), *(["-S"] if waits else [])]  # fmt: skip
+        started = process.run(words, env={**variables, "STATE": str(self.state)}, check=False)
+        if started.code != 0:
+            raise _refused(self.machine, started.stderr.splitlines())
+
+    def grow(self, gib: int) -> None:
+        """Make the disk of a machine that does not run as large as that; it never shrinks."""
+        known = json.loads(process.run(["qemu-img", "info", "--output=json", str(self.overlay)]).stdout)
+        if known["virtual-size"] < gib << 30:
+            process.run(["qemu-img", "resize", "-q", str(self.overlay), f"{gib}G"])
+
+    def end(self) -> None:
+        """End QEMU as one pulls a plug, after a word; what the machine has not written is lost."""
+        found = self.process()
+        if found is None:
+            return
+        with suppress(ProvisionError):
+            monitor.execute(self.monitor, "quit")
+        import psutil
+
+        try:
+            found.wait(ENDS_WITHIN)
+        except psutil.TimeoutExpired:
+            found.kill()
+            found.wait(ENDS_WITHIN)
+        except psutil.Error:
+            pass
+        for socket in (self.monitor, self._line):
+            socket.unlink(missing_ok=True)
+
+    def shut_down(self) -> None:
+        """Let the machine's init stop everything, then end QEMU."""
+        if self.process() is None:
+            return
+        with suppress(ProvisionError):
+            self.line.run("systemctl --no-block poweroff", timeout=10)
+            deadline = time.monotonic() + 60
+            while self.process() is not None and time.monotonic() < deadline:
+                time.sleep(BETWEEN)
+        self.end()
+
+    def last_lines(self, count: int) -> Sequence[str]:
+        """The end of its console."""
+        try:
+            text = self.console.read_bytes().decode("utf-8", "replace")
+        except OSError:
+            return ()
+        lines = [re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\r", "", line) for line in text.splitlines()]
+        return [line for line in lines if line.strip()][-count:]
+
+
+def _refused(machine: str, said: Sequence[str]) -> ProvisionError:
+    """QEMU's own words as an error that a person can act on."""
+    text = "\n".join(said)
+    taken = re.search(r"host forwarding rule '(\w+):([^']*?):(\d+)-", text)
+    if taken:
+        return PortTaken(
+            f"port {taken[3]} of the host was taken before machine {machine} had it",
+            evidence=said,
+            hint="`provision up` again names its holder, or finds another where the spec names none",
+        )
+    if "could not access kvm" in text.lower() or "failed to initialize kvm" in text.lower():
+        return HostLacks(f"machine {machine} could not be started with KVM", evidence=said,
+                         hint="may this user use /dev/kvm? sudo usermod -aG kvm $USER")  # fmt: skip
+    return EnvironmentFailed(
+        f"QEMU did not start machine {machine}", evidence=said, hint="`provision up --rebuild` makes it anew"
+    )

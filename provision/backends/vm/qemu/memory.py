@@ -1,0 +1,122 @@
+"""The memory of a machine, kept in its overlay: the next start takes it up instead of booting.
+
+A state is taken when the machine holds nothing of the host: its folders are let go, volumes
+are not attached yet, and what a start delivers (secrets) comes only afterwards, by `go`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from provision import process
+from provision.backends.vm.qemu import monitor
+from provision.errors import EnvironmentFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from provision.backends.vm.qemu.host import Seat
+
+TAG = "provision"
+FORMAT = 1  # of what is held back, and how a machine goes on
+REMEMBERED = "memory"
+KEPT = ".kept"
+ON_ROOT = {"tag": TAG, "vmstate": "root", "devices": ["root"]}
+
+
+def fingerprint(definition: str, recipe: str, disk: str, processor: Mapping[str, str], version: str) -> str:
+    """The hash of all that a state depends on."""
+    parts = [FORMAT, definition, recipe, disk, dict(processor), version]
+    if processor["CPU"] == "host":
+        parts.append(_host_processor())
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def save(seat: Seat, key: str) -> None:
+    """Keep the state of a running machine; it goes on afterwards, its folders let go.
+
+    Raises:
+        ProvisionError: it could not be, and nothing of it is left; the machine goes on.
+    """
+    left = seat.line.run("/usr/lib/provision-guest/leave")
+    if left.code != 0:
+        raise EnvironmentFailed(
+            "a folder of the host is in use inside", evidence=left.stdout.decode().splitlines()
+        )
+    monitor.execute(seat.monitor, "stop")
+    try:
+        monitor.run_job(seat.monitor, "snapshot-save", ON_ROOT)
+    finally:
+        monitor.execute(seat.monitor, "cont")
+    _remember(seat, key)
+
+
+def load(seat: Seat) -> None:
+    """Bring a machine that stands still back to its kept state, and let it run.
+
+    Raises:
+        ProvisionError: the state does not fit, or is damaged.
+    """
+    monitor.run_job(seat.monitor, "snapshot-load", ON_ROOT)
+    monitor.execute(seat.monitor, "cont")
+
+
+def lay_aside(seat: Seat) -> bool:
+    """Keep the overlay that holds a state, for a machine that is about to be removed."""
+    if not seat.overlay.exists() or REMEMBERED not in seat.place.read(f"{REMEMBERED}-{seat.machine}"):
+        return False
+    # What was written since is not a part of it.
+    process.run(["qemu-img", "snapshot", "-a", TAG, str(seat.overlay)], check=False)
+    seat.overlay.replace(_aside(seat))
+    return True
+
+
+def take_up(seat: Seat, key: str) -> bool:
+    """Have the overlay of a kept state in its place, if there is one.
+
+    Raises:
+        EnvironmentFailed: there is one of another key; nothing of it is left.
+    """
+    if not _aside(seat).exists():
+        forget(seat)
+        return False
+    if seat.place.read(f"{REMEMBERED}-{seat.machine}").get(REMEMBERED) != key:
+        forget(seat)
+        raise EnvironmentFailed("it was kept of another spec, disk, QEMU or processor")
+    _aside(seat).replace(seat.overlay)
+    return True
+
+
+def kept(seat: Seat) -> int:
+    """The bytes that the machine's disk and its kept state take; 0 where none is kept."""
+    size = seat.place.read(f"{REMEMBERED}-{seat.machine}").get("bytes", 0)
+    there = seat.overlay.exists() or _aside(seat).exists()
+    return size if there and isinstance(size, int) else 0
+
+
+def forget(seat: Seat) -> None:
+    """Throw a kept state away."""
+    _aside(seat).unlink(missing_ok=True)
+    (seat.place.folder / f"{REMEMBERED}-{seat.machine}.json").unlink(missing_ok=True)
+
+
+def _remember(seat: Seat, key: str) -> None:
+    size = seat.overlay.stat().st_size
+    seat.place.remember(f"{REMEMBERED}-{seat.machine}", {REMEMBERED: key, "bytes": size})
+
+
+def _aside(seat: Seat) -> Path:
+    return seat.overlay.with_name(seat.overlay.name + KEPT)
+
+
+def _host_processor() -> str:
+    """The kind of the host's processor: a state of another may use what this one lacks."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return "\n".join(sorted({line for line in lines if line.startswith(("model name", "flags"))}))

@@ -1,0 +1,86 @@
+"""QEMU's own control socket, through the QEMU project's library."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from provision.errors import EnvironmentFailed
+from provision.target import Unreachable
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+    from pathlib import Path
+
+ANSWERS_WITHIN = 60.0
+BETWEEN = 0.02
+_Answer = TypeVar("_Answer")
+
+
+def execute(socket: Path, command: str, arguments: Mapping[str, object] | None = None) -> Any:
+    """One command, and its answer.
+
+    Raises:
+        Unreachable: nobody answers there.
+        EnvironmentFailed: QEMU refused.
+    """
+
+    async def once(client: Any) -> Any:
+        return await client.execute(command, dict(arguments or {}))
+
+    return _converse(socket, once)
+
+
+def run_job(socket: Path, command: str, arguments: Mapping[str, object]) -> None:
+    """A command that is a job, to its end.
+
+    Raises:
+        Unreachable: QEMU ended meanwhile.
+        EnvironmentFailed: the job failed, with QEMU's reason.
+    """
+
+    async def conversation(client: Any) -> None:
+        name = "provision"
+        await client.execute(command, {"job-id": name, **arguments})
+        while True:
+            jobs = await client.execute("query-jobs")
+            job = next(job for job in jobs if job["id"] == name)
+            if job["status"] == "concluded":
+                break
+            await asyncio.sleep(BETWEEN)
+        await client.execute("job-dismiss", {"id": name})
+        if error := job.get("error"):
+            raise EnvironmentFailed(f"QEMU refused {command}", evidence=[error])
+
+    _converse(socket, conversation)
+
+
+def forwarded_port(socket: Path, guest: int) -> int:
+    """The host's port that was chosen for a TCP port of the guest."""
+    said = execute(socket, "human-monitor-command", {"command-line": "info usernet"})
+    found = re.search(rf"^\s*TCP\[HOST_FORWARD\].*?\s(\d+)\s+\S+\s+{guest}\s", said, re.MULTILINE)
+    if found is None:
+        raise EnvironmentFailed(f"QEMU does not forward port {guest}", evidence=said.splitlines())
+    return int(found[1])
+
+
+def _converse(socket: Path, conversation: Callable[[Any], Awaitable[_Answer]]) -> _Answer:
+    from qemu.qmp import QMPClient, QMPError
+
+    async def connected() -> _Answer:
+        client = QMPClient()
+        await client.connect(str(socket))
+        try:
+            return await conversation(client)
+        finally:
+            with suppress(Exception):  # whatever was to be said has been answered
+                await client.disconnect()
+
+    try:
+        return asyncio.run(asyncio.wait_for(connected(), ANSWERS_WITHIN))
+    except EnvironmentFailed:
+        raise
+    except (QMPError, OSError, EOFError, TimeoutError) as error:
+        raise Unreachable(f"QEMU does not answer at {socket}", evidence=[str(error)]) from error

@@ -1,0 +1,301 @@
+"""Machines from nothing, from their disks, or from memory, until each answers."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+from provision import process
+from provision.backends.ports import KEPT, key
+from provision.backends.readiness import HEALTHY, patience
+from provision.backends.vm.acceleration import accelerated
+from provision.backends.vm.connection import CONFIGURATION
+from provision.backends.vm.qemu import disks, memory, monitor
+from provision.backends.vm.qemu.host import BETWEEN, PortTaken, Seat
+from provision.backends.vm.qemu.rendering import disk_size, held, port_variable
+from provision.bases.disk import build_disk, can_make_disk
+from provision.errors import EnvironmentFailed, HostLacks, ProvisionError
+from provision.process import EVIDENCE_LINES
+from provision.target import Unreachable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from provision.model import Environment, Machine
+    from provision.progress import Progress
+    from provision.rendering import Rendering
+    from provision.workspace import Place
+
+MADE = "made"
+HALF_MADE = "half-made"
+BOOTS_WITHIN = 300.0  # seconds: ten to thirty under emulation, more on a busy host
+ANSWERS_WITHIN = 20.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Start:
+    """What a call of `start` knows: an environment, where it lies, what it is made of."""
+
+    environment: Environment
+    place: Place
+    rendering: Rendering
+    progress: Progress
+    processor: Mapping[str, str]
+
+    def seat(self, machine: Machine) -> Seat:
+        """Where a machine sits."""
+        return Seat(place=self.place, machine=machine.name)
+
+    def record(self, machine: Machine, build: str) -> dict[str, str]:
+        """What a machine is made of now."""
+        recipe = self.rendering.recipes[machine.name]
+        return {"definition": self.rendering.digest, "build": build} | (
+            {"recipe": recipe} if build == "image" else {}
+        )
+
+
+def start(
+    environment: Environment,
+    place: Place,
+    progress: Progress,
+    rendering: Rendering,
+    *,
+    rebuild: bool,
+) -> None:
+    """Have every machine running as it is rendered, and answering.
+
+    One that runs as it should is left alone; one that is stopped and unchanged boots from
+    its own disk; any other is made anew, from memory where a state of it is kept.
+    """
+    processor = _processor(progress)
+    asked = Start(
+        environment=environment, place=place, rendering=rendering, progress=progress, processor=processor
+    )
+    place.make()
+    booted = {}
+    for machine in environment.machines:
+        how = _start(asked, machine, rebuild=rebuild)
+        if how is not None:
+            booted[machine.name] = how
+    if any(how != "memory" for how in booted.values()):
+        with progress.step("booting"):
+            for machine in environment.machines:
+                if booted.get(machine.name, "memory") != "memory":
+                    _wait(asked.seat(machine))
+    for machine in environment.machines:
+        whole = {name: value for name, value in _made(place)[machine.name].items() if name != HALF_MADE}
+        if machine.name in booted:
+            _remember(asked, machine, whole)
+    _write_configuration(asked)
+    for machine in environment.machines:
+        made = _made(place)[machine.name]
+        if booted.get(machine.name) == "new" and _keeps_memory(machine, made["build"]):
+            _keep_memory(asked, machine)
+
+
+def _start(asked: Start, machine: Machine, *, rebuild: bool) -> str | None:
+    """Start a machine: `new`, from its own `disk`, or from `memory`; None where it runs as it should."""
+    seat = asked.seat(machine)
+    made = _made(asked.place).get(machine.name, {})
+    build = _build(machine, made)
+    record = asked.record(machine, build)
+    same = {**made, **record} == made
+    again = same or build == made.get("build") == "provision"
+    if seat.overlay.exists() and again and HALF_MADE not in made:
+        if same and seat.process() is not None and _answers(seat):
+            return None
+        seat.shut_down()
+        if build == "provision":
+            seat.grow(disk_size(machine))
+        _remember(asked, machine, {**made, **record})
+        seat.start(_variables(asked, machine, disks.known(made["disk"]), hold=None))
+        return "disk"
+    seat.shut_down()
+    seat.overlay.unlink(missing_ok=True)
+    disk = disks.known(made["disk"]) if same else None
+    if disk is None or not disk.is_there or rebuild:
+        disk = _disk(asked, machine, build, rebuild=rebuild)
+    # Whoever ends this now leaves a machine that `down` knows, and the next `up` makes anew.
+    disk.claim(seat.overlay)
+    record = {**record, "disk": disk.name}
+    _remember(asked, machine, {**record, HALF_MADE: "yes"})
+    keeps = _keeps_memory(machine, build)
+    if keeps and _start_from_memory(asked, machine, disk):
+        how = "memory"
+    else:
+        how = "new"
+        hold = held(machine, _folders(machine)) if keeps else None
+        seat.start(_variables(asked, machine, disk, hold=hold))
+    return how
+
+
+def _build(machine: Machine, made: Mapping[str, str]) -> str:
+    """How the machine's disk is made: as the spec says, as it was, else by an engine if there is one."""
+    asked = machine.options.get("build")
+    if asked is None and made:
+        return made["build"]
+    architecture = None if asked == "provision" else disks.engine_architecture()
+    reason = disks.why_not(machine, architecture)
+    if asked == "provision" or (asked is None and reason and can_make_disk(machine.base)):
+        return "provision"
+    if reason:
+        raise HostLacks(
+            f"no disk can be made of the image of machine {machine.name}",
+            evidence=[reason],
+            hint=disks.INSTEAD,
+        )
+    return "image"
+
+
+def _disk(asked: Start, machine: Machine, build: str, *, rebuild: bool) -> disks.Made:
+    if build == "image":
+        return disks.ensure(machine, asked.place, asked.rendering, asked.progress, rebuild=rebuild)
+    return disks.Made(folder=build_disk(machine.base, disks.folder(), asked.progress))
+
+
+def _keeps_memory(machine: Machine, build: str) -> bool:
+    """Whether its memory is to be kept: not where the steps are taken inside."""
+    return build == "image" and machine.options.get("memory", "on") != "off"
+
+
+def _start_from_memory(asked: Start, machine: Machine, disk: disks.Made) -> bool:
+    seat = asked.seat(machine)
+    try:
+        if not memory.take_up(seat, _key(asked, machine, disk)):
+            return False
+        with asked.progress.step("starting from memory"):
+            seat.start(_variables(asked, machine, disk, hold=held(machine, _folders(machine))), waits=True)
+            memory.load(seat)
+            seat.line.run("true", timeout=ANSWERS_WITHIN)
+    except PortTaken:
+        memory.lay_aside(seat)
+        raise
+    except ProvisionError as error:
+        reason = "; ".join(error.evidence) or error.message
+        asked.progress.note(f"the kept memory of {machine.name} does not fit, and is thrown away: {reason}")
+        seat.end()
+        seat.overlay.unlink(missing_ok=True)
+        memory.forget(seat)
+        return False
+    return True
+
+
+def _keep_memory(asked: Start, machine: Machine) -> None:
+    """Save the state of a machine that has just booted, before it is given anything of the host."""
+    seat = asked.seat(machine)
+    disk = disks.known(_made(asked.place)[machine.name]["disk"])
+    with asked.progress.step("keeping its memory"):
+        try:
+            if held(machine, _folders(machine)) == "setup" and not _services_are_ready(seat, machine):
+                return  # what is wrong with them, the wait until all is ready tells
+            memory.save(seat, _key(asked, machine, disk))
+        except ProvisionError as error:
+            asked.progress.note(
+                f"the memory of {machine.name} is not kept: {'; '.join(error.evidence) or error.message}"
+            )
+
+
+def _services_are_ready(seat: Seat, machine: Machine) -> bool:
+    """Wait for the services; False where one has failed, or is over its time."""
+    deadline = time.monotonic() + max(patience(machine).values(), default=0.0)
+    while True:
+        said = seat.line.run(HEALTHY).stdout.decode("utf-8", "replace").splitlines()
+        reasons = [line for line in said if line.startswith("service ")]
+        if not reasons:
+            return True
+        if time.monotonic() > deadline or any(line.endswith(": failed") for line in reasons):
+            return False
+        time.sleep(BETWEEN)
+
+
+def _answers(seat: Seat) -> bool:
+    try:
+        return seat.line.run("true", timeout=ANSWERS_WITHIN).code == 0
+    except Unreachable:
+        return False
+
+
+def _wait(seat: Seat) -> None:
+    """Return once the machine's init answers, and its sshd takes connections."""
+    deadline = time.monotonic() + BOOTS_WITHIN
+    reason = f"it did not answer within {BOOTS_WITHIN:g} s"
+    while time.monotonic() < deadline:
+        if seat.process() is None:
+            reason = "QEMU ended"
+            break
+        try:
+            seat.line.run("systemctl start ssh.service", timeout=max(1.0, deadline - time.monotonic()))
+        except Unreachable:
+            time.sleep(BETWEEN)
+        else:
+            return
+    raise EnvironmentFailed(
+        f"machine {seat.machine} did not boot: {reason}",
+        evidence=seat.last_lines(EVIDENCE_LINES),
+        hint="its console, above, says how far it came; `provision up` tries again, --rebuild makes it anew",
+    )
+
+
+def _variables(asked: Start, machine: Machine, disk: disks.Made, *, hold: str | None) -> Mapping[str, str]:
+    """What the rendered script is told of this host."""
+    chosen = cast("Mapping[str, int]", asked.place.read(KEPT))
+    ports = {port_variable(port): str(chosen[key(machine.name, port)]) for port in machine.ports}
+    append = f"provision.hold={hold}" if hold else ""
+    return {**asked.processor, **ports, "IMAGE": str(disk.folder), "APPEND": append}
+
+
+def _processor(progress: Progress) -> Mapping[str, str]:
+    """How guests are run on this host, found by trying."""
+    kind = accelerated()
+    if kind is not None:
+        return {"ACCEL": kind, "CPU": "host"}
+    progress.note("no guest boots with the processor's help on this host: the machine is emulated")
+    return {"ACCEL": "tcg,thread=multi", "CPU": "max"}
+
+
+def _write_configuration(asked: Start) -> None:
+    """The text by which ssh enters each machine."""
+    state = asked.seat(asked.environment.machines[0]).state
+    lines = []
+    for machine in asked.environment.machines:
+        port = monitor.forwarded_port(asked.seat(machine).monitor, 22)
+        lines += [
+            f"Host {machine.name}",
+            "  HostName 127.0.0.1",
+            "  User root",
+            f"  Port {port}",
+            f'  IdentityFile "{state / "key"}"',
+            "  IdentitiesOnly yes",
+            "  UserKnownHostsFile /dev/null",
+            "  StrictHostKeyChecking no",
+            "  PasswordAuthentication no",
+            "  LogLevel ERROR",
+            "",
+        ]
+    (asked.place.folder / CONFIGURATION).write_text("\n".join(lines))
+
+
+def _key(asked: Start, machine: Machine, disk: disks.Made) -> str:
+    version = process.run(["qemu-system-x86_64", "--version"]).stdout.partition("\n")[0]
+    recipe = asked.rendering.recipes[machine.name]
+    return memory.fingerprint(asked.rendering.digest, recipe, disk.name, asked.processor, version)
+
+
+def _folders(machine: Machine) -> tuple[str, ...]:
+    mounted = [mount.path for mount in machine.mounts]
+    return tuple([machine.workspace.path, *mounted] if machine.workspace else mounted)
+
+
+def _made(place: Place) -> Mapping[str, Mapping[str, str]]:
+    return cast("Mapping[str, Mapping[str, str]]", place.read(MADE))
+
+
+def _remember(asked: Start, machine: Machine, record: Mapping[str, str]) -> None:
+    asked.place.remember(MADE, {**_made(asked.place), machine.name: record})
+
+
+def made_by_image(place: Place, machines: Sequence[str]) -> bool:
+    """Whether those machines began with all steps done."""
+    made = _made(place)
+    return bool(machines) and all(made.get(name, {}).get("build") == "image" for name in machines)

@@ -1,0 +1,133 @@
+"""Machines of QEMU that start from memory: as quick as a thaw, and stale in nothing."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.conftest import make_project
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.conftest import Project
+
+SPEC = """
+version: 1
+name: thaw
+base: debian:12
+resources: {memory: 512MiB, cpus: 1}
+workspace: {source: ., path: /workspace, user: dev}
+users: {dev: {uid: host}}
+services:
+  page:
+    command: sh -c "cd /srv && exec sleep infinity"
+    ready: {command: test -e /etc/hostname}
+setup:
+  - {name: once, user: root, script: "echo ran >>/var/tmp/setup; cat /workspace/seed >/var/tmp/seed"}
+ports: ["8080"]
+backends: {vm: {provider: qemu}}
+"""
+VOLUME = SPEC.replace("ports:", "volumes: {data: /srv/data}\nports:").replace("thaw", "volume")
+
+
+@pytest.fixture(scope="module")
+def thawed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    """A machine that was up, was changed, was taken down, and is up again from memory."""
+    project = make_project(tmp_path_factory.mktemp("thaw") / "project", "vm")
+    project.spec(SPEC)
+    project.write("seed", "first\n")
+    try:
+        project.up()
+        project.write("boot", project.inside("cat /proc/sys/kernel/random/boot_id"))
+        project.write("random", project.inside("cat /proc/sys/kernel/random/uuid"))
+        project.inside("touch /root/mine", user="root")
+        project.good("down")
+        project.write("seed", "second\n")
+        said = project.run("up")
+        assert said.code == 0, said.all
+        assert "starting from memory" in said.stderr
+        yield project
+    finally:
+        said = project.run("down", "--volumes", "--images")
+        assert said.code == 0, said.all
+
+
+def test_it_was_not_booted_again(thawed: Project) -> None:
+    boot = (thawed.folder / "boot").read_text()
+    assert thawed.inside("cat /proc/sys/kernel/random/boot_id") == boot
+
+
+def test_what_was_written_since_is_gone_as_with_a_container(thawed: Project) -> None:
+    assert thawed.inside("ls /root", user="root") == ""
+
+
+def test_its_clock_is_right(thawed: Project) -> None:
+    before = int(time.time())
+    told = int(thawed.inside("date +%s"))
+    assert before - 2 <= told <= time.time() + 2
+
+
+def test_its_random_pool_is_its_own(thawed: Project) -> None:
+    assert thawed.inside("cat /proc/sys/kernel/random/uuid") != (thawed.folder / "random").read_text()
+    assert "crng reseeded due to virtual machine fork" in thawed.inside("journalctl -k -b", user="root")
+
+
+def test_setup_ran_once_and_saw_the_folder_of_today(thawed: Project) -> None:
+    assert thawed.inside("cat /var/tmp/setup /var/tmp/seed") == "ran\nsecond\n"
+
+
+def test_the_workspace_is_live_in_both_directions(thawed: Project) -> None:
+    thawed.write("from-outside", "hello\n")
+    assert thawed.inside("cat /workspace/from-outside") == "hello\n"
+    thawed.inside("echo hello >/workspace/from-inside")
+    assert (thawed.folder / "from-inside").read_text() == "hello\n"
+    assert thawed.inside("stat -c %U /workspace/from-outside /workspace/from-inside") == "dev\ndev\n"
+
+
+def test_status_says_what_is_kept_and_down_images_empties_it(thawed: Project) -> None:
+    assert thawed.state()["kept"] > 0
+    assert "kept for its next start" in thawed.good("status")
+    thawed.good("down", "--images")
+    assert thawed.state()["kept"] == 0
+    assert not list((thawed.folder / ".provision/thaw/vm/qemu").glob("*.qcow2*"))
+    said = thawed.run("up")
+    assert said.code == 0, said.all
+    assert "starting from memory" not in said.stderr
+
+
+def test_a_volume_keeps_what_was_written_since(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "project", "vm")
+    project.spec(VOLUME)
+    project.write("seed", "first\n")
+    try:
+        project.up()
+        project.inside("echo one >/srv/data/one", user="root")
+        project.good("down")
+        said = project.run("up")
+        assert "starting from memory" in said.stderr
+        assert project.inside("cat /srv/data/one") == "one\n"
+        project.inside("echo two >/srv/data/two", user="root")
+        project.good("down")
+        project.up()
+        assert project.inside("cat /srv/data/one /srv/data/two") == "one\ntwo\n"
+    finally:
+        said = project.run("down", "--volumes", "--images")
+        assert said.code == 0, said.all
+
+
+def test_without_it_where_the_spec_says_so(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "project", "vm")
+    project.spec(SPEC.replace("thaw", "off").replace("provider: qemu", "provider: qemu, memory: off"))
+    project.write("seed", "first\n")
+    try:
+        said = project.run("up")
+        assert said.code == 0, said.all
+        assert "memory" not in said.stderr
+        assert project.state()["kept"] == 0
+    finally:
+        said = project.run("down", "--volumes", "--images")
+        assert said.code == 0, said.all

@@ -1,0 +1,43 @@
+#!/bin/sh
+# several of several, a virtual machine: sh several.sh [words for QEMU]
+#
+# Makes what is missing, then becomes QEMU: the disk is built by docker buildx, all else needs
+# qemu-system-x86_64, qemu-img and ssh-keygen. These variables may be set:
+#   STATE     where its disks and its key are; beside this file
+#   IMAGE     the folder of disk.qcow2, vmlinuz and initrd that it begins with
+#   ACCEL     kvm, hvf or tcg,thread=multi; and CPU to go with it: host or max
+#   SSH       the host's port that leads to its sshd; a free one
+#   PORT_8080_TCP   the host's side of 8080/tcp
+#   PORT_6379_TCP   the host's side of 6379/tcp
+#   APPEND    more words for the kernel
+# How its disk is made (backends.vm.build): auto
+set -eu
+here=$(cd "${0%/*}" && pwd)
+state=${STATE:-$here/state}
+image=${IMAGE:-$state/image}
+option() { printf %s "$1" | sed 's/,/,,/g'; } # QEMU's options end at a comma
+
+mkdir -p "$state/volumes"
+[ -e "$image/disk.qcow2" ] || docker buildx build --output "type=local,dest=$image" "$here/several"
+[ -e "$state/key" ] || ssh-keygen -q -t ed25519 -N '' -C provision -f "$state/key"
+[ -e "$state/several.qcow2" ] ||
+  qemu-img create -q -f qcow2 -F qcow2 -b "$image/disk.qcow2" "$state/several.qcow2" 12G
+[ -e "$state/volumes/several-several-data.qcow2" ] || qemu-img create -q -f qcow2 "$state/volumes/several-several-data.qcow2" 10G
+key=$(cut -d' ' -f2 "$state/key.pub")
+
+exec qemu-system-x86_64 -name several -nodefaults -no-user-config -display none \
+  -machine pc,usb=off -accel "${ACCEL:-tcg,thread=multi}" -cpu "${CPU:-max}" \
+  -smp 2 -m 512 -rtc base=utc \
+  -kernel "$image/vmlinuz" -initrd "$image/initrd" \
+  -append "root=/dev/vda console=ttyS0 quiet loglevel=4 net.ifnames=0 systemd.machine_id=3f4213e959499e1491aae42d02e80f73 provision.name=several provision.gib=12 provision.key=$key ${APPEND:-}" \
+  -blockdev "driver=qcow2,node-name=root,discard=unmap,file.driver=file,file.discard=unmap,file.filename=$(option "$state/several.qcow2")" \
+  -device virtio-blk-pci,drive=root \
+  -blockdev "driver=qcow2,node-name=v7c0a9c7eaf8adb37,discard=unmap,file.driver=file,file.discard=unmap,file.filename=$(option "$state/volumes/several-several-data.qcow2")" \
+  -device virtio-blk-pci,drive=v7c0a9c7eaf8adb37,serial=7c0a9c7eaf8adb37 \
+  -virtfs "local,id=f2ca1f4ebdc59348ffdc31d97,path=$(option "$here/"../../../..),mount_tag=2ca1f4ebdc59348ffdc31d97a51a98d,security_model=none,multidevs=remap" \
+  -virtfs "local,id=f3620ec2401ce049f7e299aa0,path=$(option "$here/"../../../../page),mount_tag=3620ec2401ce049f7e299aa0c37860b,security_model=none,multidevs=remap,readonly=on" \
+  -netdev "user,id=net,ipv6=off,hostfwd=tcp:127.0.0.1:${SSH:-0}-:22,hostfwd=tcp:127.0.0.1:${PORT_8080_TCP:-18080}-:8080,hostfwd=tcp:127.0.0.1:${PORT_6379_TCP:-0}-:6379" \
+  -device virtio-net-pci,netdev=net,romfile= \
+  -device virtio-rng-pci -device virtio-balloon-pci,free-page-reporting=on -device vmgenid,guid=auto \
+  -chardev "file,id=console,append=on,path=$(option "$state/several.console")" -serial chardev:console \
+  -device virtio-serial-pci "$@"
