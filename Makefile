@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help up test host host-vm venv lint format unit e2e test-vm wheel bench bench-vm lock clean
+.PHONY: help up test containers host host-vm venv lint format unit e2e test-vm wheel bench bench-vm lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -15,8 +15,11 @@ help:  ## what there is to make
 up: host venv  ## everything from nothing to envs/dev.yaml up in Docker and verified
 	$(BIN)/provision up envs/dev.yaml --backend docker
 
-test: host-vm venv  ## lint, every test on the real Docker engine, the judges, and the wheel
+test: host-vm venv  ## lint, then every test on real containers and real machines side by side, and the wheel
 	$(MAKE) lint
+	$(MAKE) --jobs=2 --output-sync=recurse containers test-vm
+
+containers:
 	$(MAKE) unit
 	$(MAKE) e2e
 	$(MAKE) wheel
@@ -52,7 +55,8 @@ e2e: venv  ## tests on the real Docker engine, and the judges of both renderings
 	$(BIN)/pytest --backend docker --ignore-glob='*/test_vm_*' --ignore-glob='*/test_qemu_*' tests/contract tests/e2e
 
 test-vm: host-vm venv  ## the same suite on virtual machines, their faults, VirtualBox's own judge
-	$(BIN)/pytest --backend vm tests/contract $(wildcard tests/e2e/test_vm_*.py tests/e2e/test_qemu_*.py)
+	$(BIN)/pytest --backend vm tests/contract tests/e2e/test_qemu_*.py tests/e2e/test_vm_*.py
+	$(BIN)/pytest --backend vm --provider libvirt tests/contract/test_lifecycle.py
 
 wheel: venv  ## the wheel, installed elsewhere, brings an environment up
 	scripts/wheel-check

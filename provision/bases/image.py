@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from provision import process
+from provision import process, resources
 from provision.bases.root import archive_time, can_make, make_root, write_file
 from provision.errors import HostLacks, ProvisionError
 
@@ -47,11 +48,23 @@ class BaseStatus:
 def ensure_image(base: Base, progress: Progress) -> None:
     """Have the image of `base` in the engine: it is there, or it is pulled, or made.
 
+    Whoever makes it at the same time is waited for.
+
     Raises:
         HostLacks: no engine answers, or the image can be had in no way; the evidence says why.
     """
+    from filelock import FileLock
+
     if _is_present(base.image):
         return
+    locks = resources.cache() / "images"
+    locks.mkdir(parents=True, exist_ok=True)
+    with FileLock(locks / f"{hashlib.sha256(base.image.encode()).hexdigest()[:16]}.lock"):
+        if not _is_present(base.image):
+            _fetch(base, progress)
+
+
+def _fetch(base: Base, progress: Progress) -> None:
     if base.snapshot is not None:
         # Only we make dated ones; whoever owned that name in a registry would be believed.
         build_image(base, progress)
