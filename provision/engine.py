@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from provision.backends.base import Backend, Plan
-    from provision.model import Environment, MachineStatus, PortStatus
+    from provision.model import Environment, Machine, MachineStatus, PortStatus
     from provision.progress import Progress
     from provision.target import Target
 
@@ -106,27 +106,48 @@ def up(environment: Environment, backend: str, progress: Progress, *, rebuild: b
 
 
 def verify(
-    environment: Environment, backend: str, each: Callable[[Result], None] | None = None
+    environment: Environment,
+    backend: str,
+    each: Callable[[Result], None] | None = None,
+    machine: str | None = None,
 ) -> tuple[Result, ...]:
-    """Ask the running machines whether they are what the spec says."""
+    """Ask the running machines, or the one that is named, whether they are what the spec says."""
     from provision.verify import verify as ask
 
     acting = backends.find(backend)
+    asked = _chosen(environment, machine)
     try:
         targets = acting.targets(environment.name, place_of(environment, backend))
     except Unreachable:
         targets = {}  # each machine that is missing is a failed result
     try:
-        return ask(environment, targets, backend=backend, capabilities=acting.capabilities, each=each)
+        return ask(
+            environment, targets, backend=backend, capabilities=acting.capabilities, machines=asked, each=each
+        )
     finally:
         for target in targets.values():
             target.close()
 
 
-def status(environment: Environment, backend: str) -> tuple[MachineStatus, ...]:
-    """Every machine as it is now."""
+def status(environment: Environment, backend: str, machine: str | None = None) -> tuple[MachineStatus, ...]:
+    """Every machine, or the one that is named, as it is now."""
     acting, place = backends.find(backend), place_of(environment, backend)
-    return acting.status(acting.settle(environment, place), place)
+    asked = {each.name for each in _chosen(environment, machine)}
+    found = acting.status(acting.settle(environment, place), place)
+    return tuple(status for status in found if status.name in asked)
+
+
+def _chosen(environment: Environment, machine: str | None) -> tuple[Machine, ...]:
+    """The machine of this name, or all of them; equal ones by the name that they share."""
+    if machine is None:
+        return environment.machines
+    chosen = tuple(each for each in environment.machines if machine in (each.name, each.group))
+    if not chosen:
+        raise UsageError(
+            f"there is no machine {machine}",
+            hint=f"--machine: {', '.join(each.name for each in environment.machines)}",
+        )
+    return chosen
 
 
 def published(environment: Environment, backend: str) -> Mapping[str, Sequence[PortStatus]]:
@@ -146,20 +167,22 @@ def target(known: Known, machine: str | None) -> Target:
     Raises:
         UsageError: there are several and none was named, or none has that name.
     """
-    targets = known.backend.targets(known.name, known.place)
-    if machine is None and len(targets) == 1:
-        return next(iter(targets.values()))
-    if machine is None or machine not in targets:
-        raise UsageError(
-            "say which machine" if machine is None else f"there is no machine {machine}",
-            hint=f"--machine: {', '.join(sorted(targets))}",
-        )
-    return targets[machine]
+    targets = known.backend.targets(known.name, known.place, machine)
+    if len(targets) > 1:
+        raise UsageError("say which machine", hint=f"--machine: {', '.join(sorted(targets))}")
+    return next(iter(targets.values()))
 
 
-def logs(known: Known, services: Sequence[str], each_line: Callable[[str], None], *, follow: bool) -> None:
-    """Hand each line of the services' logs to `each_line`."""
-    known.backend.logs(known.name, known.place, services, follow=follow, each_line=each_line)
+def logs(
+    known: Known,
+    services: Sequence[str],
+    each_line: Callable[[str], None],
+    *,
+    machine: str | None,
+    follow: bool,
+) -> None:
+    """Hand each line of the services' logs to `each_line`: of all machines, or of the one that is named."""
+    known.backend.logs(known.name, known.place, services, machine=machine, follow=follow, each_line=each_line)
 
 
 def sync(known: Known, *, watch: bool, progress: Progress) -> int:

@@ -237,10 +237,19 @@ class Check:
 
 @dataclass(frozen=True, kw_only=True)
 class Machine:
-    """One machine of an environment, everything resolved."""
+    """One machine of an environment, everything resolved.
+
+    `group` is its name in the spec, which it shares with its equals, `index` its number
+    among them; `needs` are the machines that must be ready before it starts. The others
+    know it by its name, hostname and aliases, and all its equals by their group.
+    """
 
     name: str
+    group: str
+    index: int = 1
     hostname: str
+    aliases: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
     base: Base
     resources: Resources
     workspace: Workspace | None
@@ -260,6 +269,11 @@ class Machine:
     options: Mapping[str, object]
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """What it is called on its network, its own name first."""
+        return tuple(dict.fromkeys((self.name, self.hostname, *self.aliases, self.group)))
+
+    @property
     def user(self) -> str:
         """Who `shell`, `exec`, `setup` and checks are, unless they say otherwise."""
         return self.workspace.user if self.workspace else "root"
@@ -276,7 +290,8 @@ class Environment:
 
     `spec` is the file, `project` the nearest folder above it that holds `.git`, else the
     spec's own: nothing outside it is read or mounted. `layers` are the person's own files
-    (NAME.local.yaml) that were laid over it.
+    (NAME.local.yaml) that were laid over it. With `several` the spec names its machines;
+    else it has one, named as the environment.
     """
 
     name: str
@@ -284,6 +299,7 @@ class Environment:
     spec: Path
     project: Path
     layers: tuple[Path, ...] = ()
+    several: bool = False
     machines: tuple[Machine, ...]
 
 

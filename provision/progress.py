@@ -80,6 +80,32 @@ class Labelled:
         return self._progress.step(f"{self._label}: {title}")
 
 
+class Beside:
+    """One of several things that go on at the same time, within a step of another progress.
+
+    Its lines and notes carry its label; a step of its own is a note, said when it ends.
+    """
+
+    def __init__(self, progress: Progress, label: str) -> None:
+        self._progress = progress
+        self._label = label
+
+    def note(self, text: str) -> None:
+        """Say it with the label."""
+        self._progress.note(f"{self._label}: {text}")
+
+    def line(self, text: str) -> None:
+        """Show it with the label."""
+        self._progress.line(f"{self._label}: {text}")
+
+    @contextmanager
+    def step(self, title: str) -> Iterator[None]:
+        """Say it with its duration."""
+        begun = time.monotonic()
+        yield
+        self.note(f"{title} ({time.monotonic() - begun:.1f} s)")
+
+
 class Live:
     """A spinner with the last line of the running command; one line stays for each step."""
 

@@ -34,12 +34,13 @@ class RenderedFile:
 class Rendering:
     """A folder that does not exist yet: relative path → file.
 
-    `digest` covers all of it; `recipes` gives for each machine the hash of what it is
-    built from, without what only its start needs.
+    `digest` covers all of it, `digests` for each machine all that is its own; `recipes`
+    gives for each the hash of what it is built from, without what only its start needs.
     """
 
     files: Mapping[str, RenderedFile]
     digest: str
+    digests: Mapping[str, str]
     recipes: Mapping[str, str]
 
     def write(self, folder: Path) -> None:

@@ -15,20 +15,23 @@ if TYPE_CHECKING:
     from provision.target import Target
     from provision.workspace import Place
 
-Action = Literal["create", "recreate", "change", "start", "wait", "none"]
+Action = Literal["create", "recreate", "change", "start", "wait", "none", "remove"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What `up` would do: an action for each machine, and whether it must build first."""
+    """What `up` would do: an action for each machine, and the images that it must build first.
+
+    To `remove` is a machine that is there and that the spec has no more.
+    """
 
     actions: Mapping[str, Action]
-    build: bool
+    build: tuple[str, ...] = ()
 
     @property
     def changes(self) -> bool:
         """Whether anything is made, replaced or started."""
-        return self.build or any(action not in ("none", "wait") for action in self.actions.values())
+        return bool(self.build) or any(action not in ("none", "wait") for action in self.actions.values())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,11 +81,12 @@ class Backend(Protocol):
     def status(self, environment: Environment, place: Place) -> tuple[MachineStatus, ...]:
         """Every machine as it is now."""
 
-    def targets(self, name: str, place: Place) -> Mapping[str, Target]:
-        """The running machines by name.
+    def targets(self, name: str, place: Place, machine: str | None = None) -> Mapping[str, Target]:
+        """The running machines by name; the one that is asked for, if one is.
 
         Raises:
-            EnvironmentFailed: one of them, or all, are not running.
+            Unreachable: none of them is running.
+            UsageError: there is no machine of that name.
         """
 
     def sync(self, place: Place, progress: Progress, *, watch: bool) -> int:
@@ -97,10 +101,14 @@ class Backend(Protocol):
         place: Place,
         services: Sequence[str],
         *,
+        machine: str | None,
         follow: bool,
         each_line: Callable[[str], None],
     ) -> None:
-        """Every line the services wrote, oldest first; with `follow`, those to come too."""
+        """Every line the services wrote, oldest first; with `follow`, those to come too.
+
+        Of one machine where one is named; of several, each line carries its machine's name.
+        """
 
     def examine(self) -> tuple[Finding, ...]:
         """What of the host this backend needs or can use."""

@@ -20,6 +20,7 @@ WORDS = {
     "start": "is started",
     "wait": "is waited for: it is not ready yet",
     "none": "stays as it is",
+    "remove": "is removed: the spec has it no more",
 }
 
 
@@ -36,11 +37,11 @@ def command(asked: Asked, form: str) -> None:
         answer = {
             "name": environment.name,
             "backend": asked.backend,
-            "build": plan.build,
+            "build": bool(plan.build),
             "machines": [{"name": name, "action": action} for name, action in plan.actions.items()],
         }
         click.echo(json.dumps(answer, indent=2))
         return
-    if plan.build:
-        click.echo("an image is built first")
+    for image in plan.build:
+        click.echo(f"the image {image} is built first")
     table(["MACHINE", "WHAT HAPPENS"], [(name, WORDS[action]) for name, action in plan.actions.items()])

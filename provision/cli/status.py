@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from provision.cli.asking import asks, format_option
+from provision.cli.asking import asks, format_option, machine_option
 from provision.cli.show import table
 
 if TYPE_CHECKING:
@@ -17,28 +17,29 @@ if TYPE_CHECKING:
 
 @click.command("status")
 @asks
+@machine_option
 @format_option
-def command(asked: Asked, form: str) -> None:
+def command(asked: Asked, machine: str | None, form: str) -> None:
     """Show the machines, their ports and services."""
     from provision import engine
 
     environment = engine.load(asked)
-    machines = engine.status(environment, asked.backend)
+    machines = engine.status(environment, asked.backend, machine)
     if form == "json":
         answer = {"name": environment.name, "backend": asked.backend,
-                  "machines": [dataclasses.asdict(machine) for machine in machines]}  # fmt: skip
+                  "machines": [dataclasses.asdict(each) for each in machines]}  # fmt: skip
         click.echo(json.dumps(answer, indent=2))
         return
     rows = [
         (
-            machine.name,
-            machine.state,
-            machine.address or "-",
+            each.name,
+            each.state,
+            each.address or "-",
             " ".join(f"{port.address}:{port.host}→{port.guest}/{port.protocol}"
-                     for port in machine.ports) or "-",
-            " ".join(f"{service.name}={service.state}" for service in machine.services) or "-",
+                     for port in each.ports) or "-",
+            " ".join(f"{service.name}={service.state}" for service in each.services) or "-",
         )
-        for machine in machines
+        for each in machines
     ]  # fmt: skip
     table(["MACHINE", "STATE", "ADDRESS", "PORTS", "SERVICES"], rows)
     for machine in machines:

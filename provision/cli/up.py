@@ -62,7 +62,8 @@ def _report(environment: Environment, asked: Asked, plan: Plan, begun: float, ch
     for link in _links(engine.published(environment, asked.backend)):
         click.echo(f"  {link}")
     backend = "" if asked.backend == "docker" else f" -b {asked.backend}"
-    click.echo(f"  provision shell {asked.spec}{backend}")
+    machine = f" -m {environment.machines[-1].name}" if len(environment.machines) > 1 else ""
+    click.echo(f"  provision shell {asked.spec}{backend}{machine}")
 
 
 def _links(published: Mapping[str, Sequence[PortStatus]]) -> list[str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from provision.cli.asking import asks, format_option
+from provision.cli.asking import asks, format_option, machine_option
 from provision.cli.show import count, show_result
 
 if TYPE_CHECKING:
@@ -17,16 +17,18 @@ if TYPE_CHECKING:
 
 @click.command("verify")
 @asks
+@machine_option
 @format_option
 @click.option("--junit", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
               help="Write a JUnit report as well.")  # fmt: skip
-def command(asked: Asked, form: str, junit: Path | None) -> None:
+def command(asked: Asked, machine: str | None, form: str, junit: Path | None) -> None:
     """Check that what runs is what the spec says; exit code 1 where it is not."""
     from provision import engine
     from provision.verify.report import as_json, write_junit
 
     environment = engine.load(asked)
-    results = engine.verify(environment, asked.backend, show_result if form == "text" else None)
+    each = show_result if form == "text" else None
+    results = engine.verify(environment, asked.backend, each, machine)
     if form == "json":
         click.echo(json.dumps(as_json(environment.name, asked.backend, results), indent=2))
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
@@ -9,16 +10,18 @@ from provision.model import Environment, Machine, Mount, Package, Resources, Vol
 from provision.spec.bases import read_base
 from provision.spec.checks import read_checks
 from provision.spec.files import read_files
+from provision.spec.neighbours import host_name, read_needs, refuse_clashes
 from provision.spec.ports import read_ports
 from provision.spec.services import path_of, read_environment, read_services, read_steps
 from provision.spec.users import KnownUsers, read_users
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from provision.model import Family, File
     from provision.spec.fields import Fields
+    from provision.spec.machines import Member
     from provision.spec.scope import Scope
     from provision.spec.tree import Node
 
@@ -26,37 +29,61 @@ WORKSPACE = "/workspace"
 
 
 def build(
-    root: Node,
-    options: Mapping[str, object],
+    members: Sequence[Member],
     *,
     name: str,
+    description: str,
+    several: bool,
     spec: Path,
     layers: tuple[Path, ...],
     scope: Scope,
 ) -> Environment:
-    """The environment, with one machine that is named as it is.
+    """The environment.
 
     Args:
-        root: the spec for one backend, layers and variables done.
-        options: what only that backend knows of.
+        members: its machines, each for one backend, layers and variables done.
         name: of the environment.
+        description: what it is for.
+        several: the spec names its machines; else it has one, named as it is.
         spec: its file.
         layers: the person's own files that were laid over it.
         scope: takes problems; with some in it, what is given back is not to be used.
     """
-    fields = scope.fields(root)
-    machine = _machine(fields, options, name, scope)
+    neighbours = {
+        member.name: {
+            "name": member.name,
+            "hostname": host_name(member, scope),
+            "group": member.group,
+            "index": member.index,
+        }
+        for member in members
+    }
+    machines = tuple(
+        _machine(member, read_needs(member, members, scope) if several else (), name, neighbours, scope)
+        for member in members
+    )
+    if several:
+        refuse_clashes(members, machines, scope.problems)
     return Environment(
         name=name,
-        description=fields.text("description"),
+        description=description,
         spec=spec,
         project=scope.project,
         layers=layers,
-        machines=(machine,),
+        several=several,
+        machines=machines,
     )
 
 
-def _machine(fields: Fields, options: Mapping[str, object], name: str, scope: Scope) -> Machine:
+def _machine(
+    member: Member,
+    needs: tuple[str, ...],
+    environment: str,
+    neighbours: Mapping[str, Mapping[str, object]],
+    scope: Scope,
+) -> Machine:
+    scope = replace(scope, variables=member.variables)
+    fields = scope.fields(member.root)
     base = read_base(fields, scope)
     packages = _packages(fields, base.family, scope)
     known = KnownUsers(
@@ -68,16 +95,23 @@ def _machine(fields: Fields, options: Mapping[str, object], name: str, scope: Sc
     workspace = _workspace(fields.node("workspace"), known, scope)
     user, workdir = (workspace.user, workspace.path) if workspace else ("root", "/")
     env = read_environment(fields.entries("env"))
-    hostname = fields.text("hostname") or name
+    hostname = host_name(member, scope)
     context = {
         **scope.variables.context(),
-        "env": SimpleNamespace(**{"name": name, **env}),
-        "machine": SimpleNamespace(name=name, hostname=hostname, base=base.name, user=user, workdir=workdir),
-        "machines": {name: {"name": name, "hostname": hostname}},
-    }
+        "env": SimpleNamespace(**{"name": environment, **env}),
+        "machine": SimpleNamespace(
+            name=member.name, group=member.group, index=member.index,
+            hostname=hostname, base=base.name, user=user, workdir=workdir,
+        ),
+        "machines": neighbours,
+    }  # fmt: skip
     machine = Machine(
-        name=name,
+        name=member.name,
+        group=member.group,
+        index=member.index,
         hostname=hostname,
+        aliases=tuple(dict.fromkeys(alias for alias, _ in fields.texts("aliases"))),
+        needs=needs,
         base=base,
         resources=_resources(fields.within("resources")),
         workspace=workspace,
@@ -94,10 +128,19 @@ def _machine(fields: Fields, options: Mapping[str, object], name: str, scope: Sc
         locale=fields.text("locale", "C.UTF-8"),
         timezone=fields.text("timezone", "UTC"),
         checks=read_checks(fields.items("checks"), known, scope),
-        options=options,
+        options=_options(member.options, scope),
     )
     _refuse_overlaps(machine, scope)
     return machine
+
+
+def _options(own: Node, scope: Scope) -> dict[str, object]:
+    """The backend's own options; `shm_size` in bytes."""
+    fields = scope.fields(own)
+    options = {key: fields.data(key) for key in (own.value if isinstance(own.value, dict) else ())}
+    if "shm_size" in options:
+        options["shm_size"] = fields.size("shm_size")
+    return options
 
 
 def _resources(fields: Fields) -> Resources:

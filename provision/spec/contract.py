@@ -20,10 +20,9 @@ if TYPE_CHECKING:
     from provision.spec.problems import Problems
     from provision.spec.tree import Node
 
-NOT_YET = (
-    "secrets", "machines", "matrix", "proxy", "requires", "repositories", "needs", "count",
-    "aliases",
-)  # fmt: skip
+NOT_YET = ("secrets", "matrix", "proxy", "requires", "repositories")
+OF_A_MACHINE = ("needs", "count")  # no key of a spec that is one machine
+WHOLE = "the spec"
 _STEPS = ("an item of run", "an item of setup")
 EXPRESSION = r"\$\{\{"
 _TYPES = {
@@ -93,16 +92,42 @@ def _is_whole(_checker: object, value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
+@cache
+def _machine_validator() -> Draft202012Validator:
+    machine = json_schema()["properties"]["machines"]["additionalProperties"]
+    return cast("Draft202012Validator", _validator().evolve(schema={**machine, "required": ["base"]}))
+
+
 def check(root: Node, problems: Problems) -> None:
-    """Take what the schema refuses in a spec."""
-    for error in _validator().iter_errors(root.plain_data()):
-        _translate(error, root, problems)
+    """Take what the schema refuses in a spec; what stands in a machine is judged when it is whole."""
+    for error in _validator().iter_errors(_without_machines(root).plain_data()):
+        _translate(error, root, WHOLE, problems)
 
 
-def _translate(error: ValidationError, root: Node, problems: Problems) -> None:
-    node, name = _at(root, error)
+def check_machine(root: Node, called: str, problems: Problems) -> None:
+    """Take what the schema refuses in all that was said of one machine."""
+    for error in _machine_validator().iter_errors(root.plain_data()):
+        _translate(error, root, called, problems)
+
+
+def _without_machines(root: Node) -> Node:
+    entries = root.value if isinstance(root.value, dict) else {}
+    machines = entries.get("machines")
+    if machines is None or not isinstance(machines.value, dict):
+        return root
+    emptied = {
+        name: each.with_value({}) if isinstance(each.value, dict) else each
+        for name, each in machines.value.items()
+    }
+    return root.with_value({**entries, "machines": machines.with_value(emptied)})
+
+
+def _translate(error: ValidationError, root: Node, called: str, problems: Problems) -> None:
+    node, name = _at(root, error, called)
     if node.value is None and problems.at(node):
         return  # the tree has said why nothing is there
+    if "dependentSchemas" in error.absolute_schema_path:
+        return  # of keys beside machines; whoever reads the machines says it better
     if error.validator == "additionalProperties":
         _unknown_keys(error, node, name, problems)
     elif "propertyNames" in error.absolute_schema_path:
@@ -119,9 +144,9 @@ def _translate(error: ValidationError, root: Node, problems: Problems) -> None:
         _bad_value(error, node, name, problems)
 
 
-def _at(root: Node, error: ValidationError) -> tuple[Node, str]:
+def _at(root: Node, error: ValidationError, called: str) -> tuple[Node, str]:
     """The node that the error speaks of, and what to call it."""
-    node, name = root, "the spec"
+    node, name = root, called
     for step in error.absolute_path:
         if isinstance(step, str) and isinstance(node.value, dict):
             node, name = node.value[step], step
@@ -194,13 +219,19 @@ def _unknown_keys(error: ValidationError, node: Node, name: str, problems: Probl
     schema: Any = error.schema
     known = tuple(schema.get("properties", ()))
     assert isinstance(node.value, dict)  # noqa: S101 - only a map has properties
-    top = name == "the spec"
+    top = name == WHOLE
     previous: tuple[str, Node] | None = None
     for key, child in node.value.items():
         if key in known or (top and key.startswith("x-")):
             previous = key, child
         elif (top and key in NOT_YET) or (name in _STEPS and key == "secrets"):
             problems.add(f"{key} is not supported yet", child.key_origin, "remove the key")
+        elif top and key in OF_A_MACHINE:
+            problems.add(
+                f"{key} is a key of one of several machines",
+                child.key_origin,
+                f"put it into one: machines: {{web: {{{key}: …}}}}",
+            )
         else:
             cut = node.flow and child.value is None and not child.text
             hints = [_nearest_key(key, known), _comma(key, previous) if cut else ""]

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from provision.spec.parts import PREFIX, find_part, parts
 from provision.spec.paths import named_path, real_path
+from provision.spec.problems import did_you_mean
 from provision.spec.source import read_tree
 from provision.spec.tree import Node
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from provision.spec.problems import Problems
 
@@ -96,16 +98,20 @@ def _child(node: Node, key: str) -> Node | None:
 
 
 class Reader:
-    """Reads a spec and what it extends; every file once.
+    """Reads a spec, or a machine of one, and what it extends; every file once.
 
     Args:
         project: the folder that no file may be outside of, unless `allow_outside`.
+        parts: the folders in which parts are looked for.
         allow_outside: extended files may be anywhere.
         problems: takes files that cannot be read, and circles.
     """
 
-    def __init__(self, project: Path, *, allow_outside: bool, problems: Problems) -> None:
+    def __init__(
+        self, project: Path, parts: tuple[Path, ...], *, allow_outside: bool, problems: Problems
+    ) -> None:
         self._project = project
+        self._parts = parts
         self._allow_outside = allow_outside
         self._problems = problems
         self._read: set[Path] = set()
@@ -123,29 +129,36 @@ class Reader:
         root = read_tree(path, str(path), self._problems)
         if root is None:
             return
-        extended = _child(root, "extends")
-        for node in _list(extended):
-            parent = self._parent(path, node, (*above, real))
-            if parent is not None:
-                self.read(parent, (*above, real))
+        root = self.extend(root, (*above, real))
         self._read.add(real)
-        if isinstance(root.value, dict) and extended is not None and _is_texts(extended):
-            root = root.with_value({k: v for k, v in root.value.items() if k != "extends"})
         self._documents.append(root)
 
-    def _parent(self, path: Path, node: Node, above: tuple[Path, ...]) -> Path | None:
+    def extend(self, root: Node, above: tuple[Path, ...] = ()) -> Node:
+        """Read what a tree extends; the tree without saying so. `above` are the files that led to it."""
+        extended = _child(root, "extends")
+        for node in _list(extended):
+            parent = self._parent(node, above)
+            if parent is not None:
+                self.read(parent, above)
+        if isinstance(root.value, dict) and extended is not None and _is_texts(extended):
+            root = root.with_value({k: v for k, v in root.value.items() if k != "extends"})
+        return root
+
+    def _parent(self, node: Node, above: tuple[Path, ...]) -> Path | None:
         if not isinstance(node.value, str) or not node.value:
             return None  # the schema says so
-        if node.value.startswith("part:"):
-            self._problems.add("parts are not supported yet", node, "name a file")
-            return None
-        real = named_path(
-            node,
-            "the spec",
-            project=self._project,
-            allow_outside=self._allow_outside,
-            problems=self._problems,
-        )
+        if node.value.startswith(PREFIX):
+            path = self._part(node.value.removeprefix(PREFIX), node)
+            real = None if path is None else real_path(path)
+        else:
+            path = Path(node.file).parent / node.value
+            real = named_path(
+                node,
+                "the spec",
+                project=self._project,
+                allow_outside=self._allow_outside,
+                problems=self._problems,
+            )
         if real is not None and real in above:
             circle = [file.name for file in (*above[above.index(real) :], real)]
             self._problems.add(
@@ -154,7 +167,13 @@ class Reader:
                 "remove one of these",
             )
             return None
-        return None if real is None else path.parent / node.value
+        return None if real is None else path
+
+    def _part(self, name: str, node: Node) -> Path | None:
+        path = find_part(name, self._parts)
+        if path is None:
+            self._problems.add(f"there is no part {name}", node, did_you_mean(name, parts(self._parts)))
+        return path
 
 
 def _list(node: Node | None) -> list[Node]:

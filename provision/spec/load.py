@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from provision.spec.layers import for_backend, stack
+from provision.spec.layers import stack
+from provision.spec.machines import members
 from provision.spec.problems import Problems
 from provision.spec.reading import read
 from provision.spec.scope import Scope
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from provision.model import Environment
-    from provision.spec.tree import Node
 
 OPTIONS = {
     "docker": ("init", "shm_size", "compose"),
@@ -57,24 +57,19 @@ def load(
         path, backend=backend, settings=settings or {}, name=name, local=local,
         host=os.environ if host is None else host, allow_outside=allow_outside, problems=problems,
     )  # fmt: skip
-    contract.check(stack(reading.documents), problems)
+    whole = stack(reading.documents)
+    contract.check(whole, problems)
+    found = members(
+        reading, backend=backend, options=OPTIONS[backend], problems=problems,
+        judge=lambda machine, called: contract.check_machine(machine, called, problems),
+    )  # fmt: skip
     scope = Scope(
         problems=problems, variables=reading.variables, project=reading.project,
         allow_outside=allow_outside,
     )  # fmt: skip
-    root, own = for_backend(reading.documents, backend, OPTIONS[backend])
     environment = build(
-        root, _options(own, backend, scope), name=reading.variables.name, spec=path,
-        layers=reading.laid_over, scope=scope,
+        found, name=reading.variables.name, description=scope.fields(whole).text("description"),
+        several=reading.machines is not None, spec=path, layers=reading.laid_over, scope=scope,
     )  # fmt: skip
     problems.raise_all()
     return environment
-
-
-def _options(own: Node, backend: str, scope: Scope) -> dict[str, object]:
-    """The backend's own options; `shm_size` in bytes."""
-    fields = scope.fields(own)
-    options = {key: fields.data(key) for key in OPTIONS[backend] if key in fields}
-    if "shm_size" in options:
-        options["shm_size"] = fields.size("shm_size")
-    return options

@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING
 from provision.errors import UsageError
 from provision.model import Origin
 from provision.spec.layers import Reader, stack
+from provision.spec.machines import declared_vars, layers_of_machines
+from provision.spec.parts import part_folders
 from provision.spec.paths import project_folder
 from provision.spec.problems import Problems
-from provision.spec.variables import Variables, resolve_vars
+from provision.spec.variables import Variables, refuse_unknown_settings, resolve_vars
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from provision.spec.machines import Layers
     from provision.spec.tree import Node
     from provision.spec.variables import Plain
 
@@ -29,15 +32,23 @@ class Reading:
     """A spec as it was read.
 
     Args:
-        documents: what it extends, itself, NAME.local.yaml; the lowest first, filled in.
+        raw: what it extends, itself, NAME.local.yaml; the lowest first.
+        documents: the same, filled in.
+        machines: the layers of each of `machines`, by its name; None where the spec has none.
         laid_over: the person's own files among them.
         variables: what they were filled in with.
+        settings: `--set`.
+        host: the host's variables.
         project: the folder that nothing may leave.
     """
 
+    raw: tuple[Node, ...]
     documents: tuple[Node, ...]
+    machines: Mapping[str, Layers] | None
     laid_over: tuple[Path, ...]
     variables: Variables
+    settings: Mapping[str, str]
+    host: Mapping[str, str]
     project: Path
 
 
@@ -66,7 +77,12 @@ def read(
             hint="lower case letters, digits and -, a letter first, at most 41",
         )
     project = project_folder(path)
-    reader = Reader(project, allow_outside=allow_outside, problems=problems)
+    folders = part_folders(path.parent, host)
+
+    def reading() -> Reader:
+        return Reader(project, folders, allow_outside=allow_outside, problems=problems)
+
+    reader = reading()
     reader.read(path)
     own = path.parent / f"{path.stem}.local{path.suffix}"
     laid_over = (own,) if local and os.path.lexists(own) else ()
@@ -79,11 +95,16 @@ def read(
             problems.add(f"a spec must be a map, this is {kind}", document, "begin with version: 1")
     if not raw or not all(isinstance(document.value, dict) for document in raw):
         problems.raise_all()
-    variables = _variables(raw, backend, settings, name, host, problems)
+    machines = layers_of_machines(raw, reading)
+    variables = _variables(raw, machines or {}, backend, settings, name, host, problems)
     return Reading(
+        raw=raw,
         documents=tuple(variables.fill(document) for document in raw),
+        machines=machines,
         laid_over=laid_over,
         variables=variables,
+        settings=settings,
+        host=host,
         project=project,
     )
 
@@ -144,19 +165,17 @@ def find_spec(start: Path) -> Path:
 
 
 def _variables(
-    documents: tuple[Node, ...], backend: str, settings: Mapping[str, str], name: str | None,
-    host: Mapping[str, str], problems: Problems,
+    documents: tuple[Node, ...], machines: Mapping[str, Layers], backend: str,
+    settings: Mapping[str, str], name: str | None, host: Mapping[str, str], problems: Problems,
 ) -> Variables:  # fmt: skip
     root = stack(documents).value
     assert isinstance(root, dict)  # noqa: S101 - its caller has looked
-    declared = root["vars"].value if "vars" in root else {}
+    declared = declared_vars(documents)
+    refuse_unknown_settings(settings, {*declared, *(each for m in machines.values() for each in m.vars())})
 
     def seeing(values: Mapping[str, Plain], called: str = "") -> Variables:
         return Variables(values, name=called, backend=backend, problems=problems)
 
-    values = resolve_vars(
-        declared if isinstance(declared, dict) else {},
-        settings=settings, host=host, variables=seeing, problems=problems,
-    )  # fmt: skip
+    values = resolve_vars(declared, settings=settings, host=host, variables=seeing, problems=problems)
     found = seeing(values).fill(root["name"]).value if "name" in root else ""
     return seeing(values, name or (found if isinstance(found, str) else ""))

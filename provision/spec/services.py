@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
 from provision.model import Probe, Script, Service
-from provision.spec.problems import did_you_mean
+from provision.spec.needs import refuse_circle, refuse_unknown_needs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -33,8 +33,10 @@ def read_environment(nodes: Mapping[str, Node]) -> dict[str, str]:
 def read_services(nodes: Mapping[str, Node], users: KnownUsers, scope: Scope) -> tuple[Service, ...]:
     """The services, in the order of the spec."""
     services = tuple(_service(name, node, users, scope) for name, node in nodes.items())
-    _refuse_unknown_needs(nodes, scope)
-    _refuse_cycle(services, scope)
+    for name, node in nodes.items():
+        refuse_unknown_needs(name, scope.fields(node).texts("needs"), nodes, "service", scope.problems)
+    needs = {service.name: service.needs for service in services}
+    refuse_circle(needs, {each.name: each.origin for each in services}, "service", scope.problems)
     return services
 
 
@@ -144,45 +146,6 @@ def _address(node: Node, scope: Scope) -> str:
             )
         return "localhost:1"
     return f"{host or 'localhost'}:{int(port)}"
-
-
-def _refuse_unknown_needs(nodes: Mapping[str, Node], scope: Scope) -> None:
-    for name, node in nodes.items():
-        for need, place in scope.fields(node).texts("needs"):
-            if need not in nodes:
-                others = [other for other in nodes if other != name]
-                scope.problems.add(
-                    f"{name} needs {need}, which is no service",
-                    place,
-                    did_you_mean(need, others) if others else "there is no other service",
-                )
-
-
-def _refuse_cycle(services: tuple[Service, ...], scope: Scope) -> None:
-    needs = {service.name: service.needs for service in services}
-    done: set[str] = set()
-    for service in services:
-        trail: list[str] = []
-        stack: list[tuple[str, int]] = [(service.name, 0)]
-        while stack:
-            name, depth = stack.pop()
-            done.update(trail[depth:])  # everything behind them was looked at
-            del trail[depth:]
-            if name in trail:
-                circle = [*trail[trail.index(name) :], name]
-                scope.problems.add(
-                    f"services need each other in a circle: {' → '.join(circle)}",
-                    service.origin,
-                    "remove one of these needs",
-                )
-                return
-            if name in done:
-                continue
-            trail.append(name)
-            following = [need for need in needs.get(name, ()) if need in needs]
-            if following:
-                stack += [(need, depth + 1) for need in following]
-        done.update(trail)
 
 
 def read_steps(

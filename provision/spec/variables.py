@@ -11,7 +11,7 @@ from provision.errors import UsageError
 from provision.spec.problems import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from provision.spec.problems import Problems
     from provision.spec.tree import Node
@@ -27,20 +27,31 @@ _HOST_PREFIX = "PROVISION_VAR_"
 
 
 class Variables:
-    """What an expression sees: `vars`, `env.name`, `backend`, `machine.name`.
+    """What an expression sees: `vars`, `env.name`, `backend`, `machine.name`, `machine.index`.
 
     Args:
         vars: the values of `vars`.
-        name: of the environment, and of its one machine.
+        name: of the environment.
+        machine: whose values are filled in; the environment's one is called as it is.
+        index: of the machine among its equals, from 1.
         backend: whom the spec is read for.
         problems: takes every expression that cannot be filled in.
     """
 
     def __init__(
-        self, vars: Mapping[str, Plain], *, name: str, backend: str, problems: Problems  # noqa: A002 - the spec's own word
-    ) -> None:  # fmt: skip
+        self,
+        vars: Mapping[str, Plain],  # noqa: A002 - the spec's own word
+        *,
+        name: str,
+        machine: str = "",
+        index: int = 1,
+        backend: str,
+        problems: Problems,
+    ) -> None:
         self.vars = vars
         self.name = name
+        self.machine = machine or name
+        self.index = index
         self.backend = backend
         self._problems = problems
 
@@ -50,8 +61,8 @@ class Variables:
         A value that is one expression keeps the type of what it stands for.
         """
         value = node.value
-        if len(path) == 1 and (path[0] == "vars" or path[0].startswith("x-")):
-            return node  # the values of vars are known already; x- is nobody's matter
+        if len(path) == 1 and (path[0] in ("vars", "machines") or path[0].startswith("x-")):
+            return node  # vars are known already, each machine has its own, x- is nobody's matter
         if isinstance(value, str):
             if OPEN not in value:
                 return node
@@ -138,17 +149,21 @@ class Variables:
         return {
             "vars": SimpleNamespace(**self.vars),
             "env": SimpleNamespace(name=self.name),
-            "machine": SimpleNamespace(name=self.name),
+            "machine": SimpleNamespace(name=self.machine, index=self.index),
             "backend": self.backend,
         }
 
     def _look_up(self, first: str, second: str | None, node: Node) -> Plain:
         if first == "vars" and second is not None and second in self.vars:
             return self.vars[second]
-        if (first, second) in (("env", "name"), ("machine", "name")):
-            return self.name
-        if (first, second) == ("backend", None):
-            return self.backend
+        facts: dict[tuple[str, str | None], Plain] = {
+            ("env", "name"): self.name,
+            ("machine", "name"): self.machine,
+            ("machine", "index"): self.index,
+            ("backend", None): self.backend,
+        }
+        if (first, second) in facts:
+            return facts[first, second]
         if second is None and first in ("vars", "env", "machine"):
             self._problems.add(f"{first} is no value but has parts", node, self._hint(f"{first}."))
             return ""
@@ -157,7 +172,8 @@ class Variables:
         return ""
 
     def _hint(self, name: str) -> str:
-        known = [*(f"vars.{key}" for key in self.vars), "env.name", "machine.name", "backend"]
+        facts = ("env.name", "machine.name", "machine.index", "backend")
+        known = [*(f"vars.{key}" for key in self.vars), *facts]
         return did_you_mean(name, known) if name else ""
 
     def _refuse_in_script(self, script: str, node: Node) -> None:
@@ -203,6 +219,16 @@ def _is_sound(text: str) -> bool:
     return "\0" not in text
 
 
+def refuse_unknown_settings(settings: Mapping[str, str], known: Collection[str]) -> None:
+    """Raise UsageError where a setting names none of the variables."""
+    for name in settings:
+        if name not in known:
+            raise UsageError(
+                f"the spec has no variable {name} to set",
+                hint=did_you_mean(name, known) if known else "declare it in vars",
+            )
+
+
 def resolve_vars(
     nodes: Mapping[str, Node],
     *,
@@ -219,16 +245,7 @@ def resolve_vars(
         host: the host's variables, for `PROVISION_VAR_NAME` and `{env: NAME}`.
         variables: makes what an expression in a value sees, of those before it.
         problems: takes values that cannot be.
-
-    Raises:
-        UsageError: a setting names none of `vars`.
     """
-    for name in settings:
-        if name not in nodes:
-            raise UsageError(
-                f"the spec has no variable {name} to set",
-                hint=did_you_mean(name, nodes) if nodes else "declare it in vars",
-            )
     values: dict[str, Plain] = {}
     for name, node in nodes.items():
         _refuse_loss(node, problems)

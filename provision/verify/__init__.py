@@ -26,6 +26,7 @@ def verify(
     *,
     backend: str,
     capabilities: frozenset[str] = frozenset(),
+    machines: Sequence[Machine] | None = None,
     each: Callable[[Result], None] | None = None,
 ) -> tuple[Result, ...]:
     """Check that each machine is as the spec says, and hand each result to `each` at once.
@@ -38,14 +39,16 @@ def verify(
         targets: the running machines by name; one that is missing here failed.
         backend: the backend's name, for the reasons of skipped checks.
         capabilities: what the backend gives of what checks may require.
+        machines: those of the environment that are asked; all unless given.
         each: called with each result as soon as it is known.
     """
+    machines = environment.machines if machines is None else machines
     results: list[Result] = []
-    for machine in environment.machines:
+    for machine in machines:
         if machine.name in targets:
             targets[machine.name].prepare(*_users(machine))
-    _import_meanwhile(environment.machines)
-    for machine in environment.machines:
+    _import_meanwhile(machines)
+    for machine in machines:
         examination = _Examination(environment, machine, backend, capabilities)
         for result in examination.results(targets.get(machine.name)):
             results.append(result)
@@ -105,7 +108,8 @@ class _Examination:
         yield self._result("answers", "passed", "", begun)
         spec = Origin(file=str(self._environment.spec), line=0, column=0)
         try:
-            for group in _groups((*implied(self._machine, spec), *self._machine.checks)):
+            declared = implied(self._machine, self._environment.machines, spec)
+            for group in _groups((*declared, *self._machine.checks)):
                 host.backend.forget()
                 examined.look_ahead(group)
                 for check in group:

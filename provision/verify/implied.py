@@ -3,23 +3,38 @@
 from __future__ import annotations
 
 import re
+import shlex
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from provision.model import Check, Expected
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from provision.model import CheckKind, File, Machine, Origin, Probe, User
 
 
-def implied(machine: Machine, spec: Origin) -> tuple[Check, ...]:
+def implied(machine: Machine, machines: Sequence[Machine], spec: Origin) -> tuple[Check, ...]:
     """The checks that follow from the machine's packages, users, files, services and so on.
 
-    `spec` is the place of what the model keeps no place of: workspace and variables.
+    `machines` are all of its environment, which it must know by their names; `spec` is the
+    place of what the model keeps no place of: names, workspace and variables.
     """
-    return tuple(_checks(machine, spec))
+    return (*_checks(machine, spec), *(_names(machines, spec) if len(machines) > 1 else ()))
+
+
+def _names(machines: Sequence[Machine], spec: Origin) -> Iterator[Check]:
+    """Every name of every machine leads somewhere, its own too."""
+    names = dict.fromkeys(name for each in machines for name in each.names)
+    asked = " ".join(shlex.quote(name) for name in names)
+    yield _check(
+        "script",
+        f'for name in {asked}; do getent hosts "$name" >/dev/null || echo "$name is unknown"; done',
+        {"stdout": Expected(how="equals", text=""), "user": "root"},
+        spec,
+        name="names of the machines",
+    )
 
 
 def _checks(machine: Machine, spec: Origin) -> Iterator[Check]:

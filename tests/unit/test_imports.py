@@ -127,7 +127,7 @@ def test_backends_and_checks_are_strangers() -> None:
 @pytest.mark.parametrize(
     ("parent", "shared"),
     [
-        ("provision.backends", {"base", "building", "ports", "readiness"}),
+        ("provision.backends", {"base", "building", "machines", "order", "ports", "readiness"}),
         ("provision.backends.vm.providers", set()),
         ("provision.bases.distributions", {"debian"}),  # the archives that Ubuntu has too
     ],

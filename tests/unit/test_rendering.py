@@ -111,7 +111,7 @@ def test_identifiers() -> None:
 
 def rendering_of(**files: str) -> Rendering:
     made = {path: RenderedFile(content=text.encode()) for path, text in files.items()}
-    return Rendering(files=made, digest=digest_of(made), recipes={})
+    return Rendering(files=made, digest=digest_of(made), digests={}, recipes={})
 
 
 def listing(folder: Path) -> dict[str, str]:
@@ -139,7 +139,7 @@ def test_an_equal_file_is_not_touched(tmp_path: Path) -> None:
 def test_modes_are_those_of_the_rendering(tmp_path: Path) -> None:
     for executable, mode in ((True, 0o755), (False, 0o644)):
         files = {"a": RenderedFile(content=b"", executable=executable)}
-        Rendering(files=files, digest="", recipes={}).write(tmp_path)
+        Rendering(files=files, digest="", digests={}, recipes={}).write(tmp_path)
         assert (tmp_path / "a").stat().st_mode & 0o777 == mode
 
 

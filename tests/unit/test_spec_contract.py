@@ -20,7 +20,16 @@ if TYPE_CHECKING:
     from provision.model import Origin
 
 SPECS = Path(__file__).parent.parent / "golden" / "specs"
-READ_BEFORE = {"version", "name", "extends", "vars", "backends"}  # by layers and variables
+READ_BEFORE = {
+    "version",
+    "name",
+    "extends",
+    "vars",
+    "backends",
+    "machines",
+    "count",
+}  # by layers and variables
+OF_ALL = {"version", "name", "description", "machines"}  # what no single machine has
 READ_BEFORE_WHOLLY = {"spec.vars[]", "spec.backends"}
 
 
@@ -72,7 +81,19 @@ def test_every_map_of_the_format_refuses_unknown_keys() -> None:
     assert all(part["additionalProperties"] is False for part in maps(schema()))
 
 
-@pytest.mark.parametrize("name", ["everything.yaml", "image.yaml", "../../../envs/dev.yaml"])
+def test_a_machine_among_several_has_the_keys_of_one_that_is_alone() -> None:
+    whole = schema()
+    alone, machine = whole["properties"], whole["$defs"]["machine"]["properties"]
+    assert alone.keys() - machine.keys() == OF_ALL
+    assert machine.keys() - alone.keys() == {"count", "needs"}
+    for overlay in ("docker", "vm"):
+        keys = whole["$defs"][overlay]["properties"].keys()
+        assert machine.keys() - keys == {"extends", "vars", "backends", "count", "needs"}
+    for key in machine.keys() & alone.keys():
+        assert machine[key].get("$ref") == alone[key].get("$ref")
+
+
+@pytest.mark.parametrize("name", ["everything.yaml", "image.yaml", "machines.yaml", "../../../envs/dev.yaml"])
 def test_the_published_schema_takes_good_specs_as_they_are_written(name: str) -> None:
     """As an editor sees them, `${{ }}` and all."""
     root = parse((SPECS / name).read_text(), name, Problems())
@@ -110,7 +131,7 @@ def test_schema_and_builder_agree(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(SPECS)
     unused = {path: set(part["properties"]) for path, part in _maps(contract.json_schema())}
     unread: list[str] = []
-    for case in ("everything.yaml", "image.yaml"):
+    for case in ("everything.yaml", "image.yaml", "machines.yaml"):
         for backend in ("docker", "vm"):
             load(Path(case), backend=backend, host={})
         root = parse(Path(case).read_text(), case, Problems())
@@ -118,7 +139,7 @@ def test_schema_and_builder_agree(monkeypatch: pytest.MonkeyPatch) -> None:
         for path, key, child in _written(root, contract.json_schema(), "spec"):
             unused[path].discard(key)
             other_family = path == "spec.packages[]" and key != "apt"  # these specs are Debian's
-            if not other_family and (path != "spec" or key not in READ_BEFORE):
+            if not other_family and (path not in ("spec", "spec.machines[]") or key not in READ_BEFORE):
                 unread += [str(child.key_origin)] * (child.key_origin not in _Watched.found)
     assert {path: sorted(keys) for path, keys in unused.items() if keys} == {}
     assert unread == []
@@ -142,7 +163,7 @@ def _maps(part: Any, path: str = "spec") -> Iterator[tuple[str, dict[str, Any]]]
 
 
 def _own(part: Any, path: str) -> dict[str, Any]:
-    overlay = path.startswith("spec.backends.")
+    overlay = path.startswith(("spec.backends.", "spec.machines[]"))
     machine = contract.json_schema()["properties"] if overlay else {}
     return {key: value for key, value in part["properties"].items() if key not in machine}
 

@@ -49,6 +49,7 @@ def machine(name: str = "here", *checks: Check, **parts: object) -> Machine:
         ("packages", "users", "files", "run", "services", "setup", "ports", "mounts", "volumes"), ()
     )
     return Machine(
+        group=name,
         name=name,
         hostname=name,
         base=Base(name="debian:12", family="apt", image="debian:12"),
@@ -100,15 +101,17 @@ def test_each_result_is_handed_on_in_the_order_of_the_spec() -> None:
 
 
 def test_a_silent_machine_is_one_failure_and_the_others_are_asked() -> None:
-    machines = [machine(name, script("true")) for name in ("silent", "missing", "here")]
-    found = asked(machines, silent=gone, here=local)
+    machines = [machine(name, script("true")) for name in ("silent", "missing", "localhost")]
+    found = asked(machines, silent=gone, localhost=local)
     assert [key for key, result in found.items() if result.outcome == "failed"] == [
         ("silent", "answers"),
         ("missing", "answers"),
+        ("localhost", "names of the machines"),  # nobody here knows the other two
     ]
+    assert "missing is unknown" in found["localhost", "names of the machines"].message
     assert found["silent", "answers"].message == "machine silent does not answer: no such machine"
     assert found["missing", "answers"].message.startswith("machine missing does not answer")
-    assert found["here", "true"].outcome == "passed"
+    assert found["localhost", "true"].outcome == "passed"
 
 
 def test_a_machine_that_dies_is_one_failure_more(tmp_path: Path) -> None:
@@ -197,7 +200,7 @@ def test_what_a_spec_declares_is_checked() -> None:
     declared = {"users": (user,), "files": (file,), "ports": (port,)}
 
     def checks(machine: Machine) -> dict[str, Check]:
-        return {check.name: check for check in implied(machine, HERE)}
+        return {check.name: check for check in implied(machine, (machine,), HERE)}
 
     alone = checks(machine(**declared))
     assert list(alone) == ["user dev", "file /gone", "time zone", "port 53/tcp from the host"]

@@ -15,14 +15,17 @@ from provision.backends.docker.failures import require_compose, start_failed
 from provision.backends.docker.logs import read_logs
 from provision.backends.docker.rendering import (
     container_name,
-    image_name,
+    image_names,
     kept_ports,
     render_environment,
 )
+from provision.backends.machines import read_all, refuse_unknown
+from provision.backends.order import in_order
 from provision.backends.ports import KEPT, choose
 from provision.backends.readiness import BETWEEN, HEALTHY, patience, service_states, wait_until_ready
 from provision.errors import EnvironmentFailed, UsageError
 from provision.model import MachineStatus, ServiceStatus
+from provision.progress import Beside
 from provision.target import Target, Unreachable
 
 if TYPE_CHECKING:
@@ -66,19 +69,23 @@ class Docker:
         return self._plan(environment, place, self.render(environment, place.rendering))
 
     def _plan(self, environment: Environment, place: Place, rendering: Rendering) -> Plan:
-        containers = [container_name(environment.name, m.name) for m in environment.machines]
-        images = [image_name(environment, machine) for machine in environment.machines]
-        seen = engine.look([*containers, *images])
+        containers = {m.name: container_name(environment, m.name) for m in environment.machines}
+        images = image_names(environment, rendering.recipes)
+        seen = engine.look([*containers.values(), *dict.fromkeys(images.values())])
         for container in seen.containers.values():
             _refuse_stranger(container, environment.name, place)
-        actions: dict[str, Action] = {}
-        build = False
-        for machine, name, image in zip(environment.machines, containers, images, strict=True):
-            found = seen.containers.get(name)
-            actions[machine.name] = _action(found, rendering.digest)
-            recipe = seen.images.get(image, {}).get("provision.recipe")
-            build = build or recipe != rendering.recipes[machine.name]
-        return Plan(actions=actions, build=build)
+        actions: dict[str, Action] = {
+            name: _action(seen.containers.get(container), rendering.digests[name])
+            for name, container in containers.items()
+        }
+        if environment.several:
+            there = (each.labels.get("provision.machine", "") for each in engine.project(environment.name))
+            actions |= {name: "remove" for name in there if name not in actions}
+        stale = [
+            image for machine, image in images.items()
+            if seen.images.get(image, {}).get("provision.recipe") != rendering.recipes[machine]
+        ]  # fmt: skip
+        return Plan(actions=actions, build=tuple(dict.fromkeys(stale)))
 
     def up(
         self,
@@ -89,18 +96,19 @@ class Docker:
         rebuild: bool,
         timeout: float,
     ) -> Plan:
-        """Build what changed, let Compose converge, wait until every machine is ready."""
+        """Build what changed, let Compose converge, start in order, wait until every machine is ready."""
         rendering = self.render(environment, place.rendering)
         plan = self._plan(environment, place, rendering)
+        wait = partial(
+            self._wait_for_all, environment, place, progress, plan, rebuild=rebuild, timeout=timeout
+        )
         if plan.changes or rebuild:
             with place.lock():
                 self._converge(environment, place, progress, rendering, plan, rebuild=rebuild)
-        waiting = [m for m in environment.machines if plan.actions[m.name] != "none" or rebuild]
-        if waiting:
-            with progress.step("waiting until it is ready"):
-                for machine in waiting:
-                    was_up = plan.actions[machine.name] == "wait"
-                    self._wait(environment, machine, place, progress, timeout, was_up=was_up)
+                if _is_ordered(environment):
+                    wait()
+                    return plan
+        wait()
         return plan
 
     def _converge(
@@ -120,28 +128,80 @@ class Docker:
         rendering.write(place.rendering)
         place.log.write_text("")
         (place.rendering / ".env").write_text(kept_ports(environment, chosen))
-        if plan.build or rebuild:
-            self._build(environment, place, progress, rebuild=rebuild)
+        images = image_names(environment, rendering.recipes)
+        stale = set(images.values()) if rebuild else set(plan.build)
+        if stale:
+            # Of equal machines one is built: the image is that of all.
+            building = {image: machine for machine, image in images.items() if image in stale}
+            self._build(environment, tuple(building.values()), place, progress, rebuild=rebuild)
         with progress.step("starting containers"):
             for container in present:
                 if container.paused:  # Compose would try to start it, which the engine refuses
                     process.run(["docker", "unpause", container.name])
+            # Where one needs another, they are only made here, and started when it is ready.
+            words = ["--no-start"] if _is_ordered(environment) else ["--detach"]
             try:
-                self._compose(place, ["up", "--detach", "--no-build", "--remove-orphans"], progress)
+                self._compose(place, ["up", *words, "--no-build", "--remove-orphans"], progress)
             except process.CommandFailed as error:
                 raise start_failed(error, place) from error
         place.remember(KEPT, dict(chosen))
 
-    def _build(self, environment: Environment, place: Place, progress: Progress, *, rebuild: bool) -> None:
+    def _build(
+        self,
+        environment: Environment,
+        machines: Sequence[str],
+        place: Place,
+        progress: Progress,
+        *,
+        rebuild: bool,
+    ) -> None:
         from provision.bases.image import ensure_image
 
-        for base in {machine.base.image: machine.base for machine in environment.machines}.values():
+        bases = {m.base.image: m.base for m in environment.machines if m.name in machines}
+        for base in bases.values():
             ensure_image(base, progress)
-        with progress.step("building the image"):
+        with progress.step("building the image" if len(machines) == 1 else "building the images"):
             try:
-                self._compose(place, ["build", *(["--no-cache"] if rebuild else [])], progress)
+                words = ["build", *(["--no-cache"] if rebuild else [])]
+                self._compose(place, [*words, *machines], progress)
             except process.CommandFailed as error:
                 raise build_failed(error, place) from error
+
+    def _wait_for_all(
+        self,
+        environment: Environment,
+        place: Place,
+        progress: Progress,
+        plan: Plan,
+        *,
+        rebuild: bool,
+        timeout: float,
+    ) -> None:
+        """Start what is not started yet, in order, and wait for all that was not ready."""
+        waiting = [m for m in environment.machines if plan.actions[m.name] != "none" or rebuild]
+        if not waiting:
+            return
+        alone = not environment.several
+
+        def one(machine: Machine) -> None:
+            said = progress if alone else Beside(progress, machine.name)
+            was_up = plan.actions[machine.name] == "wait"
+            if _is_ordered(environment) and not was_up:
+                self._start(environment, machine, place)
+            if alone:
+                self._wait(environment, machine, place, said, timeout, was_up=was_up)
+            else:
+                with said.step("ready"):
+                    self._wait(environment, machine, place, said, timeout, was_up=was_up)
+
+        with progress.step(f"waiting until {'it is' if alone else 'they are'} ready"):
+            in_order(waiting, one)
+
+    def _start(self, environment: Environment, machine: Machine, place: Place) -> None:
+        try:
+            process.run(["docker", "start", container_name(environment, machine.name)])
+        except process.CommandFailed as error:
+            raise start_failed(error, place) from error
 
     def _compose(self, place: Place, words: Sequence[str], progress: Progress) -> None:
         """Run Compose on the rendering; what it says goes to the log and past the eye."""
@@ -169,13 +229,13 @@ class Docker:
         *,
         was_up: bool,
     ) -> None:
-        name = container_name(environment.name, machine.name)
+        name = container_name(environment, machine.name)
         last_lines = partial(self._last_lines, name, machine)
         revive = partial(_revive, name) if was_up else None
         begun = time.monotonic()
         while True:
             try:
-                with self.targets(environment.name, place)[machine.name] as target:
+                with self.targets(environment.name, place, machine.name)[machine.name] as target:
                     return wait_until_ready(
                         machine,
                         target,
@@ -223,8 +283,7 @@ class Docker:
 
     def status(self, environment: Environment, place: Place) -> tuple[MachineStatus, ...]:
         """Every machine, with the state of each service where it runs."""
-        names = {machine.name: container_name(environment.name, machine.name)
-                 for machine in environment.machines}  # fmt: skip
+        names = {m.name: container_name(environment, m.name) for m in environment.machines}
         seen = engine.look(list(names.values())).containers
         return tuple(
             self._status(machine, seen.get(names[machine.name]), environment.name, place)
@@ -253,21 +312,29 @@ class Docker:
             services=services,
         )
 
-    def targets(self, name: str, place: Place) -> Mapping[str, Target]:
+    def targets(self, name: str, place: Place, machine: str | None = None) -> Mapping[str, Target]:
         """The running machines of an environment; user and folder as their labels say."""
+        containers = {each.labels["provision.machine"]: each for each in self._containers(name, place)}
+        refuse_unknown(machine, containers)
+        asked = containers if machine is None else {machine: containers[machine]}
+        running = {name: each for name, each in asked.items() if each.running}
+        if not running:
+            state = "not up" if not containers else "not running"
+            state = "restarting" if any(each.restarting for each in asked.values()) else state
+            what = f"environment {name}" if machine in (None, name) else f"machine {machine} of {name}"
+            raise Unreachable(
+                f"{what} is {state} in docker",
+                hint="`provision up` starts it; `provision logs` shows why it ended" if asked
+                else "`provision up` starts it",
+            )  # fmt: skip
+        return {name: _target(each) for name, each in running.items()}
+
+    def _containers(self, name: str, place: Place) -> tuple[Container, ...]:
+        """Those of the environment's machines; what else its compose.override.yaml brings is not ours."""
         containers = engine.project(name)
         for container in containers:
             _refuse_stranger(container, name, place)
-        stopped = [container for container in containers if not container.running]
-        if not containers or stopped:
-            state = "restarting" if any(c.restarting for c in stopped) else "not running"
-            raise Unreachable(
-                f"environment {name} is {'not up' if not containers else state} in docker",
-                hint="`provision up` starts it; `provision logs` shows why it ended" if stopped
-                else "`provision up` starts it",
-            )  # fmt: skip
-        return {each.labels["provision.machine"]: _target(each) for each in containers
-                if "provision.machine" in each.labels}  # fmt: skip
+        return tuple(each for each in containers if "provision.machine" in each.labels)
 
     def sync(self, place: Place, progress: Progress, *, watch: bool) -> int:  # noqa: ARG002 - the contract's words
         """A container's folders are live: there is nothing to carry."""
@@ -279,23 +346,25 @@ class Docker:
         place: Place,
         services: Sequence[str],
         *,
+        machine: str | None,
         follow: bool,
         each_line: Callable[[str], None],
     ) -> None:
-        """The container's output, which holds the lines of its services and of setup."""
-        containers = engine.project(name)
+        """The containers' output, which holds the lines of their services and of setup."""
+        containers = {each.labels["provision.machine"]: each for each in self._containers(name, place)}
         if not containers:
             raise EnvironmentFailed(f"environment {name} is not up in docker: it has no logs")
-        for container in containers:
-            _refuse_stranger(container, name, place)
-            known = tuple(container.labels.get("provision.services", "").split())
-            for service in services:
-                if service not in (*known, "setup"):
-                    raise EnvironmentFailed(
-                        f"there is no service {service}",
-                        hint=f"the services are {', '.join(known) or 'none'}; setup has a log too",
-                    )
-            read_logs(container.name, known, services, each_line, follow=follow)
+        refuse_unknown(machine, containers)
+        known = {
+            each: tuple(container.labels.get("provision.services", "").split())
+            for each, container in sorted(containers.items())
+            if machine in (None, each)
+        }
+
+        def read(one: str, wanted: Sequence[str], line: Callable[[str], None]) -> None:
+            read_logs(containers[one].name, known[one], wanted, line, follow=follow)
+
+        read_all(known, services, each_line, read, follow=follow)
 
     def examine(self) -> tuple[Finding, ...]:
         """The engine, Compose and BuildKit."""
@@ -306,6 +375,10 @@ class Docker:
     def is_usable(self, findings: Sequence[Finding]) -> bool:
         """All of them are needed."""
         return all(finding.usable for finding in findings)
+
+
+def _is_ordered(environment: Environment) -> bool:
+    return any(machine.needs for machine in environment.machines)
 
 
 def _action(found: Container | None, digest: str) -> Action:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from provision.model import Environment, Machine, Port, Step
+    from provision.model import Environment, Machine, Port
 
 GRACE = 30
 SUPERVISED_GRACE = 40  # supervisord gives each service its 30 s, then ends itself
@@ -30,41 +30,97 @@ LIMITS = {
 }
 
 
-def image_name(environment: Environment, machine: Machine) -> str:
-    """The image of a machine: provision/ENVIRONMENT, and the machine's name among several."""
-    own = "" if len(environment.machines) == 1 else f"/{machine.name}"
-    return f"provision/{environment.name}{own}"
+def container_name(environment: Environment, machine: str) -> str:
+    """The container of a machine: as Compose names it, or, of several, ENVIRONMENT.MACHINE.
+
+    With a dash between them, machine b-c of a would be called as machine c of a-b.
+    """
+    return f"{environment.name}.{machine}" if environment.several else f"{environment.name}-{machine}-1"
 
 
-def container_name(environment_name: str, machine: str) -> str:
-    """The container of a machine, as Compose names it."""
-    return f"{environment_name}-{machine}-1"
-
-
-def port_variable(port: Port) -> str:
+def port_variable(environment: Environment, machine: Machine, port: Port) -> str:
     """The variable of compose.yaml that gives the host's side of a port."""
-    return f"PORT_{port.guest}_{port.protocol.upper()}"
+    whose = f"{machine.name.upper().replace('-', '_')}_" if environment.several else ""
+    return f"PORT_{whose}{port.guest}_{port.protocol.upper()}"
 
 
 def render_environment(environment: Environment, location: Path) -> Rendering:
     """Everything that `docker compose up` needs, for a folder at `location`."""
-    items = [_Item.of(environment, machine, location) for machine in environment.machines]
-    contexts = {item.machine.name: item.files(environment) for item in items}
-    recipes = {name: digest_of(files) for name, files in contexts.items()}
-    files = {path: file for made in contexts.values() for path, file in made.items()}
+    images = _images(environment)
+    recipes = {name: digest_of(image.files) for name, image in images.items()}
+    items = [_Item.of(environment, each, images[each.name], location) for each in environment.machines]
+    digests = {item.machine.name: item.digest(environment, recipes[item.machine.name]) for item in items}
+    compose = render(
+        "docker/compose.yaml.j2",
+        {
+            "environment": environment,
+            "services": [
+                item.service(environment, recipes[item.machine.name], digests[item.machine.name])
+                for item in items
+            ],
+            "volumes": sorted({name for item in items for name in item.volumes.values()}),
+        },
+    )
+    files = {"compose.yaml": _text(compose)}
+    for image in images.values():
+        for path, file in image.files.items():
+            files[os.path.normpath(f"{image.folder}/{path}")] = file
     files |= _override(environment)
-    context: dict[str, object] = {
-        "environment": environment,
-        "items": items,
-        "recipes": recipes,
-        "volumes": sorted({name for item in items for name in item.volumes.values()}),
-        "variable": port_variable,
+    return Rendering(files=files, digest=digest_of(files), digests=digests, recipes=recipes)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Image:
+    """What a machine, or all machines that are equal, are started from: its build context by path."""
+
+    name: str
+    folder: str
+    files: Mapping[str, RenderedFile]
+
+
+def image_names(environment: Environment, recipes: Mapping[str, str]) -> Mapping[str, str]:
+    """The image of each machine, by the machine's name: one for equals, unless their builds differ."""
+    if not environment.several:
+        return {machine.name: f"provision/{environment.name}" for machine in environment.machines}
+    builds: dict[str, set[str]] = {}
+    for machine in environment.machines:
+        builds.setdefault(machine.group, set()).add(recipes[machine.name])
+    return {
+        machine.name: f"provision/{environment.name}/"
+        + (machine.group if len(builds[machine.group]) == 1 else machine.name)
+        for machine in environment.machines
     }
-    # The label that carries the hash of everything cannot be a part of it.
-    blank = _text(render("docker/compose.yaml.j2", context | {"digest": ""}))
-    digest = digest_of(files | {"compose.yaml": blank})
-    compose = _text(render("docker/compose.yaml.j2", context | {"digest": digest}))
-    return Rendering(files={"compose.yaml": compose} | files, digest=digest, recipes=recipes)
+
+
+def _images(environment: Environment) -> Mapping[str, Image]:
+    contexts = {machine.name: _context(environment, machine) for machine in environment.machines}
+    names = image_names(environment, {name: digest_of(files) for name, files in contexts.items()})
+    return {
+        machine: Image(
+            name=name,
+            folder=f"./{name.rpartition('/')[2]}" if environment.several else ".",
+            files=contexts[machine],
+        )
+        for machine, name in names.items()
+    }
+
+
+def _context(environment: Environment, machine: Machine) -> Mapping[str, RenderedFile]:
+    """What a machine is built from: Dockerfile, steps, and the files that they bring."""
+    scripts = {**contents(machine), **_own_scripts(machine)}
+    taken = steps(machine, scripts, container_packages(machine))
+    dockerfile = render(
+        "docker/Dockerfile.j2", {"environment": environment, "machine": machine, "steps": taken}
+    )
+    made = {"Dockerfile": _text(dockerfile)}
+    for step in taken:
+        made[f"steps/{step.name}.sh"] = RenderedFile(content=step.script.encode(), executable=True)
+    made |= {f"files/{path}": file for path, file in payload(machine).items()}
+    return made | {f"machine/{path}": file for path, file in scripts.items()}
+
+
+def _is_supervised(machine: Machine) -> bool:
+    return len(machine.services) > 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,32 +132,30 @@ class _Bind:
 
 @dataclass(frozen=True, kw_only=True)
 class _Item:
-    """What the rendering says of a machine beside what the machine says itself."""
+    """What compose.yaml says of a machine beside what the machine says itself."""
 
     machine: Machine
-    image: str
-    folder: str
+    image: Image
+    container: str | None
+    aliases: tuple[str, ...]
     supervised: bool
     restart: str
     grace: int
     patience: int
     mounts: tuple[_Bind, ...]
     volumes: Mapping[str, str]
-    scripts: Mapping[str, RenderedFile]
-    steps: tuple[Step, ...]
 
     @classmethod
-    def of(cls, environment: Environment, machine: Machine, location: Path) -> _Item:
-        alone = len(environment.machines) == 1
-        supervised = len(machine.services) > 1
+    def of(cls, environment: Environment, machine: Machine, image: Image, location: Path) -> _Item:
+        supervised = _is_supervised(machine)
         binds = [(mount.source, mount.path, mount.read_only) for mount in machine.mounts]
         if machine.workspace:
             binds.insert(0, (machine.workspace.source, machine.workspace.path, False))
-        scripts = {**contents(machine), **_own_scripts(machine)}
         return cls(
             machine=machine,
-            image=image_name(environment, machine),
-            folder="." if alone else f"./{machine.name}",
+            image=image,
+            container=container_name(environment, machine.name) if environment.several else None,
+            aliases=tuple(name for name in machine.names if name != machine.name),
             supervised=supervised,
             restart=RESTART[machine.services[0].restart if len(machine.services) == 1 else "always"],
             grace=SUPERVISED_GRACE if supervised else GRACE,
@@ -111,25 +165,27 @@ class _Item:
                 for source, path, read_only in binds
             ),
             volumes={
-                volume.name: volume.name if alone else f"{machine.name}-{volume.name}"
+                volume.name: f"{machine.name}.{volume.name}" if environment.several else volume.name
                 for volume in machine.volumes
             },
-            scripts=scripts,
-            steps=steps(machine, scripts, container_packages(machine)),
         )
 
-    def files(self, environment: Environment) -> Mapping[str, RenderedFile]:
-        """The machine's build context."""
-        dockerfile = render(
-            "docker/Dockerfile.j2",
-            {"environment": environment, "machine": self.machine, "steps": self.steps},
-        )
-        made = {"Dockerfile": _text(dockerfile)}
-        for step in self.steps:
-            made[f"steps/{step.name}.sh"] = RenderedFile(content=step.script.encode(), executable=True)
-        made |= {f"files/{path}": file for path, file in payload(self.machine).items()}
-        made |= {f"machine/{path}": file for path, file in self.scripts.items()}
-        return {os.path.normpath(f"{self.folder}/{path}"): file for path, file in made.items()}
+    def digest(self, environment: Environment, recipe: str) -> str:
+        """The hash of all that is the machine's own; the label that carries it cannot be a part of it."""
+        blank = {"compose.yaml": _text(self.service(environment, recipe, ""))}
+        return digest_of({**self.image.files, **blank, **_override(environment, self.machine.name)})
+
+    def service(self, environment: Environment, recipe: str, digest: str) -> str:
+        """The machine's service in compose.yaml."""
+
+        def variable(port: Port) -> str:
+            return port_variable(environment, self.machine, port)
+
+        return render(
+            "docker/service.yaml.j2",
+            {"environment": environment, "item": self, "machine": self.machine, "variable": variable,
+             "recipe": recipe, "digest": digest},
+        )  # fmt: skip
 
 
 def _own_scripts(machine: Machine) -> Mapping[str, RenderedFile]:
@@ -151,12 +207,12 @@ def _relative(source: Path, location: Path) -> str:
     return path if path.startswith(".") else f"./{path}"
 
 
-def _override(environment: Environment) -> Mapping[str, RenderedFile]:
+def _override(environment: Environment, only: str | None = None) -> Mapping[str, RenderedFile]:
     """`backends.docker.compose` of each machine, which Compose itself lays over its service."""
     services = {
         machine.name: machine.options["compose"]
         for machine in environment.machines
-        if machine.options.get("compose")
+        if machine.options.get("compose") and only in (None, machine.name)
     }
     if not services:
         return {}
@@ -166,7 +222,7 @@ def _override(environment: Environment) -> Mapping[str, RenderedFile]:
 def kept_ports(environment: Environment, chosen: Mapping[str, int]) -> str:
     """The text of `.env`, which gives compose.yaml the host's sides that differ from its own."""
     lines = [
-        f"{port_variable(port)}={chosen[key(machine.name, port)]}\n"
+        f"{port_variable(environment, machine, port)}={chosen[key(machine.name, port)]}\n"
         for machine in environment.machines
         for port in machine.ports
         if port.host != chosen[key(machine.name, port)]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from provision import process
 from provision.backends.base import Action, Finding, Plan
+from provision.backends.machines import read_all, refuse_unknown
 from provision.backends.ports import KEPT, choose, key
 from provision.backends.readiness import HEALTHY, service_states, wait_until_ready
 from provision.backends.vm import connection, providers, sync
@@ -90,7 +91,7 @@ class VirtualMachines:
                 known = facts.get(machine.name)
                 lost = known and not provider.is_forwarded(place, machine.name, known.ports)
                 actions[machine.name] = "change" if lost and action in ("none", "wait") else action
-        return Plan(actions=actions, build=False)
+        return Plan(actions=actions)
 
     def up(
         self,
@@ -217,7 +218,7 @@ class VirtualMachines:
             unit = "provision-setup" if service == "setup" else service
             process.run(connection.command(place, machine.name, ["systemctl", "restart", f"{unit}.service"]))
 
-        with self.targets(environment.name, place)[machine.name] as target:
+        with self.targets(environment.name, place, machine.name)[machine.name] as target:
             wait_until_ready(
                 machine,
                 provider.asked(place, machine.name) or target,
@@ -271,22 +272,25 @@ class VirtualMachines:
             for machine in environment.machines
         )
 
-    def targets(self, name: str, place: Place) -> Mapping[str, Target]:
+    def targets(self, name: str, place: Place, machine: str | None = None) -> Mapping[str, Target]:
         """The running machines of an environment; user and folder as they were brought up."""
         facts = _facts_of(place)
+        refuse_unknown(machine, facts)
         states = {
-            machine: provider.state(place, machine)
+            each: provider.state(place, each)
             for provider in map(providers.find, providers.names())
-            for machine in provider.machines(place)
+            for each in provider.machines(place)
         }
-        stopped = [machine for machine in facts if states.get(machine) != "running"]
-        if not facts or stopped:
-            there = any(states.get(machine, "absent") != "absent" for machine in stopped)
+        asked = [each for each in facts if machine in (None, each)]
+        running = [each for each in asked if states.get(each) == "running"]
+        if not running:
+            there = any(states.get(each, "absent") != "absent" for each in asked)
+            what = f"environment {name}" if machine in (None, name) else f"machine {machine} of {name}"
             raise Unreachable(
-                f"environment {name} is {'not running' if there else 'not up'} in vm",
+                f"{what} is {'not running' if there else 'not up'} in vm",
                 hint="`provision up -b vm` starts it",
             )
-        return {machine: _target(place, machine, known) for machine, known in facts.items()}
+        return {each: _target(place, each, facts[each]) for each in running}
 
     def sync(self, place: Place, progress: Progress, *, watch: bool) -> int:
         """Carry copied folders into the machines; with `watch`, at each change, until interrupted."""
@@ -304,20 +308,19 @@ class VirtualMachines:
         place: Place,
         services: Sequence[str],
         *,
+        machine: str | None,
         follow: bool,
         each_line: Callable[[str], None],
     ) -> None:
-        """The journal of the services and of setup, since the machine's last boot."""
-        for machine, target in self.targets(name, place).items():
-            known = _facts_of(place)[target.machine].services
-            for service in services:
-                if service not in (*known, "setup"):
-                    raise EnvironmentFailed(
-                        f"there is no service {service}",
-                        hint=f"the services are {', '.join(known) or 'none'}; setup has a log too",
-                    )
-            wanted = services or (*known, "setup")
-            _read_journal(place, machine, wanted, each_line, follow=follow, labelled=len(known) > 1)
+        """The journals of the services and of setup, since each machine's last boot."""
+        facts = _facts_of(place)
+        known = {each: facts[each].services for each in sorted(self.targets(name, place, machine))}
+
+        def read(one: str, wanted: Sequence[str], line: Callable[[str], None]) -> None:
+            asked = wanted or (*known[one], "setup")
+            _read_journal(place, one, asked, line, follow=follow, labelled=len(known[one]) > 1)
+
+        read_all(known, services, each_line, read, follow=follow)
 
     def examine(self) -> tuple[Finding, ...]:
         """Every provider: one that is usable is enough."""

@@ -55,7 +55,7 @@ def render_environment(environment: Environment, provider: Provider, location: P
         inside = {path: file for path, file in files.items() if path.startswith(f"{name}/")}
         recipes[name] = digest_of(inside)
     definition = {path: file for path, file in provided.items() if path.partition("/")[0] not in recipes}
-    return Rendering(files=files, digest=digest_of(definition), recipes=recipes)
+    return Rendering(files=files, digest=digest_of(definition), digests=recipes, recipes=recipes)
 
 
 def copied_folders(environment: Environment, provider: Provider, location: Path) -> tuple[Copied, ...]:

@@ -1,0 +1,63 @@
+"""The machines of an environment that is up, by name: those that may be asked for, and the lines of all."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from provision.errors import EnvironmentFailed, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping, Sequence
+
+
+def refuse_unknown(machine: str | None, known: Collection[str]) -> None:
+    """Raise UsageError where a machine is named that is none of those that are there."""
+    if machine is not None and known and machine not in known:
+        raise UsageError(f"there is no machine {machine}", hint=f"--machine: {', '.join(sorted(known))}")
+
+
+def read_all(
+    known: Mapping[str, Sequence[str]],
+    wanted: Sequence[str],
+    each_line: Callable[[str], None],
+    read: Callable[[str, Sequence[str], Callable[[str], None]], None],
+    *,
+    follow: bool,
+) -> None:
+    """Hand on the lines of every machine, with its name where there are several.
+
+    Args:
+        known: the services of each machine.
+        wanted: those whose lines are wanted; all where none is named.
+        each_line: takes a line.
+        read: reads one machine's lines of some services.
+        follow: lines are yet to come, of all at the same time.
+
+    Raises:
+        EnvironmentFailed: a service is wanted that no machine has.
+    """
+    services = tuple(dict.fromkeys(service for names in known.values() for service in names))
+    for service in wanted:
+        if service not in (*services, "setup"):
+            raise EnvironmentFailed(
+                f"there is no service {service}",
+                hint=f"the services are {', '.join(services) or 'none'}; setup has a log too",
+            )
+
+    def one(machine: str) -> None:
+        own = [service for service in wanted if service in (*known[machine], "setup")]
+        if wanted and not own:
+            return
+        label = f"{machine} | " if len(known) > 1 else ""
+        read(machine, own, lambda line: each_line(f"{label}{line}"))
+
+    if not follow or len(known) == 1:
+        for machine in known:
+            one(machine)
+        return
+    readers = [threading.Thread(target=one, args=(machine,), daemon=True) for machine in known]
+    for reader in readers:
+        reader.start()
+    for reader in readers:
+        reader.join()

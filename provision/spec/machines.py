@@ -1,0 +1,221 @@
+"""The machines of a spec: what each is made of, from the defaults of all to its own keys."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from provision.spec.layers import for_backend, stack
+from provision.spec.tree import Node
+from provision.spec.variables import Variables, resolve_vars
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from provision.model import Origin
+    from provision.spec.layers import Reader
+    from provision.spec.problems import Problems
+    from provision.spec.reading import Reading
+    from provision.spec.variables import Plain
+
+# Beside `machines`, what is the default of each; and what could only be meant for one.
+DEFAULTS = (
+    "base", "resources", "env", "packages", "users", "repositories", "proxy", "locale", "timezone",
+    "backends",
+)  # fmt: skip
+PRIVATE = (
+    "services", "ports", "checks", "volumes", "mounts", "hostname", "aliases", "needs", "setup",
+    "run", "files", "workspace",
+)  # fmt: skip
+_OF_A_FILE = ("version", "name", "description")  # what a fragment says of itself
+MOST = 99
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layers:
+    """What one of `machines` is made of: the fragments that it extends, and its own keys over them."""
+
+    fragments: tuple[Node, ...]
+    own: tuple[Node, ...]
+    origin: Origin
+
+    def vars(self) -> Mapping[str, Node]:
+        """The variables that it brings."""
+        return declared_vars((*self.fragments, *self.own))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Member:
+    """One machine before it is built.
+
+    Args:
+        name: its own: with its number, if it has equals.
+        group: the name in the spec, which its equals share.
+        index: its number among them, from 1.
+        root: its keys for one backend, filled in.
+        options: what only that backend knows of.
+        variables: what they were filled in with.
+        origin: where it stands in the spec.
+    """
+
+    name: str
+    group: str
+    index: int
+    root: Node
+    options: Node
+    variables: Variables
+    origin: Origin
+
+
+def declared_vars(documents: Iterable[Node]) -> Mapping[str, Node]:
+    """The variables of some documents, each laid over those before it."""
+    nothing = Node({}, "", 1, 1)
+    parts = [section for document in documents if (section := _child(document, "vars")) is not None]
+    found = stack([nothing, *(part for part in parts if isinstance(part.value, dict))]).value
+    return found if isinstance(found, dict) else {}
+
+
+def layers_of_machines(
+    documents: Sequence[Node], reading: Callable[[], Reader]
+) -> Mapping[str, Layers] | None:
+    """What stands in `machines`, by name; None where there is no such key.
+
+    Args:
+        documents: of the spec, the lowest first; by the one rule of layers, a null takes a
+            machine away and `!replace` all that was said of it before.
+        reading: makes a reader of what a machine extends.
+    """
+    found: dict[str, list[Node]] | None = None
+    for document in documents:
+        section = _child(document, "machines")
+        if section is None:
+            continue
+        if found is None or section.replace:
+            found = {}
+        for name, node in section.value.items() if isinstance(section.value, dict) else ():
+            if node.value is None:
+                found.pop(name, None)
+            elif node.replace:
+                found[name] = [node]
+            else:
+                found.setdefault(name, []).append(node)
+    if found is None:
+        return None
+    return {name: _layers(nodes, reading()) for name, nodes in found.items()}
+
+
+def _layers(nodes: Sequence[Node], reader: Reader) -> Layers:
+    own = tuple(reader.extend(node) for node in nodes)
+    fragments = tuple(
+        fragment.with_value({k: v for k, v in fragment.value.items()
+                             if k not in _OF_A_FILE and not k.startswith("x-")})
+        if isinstance(fragment.value, dict) else fragment
+        for fragment in reader.documents()
+    )  # fmt: skip
+    return Layers(fragments=fragments, own=own, origin=nodes[0].key_origin)
+
+
+def members(
+    reading: Reading,
+    *,
+    backend: str,
+    options: Sequence[str],
+    judge: Callable[[Node, str], None],
+    problems: Problems,
+) -> tuple[Member, ...]:
+    """Every machine: each of `machines` as often as it counts, or the one that the whole spec is.
+
+    Args:
+        reading: the spec.
+        backend: whose keys are laid over.
+        options: keys of `backends.<backend>` that are no keys of a machine.
+        judge: told all that was said of a machine, filled in, and what to call it.
+        problems: takes keys that cannot be the default of all.
+    """
+    if reading.machines is None:
+        root, own = for_backend(reading.documents, backend, options)
+        name = reading.variables.name
+        return (
+            Member(name=name, group=name, index=1, root=root, options=own,
+                   variables=reading.variables, origin=root.origin),
+        )  # fmt: skip
+    for document in reading.documents:
+        _refuse_private(document, problems)
+    defaults = [_only(document, DEFAULTS) for document in reading.raw]
+    return tuple(
+        member
+        for group, layers in reading.machines.items()
+        for member in _group(group, layers, defaults, reading, backend, options, judge, problems)
+    )
+
+
+def _group(
+    group: str,
+    layers: Layers,
+    defaults: Sequence[Node],
+    reading: Reading,
+    backend: str,
+    options: Sequence[str],
+    judge: Callable[[Node, str], None],
+    problems: Problems,
+) -> Iterator[Member]:
+    """The equal machines of one name."""
+    documents = (*defaults, *layers.fragments, *layers.own)
+    declared = declared_vars((*layers.fragments, *reading.raw, *layers.own))
+
+    def facts(name: str, index: int) -> Variables:
+        def seeing(values: Mapping[str, Plain]) -> Variables:
+            return Variables(values, name=reading.variables.name, machine=name, index=index,
+                             backend=backend, problems=problems)  # fmt: skip
+
+        settings = {name: value for name, value in reading.settings.items() if name in declared}
+        return seeing(
+            resolve_vars(declared, settings=settings, host=reading.host, variables=seeing, problems=problems)
+        )
+
+    count = _count(documents, facts(group, 1))
+    for index in range(1, (count or 1) + 1):
+        name = f"{group}-{index}" if count else group
+        variables = facts(name, index)
+        filled = tuple(_without(variables.fill(document), "vars") for document in documents)
+        judge(stack(filled), f"machine {group}")
+        root, own = for_backend(filled, backend, options)
+        yield Member(name=name, group=group, index=index, root=root, options=own,
+                     variables=variables, origin=layers.origin)  # fmt: skip
+
+
+def _count(documents: Sequence[Node], variables: Variables) -> int | None:
+    """How many there are; None where there is no `count`, or no good one: the schema says so."""
+    said = [node for document in documents if (node := _child(document, "count")) is not None]
+    value = variables.fill(said[-1]).value if said else None
+    good = isinstance(value, int) and not isinstance(value, bool) and 0 < value <= MOST
+    return value if good and isinstance(value, int) else None
+
+
+def _refuse_private(document: Node, problems: Problems) -> None:
+    backends = _child(document, "backends")
+    overlays = backends.value.values() if backends is not None and isinstance(backends.value, dict) else ()
+    for part in (document, *overlays):
+        for key in PRIVATE:
+            node = _child(part, key)
+            if node is not None and node.value is not None:
+                problems.add(
+                    f"{key} cannot be the default of all machines",
+                    node.key_origin,
+                    "move it into the machine that it is for",
+                )
+
+
+def _only(document: Node, keys: Sequence[str]) -> Node:
+    entries = document.value.items() if isinstance(document.value, dict) else ()
+    return document.with_value({key: child for key, child in entries if key in keys})
+
+
+def _without(document: Node, key: str) -> Node:
+    if not isinstance(document.value, dict):
+        return document
+    return document.with_value({k: v for k, v in document.value.items() if k != key})
+
+
+def _child(node: Node, key: str) -> Node | None:
+    return node.value.get(key) if isinstance(node.value, dict) else None

@@ -1,0 +1,45 @@
+"""Parts: fragments of a spec under a name, those that ship with the tool and those of the user's own."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from provision import resources
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+PREFIX = "part:"
+FOLDER = "parts"
+VARIABLE = "PROVISION_PARTS"
+ENDING = ".yaml"
+
+
+def part_folders(beside: Path, host: Mapping[str, str]) -> tuple[Path, ...]:
+    """Where parts are looked for, in this order.
+
+    Args:
+        beside: the folder of the spec: its `parts/` comes first.
+        host: the host's variables; `PROVISION_PARTS` is a list of folders.
+    """
+    named = [Path(folder) for folder in host.get(VARIABLE, "").split(os.pathsep) if folder]
+    return (beside / FOLDER, *named, resources.folder(FOLDER))
+
+
+def find_part(name: str, folders: tuple[Path, ...]) -> Path | None:
+    """The file of a part; None where no folder has it."""
+    if "/" in name:
+        return None
+    return next((path for folder in folders if (path := folder / f"{name}{ENDING}").is_file()), None)
+
+
+def parts(folders: tuple[Path, ...]) -> Mapping[str, Path]:
+    """Every part by name; one that is found first hides others of its name."""
+    found = {
+        path.stem: path
+        for folder in reversed(folders)
+        for path in (folder.glob(f"*{ENDING}") if folder.is_dir() else ())
+    }
+    return dict(sorted(found.items()))
