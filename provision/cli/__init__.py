@@ -19,6 +19,7 @@ VERBS = {
     "test": "Bring it up in several backends, verify, compare, take it down.",
     "sync": "Carry copied folders into the machine.",
     "down": "Remove the machines.",
+    "parts": "List the parts that a spec may extend, or print one.",
     "bases": "List the bases, or build one from its mirror.",
     "schema": "Print the JSON Schema of the spec.",
     "doctor": "Say what this host can do, and what it lacks.",

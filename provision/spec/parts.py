@@ -43,3 +43,9 @@ def parts(folders: tuple[Path, ...]) -> Mapping[str, Path]:
         for path in (folder.glob(f"*{ENDING}") if folder.is_dir() else ())
     }
     return dict(sorted(found.items()))
+
+
+def headline(part: Path) -> str:
+    """What a part says of itself: the comment in its first line."""
+    first = part.read_text("utf-8", "replace").partition("\n")[0]
+    return first.removeprefix("#").strip() if first.startswith("#") else ""

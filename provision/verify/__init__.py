@@ -48,8 +48,9 @@ def verify(
         if machine.name in targets:
             targets[machine.name].prepare(*_users(machine))
     _import_meanwhile(machines)
+    running = [each for each in environment.machines if each.name in targets]
     for machine in machines:
-        examination = _Examination(environment, machine, backend, capabilities)
+        examination = _Examination(environment, machine, running, backend, capabilities)
         for result in examination.results(targets.get(machine.name)):
             results.append(result)
             if each is not None:
@@ -77,10 +78,12 @@ class _Examination:
         self,
         environment: Environment,
         machine: Machine,
+        neighbours: Sequence[Machine],
         backend: str,
         capabilities: frozenset[str],
     ) -> None:
         self._environment = environment
+        self._neighbours = neighbours
         self._machine = machine
         self._backend = backend
         self._capabilities = capabilities
@@ -108,7 +111,7 @@ class _Examination:
         yield self._result("answers", "passed", "", begun)
         spec = Origin(file=str(self._environment.spec), line=0, column=0)
         try:
-            declared = implied(self._machine, self._environment.machines, spec)
+            declared = implied(self._machine, self._neighbours, spec)
             for group in _groups((*declared, *self._machine.checks)):
                 host.backend.forget()
                 examined.look_ahead(group)

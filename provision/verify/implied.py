@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def implied(machine: Machine, machines: Sequence[Machine], spec: Origin) -> tuple[Check, ...]:
     """The checks that follow from the machine's packages, users, files, services and so on.
 
-    `machines` are all of its environment, which it must know by their names; `spec` is the
+    `machines` are those of its environment that run: it must know their names; `spec` is the
     place of what the model keeps no place of: names, workspace and variables.
     """
     return (*_checks(machine, spec), *(_names(machines, spec) if len(machines) > 1 else ()))

@@ -106,9 +106,9 @@ def test_a_silent_machine_is_one_failure_and_the_others_are_asked() -> None:
     assert [key for key, result in found.items() if result.outcome == "failed"] == [
         ("silent", "answers"),
         ("missing", "answers"),
-        ("localhost", "names of the machines"),  # nobody here knows the other two
+        ("localhost", "names of the machines"),  # nobody here knows the silent one
     ]
-    assert "missing is unknown" in found["localhost", "names of the machines"].message
+    assert '"silent is unknown"' in found["localhost", "names of the machines"].message
     assert found["silent", "answers"].message == "machine silent does not answer: no such machine"
     assert found["missing", "answers"].message.startswith("machine missing does not answer")
     assert found["localhost", "true"].outcome == "passed"
