@@ -34,8 +34,8 @@ class RenderedFile:
 class Rendering:
     """A folder that does not exist yet: relative path → file.
 
-    `digest` covers all of it, `digests` for each machine all that is its own; `recipes`
-    gives for each the hash of what it is built from, without what only its start needs.
+    `digest` covers all of it; `digests` gives for each machine the hash of what it is made
+    anew for if it changes, `recipes` that of what it is built from.
     """
 
     files: Mapping[str, RenderedFile]

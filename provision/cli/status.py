@@ -42,7 +42,7 @@ def command(asked: Asked, machine: str | None, form: str) -> None:
         for each in machines
     ]  # fmt: skip
     table(["MACHINE", "STATE", "ADDRESS", "PORTS", "SERVICES"], rows)
-    for machine in machines:
-        if machine.kept:
-            size = f"{machine.kept / 1024**2:.0f} MiB"
-            click.echo(f"{machine.name}'s memory is kept for its next start: {size}, until `down --images`")
+    for each in machines:
+        if each.kept:
+            size = f"{each.kept / 1024**2:.0f} MiB"
+            click.echo(f"{each.name}'s memory is kept for its next start: {size}, until `down --images`")

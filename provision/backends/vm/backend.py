@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 from provision import process
 from provision.backends.base import Action, Finding, Plan
 from provision.backends.machines import read_all, refuse_unknown
+from provision.backends.order import in_order
 from provision.backends.ports import KEPT, choose, key
 from provision.backends.readiness import HEALTHY, service_states, wait_until_ready
 from provision.backends.vm import connection, providers, sync
@@ -20,10 +22,11 @@ from provision.backends.vm.provider import Disk
 from provision.backends.vm.rendering import copied_folders, disks, render_environment
 from provision.errors import EnvironmentFailed, UsageError
 from provision.model import MachineStatus, PortStatus, ServiceStatus
+from provision.progress import Beside
 from provision.target import Target, Unreachable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from pathlib import Path
 
     from provision.backends.vm.provider import Provider
@@ -72,25 +75,28 @@ class VirtualMachines:
         return self._plan(environment, _provider(environment), place, rendering)
 
     def _plan(self, environment: Environment, provider: Provider, place: Place, rendering: Rendering) -> Plan:
-        remembered = place.read(REMEMBERED)
-        same = remembered.get("definition") == rendering.digest
+        definitions = cast("Mapping[str, str]", place.read(REMEMBERED).get("definitions", {}))
         facts = _facts_of(place)
+
+        def action_of(machine: Machine) -> Action:
+            name = machine.name
+            state = provider.state(place, name)
+            if state != "running":
+                return "create" if state == "absent" else "start"
+            if definitions.get(name) != rendering.digests[name]:
+                return "recreate"
+            action = _action(provider, place, machine, rendering.recipes[name])
+            if action == "change" and provider.begins_done(place):
+                return "recreate"
+            known = facts.get(name)
+            lost = known and not provider.is_forwarded(place, name, known.ports)
+            return "change" if lost and action in ("none", "wait") else action
+
         actions: dict[str, Action] = {}
-        for machine in environment.machines:
-            state = provider.state(place, machine.name)
-            if state == "absent":
-                actions[machine.name] = "create"
-            elif state == "stopped":
-                actions[machine.name] = "start"
-            elif not same:
-                actions[machine.name] = "recreate"
-            else:
-                action = _action(provider, place, machine, rendering.recipes[machine.name])
-                if action == "change" and provider.begins_done(place):
-                    action = "recreate"
-                known = facts.get(machine.name)
-                lost = known and not provider.is_forwarded(place, machine.name, known.ports)
-                actions[machine.name] = "change" if lost and action in ("none", "wait") else action
+        names = [machine.name for machine in environment.machines]
+        with ThreadPoolExecutor(len(names)) as pool:
+            actions |= dict(zip(names, pool.map(action_of, environment.machines), strict=True))
+        actions |= {name: "remove" for name in provider.machines(place) if name not in actions}
         return Plan(actions=actions)
 
     def up(
@@ -102,29 +108,36 @@ class VirtualMachines:
         rebuild: bool,
         timeout: float,
     ) -> Plan:
-        """Make or boot what is not there, apply what changed, wait until all are ready."""
+        """Make or boot what is not there, apply what changed, in order, until all are ready."""
         provider = _provider(environment)
         rendering = self.render(environment, place.rendering)
         providers.require(provider)
         _refuse_former(environment, provider, place)
         plan = self._plan(environment, provider, place, rendering)
+        wait = partial(self._wait, environment, provider, place, timeout=timeout)
         if rebuild or plan.changes:
             with place.lock():
                 if rebuild:
                     self._remove(provider, place, progress)
                     plan = self._plan(environment, provider, place, rendering)
-                self._converge(environment, provider, place, progress, rendering, plan, rebuild=rebuild)
+                chosen = self._boot(environment, provider, place, progress, rendering, plan, rebuild=rebuild)
+                prepare = partial(self._prepare, environment, provider, place, rendering, chosen)
+                if environment.several:
+                    self._bring_up(environment, provider, place, progress, rendering, plan, prepare, wait)
+                    return plan
+                for machine in environment.machines:
+                    if plan.actions[machine.name] != "none":
+                        prepare(machine, progress)
         else:
             sync.carry(place, sync.remembered(place), progress)
         waiting = [m for m in environment.machines if plan.actions[m.name] != "none"]
         if waiting:
-            with progress.step("waiting until it is ready"):
+            with progress.step(f"waiting until {'they are' if environment.several else 'it is'} ready"):
                 for machine in waiting:
-                    was_up = plan.actions[machine.name] == "wait"
-                    self._wait(environment, machine, provider, place, progress, timeout, was_up=was_up)
+                    wait(machine, progress, was_up=plan.actions[machine.name] == "wait")
         return plan
 
-    def _converge(
+    def _boot(
         self,
         environment: Environment,
         provider: Provider,
@@ -134,9 +147,12 @@ class VirtualMachines:
         plan: Plan,
         *,
         rebuild: bool,
-    ) -> None:
+    ) -> Mapping[str, int]:
+        """Have every machine running; the host's side of each port."""
         place.make()
         place.log.write_text("")
+        if gone := [name for name, action in plan.actions.items() if action == "remove"]:
+            self._remove(provider, place, progress, gone)
         for machine in environment.machines:
             if plan.actions[machine.name] in ("create", "start"):
                 provider.release(place, machine.name)
@@ -151,31 +167,75 @@ class VirtualMachines:
         place.remember(KEPT, dict(chosen))
         booted = {name for name, action in plan.actions.items() if action in ("create", "start", "recreate")}
         if booted:
-            again = "recreate" in plan.actions.values()
-            for machine in environment.machines:
-                connection.close(place, machine.name)
+            again = [name for name, action in plan.actions.items() if action == "recreate"]
+            for name in booted:
+                connection.close(place, name)
             provider.start(environment, place, progress, rendering, again=again, rebuild=rebuild)
         facts = {
             machine.name: asdict(_Facts.of(environment, machine, chosen)) for machine in environment.machines
         }
         place.remember(
             REMEMBERED,
-            {"definition": rendering.digest, "provider": provider.name, "machines": facts},
+            {"definitions": dict(rendering.digests), "provider": provider.name, "machines": facts},
         )
         folders = copied_folders(environment, provider, place.rendering)
         sync.remember(place, folders)
         carried = booted if provider.carries else set()
         sync.carry(place, [each for each in folders if each.machine not in carried], progress)
-        done = provider.begins_done(place)
-        for machine in environment.machines:
-            if plan.actions[machine.name] != "none":
-                if done:
-                    provider.go(place, machine.name, rendering.recipes[machine.name])
-                else:
-                    self._apply(machine, place, progress, rendering)
-                provider.forward(place, machine.name, _Facts.of(environment, machine, chosen).ports)
+        return chosen
 
-    def _apply(self, machine: Machine, place: Place, progress: Progress, rendering: Rendering) -> None:
+    def _bring_up(
+        self,
+        environment: Environment,
+        provider: Provider,
+        place: Place,
+        progress: Progress,
+        rendering: Rendering,
+        plan: Plan,
+        prepare: Callable[[Machine, Progress], None],
+        wait: Callable[..., None],
+    ) -> None:
+        """Take the steps of all side by side, then begin in order what each is for, until it is ready."""
+        changing = [m for m in environment.machines if plan.actions[m.name] != "none"]
+        if changing and not provider.begins_done(place):
+            with progress.step("preparing"):
+                in_order(
+                    [replace(machine, needs=()) for machine in changing],
+                    lambda machine: self._apply(
+                        machine, place, Beside(progress, machine.name), rendering, "build"
+                    ),
+                )
+
+        def one(machine: Machine) -> None:
+            said = Beside(progress, machine.name)
+            prepare(machine, said)
+            with said.step("ready"):
+                wait(machine, said, was_up=plan.actions[machine.name] == "wait")
+
+        if changing:
+            with progress.step("waiting until they are ready"):
+                in_order(changing, one)
+
+    def _prepare(
+        self,
+        environment: Environment,
+        provider: Provider,
+        place: Place,
+        rendering: Rendering,
+        chosen: Mapping[str, int],
+        machine: Machine,
+        progress: Progress,
+    ) -> None:
+        """Let a machine that was booted be what it is for."""
+        if provider.begins_done(place):
+            provider.go(place, machine.name, rendering.recipes[machine.name])
+        else:
+            self._apply(machine, place, progress, rendering)
+        provider.forward(place, machine.name, _Facts.of(environment, machine, chosen).ports)
+
+    def _apply(
+        self, machine: Machine, place: Place, progress: Progress, rendering: Rendering, word: str = ""
+    ) -> None:
         """Lay the machine's folder into it and run it there; recorded inside when it has succeeded."""
         prefix = f"{machine.name}/"
         files = {
@@ -184,6 +244,7 @@ class VirtualMachines:
             if path.startswith(prefix)
         }
         digest = rendering.recipes[machine.name]
+        record = "" if word else f" && echo {digest} >{APPLIED}"
         said: list[str] = []
         with progress.step(f"preparing {machine.name}"), place.log.open("a", buffering=1) as log:
 
@@ -194,24 +255,19 @@ class VirtualMachines:
 
             try:
                 connection.lay(place, machine.name, files, HOME)
-                connection.follow(
-                    place,
-                    machine.name,
-                    f"sh {HOME}/apply 2>&1 && echo {digest} >{APPLIED}",
-                    each_line,
-                )
+                connection.follow(place, machine.name, f"sh {HOME}/apply {word} 2>&1{record}", each_line)
             except process.CommandFailed as error:
                 raise _step_failed(error, machine, said, place) from error
 
     def _wait(
         self,
         environment: Environment,
-        machine: Machine,
         provider: Provider,
         place: Place,
+        machine: Machine,
         progress: Progress,
-        timeout: float,
         *,
+        timeout: float,
         was_up: bool,
     ) -> None:
         def revive(service: str) -> None:
@@ -251,14 +307,17 @@ class VirtualMachines:
                 provider.forget(place)
         return there
 
-    def _remove(self, provider: Provider, place: Place, progress: Progress) -> None:
+    def _remove(
+        self, provider: Provider, place: Place, progress: Progress, machines: Collection[str] | None = None
+    ) -> None:
+        """These machines, or all that are there."""
         with progress.step("removing"):
-            for machine in provider.machines(place):
+            for machine in provider.machines(place) if machines is None else machines:
                 if provider.state(place, machine) == "running":
                     with suppress(EnvironmentFailed):
                         _ask(provider, place, machine, STOP, timeout=STOPS_WITHIN)
                 connection.close(place, machine)
-            provider.remove(place, progress)
+            provider.remove(place, progress, machines)
 
     def status(self, environment: Environment, place: Place) -> tuple[MachineStatus, ...]:
         """Every machine, with the state of each service where it runs."""
@@ -356,7 +415,7 @@ class _Facts:
                 )
                 for port in sorted(machine.ports, key=lambda p: (p.guest, p.protocol))
             ),
-            disks=tuple(asdict(disk) for disk in disks(environment.name, machine)),
+            disks=tuple(asdict(disk) for disk in disks(environment, machine)),
         )
 
 

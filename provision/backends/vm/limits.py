@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from provision.errors import Problem, SpecError
+from provision.model import Origin
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,6 +17,14 @@ if TYPE_CHECKING:
 def refuse_impossible(environment: Environment, provider: Provider) -> None:
     """Raise SpecError with all that would be lost silently with this provider."""
     problems = [each for machine in environment.machines for each in _problems(machine, provider)]
+    if len(environment.machines) > 1 and not provider.joins:
+        problems.append(
+            Problem(
+                f"{provider.name} cannot join {len(environment.machines)} machines in a network of their own",
+                Origin(file=str(environment.spec), line=1, column=1),
+                "take qemu, libvirt or virtualbox, or containers with `-b docker`",
+            )
+        )
     if problems:
         raise SpecError(problems)
 

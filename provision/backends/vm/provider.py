@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
     from provision.backends.base import Finding
@@ -48,10 +48,34 @@ class Folder:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Neighbour:
+    """A machine on the private network of its environment, and what it is called there."""
+
+    mac: str
+    address: str
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Card:
+    """A machine's second network card, on the private network of its environment.
+
+    The machine itself gives the card with this `mac` its `address`, and knows all machines
+    from /etc/hosts: `neighbours`, itself among them. The provider only has to join the
+    cards of an environment, and nothing else, in one segment.
+    """
+
+    mac: str
+    address: str
+    prefix: int
+    neighbours: tuple[Neighbour, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Guest:
     """A machine as its provider sees it; `memory` in MiB, `disk` in GiB, None: the box's own.
 
-    `steps` are those that make it of its base.
+    `steps` are those that make it of its base; `card` is there where it has neighbours.
     """
 
     machine: Machine
@@ -61,6 +85,7 @@ class Guest:
     folders: tuple[Folder, ...]
     disks: tuple[Disk, ...]
     steps: tuple[Step, ...] = ()
+    card: Card | None = None
 
 
 class Provider(Protocol):
@@ -74,6 +99,7 @@ class Provider(Protocol):
     name: str
     forwards: frozenset[str]  # protocols of which ports can be forwarded: tcp, udp
     keeps_volumes: bool  # whether a volume outlives its machine
+    joins: bool  # whether it can join the machines of an environment, and nobody else, in a network
     takes_boxes: bool  # whether its machines are made of boxes
     carries: bool  # whether it carries copied folders in itself when it makes a machine
 
@@ -117,12 +143,12 @@ class Provider(Protocol):
         progress: Progress,
         rendering: Rendering,
         *,
-        again: bool,
+        again: Collection[str],
         rebuild: bool,
     ) -> None:
-        """Make or boot all machines and return when they answer.
+        """Make or boot all machines, at the same time, and return when they answer.
 
-        `again` boots running ones anew, `rebuild` trusts nothing that was built before.
+        `again` are running ones to boot anew; `rebuild` trusts nothing that was built before.
 
         The text of an ssh configuration that reaches each by its name is in
         `place.folder / "ssh_config"` afterwards.
@@ -150,8 +176,8 @@ class Provider(Protocol):
             EnvironmentFailed: one of them is held by another.
         """
 
-    def remove(self, place: Place, progress: Progress) -> None:
-        """Remove all machines, half-made ones too, with everything that only they used."""
+    def remove(self, place: Place, progress: Progress, machines: Collection[str] | None = None) -> None:
+        """Remove these machines, or all, half-made ones too, with everything that only they used."""
 
     def kept(self, place: Place, machine: str) -> int:
         """The bytes that are kept of a machine for its next start; removed or not."""

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from provision.backends.vm.limits import refuse_impossible
+from provision.backends.vm.network import cards
 from provision.backends.vm.provider import Disk, Folder, Guest
 from provision.backends.vm.sync import COPIED, INSIDE, Copied, copied
 from provision.recipe import contents, payload, steps
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from provision.backends.vm.provider import Provider
+    from provision.backends.vm.provider import Card, Provider
     from provision.model import Environment, Machine
 
 CPUS = 2
@@ -36,7 +37,11 @@ def render_environment(environment: Environment, provider: Provider, location: P
         SpecError: the provider cannot give what the spec asks.
     """
     refuse_impossible(environment, provider)
-    guests = [_guest(environment, machine, provider, location) for machine in environment.machines]
+    joined = cards(environment) if provider.joins else {}
+    guests = [
+        _guest(environment, machine, provider, location, joined.get(machine.name))
+        for machine in environment.machines
+    ]
     scripts = {guest.machine.name: {**contents(guest.machine), **_own_scripts(guest)} for guest in guests}
     guests = [
         replace(
@@ -54,8 +59,12 @@ def render_environment(environment: Environment, provider: Provider, location: P
         files |= made
         inside = {path: file for path, file in files.items() if path.startswith(f"{name}/")}
         recipes[name] = digest_of(inside)
-    definition = {path: file for path, file in provided.items() if path.partition("/")[0] not in recipes}
-    return Rendering(files=files, digest=digest_of(definition), digests=recipes, recipes=recipes)
+    digests = {}
+    for guest in guests:
+        own = provided if len(guests) == 1 else provider.render(environment, [guest], location)
+        definition = {path: file for path, file in own.items() if path.partition("/")[0] not in recipes}
+        digests[guest.machine.name] = digest_of(definition)
+    return Rendering(files=files, digest=digest_of(files), digests=digests, recipes=recipes)
 
 
 def copied_folders(environment: Environment, provider: Provider, location: Path) -> tuple[Copied, ...]:
@@ -67,19 +76,26 @@ def copied_folders(environment: Environment, provider: Provider, location: Path)
     )
 
 
-def disks(environment_name: str, machine: Machine) -> tuple[Disk, ...]:
+def disks(environment: Environment, machine: Machine) -> tuple[Disk, ...]:
     """The volumes of a machine as disks; a disk's serial has at most 20 characters."""
+    between = "." if environment.several else "-"
     return tuple(
         Disk(
             path=volume.path,
             serial=hashlib.sha256(f"{machine.name}/{volume.name}".encode()).hexdigest()[:16],
-            file=f"{environment_name}-{machine.name}-{volume.name}.qcow2",
+            file=between.join((environment.name, machine.name, f"{volume.name}.qcow2")),
         )
         for volume in machine.volumes
     )
 
 
-def _guest(environment: Environment, machine: Machine, provider: Provider, location: Path) -> Guest:
+def _guest(
+    environment: Environment,
+    machine: Machine,
+    provider: Provider,
+    location: Path,
+    card: Card | None = None,
+) -> Guest:
     asked = machine.resources
     binds: list[tuple[Path, str, bool, str | None]] = [
         (mount.source, mount.path, mount.read_only, None) for mount in machine.mounts
@@ -98,7 +114,8 @@ def _guest(environment: Environment, machine: Machine, provider: Provider, locat
             _folder(source, path, read_only, user, kind, provider, location)
             for source, path, read_only, user in binds
         ),
-        disks=disks(environment.name, machine),
+        disks=disks(environment, machine),
+        card=card,
     )
 
 
@@ -150,6 +167,7 @@ def _own_scripts(guest: Guest) -> Mapping[str, RenderedFile]:
         "machine": machine,
         "folders": guest.folders,
         "disks": guest.disks,
+        "card": guest.card,
         "wanted": [f"{service.name}.service" for service in machine.services]
         + (["provision-setup.service"] if machine.setup else []),
     }

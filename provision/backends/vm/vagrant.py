@@ -22,7 +22,7 @@ from provision.process import EVIDENCE_LINES
 from provision.rendering import RenderedFile, render
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from provision.backends.readiness import Asked
     from provision.backends.vm.provider import Disk, Guest, GuestState
@@ -48,6 +48,7 @@ class VagrantProvider:
     live_folders = "rsync"
     forwards = frozenset({"tcp", "udp"})
     keeps_volumes = False
+    joins = False
     takes_boxes = True
     carries = True
 
@@ -136,7 +137,7 @@ class VagrantProvider:
         progress: Progress,
         rendering: Rendering,  # noqa: ARG002 - the steps are taken over our own connection
         *,
-        again: bool,
+        again: Collection[str],
         rebuild: bool,  # noqa: ARG002 - the machines were removed
     ) -> None:
         """`vagrant up` or `reload`, without provisioning: that is done over our own connection."""
@@ -153,14 +154,14 @@ class VagrantProvider:
         except LeftOver as error:
             progress.note(f"{error.message}: it is removed first")
             self._clear(environment, place, progress)
-            self._boot(place, progress, again=False)
+            self._boot(place, progress, again=())
         configuration = _vagrant(place, _ignore).ssh_config()
         (place.folder / "ssh_config").write_text(configuration)
 
-    def _boot(self, place: Place, progress: Progress, *, again: bool) -> None:
+    def _boot(self, place: Place, progress: Progress, *, again: Collection[str]) -> None:
         with progress.step("booting"), self._conversation(place, progress) as vagrant:
-            if again:
-                vagrant.reload(provision=False)
+            for machine in again:
+                vagrant.reload(vm_name=machine, provision=False)
             vagrant.up(provision=False, provider=self.name)
 
     def _clear(self, environment: Environment, place: Place, progress: Progress) -> None:
@@ -187,12 +188,13 @@ class VagrantProvider:
             refuse_small_disk(each, self.name)  # of a box that was not here before
         return {machine: {"name": box.name, "url": box.url} for machine, box in boxes.items()}
 
-    def remove(self, place: Place, progress: Progress) -> None:
+    def remove(self, place: Place, progress: Progress, machines: Collection[str] | None = None) -> None:
         """`vagrant destroy`, which takes half-made machines too."""
         if not (place.rendering / ".vagrant").is_dir():
             return
         with self._conversation(place, progress) as vagrant:
-            vagrant.destroy()
+            for machine in machines if machines is not None else [None]:
+                vagrant.destroy(vm_name=machine)
 
     def kept(self, place: Place, machine: str) -> int:  # noqa: ARG002 - the contract's words
         """Nothing is kept."""

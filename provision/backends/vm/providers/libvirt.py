@@ -34,6 +34,7 @@ class Libvirt(VagrantProvider):
     live_folders = "virtiofs"
     forwards = frozenset({"tcp"})
     keeps_volumes = True
+    joins = True
 
     def hypervisor(self) -> Finding:
         """Libvirtd answers, and Vagrant has its plugin."""

@@ -16,7 +16,7 @@ from provision.process import EVIDENCE_LINES
 from provision.recipe import container_packages
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
     from provision.backends.readiness import Asked
@@ -37,6 +37,7 @@ class Qemu:
     live_folders = "9p"
     forwards = frozenset({"tcp", "udp"})
     keeps_volumes = True
+    joins = True
     takes_boxes = False
     carries = False
 
@@ -99,7 +100,7 @@ class Qemu:
         progress: Progress,
         rendering: Rendering,
         *,
-        again: bool,  # noqa: ARG002 - what runs otherwise than it should is found out
+        again: Collection[str],  # noqa: ARG002 - what runs otherwise than it should is found out
         rebuild: bool,
     ) -> None:
         """From memory, from its disk, or made anew."""
@@ -130,9 +131,14 @@ class Qemu:
     def forward(self, place: Place, machine: str, ports: Sequence[PortStatus]) -> None:
         """Nothing: QEMU has done it."""
 
-    def remove(self, place: Place, progress: Progress) -> None:  # noqa: ARG002 - the contract's words
+    def remove(
+        self,
+        place: Place,
+        progress: Progress,  # noqa: ARG002 - the contract's word
+        machines: Collection[str] | None = None,
+    ) -> None:
         """End them and remove their disks; a state that is kept for the next start stays."""
-        for machine in self.machines(place):
+        for machine in self.machines(place) if machines is None else machines:
             seat = Seat(place=place, machine=machine)
             seat.end()
             if not memory.lay_aside(seat):

@@ -23,6 +23,7 @@ class VirtualBox(VagrantProvider):
     name = "virtualbox"
     live_folders = "vboxsf"
     keeps_volumes = True
+    joins = True
 
     def hypervisor(self) -> Finding:
         """VBoxManage is there, and its kernel driver."""

@@ -25,6 +25,13 @@ def port_variable(port: Port) -> str:
     return f"PORT_{port.guest}_{port.protocol.upper()}"
 
 
+def segment(owner: str) -> str:
+    """Where on the host's loopback the machines of an environment meet: a group that nobody else has."""
+    digest = hashlib.sha256(owner.encode()).digest()
+    port = 20000 + int.from_bytes(digest[3:5], "big") % 40000
+    return f"239.{digest[0]}.{digest[1]}.{digest[2]}:{port}"
+
+
 def script_name(machine: str) -> str:
     """The file of the rendering that becomes a machine."""
     return f"{machine}.sh"
@@ -43,6 +50,7 @@ def render_machine(environment: Environment, guest: Guest) -> Mapping[str, Rende
         "gib": disk_size(machine),
         "caches": family.caches,
         "variable": port_variable,
+        "segment": segment(environment.name),
         "identity": hashlib.md5(
             f"{environment.name}/{machine.name}".encode(), usedforsecurity=False
         ).hexdigest(),
@@ -70,15 +78,15 @@ def held(machine: Machine, guest_folders: tuple[str, ...]) -> str:
 
     `setup` where its services may run before: they see nothing that outlives the state or
     changes without it. Else `attach`, and with it every service: a volume has another
-    content at the next start, and what a service has open of the host's folders cannot
-    be let go.
+    content at the next start, what a service has open of the host's folders cannot be let
+    go, and machines that it needs may not be ready.
     """
     inside = any(
         (service.workdir or "").startswith(f"{folder.rstrip('/')}/") or service.workdir == folder
         for service in machine.services
         for folder in guest_folders
     )
-    return "attach" if machine.volumes or inside else "setup"
+    return "attach" if machine.volumes or machine.needs or inside else "setup"
 
 
 def disk_size(machine: Machine) -> int:

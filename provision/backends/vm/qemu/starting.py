@@ -13,7 +13,7 @@ from provision.backends.vm.acceleration import accelerated
 from provision.backends.vm.connection import CONFIGURATION
 from provision.backends.vm.qemu import disks, memory, monitor
 from provision.backends.vm.qemu.host import BETWEEN, PortTaken, Seat
-from provision.backends.vm.qemu.rendering import disk_size, held, port_variable
+from provision.backends.vm.qemu.rendering import disk_size, held, port_variable, segment
 from provision.bases.disk import build_disk, can_make_disk
 from provision.errors import EnvironmentFailed, HostLacks, ProvisionError
 from provision.process import EVIDENCE_LINES
@@ -50,7 +50,7 @@ class Start:
     def record(self, machine: Machine, build: str) -> dict[str, str]:
         """What a machine is made of now."""
         recipe = self.rendering.recipes[machine.name]
-        return {"definition": self.rendering.digest, "build": build} | (
+        return {"definition": self.rendering.digests[machine.name], "build": build} | (
             {"recipe": recipe} if build == "image" else {}
         )
 
@@ -242,7 +242,8 @@ def _variables(asked: Start, machine: Machine, disk: disks.Made, *, hold: str | 
     chosen = cast("Mapping[str, int]", asked.place.read(KEPT))
     ports = {port_variable(port): str(chosen[key(machine.name, port)]) for port in machine.ports}
     append = f"provision.hold={hold}" if hold else ""
-    return {**asked.processor, **ports, "IMAGE": str(disk.folder), "APPEND": append}
+    return {**asked.processor, **ports, "IMAGE": str(disk.folder), "APPEND": append,
+            "LAN": segment(str(asked.place.folder))}  # fmt: skip
 
 
 def _processor(progress: Progress) -> Mapping[str, str]:
@@ -279,7 +280,9 @@ def _write_configuration(asked: Start) -> None:
 def _key(asked: Start, machine: Machine, disk: disks.Made) -> str:
     version = process.run(["qemu-system-x86_64", "--version"]).stdout.partition("\n")[0]
     recipe = asked.rendering.recipes[machine.name]
-    return memory.fingerprint(asked.rendering.digest, recipe, disk.name, asked.processor, version)
+    return memory.fingerprint(
+        asked.rendering.digests[machine.name], recipe, disk.name, asked.processor, version
+    )
 
 
 def _folders(machine: Machine) -> tuple[str, ...]:
