@@ -93,7 +93,7 @@ def states(project: Project) -> dict[str, str]:
 
 def lives(project: Project) -> dict[str, str]:
     """What changes of a machine when it or its service is begun anew."""
-    script = "stat -c %Y /proc/1; grep -ls usr/local/bin/[s]erve /proc/[0-9]*/cmdline"
+    script = "stat -c %Y /proc/1; grep -ls 'local/bin/[s]erve' /proc/[0-9]*/cmdline"
     return {name: inside(project, name, script) for name in states(project)}
 
 

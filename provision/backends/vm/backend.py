@@ -18,6 +18,7 @@ from provision.backends.order import in_order
 from provision.backends.ports import KEPT, choose, key
 from provision.backends.readiness import HEALTHY, service_states, wait_until_ready
 from provision.backends.vm import connection, providers, sync
+from provision.backends.vm.network import cards
 from provision.backends.vm.provider import Disk
 from provision.backends.vm.rendering import copied_folders, disks, render_environment
 from provision.errors import EnvironmentFailed, UsageError
@@ -323,13 +324,16 @@ class VirtualMachines:
         """Every machine, with the state of each service where it runs."""
         provider = _provider(environment)
         facts = _facts_of(place)
-        return tuple(
-            replace(
-                _status(machine, provider.state(place, machine.name), facts.get(machine.name), place),
-                kept=provider.kept(place, machine.name),
-            )
-            for machine in environment.machines
-        )
+        joined = cards(environment) if provider.joins else {}
+
+        def one(machine: Machine) -> MachineStatus:
+            state = provider.state(place, machine.name)
+            found = _status(machine, state, facts.get(machine.name), place)
+            card = joined.get(machine.name)
+            address = card.address if card and state == "running" else found.address
+            return replace(found, address=address, kept=provider.kept(place, machine.name))
+
+        return tuple(one(machine) for machine in environment.machines)
 
     def targets(self, name: str, place: Place, machine: str | None = None) -> Mapping[str, Target]:
         """The running machines of an environment; user and folder as they were brought up."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 STATE = "qemu"
 ENDS_WITHIN = 20.0
 BETWEEN = 0.02
+_STARTING = threading.Lock()  # the first machine of an environment makes the key of all
 
 
 class PortTaken(EnvironmentFailed):
@@ -98,7 +100,8 @@ class Seat:
                  "-device", "virtconsole,chardev=line",
                  "-qmp", f"unix:{self.monitor},server=on,wait=off",
                  "-daemonize", "-pidfile", str(self._pid), *(["-S"] if waits else [])]  # fmt: skip
-        started = process.run(words, env={**variables, "STATE": str(self.state)}, check=False)
+        with _STARTING:
+            started = process.run(words, env={**variables, "STATE": str(self.state)}, check=False)
         if started.code != 0:
             raise _refused(self.machine, started.stderr.splitlines())
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
 from provision import process
@@ -17,6 +20,7 @@ from provision.backends.vm.qemu.rendering import disk_size, held, port_variable,
 from provision.bases.disk import build_disk, can_make_disk
 from provision.errors import EnvironmentFailed, HostLacks, ProvisionError
 from provision.process import EVIDENCE_LINES
+from provision.progress import Beside
 from provision.target import Unreachable
 
 if TYPE_CHECKING:
@@ -31,6 +35,7 @@ MADE = "made"
 HALF_MADE = "half-made"
 BOOTS_WITHIN = 300.0  # seconds: ten to thirty under emulation, more on a busy host
 ANSWERS_WITHIN = 20.0
+_REMEMBERING = threading.Lock()  # machines are started side by side, and kept in one record
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,11 +78,18 @@ def start(
         environment=environment, place=place, rendering=rendering, progress=progress, processor=processor
     )
     place.make()
-    booted = {}
-    for machine in environment.machines:
-        how = _start(asked, machine, rebuild=rebuild)
-        if how is not None:
-            booted[machine.name] = how
+    several = len(environment.machines) > 1
+
+    def one(machine: Machine) -> str | None:
+        said = Beside(progress, machine.name) if several else progress
+        return _start(replace(asked, progress=said), machine, rebuild=rebuild)
+
+    with (
+        progress.step("starting the machines") if several else nullcontext(),
+        ThreadPoolExecutor(len(environment.machines)) as pool,
+    ):
+        ways = list(zip(environment.machines, pool.map(one, environment.machines), strict=True))
+    booted = {machine.name: how for machine, how in ways if how is not None}
     if any(how != "memory" for how in booted.values()):
         with progress.step("booting"):
             for machine in environment.machines:
@@ -295,7 +307,8 @@ def _made(place: Place) -> Mapping[str, Mapping[str, str]]:
 
 
 def _remember(asked: Start, machine: Machine, record: Mapping[str, str]) -> None:
-    asked.place.remember(MADE, {**_made(asked.place), machine.name: record})
+    with _REMEMBERING:
+        asked.place.remember(MADE, {**_made(asked.place), machine.name: record})
 
 
 def made_by_image(place: Place, machines: Sequence[str]) -> bool:
