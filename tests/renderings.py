@@ -71,6 +71,10 @@ CASES = (
     Case(spec="single", backend="vm", provider="vmware_desktop", held=("Vagrantfile",)),
     Case(spec="single", backend="vm", provider="parallels", held=("Vagrantfile",)),
     Case(spec="none", backend="vm", provider="hyperv", held=("Vagrantfile",)),
+    Case(spec="fleet", backend="docker", held=("compose*.yaml", "*/Dockerfile", "db/steps/*")),
+    Case(spec="fleet", backend="vm", provider="libvirt", held=("Vagrantfile", "*/machine/attach")),
+    Case(spec="fleet", backend="vm", provider="qemu", held=("*.sh",)),
+    Case(spec="fleet", backend="vm", provider="virtualbox", held=("Vagrantfile",)),
 )  # fmt: skip
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +12,7 @@ from tests.conftest import ROOT, Project, make_project
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 EXAMPLES = ("shop", "data", "legacy")  # dev.yaml is what `make up` brings up
 PARTS = sorted(path.stem for path in resources.folder("parts").glob("*.yaml"))

@@ -76,7 +76,7 @@ def literal(text: str) -> str:
     return text.replace("$$", "$")
 
 
-@cases(DOCKER)
+@cases([case for case in DOCKER if case.spec != "fleet"])
 def test_compose_takes_the_file_and_reads_what_the_spec_says(case: Case, written: Path) -> None:
     tool("docker")
     judge(["docker", "compose", "config", "--quiet"], written)
@@ -93,6 +93,22 @@ def test_compose_takes_the_file_and_reads_what_the_spec_says(case: Case, written
     for key, value in spec["backends"].get("docker", {}).get("compose", {}).items():
         found = service[key]
         assert value == ({k: literal(v) for k, v in found.items()} if isinstance(found, dict) else found)
+
+
+@cases([case for case in CASES if case.spec == "fleet" and case.backend == "docker"])
+def test_compose_reads_the_order_the_names_and_the_images_of_several_machines(
+    case: Case,  # noqa: ARG001 - the folder's
+    written: Path,
+) -> None:
+    tool("docker")
+    services = json.loads(judge(["docker", "compose", "config", "--format", "json"], written))["services"]
+    assert {name: list(each.get("depends_on", {})) for name, each in services.items()} == {
+        "db": [], "web-1": ["db"], "web-2": ["db"],
+    }  # fmt: skip
+    assert services["web-1"]["depends_on"]["db"]["condition"] == "service_healthy"
+    aliases = {name: set(each["networks"]["default"]["aliases"]) for name, each in services.items()}
+    assert aliases == {"db": {"db.example.org", "database"}, "web-1": {"web"}, "web-2": {"web"}}
+    assert {each["image"] for each in services.values()} == {"provision/fleet/db", "provision/fleet/web"}
 
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=30)
@@ -140,7 +156,8 @@ def test_compose_takes_whatever_can_be_rendered(
 
 @cases(DOCKER)
 def test_hadolint_has_nothing_to_say_of_the_dockerfile(case: Case, written: Path) -> None:  # noqa: ARG001 - the folder's
-    assert judge([tool("hadolint"), "--no-color", "Dockerfile"], written) == ""
+    files = [str(path) for path in written.rglob("Dockerfile")]
+    assert judge([tool("hadolint"), "--no-color", *files], written) == ""
 
 
 def scripts(folder: Path) -> list[str]:
