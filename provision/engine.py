@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from provision import backends
@@ -183,6 +183,8 @@ def test(
         that says why.
     """
     environments = {backend: load(each) for backend, each in asked.items()}
+    for backend in list(environments)[1:]:  # no two can have the same port of the host
+        environments[backend] = _with_free_ports(environments[backend])
     verifying = threading.Lock()  # a user's pytest files run in this process
 
     def one(backend: str) -> tuple[Result, ...]:
@@ -207,3 +209,12 @@ def test(
 
     with ThreadPoolExecutor(len(asked)) as pool:
         return dict(zip(asked, pool.map(one, asked), strict=True))
+
+
+def _with_free_ports(environment: Environment) -> Environment:
+    """The environment on ports of the host that are free when it comes up."""
+    machines = tuple(
+        replace(machine, ports=tuple(replace(port, host=None) for port in machine.ports))
+        for machine in environment.machines
+    )
+    return replace(environment, machines=machines)
