@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from provision.workspace import Place
 
 HOME = "/var/lib/provision/rendering"
+SETUP_STATE = "/run/provision/setup"
 APPLIED = "/var/lib/provision/applied"
 REMEMBERED = "machines"
 LAST_LINES = 20
@@ -214,8 +215,10 @@ class VirtualMachines:
         was_up: bool,
     ) -> None:
         def revive(service: str) -> None:
-            unit = "provision-setup" if service == "setup" else service
-            process.run(connection.command(place, machine.name, ["systemctl", "restart", f"{unit}.service"]))
+            script = f"systemctl restart {service}.service"
+            if service == "setup":
+                script = f"rm -f {SETUP_STATE}; systemctl restart provision-setup.service"
+            _ask(provider, place, machine.name, script, timeout=ANSWERS_WITHIN)
 
         with self.targets(environment.name, place)[machine.name] as target:
             wait_until_ready(

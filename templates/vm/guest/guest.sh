@@ -19,6 +19,7 @@ chmod 0755 /usr/lib/provision-guest/*
 chmod 0644 /etc/systemd/system/provision-guest*.service /etc/ssh/sshd_config.d/provision.conf
 rm -f /etc/ssh/ssh_host_*
 : >/etc/machine-id
+systemctl --quiet disable rsync.service
 systemctl --quiet enable provision-guest.service provision-guest-keys.service provision-guest-shell.service ssh.service
 # What wakes up of its own accord, or waits for a terminal that nobody has.
 systemctl --quiet mask apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer \

@@ -36,13 +36,15 @@ def fingerprint(definition: str, recipe: str, disk: str, processor: Mapping[str,
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def save(seat: Seat, key: str) -> None:
+def save(seat: Seat, key: str, *, ready: bool) -> None:
     """Keep the state of a running machine; it goes on afterwards, its folders let go.
+
+    `ready` says that its services are.
 
     Raises:
         ProvisionError: it could not be, and nothing of it is left; the machine goes on.
     """
-    left = seat.line.run("/usr/lib/provision-guest/leave")
+    left = seat.line.run(f"/usr/lib/provision-guest/leave {'ready' if ready else ''}")
     if left.code != 0:
         raise EnvironmentFailed(
             "a folder of the host is in use inside", evidence=left.stdout.decode().splitlines()

@@ -187,9 +187,10 @@ def _keep_memory(asked: Start, machine: Machine) -> None:
     disk = disks.known(_made(asked.place)[machine.name]["disk"])
     with asked.progress.step("keeping its memory"):
         try:
-            if held(machine, _folders(machine)) == "setup" and not _services_are_ready(seat, machine):
+            run = held(machine, _folders(machine)) == "setup"
+            if run and not _services_are_ready(seat, machine):
                 return  # what is wrong with them, the wait until all is ready tells
-            memory.save(seat, _key(asked, machine, disk))
+            memory.save(seat, _key(asked, machine, disk), ready=run)
         except ProvisionError as error:
             asked.progress.note(
                 f"the memory of {machine.name} is not kept: {'; '.join(error.evidence) or error.message}"
