@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from provision import backends
+from provision import backends, secrets
 from provision.errors import ProvisionError, UsageError
 from provision.model import Result
 from provision.progress import Labelled
@@ -60,6 +60,13 @@ def load(asked: Asked) -> Environment:
     )
 
 
+def validate(asked: Asked) -> Environment:
+    """Read and check a spec, and whether this host has the secrets that it names."""
+    environment = load(asked)
+    secrets.require(environment)
+    return environment
+
+
 def know(asked: Asked) -> Known:
     """The environment that a spec names, without reading more of it than the name."""
     from provision import spec
@@ -94,6 +101,7 @@ def render(asked: Asked, folder: Path | None) -> tuple[Mapping[str, bytes], Path
 
 def plan(environment: Environment, backend: str) -> Plan:
     """What `up` would do, as things are now."""
+    secrets.require(environment)
     acting, place = backends.find(backend), place_of(environment, backend)
     return acting.plan(acting.settle(environment, place), place)
 
@@ -101,6 +109,7 @@ def plan(environment: Environment, backend: str) -> Plan:
 def up(environment: Environment, backend: str, progress: Progress, *, rebuild: bool, timeout: float) -> Plan:
     """Bring an environment up, ready, its setup done."""
     acting, place = backends.find(backend), place_of(environment, backend)
+    secrets.require(environment)
     settled = acting.settle(environment, place)
     return acting.up(settled, place, progress, rebuild=rebuild, timeout=timeout)
 

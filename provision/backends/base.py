@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from provision.target import Target
     from provision.workspace import Place
 
-Action = Literal["create", "recreate", "change", "start", "wait", "none"]
+Action = Literal["create", "recreate", "change", "refresh", "start", "wait", "none"]
+"""`refresh` gives a machine the new value of a secret, and starts its services anew."""
 
 
 @dataclass(frozen=True, kw_only=True)

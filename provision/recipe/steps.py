@@ -101,12 +101,14 @@ class _Chain:
         inputs: Mapping[str, Mapping[str, RenderedFile]] | None = None,
         caches: tuple[str, ...] = (),
         locale: str = "C.UTF-8",
+        secrets: tuple[str, ...] = (),
     ) -> None:
         number = (len(self.steps) + 1) * 10
         inputs = inputs or {}
         body = render(f"shared/{template}", {"machine": self._machine, **context})
         covered = [self.steps[-1].digest if self.steps else self._machine.base.image, name, body]
         covered += [folder + digest_of(files) for folder, files in inputs.items()]
+        covered += [f"secret {secret}" for secret in secrets]
         digest = hashlib.sha256("\0".join(covered).encode()).hexdigest()[:32]
         script = render(
             "shared/step.sh.j2",
@@ -126,6 +128,7 @@ class _Chain:
                 digest=digest,
                 inputs=tuple(inputs),
                 caches=caches,
+                secrets=secrets,
             )
         )
 
@@ -137,6 +140,7 @@ class _Chain:
             {"script": script, "mark": heredoc_mark(script.script)},
             caches=FAMILIES[self._machine.base.family].caches,
             locale=self._machine.locale,
+            secrets=script.secrets,
         )
 
 

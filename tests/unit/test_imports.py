@@ -23,7 +23,7 @@ FLOORS = (
     {"backends", "verify"},
     {"recipe", "rendering", "spec", "workspace"},
     {"bases"},
-    {"target", "model", "errors", "process", "progress", "resources"},
+    {"target", "model", "errors", "process", "progress", "resources", "secrets"},
 )
 STRANGERS = ({"backends", "verify"},)
 

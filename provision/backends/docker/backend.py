@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 from provision import process
 from provision.backends.base import Action, Finding, Plan
 from provision.backends.building import build_failed
-from provision.backends.docker import engine
+from provision.backends.docker import delivery, engine
 from provision.backends.docker.failures import require_compose, start_failed
 from provision.backends.docker.logs import read_logs
 from provision.backends.docker.rendering import (
+    SECRETS,
     container_name,
     image_name,
     kept_ports,
@@ -75,7 +76,10 @@ class Docker:
         build = False
         for machine, name, image in zip(environment.machines, containers, images, strict=True):
             found = seen.containers.get(name)
-            actions[machine.name] = _action(found, rendering.digest)
+            action = _action(found, rendering.digest)
+            if action in ("none", "wait") and found and found.running and delivery.stale(name, machine):
+                action = "refresh"
+            actions[machine.name] = action
             recipe = seen.images.get(image, {}).get("provision.recipe")
             build = build or recipe != rendering.recipes[machine.name]
         return Plan(actions=actions, build=build)
@@ -119,18 +123,30 @@ class Docker:
         chosen = choose(environment, place, ours, progress)
         rendering.write(place.rendering)
         place.log.write_text("")
-        (place.rendering / ".env").write_text(kept_ports(environment, chosen))
+        (place.rendering / ".env").write_text(
+            kept_ports(environment, chosen) + _secrets_folder(environment, place)
+        )
         if plan.build or rebuild:
             self._build(environment, place, progress, rebuild=rebuild)
         with progress.step("starting containers"):
             for container in present:
                 if container.paused:  # Compose would try to start it, which the engine refuses
                     process.run(["docker", "unpause", container.name])
+            self._refresh(environment, plan, progress)
             try:
                 self._compose(place, ["up", "--detach", "--no-build", "--remove-orphans"], progress)
             except process.CommandFailed as error:
                 raise start_failed(error, place) from error
         place.remember(KEPT, dict(chosen))
+
+    def _refresh(self, environment: Environment, plan: Plan, progress: Progress) -> None:
+        """Start a container again whose secrets have new values: it takes them at its start."""
+        for machine in environment.machines:
+            if plan.actions[machine.name] == "refresh":
+                container = container_name(environment.name, machine.name)
+                changed = delivery.stale(container, machine)
+                progress.note(f"{machine.name} gets the new value of {', '.join(changed) or 'its secrets'}")
+                process.run(["docker", "restart", container])
 
     def _build(self, environment: Environment, place: Place, progress: Progress, *, rebuild: bool) -> None:
         from provision.bases.image import ensure_image
@@ -219,6 +235,7 @@ class Docker:
         words += [*(["--volumes"] if volumes else []), *(["--rmi", "all"] if images else [])]
         with place.lock(), progress.step("removing"):
             process.stream(words, progress.line, cwd=place.rendering if rendered else None)
+            delivery.forget(place)
         return True
 
     def status(self, environment: Environment, place: Place) -> tuple[MachineStatus, ...]:
@@ -306,6 +323,12 @@ class Docker:
     def is_usable(self, findings: Sequence[Finding]) -> bool:
         """All of them are needed."""
         return all(finding.usable for finding in findings)
+
+
+def _secrets_folder(environment: Environment, place: Place) -> str:
+    """The line of `.env` that says where the secrets of variables are, after they were laid there."""
+    variables = any(secret.variable for machine in environment.machines for secret in machine.secrets)
+    return f"{SECRETS}={delivery.lay(environment, place)}\n" if variables else ""
 
 
 def _action(found: Container | None, digest: str) -> Action:

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING
 from provision.backends.ports import key
 from provision.backends.readiness import patience
 from provision.recipe import container_packages, contents, payload, steps
-from provision.rendering import RenderedFile, Rendering, compose_document, digest_of, render
+from provision.rendering import (
+    RenderedFile,
+    Rendering,
+    compose_document,
+    compose_scalar,
+    digest_of,
+    render,
+    yaml_scalar,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,6 +25,7 @@ if TYPE_CHECKING:
 
     from provision.model import Environment, Machine, Port, Step
 
+SECRETS = "SECRETS"
 GRACE = 30
 SUPERVISED_GRACE = 40  # supervisord gives each service its 30 s, then ends itself
 RESTART = {"always": "unless-stopped", "on-failure": "on-failure", "never": "no"}
@@ -57,6 +66,7 @@ def render_environment(environment: Environment, location: Path) -> Rendering:
         "environment": environment,
         "items": items,
         "recipes": recipes,
+        "secrets": _secret_sources(environment, location),
         "volumes": sorted({name for item in items for name in item.volumes.values()}),
         "variable": port_variable,
     }
@@ -89,6 +99,7 @@ class _Item:
     volumes: Mapping[str, str]
     scripts: Mapping[str, RenderedFile]
     steps: tuple[Step, ...]
+    build_secrets: tuple[str, ...]
 
     @classmethod
     def of(cls, environment: Environment, machine: Machine, location: Path) -> _Item:
@@ -98,6 +109,7 @@ class _Item:
         if machine.workspace:
             binds.insert(0, (machine.workspace.source, machine.workspace.path, False))
         scripts = {**contents(machine), **_own_scripts(machine)}
+        taken = steps(machine, scripts, container_packages(machine))
         return cls(
             machine=machine,
             image=image_name(environment, machine),
@@ -115,7 +127,8 @@ class _Item:
                 for volume in machine.volumes
             },
             scripts=scripts,
-            steps=steps(machine, scripts, container_packages(machine)),
+            steps=taken,
+            build_secrets=tuple(dict.fromkeys(name for step in taken for name in step.secrets)),
         )
 
     def files(self, environment: Environment) -> Mapping[str, RenderedFile]:
@@ -149,6 +162,17 @@ def _relative(source: Path, location: Path) -> str:
     """The path from compose.yaml to a folder of the host, so that a project may be moved."""
     path = os.path.relpath(source, location)
     return path if path.startswith(".") else f"./{path}"
+
+
+def _secret_sources(environment: Environment, location: Path) -> Mapping[str, str]:
+    """The file of each secret, as YAML: the host's own, or one in the folder SECRETS, by its name."""
+    return {
+        secret.name: yaml_scalar(f"${{{SECRETS}:-./secrets}}/{secret.name}")
+        if secret.file is None
+        else compose_scalar(_relative(secret.file, location))
+        for machine in environment.machines
+        for secret in machine.secrets
+    }
 
 
 def _override(environment: Environment) -> Mapping[str, RenderedFile]:

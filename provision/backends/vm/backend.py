@@ -14,7 +14,7 @@ from provision import process
 from provision.backends.base import Action, Finding, Plan
 from provision.backends.ports import KEPT, choose, key
 from provision.backends.readiness import HEALTHY, service_states, wait_until_ready
-from provision.backends.vm import connection, providers, sync
+from provision.backends.vm import connection, delivery, providers, sync
 from provision.backends.vm.provider import Disk
 from provision.backends.vm.rendering import copied_folders, disks, render_environment
 from provision.errors import EnvironmentFailed, UsageError
@@ -89,7 +89,12 @@ class VirtualMachines:
                     action = "recreate"
                 known = facts.get(machine.name)
                 lost = known and not provider.is_forwarded(place, machine.name, known.ports)
-                actions[machine.name] = "change" if lost and action in ("none", "wait") else action
+                quiet = action in ("none", "wait")
+                if quiet and lost:
+                    action = "change"
+                elif quiet and delivery.stale(place, machine):
+                    action = "refresh"
+                actions[machine.name] = action
         return Plan(actions=actions, build=False)
 
     def up(
@@ -167,8 +172,13 @@ class VirtualMachines:
         sync.carry(place, [each for each in folders if each.machine not in carried], progress)
         done = provider.begins_done(place)
         for machine in environment.machines:
-            if plan.actions[machine.name] != "none":
+            if plan.actions[machine.name] == "refresh":
+                changed = ", ".join(delivery.stale(place, machine)) or "its secrets"
+                progress.note(f"{machine.name} gets the new value of {changed}")
+                delivery.renew(place, machine)
+            elif plan.actions[machine.name] != "none":
                 if done:
+                    delivery.bring(place, machine)
                     provider.go(place, machine.name, rendering.recipes[machine.name])
                 else:
                     self._apply(machine, place, progress, rendering)
@@ -193,6 +203,7 @@ class VirtualMachines:
 
             try:
                 connection.lay(place, machine.name, files, HOME)
+                delivery.bring(place, machine)
                 connection.follow(
                     place,
                     machine.name,

@@ -134,6 +134,8 @@ def _machine(guest: Guest, scripts: Mapping[str, RenderedFile]) -> Mapping[str, 
     context: dict[str, object] = {
         "machine": machine,
         "record": f"{RECORDS}/{taken[-1].digest}",
+        "steps": taken,
+        "secrets": machine.secrets,
         "over": [folder.path for folder in guest.folders] + [disk.path for disk in guest.disks],
     }
     files = {name: _script(f"vm/{name}.j2", context) for name in ("apply", "build")}
