@@ -73,6 +73,24 @@ class Package:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Repository:
+    """A source of packages beside the distribution's own.
+
+    `key` holds the bytes of `key_file`, None where the distribution's own keys sign it;
+    `pin` ranks it as apt does.
+    """
+
+    name: str
+    url: str
+    suite: str
+    components: tuple[str, ...]
+    key: bytes | None
+    key_file: str
+    pin: int
+    origin: Origin
+
+
+@dataclass(frozen=True, kw_only=True)
 class User:
     """A user to make; `uid` None means the next free id."""
 
@@ -271,6 +289,7 @@ class Machine:
     workspace: Workspace | None
     env: Mapping[str, str]
     packages: tuple[Package, ...]
+    repositories: tuple[Repository, ...] = ()
     users: tuple[User, ...]
     files: tuple[File, ...]
     run: tuple[Script, ...]

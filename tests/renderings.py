@@ -28,11 +28,18 @@ class Case:
     spec: str
     backend: str
     provider: str = ""
+    base: str = ""
     held: tuple[str, ...] = ("*",)
 
     @property
     def name(self) -> str:
-        return f"{self.spec}-{self.provider or self.backend}"
+        return f"{self.spec}-{self.base.partition(':')[0] or self.provider or self.backend}"
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """The variables that it sets, of those that its spec has."""
+        provider = {"provider": self.provider} if self.provider and self.spec in CHOOSING else {}
+        return provider | ({"base": self.base} if self.base else {})
 
     def load(self, project: Path) -> Environment:
         """The environment, its spec written to a project folder that is made."""
@@ -43,7 +50,7 @@ class Case:
         return spec.load(
             project / f"{self.spec}.yaml",
             backend=self.backend,
-            settings={"provider": self.provider} if self.provider and self.spec in CHOOSING else {},
+            settings=self.settings,
             host={},
         )
 
@@ -67,6 +74,8 @@ CASES = (
          held=(*STEPS, "machine/start", "machine/secrets", "machine/services/web/*", "machine/setup.d/*")),
     Case(spec="secrets", backend="vm", provider="libvirt",
          held=("secrets/apply", "secrets/build", "secrets/machine/units/*")),
+    *(Case(spec="families", backend="docker", base=base, held=("steps/*", "repositories/*"))
+      for base in ("debian:12", "fedora:43", "alpine:3.23")),
     Case(spec="several", backend="vm", provider="libvirt",
          held=("Vagrantfile", *(f"several/{path}" for path in OWN))),
     Case(spec="nasty", backend="vm", provider="libvirt",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from provision.model import Step
 from provision.recipe.contents import folders, payload
 from provision.recipe.families import FAMILIES, pinned
+from provision.recipe.repositories import apk_lines, needs_certificates, repository_files
 from provision.rendering import digest_of, render
 
 if TYPE_CHECKING:
@@ -44,12 +45,22 @@ def steps(
         "system",
         "locale and time zone",
         "system.sh.j2",
-        {"packages": family.support},
+        {"packages": family.support, "asked": ()},
         caches=family.caches if family.support else (),
     )
     if machine.users:
         names = ", ".join(user.name for user in machine.users)
         chain.add("users", f"users {names}", "users.sh.j2", {})
+    if machine.repositories:
+        files = repository_files(machine)
+        names = ", ".join(repository.name for repository in machine.repositories)
+        context = {
+            "paths": tuple(files),
+            "lines": apk_lines(machine),
+            "certificates": needs_certificates(machine),
+        }
+        chain.add("repositories", f"repositories {names}", "repositories.sh.j2", context,
+                  inputs={"repositories": files} if files else None, caches=family.caches)  # fmt: skip
     for script in machine.run:
         if script.before_packages:
             chain.add_script(script)
@@ -58,7 +69,7 @@ def steps(
             "packages",
             f"{len(packages)} packages",
             f"packages-{machine.base.family}.sh.j2",
-            {"packages": packages},
+            {"packages": packages, "asked": _asked(machine)},
             caches=family.caches,
         )
     if machine.files:
@@ -82,6 +93,12 @@ def _packages(machine: Machine, runtime_packages: Sequence[str]) -> tuple[str, .
     if family == "apt" and machine.locale.split(".")[0] not in ("C", "POSIX"):
         implied.append("locales")
     return (*asked.values(), *(name for name in dict.fromkeys(implied) if name not in asked))
+
+
+def _asked(machine: Machine) -> tuple[tuple[str, str | None], ...]:
+    """The packages that the spec names, by the names that can be looked up, with their versions."""
+    named = [(package.name.split("/")[0].split(":")[0], package.version) for package in machine.packages]
+    return tuple((name, version) for name, version in named if "*" not in name and name[0] != "@")
 
 
 class _Chain:

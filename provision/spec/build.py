@@ -10,6 +10,7 @@ from provision.spec.bases import read_base
 from provision.spec.checks import read_checks
 from provision.spec.files import read_files
 from provision.spec.ports import read_ports
+from provision.spec.repositories import read_repositories
 from provision.spec.secrets import KnownSecrets
 from provision.spec.services import path_of, read_environment, read_services, read_steps
 from provision.spec.users import KnownUsers, read_users
@@ -86,6 +87,7 @@ def _machine(fields: Fields, options: Mapping[str, object], name: str, scope: Sc
         workspace=workspace,
         env=env,
         packages=packages,
+        repositories=read_repositories(fields.entries("repositories"), base, scope),
         users=read_users(fields.entries("users"), workspace.source if workspace else None, scope),
         files=read_files(fields.entries("files"), context, known, scope),
         run=read_steps(

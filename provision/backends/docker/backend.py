@@ -20,6 +20,7 @@ from provision.backends.docker.rendering import (
     kept_ports,
     render_environment,
 )
+from provision.backends.packages import refuse_missing
 from provision.backends.ports import KEPT, choose
 from provision.backends.readiness import BETWEEN, HEALTHY, patience, service_states, wait_until_ready
 from provision.errors import EnvironmentFailed, UsageError
@@ -157,6 +158,7 @@ class Docker:
             try:
                 self._compose(place, ["build", *(["--no-cache"] if rebuild else [])], progress)
             except process.CommandFailed as error:
+                refuse_missing(place.log.read_text().splitlines(), environment.machines)
                 raise build_failed(error, place) from error
 
     def _compose(self, place: Place, words: Sequence[str], progress: Progress) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from provision.backends.ports import key
 from provision.backends.readiness import patience
-from provision.recipe import container_packages, contents, payload, steps
+from provision.recipe import container_packages, contents, payload, repository_files, steps
 from provision.rendering import (
     RenderedFile,
     Rendering,
@@ -141,6 +141,7 @@ class _Item:
         for step in self.steps:
             made[f"steps/{step.name}.sh"] = RenderedFile(content=step.script.encode(), executable=True)
         made |= {f"files/{path}": file for path, file in payload(self.machine).items()}
+        made |= {f"repositories/{path}": file for path, file in repository_files(self.machine).items()}
         made |= {f"machine/{path}": file for path, file in self.scripts.items()}
         return {os.path.normpath(f"{self.folder}/{path}"): file for path, file in made.items()}
 

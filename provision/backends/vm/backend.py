@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from provision import process
 from provision.backends.base import Action, Finding, Plan
+from provision.backends.packages import refuse_missing
 from provision.backends.ports import KEPT, choose, key
 from provision.backends.readiness import HEALTHY, service_states, wait_until_ready
 from provision.backends.vm import connection, delivery, providers, sync
@@ -211,6 +212,7 @@ class VirtualMachines:
                     each_line,
                 )
             except process.CommandFailed as error:
+                refuse_missing(said, [machine])
                 raise _step_failed(error, machine, said, place) from error
 
     def _wait(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from provision.backends.vm.limits import refuse_impossible
 from provision.backends.vm.provider import Disk, Folder, Guest
 from provision.backends.vm.sync import COPIED, INSIDE, Copied, copied
-from provision.recipe import contents, payload, steps
+from provision.recipe import contents, payload, repository_files, steps
 from provision.recipe.steps import RECORDS
 from provision.rendering import RenderedFile, Rendering, digest_of, render
 
@@ -142,6 +142,7 @@ def _machine(guest: Guest, scripts: Mapping[str, RenderedFile]) -> Mapping[str, 
     for step in taken:
         files[f"steps/{step.name}.sh"] = RenderedFile(content=step.script.encode(), executable=True)
     files |= {f"files/{path}": file for path, file in payload(machine).items()}
+    files |= {f"repositories/{path}": file for path, file in repository_files(machine).items()}
     return files | {f"machine/{path}": file for path, file in scripts.items()}
 
 
