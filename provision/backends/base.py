@@ -92,6 +92,15 @@ class Backend(Protocol):
         With `watch`, again whenever one changes, until interrupted.
         """
 
+    def restart(self, place: Place, target: Target, services: Sequence[str]) -> None:
+        """End the services of a running machine as they should end, and start them again.
+
+        Args:
+            place: of its environment.
+            target: the machine.
+            services: names of services that it has, one at least.
+        """
+
     def logs(
         self,
         name: str,

@@ -15,6 +15,7 @@ VERBS = {
     "status": "Show the machines, their ports and services.",
     "exec": "Run a command in a machine.",
     "shell": "Open a shell in a machine.",
+    "restart": "Start services anew, and wait until they are ready.",
     "logs": "Show what the services wrote.",
     "test": "Bring it up in several backends, verify, compare, take it down.",
     "sync": "Carry copied folders into the machine.",

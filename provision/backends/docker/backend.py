@@ -292,6 +292,16 @@ class Docker:
         """A container's folders are live: there is nothing to carry."""
         return 0
 
+    def restart(self, place: Place, target: Target, services: Sequence[str]) -> None:
+        """By the supervisor; a service that is the container's own process with the container."""
+        container = container_name(place.folder.parent.name, target.machine)
+        if target.run(f"test -e {SUPERVISOR}", user="root").code == 0:
+            inside = ["docker", "exec", container]
+            process.run([*inside, "supervisorctl", "--configuration", SUPERVISOR, "restart", *services])
+        else:
+            target.close()
+            process.run(["docker", "restart", container])
+
     def logs(
         self,
         name: str,

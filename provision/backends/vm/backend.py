@@ -311,6 +311,11 @@ class VirtualMachines:
             sync.watch(place, folders, progress)
         return len(folders)
 
+    def restart(self, place: Place, target: Target, services: Sequence[str]) -> None:
+        """By systemd."""
+        units = [f"{service}.service" for service in services]
+        process.run(connection.command(place, target.machine, ["systemctl", "restart", *units]))
+
     def logs(
         self,
         name: str,
