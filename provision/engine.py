@@ -124,12 +124,13 @@ def verify(
     from provision.verify import verify as ask
 
     acting = backends.find(backend)
+    capabilities = {machine.name: acting.gives(machine) for machine in environment.machines}
     try:
         targets = acting.targets(environment.name, place_of(environment, backend))
     except Unreachable:
         targets = {}  # each machine that is missing is a failed result
     try:
-        return ask(environment, targets, backend=backend, capabilities=acting.capabilities, each=each)
+        return ask(environment, targets, backend=backend, capabilities=capabilities, each=each)
     finally:
         for target in targets.values():
             target.close()

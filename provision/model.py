@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from pathlib import Path, PurePosixPath
 
 Family = Literal["apt", "dnf", "apk"]
+Capability = Literal["kernel", "systemd", "kvm", "gpu"]
 Protocol = Literal["tcp", "udp"]
 Outcome = Literal["passed", "failed", "skipped"]
 MachineState = Literal["running", "stopped", "absent", "unhealthy"]
@@ -234,6 +235,14 @@ class Secret:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Requirement:
+    """What a machine cannot do without."""
+
+    name: Capability
+    origin: Origin
+
+
+@dataclass(frozen=True, kw_only=True)
 class Expected:
     """What a text must do: contain, equal, match (a regular expression) or lack something."""
 
@@ -299,6 +308,7 @@ class Machine:
     mounts: tuple[Mount, ...]
     volumes: tuple[Volume, ...]
     secrets: tuple[Secret, ...] = ()
+    requires: tuple[Requirement, ...] = ()
     locale: str
     timezone: str
     checks: tuple[Check, ...]

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from provision.model import Environment, MachineStatus
+    from provision.model import Environment, Machine, MachineStatus
     from provision.progress import Progress
     from provision.rendering import Rendering
     from provision.target import Target
@@ -42,6 +42,21 @@ class Finding:
     hint: str = ""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Offer:
+    """What a backend gives a spec on this host: some words for each aspect.
+
+    Args:
+        aspects: kernel, isolation, start, size, init, persistence.
+        cannot: what the spec requires and this backend can never give, with the reasons.
+        lacks: why this host cannot do it now.
+    """
+
+    aspects: Mapping[str, str]
+    cannot: tuple[str, ...]
+    lacks: tuple[str, ...]
+
+
 class Backend(Protocol):
     """A way of making machines.
 
@@ -51,7 +66,12 @@ class Backend(Protocol):
     """
 
     name: str
-    capabilities: frozenset[str]
+
+    def gives(self, machine: Machine) -> frozenset[str]:
+        """What a machine has there of what checks may require: kernel, systemd, kvm, gpu."""
+
+    def describe(self, environment: Environment) -> Offer:
+        """What it would give an environment here, for people who choose; changes nothing."""
 
     def settle(self, environment: Environment, place: Place) -> Environment:
         """The environment with what this host decides filled in, such as the provider."""

@@ -9,6 +9,7 @@ import click
 VERBS = {
     "validate": "Check a spec and report every problem in it.",
     "render": "Show or write what would be handed to the engine.",
+    "explain": "Say whether a container or a virtual machine fits this spec and host.",
     "plan": "Say what up would do; nothing is changed.",
     "up": "Bring the environment up and verify it.",
     "verify": "Check that what runs is what the spec says.",

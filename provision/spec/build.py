@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-from provision.model import Environment, Machine, Mount, Package, Resources, Volume, Workspace
+from provision.model import Environment, Machine, Mount, Package, Requirement, Resources, Volume, Workspace
 from provision.spec.bases import read_base
 from provision.spec.checks import read_checks
 from provision.spec.files import read_files
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from provision.model import Family, File
+    from provision.model import Capability, Family, File
     from provision.spec.fields import Fields
     from provision.spec.scope import Scope
     from provision.spec.tree import Node
@@ -106,6 +106,10 @@ def _machine(fields: Fields, options: Mapping[str, object], name: str, scope: Sc
         mounts=_mounts(fields, scope),
         volumes=_volumes(fields, scope),
         secrets=secrets.read(services, user, known),
+        requires=tuple(
+            Requirement(name=cast("Capability", name), origin=node.origin)
+            for name, node in fields.texts("requires")
+        ),
         locale=fields.text("locale", "C.UTF-8"),
         timezone=fields.text("timezone", "UTC"),
         checks=read_checks(fields.items("checks"), known, scope),

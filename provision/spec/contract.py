@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from provision.spec.tree import Node
 
 NOT_YET = (
-    "machines", "matrix", "proxy", "requires", "needs", "count",
+    "machines", "matrix", "proxy", "needs", "count",
     "aliases",
 )  # fmt: skip
 EXPRESSION = r"\$\{\{"

@@ -21,14 +21,12 @@ SPEC = """
 version: 1
 name: packages
 base: debian:12
-packages: [hello-team, jq=100.0]
+packages: [hello-team, jq]
 repositories:
   team: {url: "URL", suite: ./, key: keys/team.asc, pin: 900}
-run:
-  - {name: before, before: packages, script: apt-cache policy hello-team >/var/tmp/before}
 checks:
   - {command: hello-team, stdout: {equals: hello from the team}}
-  - {package: jq, version: "100.0"}
+  - {package: jq, version: "0.1"}
 """
 
 
@@ -60,7 +58,7 @@ def signed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, byte
     folder, home = tmp_path_factory.mktemp("repository"), tmp_path_factory.mktemp("gnupg")
     home.chmod(0o700)
     make_package(folder, "hello-team", "1.0", "#!/bin/sh\necho hello from the team\n")
-    make_package(folder, "jq", "100.0", "#!/bin/sh\necho not the real one\n")
+    make_package(folder, "jq", "0.1", "#!/bin/sh\necho not the real one\n")
     (folder / "Packages").write_bytes(run("dpkg-scanpackages", "--multiversion", ".", cwd=folder))
     digest = run("sha256sum", "Packages", cwd=folder).decode().split()[0]
     size = (folder / "Packages").stat().st_size
@@ -77,6 +75,7 @@ def signed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, byte
         yield f"http://{own_address()}:{server.server_port}/", key
     finally:
         server.shutdown()
+        server.server_close()
         run("gpgconf", "--homedir", str(home), "--kill", "all")
 
 
@@ -92,19 +91,18 @@ def test_a_signed_repository_gives_packages_and_ranks_before(own: Project, signe
     own.spec(SPEC.replace("URL", url))
     own.write("keys/team.asc", key)
     own.up()
-    assert "900" in own.inside("cat /var/tmp/before")
 
 
 def test_what_is_not_there_is_named_with_what_is(own: Project, signed: tuple[str, bytes]) -> None:
     url, key = signed
     own.write("keys/team.asc", key)
-    own.spec(SPEC.replace("URL", url).replace("hello-team, jq=100.0", "helo-team, jq=99"))
+    own.spec(SPEC.replace("URL", url).replace("hello-team, jq]", "helo-team, jq=99]"))
     said = own.run("up")
     assert said.code == 2, said.all
     assert "provision.yaml:5:12: debian:12 has no package helo-team" in said.stderr
     assert "did you mean hello-team" in said.stderr
     assert "provision.yaml:5:23: debian:12 has no version 99 of jq" in said.stderr
-    assert "100.0" in said.stderr
+    assert "it has 0.1" in said.stderr
 
 
 def test_a_repository_that_another_key_signed_is_refused(own: Project, signed: tuple[str, bytes]) -> None:

@@ -50,7 +50,7 @@ setup:
     env: {PASSWORD: {secret: password}}
     script: printf %s "$PASSWORD" | sha256sum > /var/tmp/setup-password
 checks:
-  - {script: test -z "${API_KEY:-}"}
+  - {script: 'test -z "${API_KEY:-}"'}
 """
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from provision import process
-from provision.backends.base import Action, Finding, Plan
+from provision.backends.base import Action, Finding, Offer, Plan
 from provision.backends.building import build_failed
-from provision.backends.docker import delivery, engine
+from provision.backends.docker import delivery, engine, offer
 from provision.backends.docker.failures import require_compose, start_failed
 from provision.backends.docker.logs import read_logs
 from provision.backends.docker.rendering import (
@@ -23,6 +23,7 @@ from provision.backends.docker.rendering import (
 from provision.backends.packages import refuse_missing
 from provision.backends.ports import KEPT, choose
 from provision.backends.readiness import BETWEEN, HEALTHY, patience, service_states, wait_until_ready
+from provision.backends.requirements import refuse
 from provision.errors import EnvironmentFailed, UsageError
 from provision.model import MachineStatus, ServiceStatus
 from provision.target import Target, Unreachable
@@ -47,7 +48,14 @@ class Docker:
     """Environments as containers of one Compose project."""
 
     name = "docker"
-    capabilities: frozenset[str] = frozenset()
+
+    def gives(self, machine: Machine) -> frozenset[str]:
+        """What a machine has of what checks may require."""
+        return offer.gives(machine)
+
+    def describe(self, environment: Environment) -> Offer:
+        """What it would give an environment here."""
+        return offer.describe(environment)
 
     def settle(self, environment: Environment, place: Place) -> Environment:  # noqa: ARG002 - the contract's words
         """Nothing is left to the host."""
@@ -55,6 +63,7 @@ class Docker:
 
     def render(self, environment: Environment, location: Path) -> Rendering:
         """A Dockerfile for each machine, compose.yaml, and the scripts that they use; pure."""
+        refuse(environment, offer.lacks, offer.HINT)
         for machine in environment.machines:
             if machine.options.get("init") == "systemd":
                 raise UsageError(
@@ -96,6 +105,7 @@ class Docker:
     ) -> Plan:
         """Build what changed, let Compose converge, wait until every machine is ready."""
         rendering = self.render(environment, place.rendering)
+        offer.require_host(environment)
         plan = self._plan(environment, place, rendering)
         if plan.changes or rebuild:
             with place.lock():

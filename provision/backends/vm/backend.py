@@ -11,11 +11,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from provision import process
-from provision.backends.base import Action, Finding, Plan
+from provision.backends.base import Action, Finding, Offer, Plan
 from provision.backends.packages import refuse_missing
 from provision.backends.ports import KEPT, choose, key
 from provision.backends.readiness import HEALTHY, service_states, wait_until_ready
-from provision.backends.vm import connection, delivery, providers, sync
+from provision.backends.requirements import refuse
+from provision.backends.vm import connection, delivery, offer, providers, sync
 from provision.backends.vm.provider import Disk
 from provision.backends.vm.rendering import copied_folders, disks, render_environment
 from provision.errors import EnvironmentFailed, UsageError
@@ -48,7 +49,14 @@ class VirtualMachines:
     """Environments as virtual machines of one provider."""
 
     name = "vm"
-    capabilities: frozenset[str] = frozenset({"kernel", "systemd"})
+
+    def gives(self, machine: Machine) -> frozenset[str]:
+        """What a machine has of what checks may require."""
+        return offer.gives(machine)
+
+    def describe(self, environment: Environment) -> Offer:
+        """What it would give an environment here."""
+        return offer.describe(environment)
 
     def settle(self, environment: Environment, place: Place) -> Environment:
         """With the provider: the spec's, $PROVISION_PROVIDER, the one it has, the first of this host."""
@@ -64,6 +72,7 @@ class VirtualMachines:
 
     def render(self, environment: Environment, location: Path) -> Rendering:
         """The provider's definition of the machines, and what prepares each of them; pure."""
+        refuse(environment, offer.lacks, "`-b docker` gives it where the engine has a runtime for it")
         return render_environment(environment, _provider(environment), location)
 
     def plan(self, environment: Environment, place: Place) -> Plan:
@@ -111,6 +120,7 @@ class VirtualMachines:
         provider = _provider(environment)
         rendering = self.render(environment, place.rendering)
         providers.require(provider)
+        offer.require_host(environment)
         _refuse_former(environment, provider, place)
         plan = self._plan(environment, provider, place, rendering)
         if rebuild or plan.changes:

@@ -2,7 +2,7 @@
 # repositories team, other
 # Does nothing where its record says that it was done.
 set -eu
-record=/var/lib/provision/steps/b1eff676ac49030a096b464a89dc3d5d
+record=/var/lib/provision/steps/90dc623f7f66f8e5255a9b10d19eca35
 [ ! -e "$record" ] || exit 0
 umask 022
 export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
@@ -11,7 +11,7 @@ from=${0%/*}/../repositories
 install -D -m 0644 "$from/"etc/apk/keys/key.asc /etc/apk/keys/key.asc
 grep -qxF https://packages.example.org/team/stable/main /etc/apk/repositories || echo https://packages.example.org/team/stable/main >>/etc/apk/repositories
 grep -qxF https://packages.example.org/team/stable/extra /etc/apk/repositories || echo https://packages.example.org/team/stable/extra >>/etc/apk/repositories
-grep -qxF http://other.example.org/flat/./main /etc/apk/repositories || echo http://other.example.org/flat/./main >>/etc/apk/repositories
+grep -qxF http://other.example.org/flat /etc/apk/repositories || echo http://other.example.org/flat >>/etc/apk/repositories
 
 mkdir -p "${record%/*}"
 echo repositories >"$record"

@@ -2,7 +2,7 @@
 # 4 packages
 # Does nothing where its record says that it was done.
 set -eu
-record=/var/lib/provision/steps/5d3fa8bc622bb984f1a191d8e02c1efa
+record=/var/lib/provision/steps/e41be2956171d8913b12a804fbddd3ab
 [ ! -e "$record" ] || exit 0
 umask 022
 export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin

@@ -2,7 +2,7 @@
 # files
 # Does nothing where its record says that it was done.
 set -eu
-record=/var/lib/provision/steps/639411098e31c8a16163243ff2463054
+record=/var/lib/provision/steps/18863b8dfc72822b9075f91127b7fb38
 [ ! -e "$record" ] || exit 0
 umask 022
 export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin

@@ -2,7 +2,7 @@
 # run: step-1
 # Does nothing where its record says that it was done.
 set -eu
-record=/var/lib/provision/steps/3762c8993a137661342c4edc6a53e8b2
+record=/var/lib/provision/steps/8dbd5b81becf34a7549a6c553f3da117
 [ ! -e "$record" ] || exit 0
 umask 022
 export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin

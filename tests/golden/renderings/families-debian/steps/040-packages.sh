@@ -2,7 +2,7 @@
 # 4 packages
 # Does nothing where its record says that it was done.
 set -eu
-record=/var/lib/provision/steps/cbe846c260e064d198c8b0b2c52c1936
+record=/var/lib/provision/steps/0c75654cff8daf4ab695e0cd76127b16
 [ ! -e "$record" ] || exit 0
 umask 022
 export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
@@ -48,7 +48,7 @@ explain() {
   missing python3-venv ''
   exit "$1"
 }
-apt-get update -q
+apt-get update -q --error-on=any
 apt-get install -q -y --no-install-recommends -o Dpkg::Options::=--force-unsafe-io \
   curl \
   jq=1.6 \

@@ -2,7 +2,7 @@
 # files
 # Does nothing where its record says that it was done.
 set -eu
-record=/var/lib/provision/steps/5e60d4fa0c45f8fd8e27a0d7dfa97a35
+record=/var/lib/provision/steps/fa550f7beb30a3d039d00e5af06eebb4
 [ ! -e "$record" ] || exit 0
 umask 022
 export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin

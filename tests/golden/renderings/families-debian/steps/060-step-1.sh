@@ -2,7 +2,7 @@
 # run: step-1
 # Does nothing where its record says that it was done.
 set -eu
-record=/var/lib/provision/steps/1deb4d37c4d804588fbcac742a52b269
+record=/var/lib/provision/steps/7a4466559c45e2436af2f9ba6b6767bb
 [ ! -e "$record" ] || exit 0
 umask 022
 export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
