@@ -74,6 +74,8 @@ CASES = (
          held=(*STEPS, "machine/start", "machine/secrets", "machine/services/web/*", "machine/setup.d/*")),
     Case(spec="secrets", backend="vm", provider="libvirt",
          held=("secrets/apply", "secrets/build", "secrets/machine/units/*")),
+    Case(spec="systemd", backend="docker",
+         held=(*STEPS, "machine/start", "machine/attach", "machine/units/*")),
     *(Case(spec="families", backend="docker", base=base, held=("steps/*", "repositories/*"))
       for base in ("debian:12", "fedora:43", "alpine:3.23")),
     Case(spec="several", backend="vm", provider="libvirt",

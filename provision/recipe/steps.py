@@ -30,7 +30,11 @@ def container_packages(machine: Machine) -> tuple[str, ...]:
 
 
 def steps(
-    machine: Machine, scripts: Mapping[str, RenderedFile], runtime_packages: Sequence[str] = ()
+    machine: Machine,
+    scripts: Mapping[str, RenderedFile],
+    runtime_packages: Sequence[str] = (),
+    *,
+    init: bool = False,
 ) -> tuple[Step, ...]:
     """What makes the machine of its base.
 
@@ -38,6 +42,7 @@ def steps(
         machine: the machine.
         scripts: what goes to /usr/lib/provision: `contents`, and the backend's own.
         runtime_packages: what the backend itself needs inside, installed with the rest.
+        init: the units of systemd among the scripts are installed by a step too.
     """
     family = FAMILIES[machine.base.family]
     chain = _Chain(machine)
@@ -79,6 +84,8 @@ def steps(
             chain.add_script(script)
     chain.add("machine", "services and setup", "machine.sh.j2", {},
               inputs={"machine": scripts})  # fmt: skip
+    if init:
+        chain.add("init", "systemd and its units", "init.sh.j2", {})
     return tuple(chain.steps)
 
 

@@ -102,7 +102,7 @@ def test_what_is_not_there_is_named_with_what_is(own: Project, signed: tuple[str
     assert "provision.yaml:5:12: debian:12 has no package helo-team" in said.stderr
     assert "did you mean hello-team" in said.stderr
     assert "provision.yaml:5:23: debian:12 has no version 99 of jq" in said.stderr
-    assert "it has 0.1" in said.stderr
+    assert "0.1" in said.stderr
 
 
 def test_a_repository_that_another_key_signed_is_refused(own: Project, signed: tuple[str, bytes]) -> None:

@@ -128,7 +128,10 @@ def test_backends_and_checks_are_strangers() -> None:
 @pytest.mark.parametrize(
     ("parent", "shared"),
     [
-        ("provision.backends", {"base", "building", "packages", "ports", "readiness", "requirements"}),
+        (
+            "provision.backends",
+            {"base", "building", "journal", "packages", "ports", "readiness", "requirements"},
+        ),
         ("provision.backends.vm.providers", set()),
         ("provision.bases.distributions", {"debian"}),  # the archives that Ubuntu has too
     ],

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from provision import process
 from provision.backends.base import Action, Finding, Offer, Plan
 from provision.backends.building import build_failed
-from provision.backends.docker import delivery, engine, offer
+from provision.backends.docker import delivery, engine, offer, systemd
 from provision.backends.docker.failures import require_compose, start_failed
 from provision.backends.docker.logs import read_logs
 from provision.backends.docker.rendering import (
@@ -24,7 +24,7 @@ from provision.backends.packages import refuse_missing
 from provision.backends.ports import KEPT, choose
 from provision.backends.readiness import BETWEEN, HEALTHY, patience, service_states, wait_until_ready
 from provision.backends.requirements import refuse
-from provision.errors import EnvironmentFailed, UsageError
+from provision.errors import EnvironmentFailed
 from provision.model import MachineStatus, ServiceStatus
 from provision.target import Target, Unreachable
 
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from provision.workspace import Place
 
 SUPERVISOR = "/usr/lib/provision/supervisord.conf"
+UNITS = "/usr/lib/provision/units"
 SETUP = "/usr/lib/provision/setup"
 SETUP_STATE = "/run/provision/setup"
 LAST_LINES = 20
@@ -58,18 +59,13 @@ class Docker:
         return offer.describe(environment)
 
     def settle(self, environment: Environment, place: Place) -> Environment:  # noqa: ARG002 - the contract's words
-        """Nothing is left to the host."""
-        return environment
+        """With the version of its cgroups, where systemd needs to know it."""
+        return systemd.settle(environment)
 
     def render(self, environment: Environment, location: Path) -> Rendering:
         """A Dockerfile for each machine, compose.yaml, and the scripts that they use; pure."""
         refuse(environment, offer.lacks, offer.HINT)
-        for machine in environment.machines:
-            if machine.options.get("init") == "systemd":
-                raise UsageError(
-                    f"machine {machine.name} asks for systemd in a container, which is not supported yet",
-                    hint="leave backends.docker.init out, or use `-b vm`, where systemd is the init",
-                )
+        systemd.refuse_base(environment)
         return render_environment(environment, location)
 
     def plan(self, environment: Environment, place: Place) -> Plan:
@@ -199,7 +195,7 @@ class Docker:
     ) -> None:
         name = container_name(environment.name, machine.name)
         last_lines = partial(self._last_lines, name, machine)
-        revive = partial(_revive, name) if was_up else None
+        revive = partial(_revive, name, units=systemd.is_init(machine)) if was_up else None
         begun = time.monotonic()
         while True:
             try:
@@ -232,7 +228,8 @@ class Docker:
     def _last_lines(self, container: str, machine: Machine, service: str) -> Sequence[str]:
         lines: list[str] = []
         names = tuple(each.name for each in machine.services)
-        read_logs(container, names, [service] if service else [], lines.append, follow=False)
+        wanted = [service] if service else []
+        read_logs(container, names, wanted, lines.append, follow=False, journal=systemd.is_init(machine))
         return lines[-LAST_LINES:]
 
     def down(self, name: str, place: Place, progress: Progress, *, volumes: bool, images: bool) -> bool:
@@ -305,8 +302,10 @@ class Docker:
     def restart(self, place: Place, target: Target, services: Sequence[str]) -> None:
         """By the supervisor; a service that is the container's own process with the container."""
         container = container_name(place.folder.parent.name, target.machine)
-        if target.run(f"test -e {SUPERVISOR}", user="root").code == 0:
-            inside = ["docker", "exec", container]
+        inside = ["docker", "exec", container]
+        if target.run(f"test -d {UNITS}", user="root").code == 0:
+            process.run([*inside, "systemctl", "restart", *(f"{service}.service" for service in services)])
+        elif target.run(f"test -e {SUPERVISOR}", user="root").code == 0:
             process.run([*inside, "supervisorctl", "--configuration", SUPERVISOR, "restart", *services])
         else:
             target.close()
@@ -334,7 +333,8 @@ class Docker:
                         f"there is no service {service}",
                         hint=f"the services are {', '.join(known) or 'none'}; setup has a log too",
                     )
-            read_logs(container.name, known, services, each_line, follow=follow)
+            journal = container.labels.get("provision.init") == "systemd"
+            read_logs(container.name, known, services, each_line, follow=follow, journal=journal)
 
     def examine(self) -> tuple[Finding, ...]:
         """The engine, Compose and BuildKit."""
@@ -401,10 +401,13 @@ def _target(container: Container) -> Target:
     )
 
 
-def _revive(container: str, service: str) -> None:
+def _revive(container: str, service: str, *, units: bool) -> None:
     """Start again what has ended: setup in the background, a service by its supervisor."""
     inside = ["docker", "exec", container]
-    if service == "setup":
+    if units:
+        unit = "provision-setup" if service == "setup" else service
+        process.run([*inside, "systemctl", "restart", f"{unit}.service"])
+    elif service == "setup":
         process.run([*inside, "rm", "--force", SETUP_STATE])
         process.run(["docker", "exec", "--detach", container, SETUP])
     else:

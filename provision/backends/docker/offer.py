@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from provision import process
 from provision.backends.base import Offer
+from provision.backends.docker import systemd
 from provision.backends.docker.rendering import image_name
 from provision.backends.requirements import TITLES, Reasons, required
 from provision.errors import HostLacks
@@ -24,19 +25,23 @@ KVM = "/dev/kvm"
 
 def lacks(machine: Machine) -> Mapping[Capability, str]:
     """What no container can have."""
-    del machine  # none can
-    return {"kernel": "a container runs on its host's kernel, and may load no module and set no sysctl of it"}
+    reasons: Reasons = {
+        "kernel": "a container runs on its host's kernel, and may load no module and set no sysctl of it"
+    }
+    if machine.base.family not in systemd.PACKAGES:
+        reasons["systemd"] = f"{machine.base.name} has none"
+    return reasons
 
 
 def gives(machine: Machine) -> frozenset[str]:
     """What a check may require of a machine."""
-    given = {each.name for each in machine.requires if each.name in ("kvm", "gpu", "systemd")}
-    return frozenset(given | ({"systemd"} if machine.options.get("init") == "systemd" else set()))
+    given = {each.name for each in machine.requires if each.name in ("kvm", "gpu")}
+    return frozenset(given | ({"systemd"} if systemd.is_init(machine) else set()))
 
 
 def require_host(environment: Environment) -> None:
     """Raise HostLacks where this host has not what the machines require."""
-    reasons = _host_lacks(required(environment))
+    reasons = _host_lacks(_wanted(environment))
     if reasons:
         raise HostLacks(
             f"this host cannot give a container {' and '.join(TITLES[name] for name in reasons)}",
@@ -45,12 +50,19 @@ def require_host(environment: Environment) -> None:
         )
 
 
+def _wanted(environment: Environment) -> frozenset[Capability]:
+    asked = required(environment)
+    return asked | {"systemd"} if any(map(systemd.is_init, environment.machines)) else asked
+
+
 def _host_lacks(wanted: frozenset[Capability]) -> Reasons:
     reasons: Reasons = {}
     if "kvm" in wanted and not os.access(KVM, os.R_OK | os.W_OK):
         reasons["kvm"] = f"{KVM} is not there, or not for this user"
     if "gpu" in wanted and not _has_gpu():
         reasons["gpu"] = "the Docker engine has no runtime for GPUs: NVIDIA's container toolkit brings one"
+    if "systemd" in wanted and (reason := systemd.lacking()):
+        reasons["systemd"] = reason
     return reasons
 
 
@@ -78,13 +90,13 @@ def describe(environment: Environment) -> Offer:
         for requirement in machine.requires
         if (reason := lacks(machine).get(requirement.name))
     )
-    missing = list(_host_lacks(required(environment)).values()) if version else ["no Docker engine answers"]
-    systemd = any("systemd" in gives(machine) for machine in environment.machines)
+    missing = list(_host_lacks(_wanted(environment)).values()) if version else ["no Docker engine answers"]
     supervised = any(len(machine.services) > 1 for machine in environment.machines)
-    init = (
-        "systemd" if systemd else "supervisord, with the spec's services alone" if supervised
-        else "the service itself, with a small init that reaps"
-    )  # fmt: skip
+    init = "the service itself, with a small init that reaps"
+    if any(map(systemd.is_init, environment.machines)):
+        init = "systemd"
+    elif supervised:
+        init = "supervisord, with the spec's services alone"
     return Offer(
         aspects={
             "kernel": f"the host's, shared: {platform.system()} {platform.release()}",

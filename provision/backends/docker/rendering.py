@@ -6,9 +6,11 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from provision.backends.docker.systemd import PACKAGES, is_init
 from provision.backends.ports import key
 from provision.backends.readiness import patience
 from provision.recipe import container_packages, contents, payload, repository_files, steps
+from provision.recipe.systemd import systemd_scripts
 from provision.rendering import (
     RenderedFile,
     Rendering,
@@ -94,6 +96,7 @@ class _Item:
     supervised: bool
     restart: str
     grace: int
+    systemd: bool
     patience: int
     mounts: tuple[_Bind, ...]
     volumes: Mapping[str, str]
@@ -104,19 +107,24 @@ class _Item:
     @classmethod
     def of(cls, environment: Environment, machine: Machine, location: Path) -> _Item:
         alone = len(environment.machines) == 1
-        supervised = len(machine.services) > 1
+        systemd = is_init(machine)
+        supervised = len(machine.services) > 1 and not systemd
+        runtime = PACKAGES[machine.base.family] if systemd else container_packages(machine)
         binds = [(mount.source, mount.path, mount.read_only) for mount in machine.mounts]
         if machine.workspace:
             binds.insert(0, (machine.workspace.source, machine.workspace.path, False))
         scripts = {**contents(machine), **_own_scripts(machine)}
-        taken = steps(machine, scripts, container_packages(machine))
+        taken = steps(machine, scripts, runtime, init=systemd)
         return cls(
             machine=machine,
             image=image_name(environment, machine),
             folder="." if alone else f"./{machine.name}",
             supervised=supervised,
-            restart=RESTART[machine.services[0].restart if len(machine.services) == 1 else "always"],
-            grace=SUPERVISED_GRACE if supervised else GRACE,
+            restart=RESTART[
+                machine.services[0].restart if len(machine.services) == 1 and not systemd else "always"
+            ],
+            grace=SUPERVISED_GRACE if supervised or systemd else GRACE,
+            systemd=systemd,
             patience=int(max([*patience(machine).values(), 5])) + (600 if machine.setup else 0),
             mounts=tuple(
                 _Bind(source=_relative(source, location), path=path, read_only=read_only)
@@ -148,12 +156,13 @@ class _Item:
 
 def _own_scripts(machine: Machine) -> Mapping[str, RenderedFile]:
     """How a container starts its services and knows their state."""
+    context: dict[str, object] = {"machine": machine}
+    if is_init(machine):
+        own = {name: _executable(f"docker/machine/{name}.j2", context) for name in ("attach", "init")}
+        return {"start": own.pop("init"), **own, **systemd_scripts(machine)}
     limited = any(service.limits for service in machine.services)
-    context = {"machine": machine, "limits": LIMITS if limited else {}}
-    own = {
-        name: RenderedFile(content=render(f"docker/machine/{name}.j2", context).encode(), executable=True)
-        for name in ("start", "service", "state")
-    }
+    context["limits"] = LIMITS if limited else {}
+    own = {name: _executable(f"docker/machine/{name}.j2", context) for name in ("start", "service", "state")}
     if len(machine.services) > 1:
         own["supervisord.conf"] = _text(render("docker/machine/supervisord.conf.j2", context))
     return own
@@ -197,6 +206,10 @@ def kept_ports(environment: Environment, chosen: Mapping[str, int]) -> str:
         if port.host != chosen[key(machine.name, port)]
     ]
     return "".join(lines)
+
+
+def _executable(template: str, context: Mapping[str, object]) -> RenderedFile:
+    return RenderedFile(content=render(template, context).encode(), executable=True)
 
 
 def _text(text: str) -> RenderedFile:

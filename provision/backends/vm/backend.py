@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from contextlib import suppress
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from provision import process
 from provision.backends.base import Action, Finding, Offer, Plan
+from provision.backends.journal import read_journal
 from provision.backends.packages import refuse_missing
 from provision.backends.ports import KEPT, choose, key
 from provision.backends.readiness import HEALTHY, service_states, wait_until_ready
@@ -502,20 +502,8 @@ def _read_journal(
     follow: bool,
     labelled: bool = False,
 ) -> None:
-    """Hand on what the services wrote since the last boot; with its service's name where labelled."""
-    identifiers = [f"--identifier={service}" for service in services]
-    words = ["journalctl", "--boot", "--no-pager", "--quiet", "--output=json", "--lines=all",
-             *identifiers, *(["--follow"] if follow else [])]  # fmt: skip
-
-    def each_entry(text: str) -> None:
-        entry = json.loads(text)
-        message = entry.get("MESSAGE") or ""
-        if isinstance(message, list):  # bytes that are no UTF-8
-            message = bytes(message).decode("utf-8", "replace")
-        service = entry.get("SYSLOG_IDENTIFIER", "")
-        each_line(f"{service} | {message}" if labelled and service != "setup" else message)
-
-    process.stream(connection.command(place, machine, words), each_entry)
+    enter = partial(connection.command, place, machine)
+    read_journal(enter, services, each_line, follow=follow, labelled=labelled)
 
 
 def _step_failed(
