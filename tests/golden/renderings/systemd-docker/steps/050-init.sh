@@ -2,7 +2,7 @@
 # systemd and its units
 # Does nothing where its record says that it was done.
 set -eu
-record=/var/lib/provision/steps/f51aafaec77aa9b564ef1fc05816e57c
+record=/var/lib/provision/steps/c67ad52bde942651c73c9b7342103cec
 [ ! -e "$record" ] || exit 0
 umask 022
 export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
