@@ -190,6 +190,7 @@ class VirtualMachines:
             elif plan.actions[machine.name] != "none":
                 if done:
                     delivery.bring(place, machine)
+                    delivery.settle(place, machine)
                     provider.go(place, machine.name, rendering.recipes[machine.name])
                 else:
                     self._apply(machine, place, progress, rendering)

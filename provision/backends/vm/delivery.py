@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from provision.workspace import Place
 
 SETTLE = "/usr/lib/provision/secrets"
-RESTART = "systemctl restart --no-block provision.target"
+RESTART = ("systemctl", "restart", "--no-block", "provision.target")
 
 
 def bring(place: Place, machine: Machine) -> None:
@@ -34,10 +34,17 @@ def bring(place: Place, machine: Machine) -> None:
         connection.lay(place, machine.name, brought, secrets.BROUGHT, mode="0700")
 
 
+def settle(place: Place, machine: Machine) -> None:
+    """Have the machine put what was brought where it is read; its services begin then."""
+    if machine.secrets:
+        process.run(connection.command(place, machine.name, [SETTLE]))
+
+
 def renew(place: Place, machine: Machine) -> None:
     """Give a running machine the values that the host has now, and start its services anew."""
     bring(place, machine)
-    process.run(connection.command(place, machine.name, ["sh", "-c", f"{SETTLE} && {RESTART}"]))
+    settle(place, machine)
+    process.run(connection.command(place, machine.name, RESTART))
 
 
 def stale(place: Place, machine: Machine) -> Sequence[str]:
