@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from provision import backends
-from provision.errors import ProvisionError, UsageError
+from provision import backends, secrets
+from provision.errors import EnvironmentFailed, ProvisionError, UsageError
 from provision.model import Result
 from provision.progress import Labelled
 from provision.target import Unreachable
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from provision.model import Environment, MachineStatus, PortStatus
     from provision.progress import Progress
     from provision.target import Target
+
+
+LONGEST_START = 3600.0  # seconds; each service's own time ends sooner
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +63,13 @@ def load(asked: Asked) -> Environment:
     )
 
 
+def validate(asked: Asked) -> Environment:
+    """Read and check a spec, and whether this host has the secrets that it names."""
+    environment = load(asked)
+    secrets.require(environment)
+    return environment
+
+
 def know(asked: Asked) -> Known:
     """The environment that a spec names, without reading more of it than the name."""
     from provision import spec
@@ -94,6 +104,7 @@ def render(asked: Asked, folder: Path | None) -> tuple[Mapping[str, bytes], Path
 
 def plan(environment: Environment, backend: str) -> Plan:
     """What `up` would do, as things are now."""
+    secrets.require(environment)
     acting, place = backends.find(backend), place_of(environment, backend)
     return acting.plan(acting.settle(environment, place), place)
 
@@ -101,6 +112,7 @@ def plan(environment: Environment, backend: str) -> Plan:
 def up(environment: Environment, backend: str, progress: Progress, *, rebuild: bool, timeout: float) -> Plan:
     """Bring an environment up, ready, its setup done."""
     acting, place = backends.find(backend), place_of(environment, backend)
+    secrets.require(environment)
     settled = acting.settle(environment, place)
     return acting.up(settled, place, progress, rebuild=rebuild, timeout=timeout)
 
@@ -112,12 +124,13 @@ def verify(
     from provision.verify import verify as ask
 
     acting = backends.find(backend)
+    capabilities = {machine.name: acting.gives(machine) for machine in environment.machines}
     try:
         targets = acting.targets(environment.name, place_of(environment, backend))
     except Unreachable:
         targets = {}  # each machine that is missing is a failed result
     try:
-        return ask(environment, targets, backend=backend, capabilities=acting.capabilities, each=each)
+        return ask(environment, targets, backend=backend, capabilities=capabilities, each=each)
     finally:
         for target in targets.values():
             target.close()
@@ -160,6 +173,50 @@ def target(known: Known, machine: str | None) -> Target:
 def logs(known: Known, services: Sequence[str], each_line: Callable[[str], None], *, follow: bool) -> None:
     """Hand each line of the services' logs to `each_line`."""
     known.backend.logs(known.name, known.place, services, follow=follow, each_line=each_line)
+
+
+def restart(
+    known: Known, services: Sequence[str], machine: str | None, progress: Progress
+) -> tuple[str, ...]:
+    """Start services anew, all where none is named; which they were, once they are ready.
+
+    Raises:
+        UsageError: no machine has a service of this name.
+        EnvironmentFailed: one was not ready in its time.
+    """
+    targets = known.backend.targets(known.name, known.place)
+    if machine is not None:
+        targets = {machine: target(known, machine)}
+    there = {name: _services(each) for name, each in targets.items()}
+    unknown = [service for service in services if not any(service in found for found in there.values())]
+    if unknown:
+        raise UsageError(
+            f"there is no service {unknown[0]}",
+            hint=f"the services are {', '.join(sorted({s for found in there.values() for s in found}))}",
+        )
+    restarted = []
+    for name, each in targets.items():
+        wanted = [service for service in there[name] if not services or service in services]
+        if wanted:
+            with each, progress.step(f"restarting {', '.join(wanted)}"):
+                known.backend.restart(known.place, each, wanted)
+                _wait_for(each, wanted)
+            restarted += wanted
+    return tuple(restarted)
+
+
+def _services(target: Target) -> list[str]:
+    """The services that a machine was made with, as it says itself."""
+    return target.run("ls /usr/lib/provision/services 2>/dev/null", user="root").stdout.decode().split()
+
+
+def _wait_for(target: Target, services: Sequence[str]) -> None:
+    waited = target.run(f"/usr/lib/provision/wait {' '.join(services)}", user="root", timeout=LONGEST_START)
+    if waited.code != 0:
+        raise EnvironmentFailed(
+            waited.stdout.decode("utf-8", "replace").strip(),
+            hint=f"`provision logs {' '.join(services)}` has its words",
+        )
 
 
 def sync(known: Known, *, watch: bool, progress: Progress) -> int:

@@ -7,6 +7,7 @@ The scripts go to /usr/lib/provision, in every backend alike:
     state SERVICE               running, starting, stopped or failed
     wait [SERVICE…]             until they are ready
     setup                       runs setup.d/ once services are ready
+    secrets                     puts the secrets that were brought into /run/secrets
     services/NAME/run           the service itself
     services/NAME/prepare       makes its runtime folders, as root
     services/NAME/ready         its probe, where it has one
@@ -57,7 +58,8 @@ def folders(file: File) -> tuple[str, ...]:
 def contents(machine: Machine) -> Mapping[str, RenderedFile]:
     """The machine's own scripts, the same in every backend, by path below /usr/lib/provision."""
     context: dict[str, object] = {"machine": machine}
-    files = {name: _script(f"shared/machine/{name}.j2", context) for name in _COMMON}
+    common = (*_COMMON, *(("secrets",) if machine.secrets else ()))
+    files = {name: _script(f"shared/machine/{name}.j2", context) for name in common}
     for service in machine.services:
         files |= {f"services/{service.name}/{name}": file for name, file in _service(machine, service)}
     for number, step in enumerate(machine.setup, 1):

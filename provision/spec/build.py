@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-from provision.model import Environment, Machine, Mount, Package, Resources, Volume, Workspace
+from provision.model import Environment, Machine, Mount, Package, Requirement, Resources, Volume, Workspace
 from provision.spec.bases import read_base
 from provision.spec.checks import read_checks
 from provision.spec.files import read_files
 from provision.spec.ports import read_ports
+from provision.spec.repositories import read_repositories
+from provision.spec.secrets import KnownSecrets
 from provision.spec.services import path_of, read_environment, read_services, read_steps
 from provision.spec.users import KnownUsers, read_users
 
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from provision.model import Family, File
+    from provision.model import Capability, Family, File
     from provision.spec.fields import Fields
     from provision.spec.scope import Scope
     from provision.spec.tree import Node
@@ -68,6 +70,8 @@ def _machine(fields: Fields, options: Mapping[str, object], name: str, scope: Sc
     workspace = _workspace(fields.node("workspace"), known, scope)
     user, workdir = (workspace.user, workspace.path) if workspace else ("root", "/")
     env = read_environment(fields.entries("env"))
+    secrets = KnownSecrets(fields.entries("secrets"), None, scope)
+    services = read_services(fields.entries("services"), known, secrets, scope)
     hostname = fields.text("hostname") or name
     context = {
         **scope.variables.context(),
@@ -83,14 +87,29 @@ def _machine(fields: Fields, options: Mapping[str, object], name: str, scope: Sc
         workspace=workspace,
         env=env,
         packages=packages,
+        repositories=read_repositories(fields.entries("repositories"), base, scope),
         users=read_users(fields.entries("users"), workspace.source if workspace else None, scope),
         files=read_files(fields.entries("files"), context, known, scope),
-        run=read_steps(fields.items("run"), default_user="root", workdir="/", users=known, scope=scope),
-        services=read_services(fields.entries("services"), known, scope),
-        setup=read_steps(fields.items("setup"), default_user=user, workdir=workdir, users=known, scope=scope),
+        run=read_steps(
+            fields.items("run"), default_user="root", workdir="/", users=known, secrets=secrets, scope=scope
+        ),
+        services=services,
+        setup=read_steps(
+            fields.items("setup"),
+            default_user=user,
+            workdir=workdir,
+            users=known,
+            secrets=secrets,
+            scope=scope,
+        ),
         ports=read_ports(fields.items("ports"), scope),
         mounts=_mounts(fields, scope),
         volumes=_volumes(fields, scope),
+        secrets=secrets.read(services, user, known),
+        requires=tuple(
+            Requirement(name=cast("Capability", name), origin=node.origin)
+            for name, node in fields.texts("requires")
+        ),
         locale=fields.text("locale", "C.UTF-8"),
         timezone=fields.text("timezone", "UTC"),
         checks=read_checks(fields.items("checks"), known, scope),

@@ -21,10 +21,9 @@ if TYPE_CHECKING:
     from provision.spec.tree import Node
 
 NOT_YET = (
-    "secrets", "machines", "matrix", "proxy", "requires", "repositories", "needs", "count",
+    "machines", "matrix", "proxy", "needs", "count",
     "aliases",
 )  # fmt: skip
-_STEPS = ("an item of run", "an item of setup")
 EXPRESSION = r"\$\{\{"
 _TYPES = {
     dict: "a map", list: "a list", str: "a string", bool: "a boolean", int: "a number",
@@ -199,7 +198,7 @@ def _unknown_keys(error: ValidationError, node: Node, name: str, problems: Probl
     for key, child in node.value.items():
         if key in known or (top and key.startswith("x-")):
             previous = key, child
-        elif (top and key in NOT_YET) or (name in _STEPS and key == "secrets"):
+        elif top and key in NOT_YET:
             problems.add(f"{key} is not supported yet", child.key_origin, "remove the key")
         else:
             cut = node.flow and child.value is None and not child.text

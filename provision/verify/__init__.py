@@ -25,7 +25,7 @@ def verify(
     targets: Mapping[str, Target],
     *,
     backend: str,
-    capabilities: frozenset[str] = frozenset(),
+    capabilities: Mapping[str, frozenset[str]] | None = None,
     each: Callable[[Result], None] | None = None,
 ) -> tuple[Result, ...]:
     """Check that each machine is as the spec says, and hand each result to `each` at once.
@@ -37,7 +37,7 @@ def verify(
         environment: what was asked.
         targets: the running machines by name; one that is missing here failed.
         backend: the backend's name, for the reasons of skipped checks.
-        capabilities: what the backend gives of what checks may require.
+        capabilities: by machine, what the backend gives of what checks may require.
         each: called with each result as soon as it is known.
     """
     results: list[Result] = []
@@ -46,7 +46,9 @@ def verify(
             targets[machine.name].prepare(*_users(machine))
     _import_meanwhile(environment.machines)
     for machine in environment.machines:
-        examination = _Examination(environment, machine, backend, capabilities)
+        examination = _Examination(
+            environment, machine, backend, (capabilities or {}).get(machine.name, frozenset())
+        )
         for result in examination.results(targets.get(machine.name)):
             results.append(result)
             if each is not None:

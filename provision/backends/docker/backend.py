@@ -8,20 +8,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from provision import process
-from provision.backends.base import Action, Finding, Plan
+from provision.backends.base import Action, Finding, Offer, Plan
 from provision.backends.building import build_failed
-from provision.backends.docker import engine
+from provision.backends.docker import delivery, engine, offer, systemd
 from provision.backends.docker.failures import require_compose, start_failed
 from provision.backends.docker.logs import read_logs
 from provision.backends.docker.rendering import (
+    SECRETS,
     container_name,
     image_name,
     kept_ports,
     render_environment,
 )
+from provision.backends.packages import refuse_missing
 from provision.backends.ports import KEPT, choose
 from provision.backends.readiness import BETWEEN, HEALTHY, patience, service_states, wait_until_ready
-from provision.errors import EnvironmentFailed, UsageError
+from provision.backends.requirements import refuse
+from provision.errors import EnvironmentFailed
 from provision.model import MachineStatus, ServiceStatus
 from provision.target import Target, Unreachable
 
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
     from provision.workspace import Place
 
 SUPERVISOR = "/usr/lib/provision/supervisord.conf"
+UNITS = "/usr/lib/provision/units"
 SETUP = "/usr/lib/provision/setup"
 SETUP_STATE = "/run/provision/setup"
 LAST_LINES = 20
@@ -45,20 +49,23 @@ class Docker:
     """Environments as containers of one Compose project."""
 
     name = "docker"
-    capabilities: frozenset[str] = frozenset()
+
+    def gives(self, machine: Machine) -> frozenset[str]:
+        """What a machine has of what checks may require."""
+        return offer.gives(machine)
+
+    def describe(self, environment: Environment) -> Offer:
+        """What it would give an environment here."""
+        return offer.describe(environment)
 
     def settle(self, environment: Environment, place: Place) -> Environment:  # noqa: ARG002 - the contract's words
-        """Nothing is left to the host."""
-        return environment
+        """With the version of its cgroups, where systemd needs to know it."""
+        return systemd.settle(environment)
 
     def render(self, environment: Environment, location: Path) -> Rendering:
         """A Dockerfile for each machine, compose.yaml, and the scripts that they use; pure."""
-        for machine in environment.machines:
-            if machine.options.get("init") == "systemd":
-                raise UsageError(
-                    f"machine {machine.name} asks for systemd in a container, which is not supported yet",
-                    hint="leave backends.docker.init out, or use `-b vm`, where systemd is the init",
-                )
+        refuse(environment, offer.lacks, offer.HINT)
+        systemd.refuse_base(environment)
         return render_environment(environment, location)
 
     def plan(self, environment: Environment, place: Place) -> Plan:
@@ -75,7 +82,10 @@ class Docker:
         build = False
         for machine, name, image in zip(environment.machines, containers, images, strict=True):
             found = seen.containers.get(name)
-            actions[machine.name] = _action(found, rendering.digest)
+            action = _action(found, rendering.digest)
+            if action in ("none", "wait") and found and found.running and delivery.stale(name, machine):
+                action = "refresh"
+            actions[machine.name] = action
             recipe = seen.images.get(image, {}).get("provision.recipe")
             build = build or recipe != rendering.recipes[machine.name]
         return Plan(actions=actions, build=build)
@@ -91,6 +101,7 @@ class Docker:
     ) -> Plan:
         """Build what changed, let Compose converge, wait until every machine is ready."""
         rendering = self.render(environment, place.rendering)
+        offer.require_host(environment)
         plan = self._plan(environment, place, rendering)
         if plan.changes or rebuild:
             with place.lock():
@@ -119,18 +130,30 @@ class Docker:
         chosen = choose(environment, place, ours, progress)
         rendering.write(place.rendering)
         place.log.write_text("")
-        (place.rendering / ".env").write_text(kept_ports(environment, chosen))
+        (place.rendering / ".env").write_text(
+            kept_ports(environment, chosen) + _secrets_folder(environment, place)
+        )
         if plan.build or rebuild:
             self._build(environment, place, progress, rebuild=rebuild)
         with progress.step("starting containers"):
             for container in present:
                 if container.paused:  # Compose would try to start it, which the engine refuses
                     process.run(["docker", "unpause", container.name])
+            self._refresh(environment, plan, progress)
             try:
                 self._compose(place, ["up", "--detach", "--no-build", "--remove-orphans"], progress)
             except process.CommandFailed as error:
                 raise start_failed(error, place) from error
         place.remember(KEPT, dict(chosen))
+
+    def _refresh(self, environment: Environment, plan: Plan, progress: Progress) -> None:
+        """Start a container again whose secrets have new values: it takes them at its start."""
+        for machine in environment.machines:
+            if plan.actions[machine.name] == "refresh":
+                container = container_name(environment.name, machine.name)
+                changed = delivery.stale(container, machine)
+                progress.note(f"{machine.name} gets the new value of {', '.join(changed) or 'its secrets'}")
+                process.run(["docker", "restart", container])
 
     def _build(self, environment: Environment, place: Place, progress: Progress, *, rebuild: bool) -> None:
         from provision.bases.image import ensure_image
@@ -141,6 +164,7 @@ class Docker:
             try:
                 self._compose(place, ["build", *(["--no-cache"] if rebuild else [])], progress)
             except process.CommandFailed as error:
+                refuse_missing(place.log.read_text().splitlines(), environment.machines)
                 raise build_failed(error, place) from error
 
     def _compose(self, place: Place, words: Sequence[str], progress: Progress) -> None:
@@ -171,7 +195,7 @@ class Docker:
     ) -> None:
         name = container_name(environment.name, machine.name)
         last_lines = partial(self._last_lines, name, machine)
-        revive = partial(_revive, name) if was_up else None
+        revive = partial(_revive, name, units=systemd.is_init(machine)) if was_up else None
         begun = time.monotonic()
         while True:
             try:
@@ -204,7 +228,8 @@ class Docker:
     def _last_lines(self, container: str, machine: Machine, service: str) -> Sequence[str]:
         lines: list[str] = []
         names = tuple(each.name for each in machine.services)
-        read_logs(container, names, [service] if service else [], lines.append, follow=False)
+        wanted = [service] if service else []
+        read_logs(container, names, wanted, lines.append, follow=False, journal=systemd.is_init(machine))
         return lines[-LAST_LINES:]
 
     def down(self, name: str, place: Place, progress: Progress, *, volumes: bool, images: bool) -> bool:
@@ -219,6 +244,7 @@ class Docker:
         words += [*(["--volumes"] if volumes else []), *(["--rmi", "all"] if images else [])]
         with place.lock(), progress.step("removing"):
             process.stream(words, progress.line, cwd=place.rendering if rendered else None)
+            delivery.forget(place)
         return True
 
     def status(self, environment: Environment, place: Place) -> tuple[MachineStatus, ...]:
@@ -273,6 +299,18 @@ class Docker:
         """A container's folders are live: there is nothing to carry."""
         return 0
 
+    def restart(self, place: Place, target: Target, services: Sequence[str]) -> None:
+        """By the supervisor; a service that is the container's own process with the container."""
+        container = container_name(place.folder.parent.name, target.machine)
+        inside = ["docker", "exec", container]
+        if target.run(f"test -d {UNITS}", user="root").code == 0:
+            process.run([*inside, "systemctl", "restart", *(f"{service}.service" for service in services)])
+        elif target.run(f"test -e {SUPERVISOR}", user="root").code == 0:
+            process.run([*inside, "supervisorctl", "--configuration", SUPERVISOR, "restart", *services])
+        else:
+            target.close()
+            process.run(["docker", "restart", container])
+
     def logs(
         self,
         name: str,
@@ -295,7 +333,8 @@ class Docker:
                         f"there is no service {service}",
                         hint=f"the services are {', '.join(known) or 'none'}; setup has a log too",
                     )
-            read_logs(container.name, known, services, each_line, follow=follow)
+            journal = container.labels.get("provision.init") == "systemd"
+            read_logs(container.name, known, services, each_line, follow=follow, journal=journal)
 
     def examine(self) -> tuple[Finding, ...]:
         """The engine, Compose and BuildKit."""
@@ -306,6 +345,12 @@ class Docker:
     def is_usable(self, findings: Sequence[Finding]) -> bool:
         """All of them are needed."""
         return all(finding.usable for finding in findings)
+
+
+def _secrets_folder(environment: Environment, place: Place) -> str:
+    """The line of `.env` that says where the secrets of variables are, after they were laid there."""
+    variables = any(secret.variable for machine in environment.machines for secret in machine.secrets)
+    return f"{SECRETS}={delivery.lay(environment, place)}\n" if variables else ""
 
 
 def _action(found: Container | None, digest: str) -> Action:
@@ -356,10 +401,13 @@ def _target(container: Container) -> Target:
     )
 
 
-def _revive(container: str, service: str) -> None:
+def _revive(container: str, service: str, *, units: bool) -> None:
     """Start again what has ended: setup in the background, a service by its supervisor."""
     inside = ["docker", "exec", container]
-    if service == "setup":
+    if units:
+        unit = "provision-setup" if service == "setup" else service
+        process.run([*inside, "systemctl", "restart", f"{unit}.service"])
+    elif service == "setup":
         process.run([*inside, "rm", "--force", SETUP_STATE])
         process.run(["docker", "exec", "--detach", container, SETUP])
     else:

@@ -6,10 +6,20 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from provision.backends.docker.systemd import PACKAGES, is_init
 from provision.backends.ports import key
 from provision.backends.readiness import patience
-from provision.recipe import container_packages, contents, payload, steps
-from provision.rendering import RenderedFile, Rendering, compose_document, digest_of, render
+from provision.recipe import container_packages, contents, payload, repository_files, steps
+from provision.recipe.systemd import systemd_scripts
+from provision.rendering import (
+    RenderedFile,
+    Rendering,
+    compose_document,
+    compose_scalar,
+    digest_of,
+    render,
+    yaml_scalar,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,6 +27,7 @@ if TYPE_CHECKING:
 
     from provision.model import Environment, Machine, Port, Step
 
+SECRETS = "SECRETS"
 GRACE = 30
 SUPERVISED_GRACE = 40  # supervisord gives each service its 30 s, then ends itself
 RESTART = {"always": "unless-stopped", "on-failure": "on-failure", "never": "no"}
@@ -57,6 +68,7 @@ def render_environment(environment: Environment, location: Path) -> Rendering:
         "environment": environment,
         "items": items,
         "recipes": recipes,
+        "secrets": _secret_sources(environment, location),
         "volumes": sorted({name for item in items for name in item.volumes.values()}),
         "variable": port_variable,
     }
@@ -84,27 +96,35 @@ class _Item:
     supervised: bool
     restart: str
     grace: int
+    systemd: bool
     patience: int
     mounts: tuple[_Bind, ...]
     volumes: Mapping[str, str]
     scripts: Mapping[str, RenderedFile]
     steps: tuple[Step, ...]
+    build_secrets: tuple[str, ...]
 
     @classmethod
     def of(cls, environment: Environment, machine: Machine, location: Path) -> _Item:
         alone = len(environment.machines) == 1
-        supervised = len(machine.services) > 1
+        systemd = is_init(machine)
+        supervised = len(machine.services) > 1 and not systemd
+        runtime = PACKAGES[machine.base.family] if systemd else container_packages(machine)
         binds = [(mount.source, mount.path, mount.read_only) for mount in machine.mounts]
         if machine.workspace:
             binds.insert(0, (machine.workspace.source, machine.workspace.path, False))
         scripts = {**contents(machine), **_own_scripts(machine)}
+        taken = steps(machine, scripts, runtime, init=systemd)
         return cls(
             machine=machine,
             image=image_name(environment, machine),
             folder="." if alone else f"./{machine.name}",
             supervised=supervised,
-            restart=RESTART[machine.services[0].restart if len(machine.services) == 1 else "always"],
-            grace=SUPERVISED_GRACE if supervised else GRACE,
+            restart=RESTART[
+                machine.services[0].restart if len(machine.services) == 1 and not systemd else "always"
+            ],
+            grace=SUPERVISED_GRACE if supervised or systemd else GRACE,
+            systemd=systemd,
             patience=int(max([*patience(machine).values(), 5])) + (600 if machine.setup else 0),
             mounts=tuple(
                 _Bind(source=_relative(source, location), path=path, read_only=read_only)
@@ -115,7 +135,8 @@ class _Item:
                 for volume in machine.volumes
             },
             scripts=scripts,
-            steps=steps(machine, scripts, container_packages(machine)),
+            steps=taken,
+            build_secrets=tuple(dict.fromkeys(name for step in taken for name in step.secrets)),
         )
 
     def files(self, environment: Environment) -> Mapping[str, RenderedFile]:
@@ -128,18 +149,20 @@ class _Item:
         for step in self.steps:
             made[f"steps/{step.name}.sh"] = RenderedFile(content=step.script.encode(), executable=True)
         made |= {f"files/{path}": file for path, file in payload(self.machine).items()}
+        made |= {f"repositories/{path}": file for path, file in repository_files(self.machine).items()}
         made |= {f"machine/{path}": file for path, file in self.scripts.items()}
         return {os.path.normpath(f"{self.folder}/{path}"): file for path, file in made.items()}
 
 
 def _own_scripts(machine: Machine) -> Mapping[str, RenderedFile]:
     """How a container starts its services and knows their state."""
+    context: dict[str, object] = {"machine": machine}
+    if is_init(machine):
+        own = {name: _executable(f"docker/machine/{name}.j2", context) for name in ("attach", "init")}
+        return {"start": own.pop("init"), **own, **systemd_scripts(machine)}
     limited = any(service.limits for service in machine.services)
-    context = {"machine": machine, "limits": LIMITS if limited else {}}
-    own = {
-        name: RenderedFile(content=render(f"docker/machine/{name}.j2", context).encode(), executable=True)
-        for name in ("start", "service", "state")
-    }
+    context["limits"] = LIMITS if limited else {}
+    own = {name: _executable(f"docker/machine/{name}.j2", context) for name in ("start", "service", "state")}
     if len(machine.services) > 1:
         own["supervisord.conf"] = _text(render("docker/machine/supervisord.conf.j2", context))
     return own
@@ -149,6 +172,17 @@ def _relative(source: Path, location: Path) -> str:
     """The path from compose.yaml to a folder of the host, so that a project may be moved."""
     path = os.path.relpath(source, location)
     return path if path.startswith(".") else f"./{path}"
+
+
+def _secret_sources(environment: Environment, location: Path) -> Mapping[str, str]:
+    """The file of each secret, as YAML: the host's own, or one in the folder SECRETS, by its name."""
+    return {
+        secret.name: yaml_scalar(f"${{{SECRETS}:-./secrets}}/{secret.name}")
+        if secret.file is None
+        else compose_scalar(_relative(secret.file, location))
+        for machine in environment.machines
+        for secret in machine.secrets
+    }
 
 
 def _override(environment: Environment) -> Mapping[str, RenderedFile]:
@@ -172,6 +206,10 @@ def kept_ports(environment: Environment, chosen: Mapping[str, int]) -> str:
         if port.host != chosen[key(machine.name, port)]
     ]
     return "".join(lines)
+
+
+def _executable(template: str, context: Mapping[str, object]) -> RenderedFile:
+    return RenderedFile(content=render(template, context).encode(), executable=True)
 
 
 def _text(text: str) -> RenderedFile:

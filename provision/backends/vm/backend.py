@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from contextlib import suppress
@@ -11,10 +10,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from provision import process
-from provision.backends.base import Action, Finding, Plan
+from provision.backends.base import Action, Finding, Offer, Plan
+from provision.backends.journal import read_journal
+from provision.backends.packages import refuse_missing
 from provision.backends.ports import KEPT, choose, key
 from provision.backends.readiness import HEALTHY, service_states, wait_until_ready
-from provision.backends.vm import connection, providers, sync
+from provision.backends.requirements import refuse
+from provision.backends.vm import connection, delivery, offer, providers, sync
 from provision.backends.vm.provider import Disk
 from provision.backends.vm.rendering import copied_folders, disks, render_environment
 from provision.errors import EnvironmentFailed, UsageError
@@ -48,7 +50,14 @@ class VirtualMachines:
     """Environments as virtual machines of one provider."""
 
     name = "vm"
-    capabilities: frozenset[str] = frozenset({"kernel", "systemd"})
+
+    def gives(self, machine: Machine) -> frozenset[str]:
+        """What a machine has of what checks may require."""
+        return offer.gives(machine)
+
+    def describe(self, environment: Environment) -> Offer:
+        """What it would give an environment here."""
+        return offer.describe(environment)
 
     def settle(self, environment: Environment, place: Place) -> Environment:
         """With the provider: the spec's, $PROVISION_PROVIDER, the one it has, the first of this host."""
@@ -64,6 +73,7 @@ class VirtualMachines:
 
     def render(self, environment: Environment, location: Path) -> Rendering:
         """The provider's definition of the machines, and what prepares each of them; pure."""
+        refuse(environment, offer.lacks, "`-b docker` gives it where the engine has a runtime for it")
         return render_environment(environment, _provider(environment), location)
 
     def plan(self, environment: Environment, place: Place) -> Plan:
@@ -90,7 +100,12 @@ class VirtualMachines:
                     action = "recreate"
                 known = facts.get(machine.name)
                 lost = known and not provider.is_forwarded(place, machine.name, known.ports)
-                actions[machine.name] = "change" if lost and action in ("none", "wait") else action
+                quiet = action in ("none", "wait")
+                if quiet and lost:
+                    action = "change"
+                elif quiet and delivery.stale(place, machine):
+                    action = "refresh"
+                actions[machine.name] = action
         return Plan(actions=actions, build=False)
 
     def up(
@@ -106,6 +121,7 @@ class VirtualMachines:
         provider = _provider(environment)
         rendering = self.render(environment, place.rendering)
         providers.require(provider)
+        offer.require_host(environment)
         _refuse_former(environment, provider, place)
         plan = self._plan(environment, provider, place, rendering)
         if rebuild or plan.changes:
@@ -168,8 +184,14 @@ class VirtualMachines:
         sync.carry(place, [each for each in folders if each.machine not in carried], progress)
         done = provider.begins_done(place)
         for machine in environment.machines:
-            if plan.actions[machine.name] != "none":
+            if plan.actions[machine.name] == "refresh":
+                changed = ", ".join(delivery.stale(place, machine)) or "its secrets"
+                progress.note(f"{machine.name} gets the new value of {changed}")
+                delivery.renew(place, machine)
+            elif plan.actions[machine.name] != "none":
                 if done:
+                    delivery.bring(place, machine)
+                    delivery.settle(place, machine)
                     provider.go(place, machine.name, rendering.recipes[machine.name])
                 else:
                     self._apply(machine, place, progress, rendering)
@@ -194,6 +216,7 @@ class VirtualMachines:
 
             try:
                 connection.lay(place, machine.name, files, HOME)
+                delivery.bring(place, machine)
                 connection.follow(
                     place,
                     machine.name,
@@ -201,6 +224,7 @@ class VirtualMachines:
                     each_line,
                 )
             except process.CommandFailed as error:
+                refuse_missing(said, [machine])
                 raise _step_failed(error, machine, said, place) from error
 
     def _wait(
@@ -300,6 +324,11 @@ class VirtualMachines:
         if folders and watch:
             sync.watch(place, folders, progress)
         return len(folders)
+
+    def restart(self, place: Place, target: Target, services: Sequence[str]) -> None:
+        """By systemd."""
+        units = [f"{service}.service" for service in services]
+        process.run(connection.command(place, target.machine, ["systemctl", "restart", *units]))
 
     def logs(
         self,
@@ -477,20 +506,8 @@ def _read_journal(
     follow: bool,
     labelled: bool = False,
 ) -> None:
-    """Hand on what the services wrote since the last boot; with its service's name where labelled."""
-    identifiers = [f"--identifier={service}" for service in services]
-    words = ["journalctl", "--boot", "--no-pager", "--quiet", "--output=json", "--lines=all",
-             *identifiers, *(["--follow"] if follow else [])]  # fmt: skip
-
-    def each_entry(text: str) -> None:
-        entry = json.loads(text)
-        message = entry.get("MESSAGE") or ""
-        if isinstance(message, list):  # bytes that are no UTF-8
-            message = bytes(message).decode("utf-8", "replace")
-        service = entry.get("SYSLOG_IDENTIFIER", "")
-        each_line(f"{service} | {message}" if labelled and service != "setup" else message)
-
-    process.stream(connection.command(place, machine, words), each_entry)
+    enter = partial(connection.command, place, machine)
+    read_journal(enter, services, each_line, follow=follow, labelled=labelled)
 
 
 def _step_failed(

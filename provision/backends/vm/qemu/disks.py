@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from provision import process
 from provision.backends.building import build_failed
+from provision.backends.packages import refuse_missing
 from provision.backends.vm.qemu.rendering import GUEST
 from provision.errors import EnvironmentFailed
 from provision.rendering import digest_of
@@ -20,14 +21,14 @@ from provision.resources import cache
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from provision.model import Base, Machine
+    from provision.model import Base, Machine, Secret
     from provision.progress import Progress
     from provision.rendering import Rendering
     from provision.workspace import Place
 
 INSTEAD = "`backends: {vm: {build: provision}}` does without: the machine takes its steps itself"
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
-MADE_OF = ("Dockerfile", f"{GUEST}/", "steps/", "files/", "machine/")
+MADE_OF = ("Dockerfile", f"{GUEST}/", "steps/", "files/", "repositories/", "machine/")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,7 +124,7 @@ def ensure(
             half = folder() / f"{recipe}.part"
             shutil.rmtree(half, ignore_errors=True)  # of one that was interrupted
             try:
-                _build(place.rendering / machine.name, half, place, progress, rebuild=rebuild)
+                _build(machine, half, place, progress, rebuild=rebuild)
                 made = _keep(half)
             except OSError as error:
                 raise EnvironmentFailed(
@@ -159,7 +160,7 @@ def _made_of(record: Path) -> Made | None:
     return made if made.is_there else None
 
 
-def _build(context: Path, out: Path, place: Place, progress: Progress, *, rebuild: bool) -> None:
+def _build(machine: Machine, out: Path, place: Place, progress: Progress, *, rebuild: bool) -> None:
     with progress.step("building the disk"), place.log.open("a", buffering=1) as log:
 
         def each_line(line: str) -> None:
@@ -167,10 +168,19 @@ def _build(context: Path, out: Path, place: Place, progress: Progress, *, rebuil
             progress.line(line)
 
         words = ["docker", "buildx", "build", "--progress", "plain", *(["--no-cache"] if rebuild else [])]
+        words += [word for secret in machine.secrets for word in ("--secret", _source(secret))]
+        context = str(place.rendering / machine.name)
         try:
-            process.stream([*words, "--output", f"type=local,dest={out}", str(context)], each_line)
+            process.stream([*words, "--output", f"type=local,dest={out}", context], each_line)
         except process.CommandFailed as error:
+            refuse_missing(place.log.read_text().splitlines(), [machine])
             raise _failed(error, place) from error
+
+
+def _source(secret: Secret) -> str:
+    """Where the builder reads a secret that a step names."""
+    where = f"src={secret.file}" if secret.file else f"env={secret.variable}"
+    return f"id={secret.name},{where}"
 
 
 def _failed(error: process.CommandFailed, place: Place) -> EnvironmentFailed:

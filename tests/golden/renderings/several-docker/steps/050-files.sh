@@ -2,7 +2,7 @@
 # files
 # Does nothing where its record says that it was done.
 set -eu
-record=/var/lib/provision/steps/584a14dd9259670dea60061d4818923f
+record=/var/lib/provision/steps/a9095c43e6da66ac39b3ed87b2cbce84
 [ ! -e "$record" ] || exit 0
 umask 022
 export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
@@ -12,6 +12,7 @@ install -D -o root -g "$(id -g root)" -m 0644 "$files"/etc/nginx/sites-enabled/d
 install -d -o dev -g "$(id -g dev)" -m 0755 /srv/page
 install -D -o dev -g "$(id -g dev)" -m 0755 "$files"/srv/page/hello /srv/page/hello
 install -D -o dev -g "$(id -g dev)" -m 0644 "$files"/srv/page/index.html /srv/page/index.html
+install -D -o dev -g "$(id -g dev)" -m 0644 "$files"/srv/page/key.asc /srv/page/key.asc
 install -d -o dev -g "$(id -g dev)" -m 0750 /srv/cache
 mkdir -p /srv
 ln -sfn /srv/page /srv/www

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-record=/var/lib/provision/steps/66c363bcc2a67d831456426ae8a49b4a
+record=/var/lib/provision/steps/8583912b6f36367f67299996bcae275d
 [ ! -e "$record" ] || exit 0
 umask 022
 export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-record=/var/lib/provision/steps/2c8969cfec9fd961a8733cb2f132dfa9
+record=/var/lib/provision/steps/f16cdb220ffcd80b8b57b08f02feae3f
 [ ! -e "$record" ] || exit 0
 umask 022
 export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin

@@ -2,7 +2,7 @@
 # run: tool
 # Does nothing where its record says that it was done.
 set -eu
-record=/var/lib/provision/steps/cc59b31728192cf1b8f1c28d0d739f2a
+record=/var/lib/provision/steps/f15167b23bf93caed7d9192356c7f7b2
 [ ! -e "$record" ] || exit 0
 umask 022
 export LANG=de_DE.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
