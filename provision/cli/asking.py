@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
@@ -121,6 +122,16 @@ def _resolved(asked: Asked) -> Asked:
     choice = choose(asked)
     click.echo(f"{choice.backend}: {choice.reason}", err=True)
     return replace(asked, backend=choice.backend)
+
+
+def same(asked: Asked) -> str:
+    """The words by which another verb means the same environment."""
+    words = [str(asked.spec)]
+    words += ["-b", asked.backend] if asked.backend != "docker" else []
+    words += ["--name", asked.name] if asked.name else []
+    for name, value in asked.settings.items():
+        words += ["--set", f"{name}={value}"]
+    return shlex.join(words)
 
 
 def _text(value: object) -> str | None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from provision.cli.asking import asks
+from provision.cli.asking import asks, same
 from provision.cli.show import count, progress, show_result
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def command(asked: Asked, no_verify: bool, rebuild: bool, timeout: float) -> Non
     if failed:
         raise EnvironmentFailed(
             f"{environment.name} is up in {asked.backend}, but {count(results)}",
-            hint=f"mend it, then `provision verify {asked.spec}` asks again",
+            hint=f"mend it, then `provision verify {same(asked)}` asks again",
         )
     _report(environment, asked, plan, begun, count(results) if results else "")
 
@@ -61,8 +61,7 @@ def _report(environment: Environment, asked: Asked, plan: Plan, begun: float, ch
         return
     for link in _links(engine.published(environment, asked.backend)):
         click.echo(f"  {link}")
-    backend = "" if asked.backend == "docker" else f" -b {asked.backend}"
-    click.echo(f"  provision shell {asked.spec}{backend}")
+    click.echo(f"  provision shell {same(asked)}")
 
 
 def _links(published: Mapping[str, Sequence[PortStatus]]) -> list[str]:

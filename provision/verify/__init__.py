@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from provision.target import Target
     from provision.verify.examined import Examined
 
-ANSWER_TIMEOUT = 10.0
+ANSWER_TIMEOUT = 30.0  # seconds: an emulated machine on a busy host may take ten
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 1.0
 
 
