@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from provision import resources
@@ -18,6 +19,41 @@ if TYPE_CHECKING:
 
 DISK = 10  # GiB, unless the spec says otherwise
 GUEST = "guest"
+SUBNET = "10.77.0"
+FIRST = 11  # the last part of the first machine's address
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lan:
+    """The network that the machines of an environment have to themselves; `hosts` are the others on it."""
+
+    network: str
+    address: str
+    mac: str
+    hosts: tuple[str, ...]
+
+    @classmethod
+    def of(cls, environment: Environment, machine: Machine) -> Lan | None:
+        """A machine's part of it; None where it is alone."""
+        if len(environment.machines) == 1:
+            return None
+        numbers = {each.name: number for number, each in enumerate(environment.machines, FIRST)}
+        others = [each for each in environment.machines if each.name != machine.name]
+        return cls(
+            network=network_of(environment.name),
+            address=f"{SUBNET}.{numbers[machine.name]}",
+            mac=f"52:54:00:50:56:{numbers[machine.name]:02x}",
+            hosts=tuple(
+                f"{SUBNET}.{numbers[each.name]} {' '.join(dict.fromkeys((each.name, each.hostname)))}"
+                for each in others
+            ),
+        )
+
+
+def network_of(name: str) -> str:
+    """A multicast group and port for frames of a network: on the loopback, and nobody else's by chance."""
+    hashed = hashlib.sha256(name.encode()).digest()
+    return f"239.192.{hashed[0]}.{hashed[1]}:{20000 + int.from_bytes(hashed[2:4], 'big') % 40000}"
 
 
 def port_variable(port: Port) -> str:
@@ -43,6 +79,7 @@ def render_machine(environment: Environment, guest: Guest) -> Mapping[str, Rende
         "gib": disk_size(machine),
         "caches": family.caches,
         "variable": port_variable,
+        "lan": Lan.of(environment, machine),
         "identity": hashlib.md5(
             f"{environment.name}/{machine.name}".encode(), usedforsecurity=False
         ).hexdigest(),

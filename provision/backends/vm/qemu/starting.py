@@ -13,7 +13,7 @@ from provision.backends.vm.acceleration import accelerated
 from provision.backends.vm.connection import CONFIGURATION
 from provision.backends.vm.qemu import disks, memory, monitor
 from provision.backends.vm.qemu.host import BETWEEN, PortTaken, Seat
-from provision.backends.vm.qemu.rendering import disk_size, held, port_variable
+from provision.backends.vm.qemu.rendering import disk_size, held, network_of, port_variable
 from provision.bases.disk import build_disk, can_make_disk
 from provision.errors import EnvironmentFailed, HostLacks, ProvisionError
 from provision.process import EVIDENCE_LINES
@@ -243,7 +243,8 @@ def _variables(asked: Start, machine: Machine, disk: disks.Made, *, hold: str | 
     chosen = cast("Mapping[str, int]", asked.place.read(KEPT))
     ports = {port_variable(port): str(chosen[key(machine.name, port)]) for port in machine.ports}
     append = f"provision.hold={hold}" if hold else ""
-    return {**asked.processor, **ports, "IMAGE": str(disk.folder), "APPEND": append}
+    network = network_of(str(asked.place.folder))
+    return {**asked.processor, **ports, "IMAGE": str(disk.folder), "NETWORK": network, "APPEND": append}
 
 
 def _processor(progress: Progress) -> Mapping[str, str]:

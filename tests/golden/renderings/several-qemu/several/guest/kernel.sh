@@ -46,7 +46,7 @@ cp /bin/busybox initrd/bin/busybox
 ln -s busybox initrd/bin/sh
 cp "${0%/*}/init" initrd/init
 chmod 0755 initrd/init
-for module in virtio_pci virtio_blk ext4 virtio_net virtio_console virtio_rng virtio_balloon 9pnet_virtio 9p; do
+for module in virtio_pci virtio_blk ext4 virtio_net virtio_console virtio_rng virtio_balloon 9pnet_virtio 9p qemu_fw_cfg; do
   modprobe -d "$work" -S "$version" --show-depends "$module" 2>/dev/null |
     sed -n 's/^insmod \([^ ]*\).*/\1/p'
 done | awk '!seen[$0]++' >order
