@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-record=/var/lib/provision/steps/a101415f3b7fe82d0491c10a08050557
+record=/var/lib/provision/steps/8bbeb9a2572d72459661108ae907c17c
 [ ! -e "$record" ] || exit 0
 umask 022
 export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-record=/var/lib/provision/steps/f03353f6a4e1049e9afaa851ee4e7b28
+record=/var/lib/provision/steps/964c85f9690286916310072f898c0827
 [ ! -e "$record" ] || exit 0
 umask 022
 export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
