@@ -235,6 +235,17 @@ class Secret:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Proxy:
+    """What building and running go through; `ca` is the PEM of a proxy that opens TLS, from `ca_file`."""
+
+    http: str | None
+    https: str | None
+    no_proxy: tuple[str, ...]
+    ca: bytes | None
+    ca_file: Path | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Requirement:
     """What a machine cannot do without."""
 
@@ -309,6 +320,7 @@ class Machine:
     volumes: tuple[Volume, ...]
     secrets: tuple[Secret, ...] = ()
     requires: tuple[Requirement, ...] = ()
+    proxy: Proxy | None = None
     locale: str
     timezone: str
     checks: tuple[Check, ...]

@@ -76,6 +76,9 @@ CASES = (
          held=("secrets/apply", "secrets/build", "secrets/machine/units/*")),
     Case(spec="systemd", backend="docker",
          held=(*STEPS, "machine/start", "machine/attach", "machine/units/*")),
+    Case(spec="proxy", backend="docker", held=(*STEPS, "machine/start", "machine/trust")),
+    Case(spec="proxy", backend="vm", provider="libvirt",
+         held=("proxy/apply", "proxy/machine/attach", "proxy/machine/environment")),
     *(Case(spec="families", backend="docker", base=base, held=("steps/*", "repositories/*"))
       for base in ("debian:12", "fedora:43", "alpine:3.23")),
     Case(spec="several", backend="vm", provider="libvirt",
@@ -102,6 +105,8 @@ def anywhere(environment: Environment) -> Environment:
             workspace=machine.workspace
             and replace(machine.workspace, source=moved(machine.workspace.source)),
             mounts=tuple(replace(mount, source=moved(mount.source)) for mount in machine.mounts),
+            proxy=machine.proxy
+            and replace(machine.proxy, ca_file=machine.proxy.ca_file and moved(machine.proxy.ca_file)),
             secrets=tuple(replace(each, file=each.file and moved(each.file)) for each in machine.secrets),
         )
         for machine in environment.machines

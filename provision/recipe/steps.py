@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from provision.model import Step
 from provision.recipe.contents import folders, payload
 from provision.recipe.families import FAMILIES, pinned
+from provision.recipe.proxy import TRUSTING, trust_variables
 from provision.recipe.repositories import apk_lines, needs_certificates, repository_files
 from provision.rendering import digest_of, render
 
@@ -142,6 +143,7 @@ class _Chain:
                 "body": body,
                 "record": f"{RECORDS}/{digest}",
                 "name": name,
+                "trusting": TRUSTING if trust_variables(self._machine) else (),
             },
         )
         self.steps.append(

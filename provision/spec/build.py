@@ -10,6 +10,7 @@ from provision.spec.bases import read_base
 from provision.spec.checks import read_checks
 from provision.spec.files import read_files
 from provision.spec.ports import read_ports
+from provision.spec.proxy import read_proxy
 from provision.spec.repositories import read_repositories
 from provision.spec.secrets import KnownSecrets
 from provision.spec.services import path_of, read_environment, read_services, read_steps
@@ -110,6 +111,7 @@ def _machine(fields: Fields, options: Mapping[str, object], name: str, scope: Sc
             Requirement(name=cast("Capability", name), origin=node.origin)
             for name, node in fields.texts("requires")
         ),
+        proxy=read_proxy(fields.node("proxy"), scope),
         locale=fields.text("locale", "C.UTF-8"),
         timezone=fields.text("timezone", "UTC"),
         checks=read_checks(fields.items("checks"), known, scope),

@@ -10,6 +10,7 @@ from provision.backends.docker.systemd import PACKAGES, is_init
 from provision.backends.ports import key
 from provision.backends.readiness import patience
 from provision.recipe import container_packages, contents, payload, repository_files, steps
+from provision.recipe.proxy import proxy_variables, trust_variables
 from provision.recipe.systemd import systemd_scripts
 from provision.rendering import (
     RenderedFile,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from provision.model import Environment, Machine, Port, Step
 
 SECRETS = "SECRETS"
+CA = "proxy-ca"
 GRACE = 30
 SUPERVISED_GRACE = 40  # supervisord gives each service its 30 s, then ends itself
 RESTART = {"always": "unless-stopped", "on-failure": "on-failure", "never": "no"}
@@ -102,12 +104,15 @@ class _Item:
     volumes: Mapping[str, str]
     scripts: Mapping[str, RenderedFile]
     steps: tuple[Step, ...]
+    proxy: Mapping[str, str]
+    variables: Mapping[str, str]
     build_secrets: tuple[str, ...]
 
     @classmethod
     def of(cls, environment: Environment, machine: Machine, location: Path) -> _Item:
         alone = len(environment.machines) == 1
         systemd = is_init(machine)
+        proxy = proxy_variables(machine, [each.name for each in environment.machines])
         supervised = len(machine.services) > 1 and not systemd
         runtime = PACKAGES[machine.base.family] if systemd else container_packages(machine)
         binds = [(mount.source, mount.path, mount.read_only) for mount in machine.mounts]
@@ -136,7 +141,11 @@ class _Item:
             },
             scripts=scripts,
             steps=taken,
-            build_secrets=tuple(dict.fromkeys(name for step in taken for name in step.secrets)),
+            proxy=proxy,
+            variables={**proxy, **trust_variables(machine), **machine.env},
+            build_secrets=tuple(
+                dict.fromkeys([name for step in taken for name in step.secrets] + [CA] * _has_ca(machine))
+            ),
         )
 
     def files(self, environment: Environment) -> Mapping[str, RenderedFile]:
@@ -174,9 +183,15 @@ def _relative(source: Path, location: Path) -> str:
     return path if path.startswith(".") else f"./{path}"
 
 
+def _has_ca(machine: Machine) -> bool:
+    return machine.proxy is not None and machine.proxy.ca_file is not None
+
+
 def _secret_sources(environment: Environment, location: Path) -> Mapping[str, str]:
     """The file of each secret, as YAML: the host's own, or one in the folder SECRETS, by its name."""
-    return {
+    files = [machine.proxy.ca_file for machine in environment.machines if machine.proxy]
+    certificates = {CA: compose_scalar(_relative(file, location)) for file in files[-1:] if file}  # noqa: B035 - one at most
+    return certificates | {
         secret.name: yaml_scalar(f"${{{SECRETS}:-./secrets}}/{secret.name}")
         if secret.file is None
         else compose_scalar(_relative(secret.file, location))

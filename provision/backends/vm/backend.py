@@ -189,6 +189,7 @@ class VirtualMachines:
                 progress.note(f"{machine.name} gets the new value of {changed}")
                 delivery.renew(place, machine)
             elif plan.actions[machine.name] != "none":
+                delivery.bring_proxy(place, environment, machine)
                 if done:
                     delivery.bring(place, machine)
                     delivery.settle(place, machine)

@@ -10,16 +10,25 @@ from typing import TYPE_CHECKING
 
 from provision import process, secrets
 from provision.backends.vm import connection
+from provision.recipe.proxy import proxy_files
 from provision.rendering import RenderedFile
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from provision.model import Machine
+    from provision.model import Environment, Machine
     from provision.workspace import Place
 
+PROXY = "/var/lib/provision/proxy"
 SETTLE = "/usr/lib/provision/secrets"
 RESTART = ("systemctl", "restart", "--no-block", "provision.target")
+
+
+def bring_proxy(place: Place, environment: Environment, machine: Machine) -> None:
+    """Lay the proxy into the machine: it is the environment's, and no image has it."""
+    if machine.proxy is not None:
+        names = [each.name for each in environment.machines]
+        connection.lay(place, machine.name, proxy_files(machine, names), PROXY)
 
 
 def bring(place: Place, machine: Machine) -> None:

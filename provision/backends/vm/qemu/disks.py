@@ -15,6 +15,7 @@ from provision.backends.building import build_failed
 from provision.backends.packages import refuse_missing
 from provision.backends.vm.qemu.rendering import GUEST
 from provision.errors import EnvironmentFailed
+from provision.recipe.proxy import proxy_variables
 from provision.rendering import digest_of
 from provision.resources import cache
 
@@ -169,6 +170,11 @@ def _build(machine: Machine, out: Path, place: Place, progress: Progress, *, reb
 
         words = ["docker", "buildx", "build", "--progress", "plain", *(["--no-cache"] if rebuild else [])]
         words += [word for secret in machine.secrets for word in ("--secret", _source(secret))]
+        words += [
+            word for pair in proxy_variables(machine).items() for word in ("--build-arg", "=".join(pair))
+        ]
+        if machine.proxy and machine.proxy.ca_file:
+            words += ["--secret", f"id=proxy-ca,src={machine.proxy.ca_file}"]
         context = str(place.rendering / machine.name)
         try:
             process.stream([*words, "--output", f"type=local,dest={out}", context], each_line)

@@ -2,7 +2,7 @@
 # run: tool
 # Does nothing where its record says that it was done.
 set -eu
-record=/var/lib/provision/steps/f15167b23bf93caed7d9192356c7f7b2
+record=/var/lib/provision/steps/e2111c023fac4ce7b76b31c05263556e
 [ ! -e "$record" ] || exit 0
 umask 022
 export LANG=de_DE.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
