@@ -191,13 +191,14 @@ def _source(secret: Secret) -> str:
 
 def _failed(error: process.CommandFailed, place: Place) -> EnvironmentFailed:
     said = "\n".join(error.evidence)
-    if "no space left" in said.lower():
+    if "no space left" in said.lower() or "> exporting to client directory" in said:
+        free = shutil.disk_usage(folder()).free >> 20
         return EnvironmentFailed(
-            "the disk could not be built: the host's disk is full",
-            evidence=error.evidence[-3:],
-            hint=f"make room in {folder()} and for Docker (`docker system prune`)",
+            "the disk could not be written",
+            evidence=error.evidence[-1:],
+            hint=f"{free} MiB are free in {folder()}, and Docker needs room too (`docker system prune`)",
         )
-    if f"{GUEST}/" in said:
+    if re.search(rf'process "[^"]*/{GUEST}/', said):
         return EnvironmentFailed(
             "the image could not be made into a disk",
             evidence=_printed(place.log.read_text().splitlines()) or error.evidence,

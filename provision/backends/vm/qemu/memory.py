@@ -71,8 +71,13 @@ def lay_aside(seat: Seat) -> bool:
     """Keep the overlay that holds a state, for a machine that is about to be removed."""
     if not seat.overlay.exists() or REMEMBERED not in seat.place.read(f"{REMEMBERED}-{seat.machine}"):
         return False
-    # What was written since is not a part of it.
-    process.run(["qemu-img", "snapshot", "-a", TAG, str(seat.overlay)], check=False)
+    # What was written since is no part of it, and may be a secret: its bytes go, not only its blocks.
+    file = {"driver": "file", "discard": "unmap", "filename": str(seat.overlay)}
+    opened = {"driver": "qcow2", "discard": "unmap", "file": file}
+    undone = process.run(["qemu-img", "snapshot", "-a", TAG, f"json:{json.dumps(opened)}"], check=False)
+    if undone.code != 0:
+        forget(seat)
+        return False
     seat.overlay.replace(_aside(seat))
     return True
 
