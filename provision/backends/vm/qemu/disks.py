@@ -189,7 +189,7 @@ def _build(machine: Machine, out: Path, place: Place, progress: Progress, *, reb
             word for pair in proxy_variables(machine).items() for word in ("--build-arg", "=".join(pair))
         ]
         if machine.proxy and machine.proxy.ca_file:
-            words += ["--secret", f"id=proxy-ca,src={machine.proxy.ca_file}"]
+            words += ["--secret", f"id=proxy.ca,src={machine.proxy.ca_file}"]
         context = str(place.rendering / machine.name)
         try:
             process.stream([*words, "--output", f"type=local,dest={out}", context], each_line)
