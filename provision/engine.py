@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import threading
-import time
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from provision import backends, secrets
-from provision.errors import EnvironmentFailed, ProvisionError, UsageError
-from provision.model import Result
-from provision.progress import Labelled
+from provision.errors import EnvironmentFailed, HostLacks, UsageError
 from provision.target import Unreachable
 from provision.workspace import Place
 
@@ -20,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from provision.backends.base import Backend, Plan
-    from provision.model import Environment, MachineStatus, PortStatus
+    from provision.model import Environment, MachineStatus, PortStatus, Result
     from provision.progress import Progress
     from provision.target import Target
 
@@ -36,6 +31,7 @@ class Asked:
     backend: str
     settings: Mapping[str, str]
     name: str | None = None
+    base: str | None = None
     local: bool = True
     allow_outside: bool = False
 
@@ -58,6 +54,7 @@ def load(asked: Asked) -> Environment:
         backend=asked.backend,
         settings=asked.settings,
         name=asked.name,
+        base=asked.base,
         local=asked.local,
         allow_outside=asked.allow_outside,
     )
@@ -109,11 +106,28 @@ def plan(environment: Environment, backend: str) -> Plan:
     return acting.plan(acting.settle(environment, place), place)
 
 
-def up(environment: Environment, backend: str, progress: Progress, *, rebuild: bool, timeout: float) -> Plan:
-    """Bring an environment up, ready, its setup done."""
+def up(
+    environment: Environment,
+    backend: str,
+    progress: Progress,
+    *,
+    rebuild: bool,
+    timeout: float,
+    offline: bool = False,
+) -> Plan:
+    """Bring an environment up, ready, its setup done; offline, only if nothing has to be fetched."""
     acting, place = backends.find(backend), place_of(environment, backend)
     secrets.require(environment)
     settled = acting.settle(environment, place)
+    missing = acting.missing(settled, place) if offline else ()
+    if missing:
+        raise HostLacks(
+            f"{environment.name} cannot be brought up offline: {len(missing)} things are missing"
+            if len(missing) > 1
+            else f"{environment.name} cannot be brought up offline: one thing is missing",
+            evidence=missing,
+            hint="`provision up` without --offline fetches what is missing, and keeps it",
+        )
     return acting.up(settled, place, progress, rebuild=rebuild, timeout=timeout)
 
 
@@ -222,56 +236,3 @@ def _wait_for(target: Target, services: Sequence[str]) -> None:
 def sync(known: Known, *, watch: bool, progress: Progress) -> int:
     """Carry copied folders into the machines; how many there were. Live ones need none."""
     return known.backend.sync(known.place, progress, watch=watch)
-
-
-def test(
-    asked: Mapping[str, Asked], progress: Progress, *, keep: bool, timeout: float
-) -> Mapping[str, tuple[Result, ...]]:
-    """Bring an environment up in several backends at the same time, verify each, take them down.
-
-    Args:
-        asked: what is asked of each backend, by its name.
-        progress: told what happens, each line with its backend's name.
-        keep: leave them up.
-        timeout: seconds for each to become ready.
-
-    Returns:
-        each backend's results; one whose environment did not come up has a failed one
-        that says why.
-    """
-    environments = {backend: load(each) for backend, each in asked.items()}
-    for backend in list(environments)[1:]:  # no two can have the same port of the host
-        environments[backend] = _with_free_ports(environments[backend])
-    verifying = threading.Lock()  # a user's pytest files run in this process
-
-    def one(backend: str) -> tuple[Result, ...]:
-        environment = environments[backend]
-        said = Labelled(progress, backend)
-        begun = time.monotonic()
-        try:
-            up(environment, backend, said, rebuild=False, timeout=timeout)
-            with verifying:
-                return verify(environment, backend)
-        except ProvisionError as error:
-            message = "\n".join([error.message, *error.evidence])
-            seconds = time.monotonic() - begun
-            return (
-                Result(
-                    machine=environment.name, check="up", outcome="failed", message=message, seconds=seconds
-                ),
-            )
-        finally:
-            if not keep:
-                down(know(asked[backend]), said, volumes=True, images=False)
-
-    with ThreadPoolExecutor(len(asked)) as pool:
-        return dict(zip(asked, pool.map(one, asked), strict=True))
-
-
-def _with_free_ports(environment: Environment) -> Environment:
-    """The environment on ports of the host that are free when it comes up."""
-    machines = tuple(
-        replace(machine, ports=tuple(replace(port, host=None) for port in machine.ports))
-        for machine in environment.machines
-    )
-    return replace(environment, machines=machines)

@@ -355,6 +355,19 @@ class Environment:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Variation:
+    """One of the environments that `provision test` makes of a spec; `base` None is the spec's own."""
+
+    backend: str
+    base: str | None = None
+    settings: tuple[tuple[str, str], ...] = ()
+
+    def __str__(self) -> str:
+        return " ".join([self.backend, *([self.base] if self.base else []),
+                         *(f"{name}={value}" for name, value in self.settings)])  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
 class Step:
     """One build action of a machine: a shell script, the same in every backend.
 

@@ -79,6 +79,9 @@ class Backend(Protocol):
     def render(self, environment: Environment, location: Path) -> Rendering:
         """What `up` would hand to the engine, as files for the folder `location`; pure."""
 
+    def missing(self, environment: Environment, place: Place) -> tuple[str, ...]:
+        """What `up` would have to fetch from the network, in words; looks and changes nothing."""
+
     def plan(self, environment: Environment, place: Place) -> Plan:
         """What `up` would do; looks and changes nothing."""
 

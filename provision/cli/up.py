@@ -22,10 +22,17 @@ if TYPE_CHECKING:
 @asks
 @click.option("--no-verify", is_flag=True, help="Do not check the environment once it is up.")
 @click.option("--rebuild", is_flag=True, help="Build anew, whatever was built before.")
+@click.option("--offline", is_flag=True, help="Fetch nothing: say at once what would have to be.")
 @click.option("--timeout", type=click.FloatRange(min=0, min_open=True), default=900,
               show_default=True, metavar="SECONDS",
               help="How long a machine may take to become ready, setup included.")  # fmt: skip
-def command(asked: Asked, no_verify: bool, rebuild: bool, timeout: float) -> None:  # noqa: FBT001 - click's flags
+def command(
+    asked: Asked,
+    no_verify: bool,  # noqa: FBT001 - click's flag
+    rebuild: bool,  # noqa: FBT001
+    offline: bool,  # noqa: FBT001
+    timeout: float,
+) -> None:
     """Bring the environment up and verify it; what is unchanged stays as it is."""
     from provision import engine
     from provision.errors import EnvironmentFailed
@@ -35,7 +42,7 @@ def command(asked: Asked, no_verify: bool, rebuild: bool, timeout: float) -> Non
     shown = progress()
     for layer in environment.layers:
         shown.note(f"{layer} is laid over it")
-    plan = engine.up(environment, asked.backend, shown, rebuild=rebuild, timeout=timeout)
+    plan = engine.up(environment, asked.backend, shown, rebuild=rebuild, timeout=timeout, offline=offline)
     results = () if no_verify else engine.verify(environment, asked.backend)
     for result in results:
         if result.outcome != "passed":

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from provision.spec.problems import Problems
     from provision.spec.tree import Node
 
-NOT_YET = ("machines", "matrix", "needs", "count", "aliases")
+NOT_YET = ("machines", "needs", "count", "aliases")
 EXPRESSION = r"\$\{\{"
 _TYPES = {
     dict: "a map", list: "a list", str: "a string", bool: "a boolean", int: "a number",

@@ -29,6 +29,7 @@ def load(
     backend: str,
     settings: Mapping[str, str] | None = None,
     name: str | None = None,
+    base: str | None = None,
     local: bool = True,
     host: Mapping[str, str] | None = None,
     allow_outside: bool = False,
@@ -40,6 +41,7 @@ def load(
         backend: whose `backends` keys are laid over it.
         settings: values of `--set`, over those of `vars`.
         name: instead of the spec's own name.
+        base: a base of the catalogue instead of the spec's own.
         local: lay NAME.local.yaml over it where that is there.
         host: the host's variables; `os.environ` unless given.
         allow_outside: sources may be outside the project folder.
@@ -63,6 +65,9 @@ def load(
         allow_outside=allow_outside,
     )  # fmt: skip
     root, own = for_backend(reading.documents, backend, OPTIONS[backend])
+    if base is not None and isinstance(root.value, dict):
+        place = root.value.get("base", root)
+        root = root.with_value({**root.value, "base": place.with_value(base)})
     environment = build(
         root, _options(own, backend, scope), name=reading.variables.name, spec=path,
         layers=reading.laid_over, scope=scope,

@@ -19,7 +19,7 @@ PACKAGE = Path(__file__).parent.parent.parent / "provision"
 FLOORS = (
     {"__main__"},
     {"cli"},
-    {"choosing"},
+    {"choosing", "trial"},
     {"engine"},
     {"backends", "verify"},
     {"recipe", "rendering", "spec", "workspace"},
@@ -130,7 +130,7 @@ def test_backends_and_checks_are_strangers() -> None:
     [
         (
             "provision.backends",
-            {"base", "building", "journal", "packages", "ports", "readiness", "requirements"},
+            {"base", "building", "journal", "offline", "packages", "ports", "readiness", "requirements"},
         ),
         ("provision.backends.vm.providers", set()),
         ("provision.bases.distributions", {"debian"}),  # the archives that Ubuntu has too

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from provision.model import Origin
 
 SPECS = Path(__file__).parent.parent / "golden" / "specs"
-READ_BEFORE = {"version", "name", "extends", "vars", "backends"}  # by layers and variables
-READ_BEFORE_WHOLLY = {"spec.vars[]", "spec.backends"}
+READ_BEFORE = {"version", "name", "extends", "vars", "backends", "matrix"}  # by layers, variables, variations
+READ_BEFORE_WHOLLY = {"spec.vars[]", "spec.backends", "spec.matrix[]"}
 
 
 def schema() -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from provision import process
 from provision.backends.base import Action, Finding, Offer, Plan
 from provision.backends.building import build_failed
-from provision.backends.docker import delivery, engine, offer, systemd
+from provision.backends.docker import delivery, engine, offer, offline, systemd
 from provision.backends.docker.failures import require_compose, start_failed
 from provision.backends.docker.logs import read_logs
 from provision.backends.docker.rendering import (
@@ -67,6 +67,10 @@ class Docker:
         refuse(environment, offer.lacks, offer.HINT)
         systemd.refuse_base(environment)
         return render_environment(environment, location)
+
+    def missing(self, environment: Environment, place: Place) -> tuple[str, ...]:
+        """What `up` would have to fetch: bases, and packages that no layer holds."""
+        return tuple(offline.missing(environment, place, self.render(environment, place.rendering)))
 
     def plan(self, environment: Environment, place: Place) -> Plan:
         """What `up` would do: each container's label tells what rendering it was made from."""

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from provision.model import Environment, Machine, Port, Step
 
 SECRETS = "SECRETS"
-CA = "proxy-ca"
+CA = "proxy.ca"  # no secret of a spec can have this name
 GRACE = 30
 SUPERVISED_GRACE = 40  # supervisord gives each service its 30 s, then ends itself
 RESTART = {"always": "unless-stopped", "on-failure": "on-failure", "never": "no"}

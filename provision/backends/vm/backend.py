@@ -16,7 +16,7 @@ from provision.backends.packages import refuse_missing
 from provision.backends.ports import KEPT, choose, key
 from provision.backends.readiness import HEALTHY, service_states, wait_until_ready
 from provision.backends.requirements import refuse
-from provision.backends.vm import connection, delivery, offer, providers, sync
+from provision.backends.vm import connection, delivery, offer, offline, providers, sync
 from provision.backends.vm.provider import Disk
 from provision.backends.vm.rendering import copied_folders, disks, render_environment
 from provision.errors import EnvironmentFailed, UsageError
@@ -75,6 +75,11 @@ class VirtualMachines:
         """The provider's definition of the machines, and what prepares each of them; pure."""
         refuse(environment, offer.lacks, "`-b docker` gives it where the engine has a runtime for it")
         return render_environment(environment, _provider(environment), location)
+
+    def missing(self, environment: Environment, place: Place) -> tuple[str, ...]:
+        """What `up` would have to fetch: boxes, bases, and packages that no disk holds."""
+        rendering = self.render(environment, place.rendering)
+        return tuple(offline.missing(environment, _provider(environment), place, rendering))
 
     def plan(self, environment: Environment, place: Place) -> Plan:
         """What `up` would do: a machine says itself what was applied to it."""

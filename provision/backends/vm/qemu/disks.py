@@ -138,6 +138,21 @@ def ensure(
     return made
 
 
+def base_is_here(machine: Machine) -> bool:
+    """Whether the engine has the image of a machine's base."""
+    asked = process.run(
+        ["docker", "image", "inspect", "--format", "{{.Id}}", machine.base.image], check=False
+    )
+    return asked.code == 0
+
+
+def is_made(machine: Machine, rendering: Rendering) -> bool:
+    """Whether the disk of a machine's image is in the cache."""
+    if not base_is_here(machine):
+        return False
+    return _made_of(folder() / "recipes" / _recipe(machine, rendering)) is not None
+
+
 def _recipe(machine: Machine, rendering: Rendering) -> str:
     """The hash of all that the disk is made of: equal machines of two environments share it."""
     prefix = f"{machine.name}/"
@@ -174,7 +189,7 @@ def _build(machine: Machine, out: Path, place: Place, progress: Progress, *, reb
             word for pair in proxy_variables(machine).items() for word in ("--build-arg", "=".join(pair))
         ]
         if machine.proxy and machine.proxy.ca_file:
-            words += ["--secret", f"id=proxy-ca,src={machine.proxy.ca_file}"]
+            words += ["--secret", f"id=proxy.ca,src={machine.proxy.ca_file}"]
         context = str(place.rendering / machine.name)
         try:
             process.stream([*words, "--output", f"type=local,dest={out}", context], each_line)

@@ -1,0 +1,34 @@
+"""What `up` would have to fetch for containers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from provision.backends.docker import engine
+from provision.backends.docker.rendering import image_name
+from provision.backends.offline import steps_to_fetch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from provision.model import Environment
+    from provision.rendering import Rendering
+    from provision.workspace import Place
+
+
+def missing(environment: Environment, place: Place, rendering: Rendering) -> Iterator[str]:
+    """The images of bases that are not here, and packages that no built layer holds."""
+    images = {machine.name: image_name(environment, machine) for machine in environment.machines}
+    bases = {machine.base.image: machine.base for machine in environment.machines}
+    seen = engine.look([*images.values(), *bases]).images
+    for machine in environment.machines:
+        built = seen.get(images[machine.name])
+        if built is not None and built.get("provision.recipe") == rendering.recipes[machine.name]:
+            bases.pop(machine.base.image, None)
+            continue
+        folder = "" if len(environment.machines) == 1 else f"{machine.name}/"
+        former = place.rendering if built is not None else place.rendering / "none"
+        yield from steps_to_fetch(machine, rendering, folder, former)
+    for name in bases:
+        if name not in seen:
+            yield f"the image {name}"
