@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help up test containers host host-vm venv lint format unit e2e test-vm wheel bench bench-vm lock clean
+.PHONY: help up test containers host host-vm venv lint docs fuzz format unit e2e test-vm wheel bench bench-vm lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -43,6 +43,13 @@ lint: venv  ## ruff, mypy --strict, shellcheck
 	$(BIN)/ruff format --check
 	$(BIN)/mypy --strict
 	$(BIN)/shellcheck $$(grep -lE '^#!.*sh$$' scripts/* .ci/run)
+
+docs:  ## docs/spec.md, made of the schema
+	@python3 scripts/spec-page
+
+fuzz: venv  ## twenty thousand mutated specs through reading, rendering and the judges
+	FUZZ_EXAMPLES=20000 $(BIN)/pytest --numprocesses 2 tests/unit/test_spec_fuzz.py
+	FUZZ_EXAMPLES=20000 $(BIN)/pytest tests/e2e/test_judges.py -k mutated
 
 format: venv  ## let ruff lay out the code
 	$(BIN)/ruff check --fix

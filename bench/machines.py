@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 
 import tools
@@ -14,8 +15,11 @@ from provision.bases.catalogue import find as find_base
 from provision.progress import Plain, Silent
 
 PEER = "bench/peers/vagrant"
+THAW = "bench/peers/qemu/thaw"
 VAGRANT = "vagrant"
-PROVIDER = "libvirt"
+PROVIDER = "libvirt"  # the peer's
+RAW = "raw QEMU"
+KEPT = ".provision/bench/vm/qemu"
 
 
 def ours(verb: str, *words: str, spec: str = tools.SPEC) -> list[str]:
@@ -24,7 +28,7 @@ def ours(verb: str, *words: str, spec: str = tools.SPEC) -> list[str]:
 
 
 def rows() -> tuple[Row, ...]:
-    """Every row; both sides use one box and one provider."""
+    """Every row: the tool's machine of QEMU beside Vagrant's of libvirt, and what it is made of by hand."""
     vagrant = _vagrant()
     up = {tools.OURS: Command(argv=ours("up", "--no-verify")), VAGRANT: Command(argv=[*vagrant, "up"])}
     alike = {tools.OURS: Command(argv=ours("exec", "--", "true")),
@@ -32,16 +36,56 @@ def rows() -> tuple[Row, ...]:
     hang_up = ["sh", "-c", "pkill -f '[p]rovision-.*\\[mux\\]' || true"]
     return (
         Row(
-            title="cold: no machine, the box here",
-            aim=Aim(limit=1, peer=VAGRANT),
-            runs=2,
+            title="cold: nothing of the disk cached; the box here",
+            aim=Aim(limit=0.4, peer=VAGRANT),
+            runs=1,
             warm_ups=0,
             commands={
-                tools.OURS: Command(argv=up[tools.OURS].argv, before=[ours("down")]),
+                tools.OURS: Command(
+                    argv=ours("up", "--rebuild", "--no-verify"), before=[ours("down", "--images")]
+                ),
                 VAGRANT: Command(argv=up[VAGRANT].argv, before=[[*vagrant, "destroy", "--force"]]),
             },
         ),
-        Row(title="up again, nothing changed", aim=Aim(limit=0.25, peer=VAGRANT), runs=5, commands=up),
+        Row(
+            title="one step changed",
+            runs=2,
+            warm_ups=0,
+            commands={
+                tools.OURS: Command(
+                    argv=["sh", "-c", f"{shlex.join(ours('up', '--no-verify'))} --set editor=$(date +%N)"],
+                    before=[up[tools.OURS].argv],
+                )
+            },
+        ),
+        Row(
+            title="from memory: no machine, its state kept",
+            aim=Aim(limit=2, peer=RAW),
+            runs=5,
+            commands={
+                tools.OURS: Command(argv=up[tools.OURS].argv, before=[ours("down")]),
+                RAW: Command(
+                    argv=["sh", THAW], before=[up[tools.OURS].argv, ours("down"), ["sh", THAW, "prepare"]]
+                ),
+                tools.COMPOSE_WAITS.name: Command(
+                    argv=tools.COMPOSE_WAITS.up, before=[tools.COMPOSE_WAITS.down]
+                ),
+            },
+        ),
+        Row(
+            title="no machine, the disk or the box here",
+            aim=Aim(limit=0.4, peer=VAGRANT),
+            runs=2,
+            warm_ups=0,
+            commands={
+                tools.OURS: Command(
+                    argv=up[tools.OURS].argv,
+                    before=[ours("down"), ["sh", "-c", f"rm -f {KEPT}/*.kept"]],
+                ),
+                VAGRANT: Command(argv=up[VAGRANT].argv, before=[[*vagrant, "destroy", "--force"]]),
+            },
+        ),
+        Row(title="up again, nothing changed", aim=Aim(limit=0.15, peer=VAGRANT), runs=5, commands=up),
         Row(
             title="status",
             aim=Aim(limit=0.25, peer=VAGRANT),
@@ -51,7 +95,7 @@ def rows() -> tuple[Row, ...]:
                 VAGRANT: Command(argv=[*vagrant, "status"]),
             },
         ),
-        Row(title="exec true", aim=Aim(limit=0.25, peer=VAGRANT), runs=5, commands=alike),
+        Row(title="exec true", aim=Aim(limit=0.35, peer=VAGRANT), runs=5, commands=alike),
         Row(
             title="exec true, no connection open",
             aim=Aim(limit=0.5, peer=VAGRANT),

@@ -32,10 +32,11 @@ Docker backend. `reached` is what `provision` took, in the measure of the aim.
 MACHINES = """\
 # Results of virtual machines
 
-Written by `make bench-vm`, as [results.md](results.md) is. Both sides run the environment
-of `envs/dev.yaml` with libvirt, from one box; the peer is `bench/peers/vagrant`, a
-Vagrantfile written by hand with one shell provisioner. `vagrant up` returns once that has
-ended, `provision` once the services answer.
+Written by `make bench-vm`, as [results.md](results.md) is. `provision` runs the environment
+of `envs/dev.yaml` as a machine of QEMU; the peer is `bench/peers/vagrant`, a Vagrantfile
+written by hand with one shell provisioner, on libvirt. `vagrant up` returns once that has
+ended, `provision` once the services answer. `raw QEMU` is `-loadvm` of the same state by
+hand, until HTTP 200 (`bench/peers/qemu/thaw`): nothing is mounted, no clock set, no setup run.
 """
 
 

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import threading
-import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from provision import backends
-from provision.errors import ProvisionError, UsageError
-from provision.model import Result
-from provision.progress import Labelled
+from provision import backends, secrets
+from provision.errors import EnvironmentFailed, HostLacks, UsageError
 from provision.target import Unreachable
 from provision.workspace import Place
 
@@ -20,9 +15,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from provision.backends.base import Backend, Plan
-    from provision.model import Environment, Machine, MachineStatus, PortStatus
+    from provision.model import Environment, Machine, MachineStatus, PortStatus, Result
     from provision.progress import Progress
     from provision.target import Target
+
+
+LONGEST_START = 3600.0  # seconds; each service's own time ends sooner
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +31,7 @@ class Asked:
     backend: str
     settings: Mapping[str, str]
     name: str | None = None
+    base: str | None = None
     local: bool = True
     allow_outside: bool = False
 
@@ -55,9 +54,17 @@ def load(asked: Asked) -> Environment:
         backend=asked.backend,
         settings=asked.settings,
         name=asked.name,
+        base=asked.base,
         local=asked.local,
         allow_outside=asked.allow_outside,
     )
+
+
+def validate(asked: Asked) -> Environment:
+    """Read and check a spec, and whether this host has the secrets that it names."""
+    environment = load(asked)
+    secrets.require(environment)
+    return environment
 
 
 def know(asked: Asked) -> Known:
@@ -94,14 +101,33 @@ def render(asked: Asked, folder: Path | None) -> tuple[Mapping[str, bytes], Path
 
 def plan(environment: Environment, backend: str) -> Plan:
     """What `up` would do, as things are now."""
+    secrets.require(environment)
     acting, place = backends.find(backend), place_of(environment, backend)
     return acting.plan(acting.settle(environment, place), place)
 
 
-def up(environment: Environment, backend: str, progress: Progress, *, rebuild: bool, timeout: float) -> Plan:
-    """Bring an environment up, ready, its setup done."""
+def up(
+    environment: Environment,
+    backend: str,
+    progress: Progress,
+    *,
+    rebuild: bool,
+    timeout: float,
+    offline: bool = False,
+) -> Plan:
+    """Bring an environment up, ready, its setup done; offline, only if nothing has to be fetched."""
     acting, place = backends.find(backend), place_of(environment, backend)
+    secrets.require(environment)
     settled = acting.settle(environment, place)
+    missing = acting.missing(settled, place) if offline else ()
+    if missing:
+        raise HostLacks(
+            f"{environment.name} cannot be brought up offline: {len(missing)} things are missing"
+            if len(missing) > 1
+            else f"{environment.name} cannot be brought up offline: one thing is missing",
+            evidence=missing,
+            hint="`provision up` without --offline fetches what is missing, and keeps it",
+        )
     return acting.up(settled, place, progress, rebuild=rebuild, timeout=timeout)
 
 
@@ -116,13 +142,14 @@ def verify(
 
     acting = backends.find(backend)
     asked = _chosen(environment, machine)
+    capabilities = {each.name: acting.gives(each) for each in environment.machines}
     try:
         targets = acting.targets(environment.name, place_of(environment, backend))
     except Unreachable:
         targets = {}  # each machine that is missing is a failed result
     try:
         return ask(
-            environment, targets, backend=backend, capabilities=acting.capabilities, machines=asked, each=each
+            environment, targets, backend=backend, capabilities=capabilities, machines=asked, each=each
         )
     finally:
         for target in targets.values():
@@ -185,48 +212,50 @@ def logs(
     known.backend.logs(known.name, known.place, services, machine=machine, follow=follow, each_line=each_line)
 
 
+def restart(
+    known: Known, services: Sequence[str], machine: str | None, progress: Progress
+) -> tuple[str, ...]:
+    """Start services anew, all where none is named; which they were, once they are ready.
+
+    Raises:
+        UsageError: no machine has a service of this name.
+        EnvironmentFailed: one was not ready in its time.
+    """
+    targets = known.backend.targets(known.name, known.place)
+    if machine is not None:
+        targets = {machine: target(known, machine)}
+    there = {name: _services(each) for name, each in targets.items()}
+    unknown = [service for service in services if not any(service in found for found in there.values())]
+    if unknown:
+        raise UsageError(
+            f"there is no service {unknown[0]}",
+            hint=f"the services are {', '.join(sorted({s for found in there.values() for s in found}))}",
+        )
+    restarted = []
+    for name, each in targets.items():
+        wanted = [service for service in there[name] if not services or service in services]
+        if wanted:
+            with each, progress.step(f"restarting {', '.join(wanted)}"):
+                known.backend.restart(known.place, each, wanted)
+                _wait_for(each, wanted)
+            restarted += wanted
+    return tuple(restarted)
+
+
+def _services(target: Target) -> list[str]:
+    """The services that a machine was made with, as it says itself."""
+    return target.run("ls /usr/lib/provision/services 2>/dev/null", user="root").stdout.decode().split()
+
+
+def _wait_for(target: Target, services: Sequence[str]) -> None:
+    waited = target.run(f"/usr/lib/provision/wait {' '.join(services)}", user="root", timeout=LONGEST_START)
+    if waited.code != 0:
+        raise EnvironmentFailed(
+            waited.stdout.decode("utf-8", "replace").strip(),
+            hint=f"`provision logs {' '.join(services)}` has its words",
+        )
+
+
 def sync(known: Known, *, watch: bool, progress: Progress) -> int:
     """Carry copied folders into the machines; how many there were. Live ones need none."""
     return known.backend.sync(known.place, progress, watch=watch)
-
-
-def test(
-    asked: Mapping[str, Asked], progress: Progress, *, keep: bool, timeout: float
-) -> Mapping[str, tuple[Result, ...]]:
-    """Bring an environment up in several backends at the same time, verify each, take them down.
-
-    Args:
-        asked: what is asked of each backend, by its name.
-        progress: told what happens, each line with its backend's name.
-        keep: leave them up.
-        timeout: seconds for each to become ready.
-
-    Returns:
-        each backend's results; one whose environment did not come up has a failed one
-        that says why.
-    """
-    environments = {backend: load(each) for backend, each in asked.items()}
-    verifying = threading.Lock()  # a user's pytest files run in this process
-
-    def one(backend: str) -> tuple[Result, ...]:
-        environment = environments[backend]
-        said = Labelled(progress, backend)
-        begun = time.monotonic()
-        try:
-            up(environment, backend, said, rebuild=False, timeout=timeout)
-            with verifying:
-                return verify(environment, backend)
-        except ProvisionError as error:
-            message = "\n".join([error.message, *error.evidence])
-            seconds = time.monotonic() - begun
-            return (
-                Result(
-                    machine=environment.name, check="up", outcome="failed", message=message, seconds=seconds
-                ),
-            )
-        finally:
-            if not keep:
-                down(know(asked[backend]), said, volumes=True, images=False)
-
-    with ThreadPoolExecutor(len(asked)) as pool:
-        return dict(zip(asked, pool.map(one, asked), strict=True))

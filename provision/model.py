@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from pathlib import Path, PurePosixPath
 
 Family = Literal["apt", "dnf", "apk"]
+Capability = Literal["kernel", "systemd", "kvm", "gpu"]
 Protocol = Literal["tcp", "udp"]
 Outcome = Literal["passed", "failed", "skipped"]
 MachineState = Literal["running", "stopped", "absent", "unhealthy"]
@@ -73,6 +74,24 @@ class Package:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Repository:
+    """A source of packages beside the distribution's own.
+
+    `key` holds the bytes of `key_file`, None where the distribution's own keys sign it;
+    `pin` ranks it as apt does.
+    """
+
+    name: str
+    url: str
+    suite: str
+    components: tuple[str, ...]
+    key: bytes | None
+    key_file: str
+    pin: int
+    origin: Origin
+
+
+@dataclass(frozen=True, kw_only=True)
 class User:
     """A user to make; `uid` None means the next free id."""
 
@@ -113,13 +132,19 @@ class File:
 
 @dataclass(frozen=True, kw_only=True)
 class Script:
-    """A step of the user's own: text for `sh -eu`, at build (`run`) or inside (`setup`)."""
+    """A step of the user's own: text for `sh -eu`, at build (`run`) or inside (`setup`).
+
+    `secret_env` gives variables that have the value of a secret, by the secret's name;
+    `secrets` are all that a step at build may read, those of its variables too.
+    """
 
     name: str
     script: str
     user: str
     workdir: str
     env: Mapping[str, str]
+    secret_env: Mapping[str, str] = field(default_factory=dict)
+    secrets: tuple[str, ...] = ()
     before_packages: bool = False
     every: Literal["create", "up"] = "create"
     origin: Origin
@@ -144,6 +169,7 @@ class Service:
     """A long-running program of a machine: `words` of a command, or a `script` for `sh -eu`.
 
     `workdir` None is the user's home: where redis or postgres may write when they stop.
+    `secret_env` gives variables that have the value of a secret, by the secret's name.
     """
 
     name: str
@@ -152,6 +178,7 @@ class Service:
     user: str
     workdir: str | None
     env: Mapping[str, str]
+    secret_env: Mapping[str, str] = field(default_factory=dict)
     restart: Literal["always", "on-failure", "never"]
     needs: tuple[str, ...]
     runtime_dirs: tuple[str, ...]
@@ -187,6 +214,42 @@ class Volume:
 
     name: str
     path: str
+    origin: Origin
+
+
+@dataclass(frozen=True, kw_only=True)
+class Secret:
+    """A value that only a running machine may see, in its memory at /run/secrets.
+
+    It comes from a variable of the host or from a file; the value itself is no part of
+    the model. `written` is the source as it stands in the spec, at `origin`.
+    """
+
+    name: str
+    variable: str | None
+    file: Path | None
+    written: str
+    owner: str
+    mode: int
+    origin: Origin
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proxy:
+    """What building and running go through; `ca` is the PEM of a proxy that opens TLS, from `ca_file`."""
+
+    http: str | None
+    https: str | None
+    no_proxy: tuple[str, ...]
+    ca: bytes | None
+    ca_file: Path | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Requirement:
+    """What a machine cannot do without."""
+
+    name: Capability
     origin: Origin
 
 
@@ -255,6 +318,7 @@ class Machine:
     workspace: Workspace | None
     env: Mapping[str, str]
     packages: tuple[Package, ...]
+    repositories: tuple[Repository, ...] = ()
     users: tuple[User, ...]
     files: tuple[File, ...]
     run: tuple[Script, ...]
@@ -263,6 +327,9 @@ class Machine:
     ports: tuple[Port, ...]
     mounts: tuple[Mount, ...]
     volumes: tuple[Volume, ...]
+    secrets: tuple[Secret, ...] = ()
+    requires: tuple[Requirement, ...] = ()
+    proxy: Proxy | None = None
     locale: str
     timezone: str
     checks: tuple[Check, ...]
@@ -304,13 +371,27 @@ class Environment:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Variation:
+    """One of the environments that `provision test` makes of a spec; `base` None is the spec's own."""
+
+    backend: str
+    base: str | None = None
+    settings: tuple[tuple[str, str], ...] = ()
+
+    def __str__(self) -> str:
+        return " ".join([self.backend, *([self.base] if self.base else []),
+                         *(f"{name}={value}" for name, value in self.settings)])  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
 class Step:
     """One build action of a machine: a shell script, the same in every backend.
 
     `name` is its file's stem (`20-packages`), `script` the whole text, which records
     `digest` inside the machine after it succeeded and does nothing where it is recorded.
     `digest` covers the steps before it too. `inputs` are folders of the rendering that
-    it reads; `caches` folders inside whose content may be kept between builds.
+    it reads; `caches` folders inside whose content may be kept between builds; `secrets`
+    what it may read in /run/secrets while it runs.
     """
 
     name: str
@@ -319,6 +400,7 @@ class Step:
     digest: str
     inputs: tuple[str, ...] = ()
     caches: tuple[str, ...] = ()
+    secrets: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 HELD = Path(__file__).parent / "golden" / "renderings"
 SPECS = HELD / "specs"
 NASTY = "it's #{File.write('ran', 1)} `touch ran` $(touch ran) \"q\" \\ ünï 🎉"
+CHOOSING = ("none", "several", "single")  # the specs that take any provider
 FOLDERS = {"nasty": (NASTY,)}
 ANYWHERE = Path("/project")
 
@@ -27,11 +28,18 @@ class Case:
     spec: str
     backend: str
     provider: str = ""
+    base: str = ""
     held: tuple[str, ...] = ("*",)
 
     @property
     def name(self) -> str:
-        return f"{self.spec}-{self.provider or self.backend}"
+        return f"{self.spec}-{self.base.partition(':')[0] or self.provider or self.backend}"
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """The variables that it sets, of those that its spec has."""
+        provider = {"provider": self.provider} if self.provider and self.spec in CHOOSING else {}
+        return provider | ({"base": self.base} if self.base else {})
 
     def load(self, project: Path) -> Environment:
         """The environment, its spec written to a project folder that is made."""
@@ -42,7 +50,7 @@ class Case:
         return spec.load(
             project / f"{self.spec}.yaml",
             backend=self.backend,
-            settings={"provider": self.provider} if self.spec != "nasty" and self.provider else {},
+            settings=self.settings,
             host={},
         )
 
@@ -62,6 +70,17 @@ CASES = (
     Case(spec="single", backend="docker", held=(*STEPS, "machine/start", "machine/service*")),
     Case(spec="none", backend="docker", held=(*STEPS, "machine/start")),
     Case(spec="nasty", backend="docker", held=(*STEPS, "machine/services/*", "machine/setup.d/*")),
+    Case(spec="secrets", backend="docker",
+         held=(*STEPS, "machine/start", "machine/secrets", "machine/services/web/*", "machine/setup.d/*")),
+    Case(spec="secrets", backend="vm", provider="libvirt",
+         held=("secrets/apply", "secrets/build", "secrets/machine/units/*")),
+    Case(spec="systemd", backend="docker",
+         held=(*STEPS, "machine/start", "machine/attach", "machine/units/*")),
+    Case(spec="proxy", backend="docker", held=(*STEPS, "machine/start", "machine/trust")),
+    Case(spec="proxy", backend="vm", provider="libvirt",
+         held=("proxy/apply", "proxy/machine/attach", "proxy/machine/environment")),
+    *(Case(spec="families", backend="docker", base=base, held=("steps/*", "repositories/*"))
+      for base in ("debian:12", "fedora:43", "alpine:3.23")),
     Case(spec="several", backend="vm", provider="libvirt",
          held=("Vagrantfile", *(f"several/{path}" for path in OWN))),
     Case(spec="nasty", backend="vm", provider="libvirt",
@@ -90,6 +109,9 @@ def anywhere(environment: Environment) -> Environment:
             workspace=machine.workspace
             and replace(machine.workspace, source=moved(machine.workspace.source)),
             mounts=tuple(replace(mount, source=moved(mount.source)) for mount in machine.mounts),
+            proxy=machine.proxy
+            and replace(machine.proxy, ca_file=machine.proxy.ca_file and moved(machine.proxy.ca_file)),
+            secrets=tuple(replace(each, file=each.file and moved(each.file)) for each in machine.secrets),
         )
         for machine in environment.machines
         for place in [machine.workspace]

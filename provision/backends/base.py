@@ -9,13 +9,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from provision.model import Environment, MachineStatus
+    from provision.model import Environment, Machine, MachineStatus
     from provision.progress import Progress
     from provision.rendering import Rendering
     from provision.target import Target
     from provision.workspace import Place
 
-Action = Literal["create", "recreate", "change", "start", "wait", "none", "remove"]
+Action = Literal["create", "recreate", "change", "refresh", "start", "wait", "none", "remove"]
+"""`refresh` gives a machine the new value of a secret, and starts its services anew."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +45,21 @@ class Finding:
     hint: str = ""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Offer:
+    """What a backend gives a spec on this host: some words for each aspect.
+
+    Args:
+        aspects: kernel, isolation, start, size, init, persistence.
+        cannot: what the spec requires and this backend can never give, with the reasons.
+        lacks: why this host cannot do it now.
+    """
+
+    aspects: Mapping[str, str]
+    cannot: tuple[str, ...]
+    lacks: tuple[str, ...]
+
+
 class Backend(Protocol):
     """A way of making machines.
 
@@ -53,13 +69,21 @@ class Backend(Protocol):
     """
 
     name: str
-    capabilities: frozenset[str]
+
+    def gives(self, machine: Machine) -> frozenset[str]:
+        """What a machine has there of what checks may require: kernel, systemd, kvm, gpu."""
+
+    def describe(self, environment: Environment) -> Offer:
+        """What it would give an environment here, for people who choose; changes nothing."""
 
     def settle(self, environment: Environment, place: Place) -> Environment:
         """The environment with what this host decides filled in, such as the provider."""
 
     def render(self, environment: Environment, location: Path) -> Rendering:
         """What `up` would hand to the engine, as files for the folder `location`; pure."""
+
+    def missing(self, environment: Environment, place: Place) -> tuple[str, ...]:
+        """What `up` would have to fetch from the network, in words; looks and changes nothing."""
 
     def plan(self, environment: Environment, place: Place) -> Plan:
         """What `up` would do; looks and changes nothing."""
@@ -93,6 +117,15 @@ class Backend(Protocol):
         """Carry folders that are copied, not live, into the machines; how many there were.
 
         With `watch`, again whenever one changes, until interrupted.
+        """
+
+    def restart(self, place: Place, target: Target, services: Sequence[str]) -> None:
+        """End the services of a running machine as they should end, and start them again.
+
+        Args:
+            place: of its environment.
+            target: the machine.
+            services: names of services that it has, one at least.
         """
 
     def logs(

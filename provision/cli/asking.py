@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import os
+import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 
+AUTO = "auto"
+CHOOSING = ("up", "plan", "render", "validate", "explain")  # the verbs for which auto chooses anew
 SPEC_ENDINGS = (".yaml", ".yml")
 
 
@@ -77,7 +81,8 @@ def environment_options(command: Callable[P, R]) -> Callable[P, R]:
 def backend_option(command: Callable[P, R]) -> Callable[P, R]:
     """`--backend`."""
     return click.option("-b", "--backend", envvar="PROVISION_BACKEND", default="docker",
-                        show_default=True, help="docker or vm; $PROVISION_BACKEND.")(command)  # fmt: skip
+                        show_default=True,
+                        help="docker, vm, or auto; $PROVISION_BACKEND.")(command)  # fmt: skip
 
 
 def collect(options: dict[str, object]) -> Asked:
@@ -86,7 +91,8 @@ def collect(options: dict[str, object]) -> Asked:
 
     given = options.pop("spec", None)
     backend = str(options.pop("backend"))
-    backends.require(backend)
+    if backend != AUTO:
+        backends.require(backend)
     settings: dict[str, str] = {}
     texts = options.pop("settings")
     assert isinstance(texts, tuple)  # noqa: S101 - click's multiple=True
@@ -96,7 +102,7 @@ def collect(options: dict[str, object]) -> Asked:
             raise click.BadParameter(f"{text!r} is not NAME=VALUE", param_hint="--set")
         settings[name] = value
     in_ci = os.environ.get("CI") == "true"
-    return Asked(
+    asked = Asked(
         spec=given if isinstance(given, Path) else spec.find_spec(Path()),
         backend=backend,
         settings=settings,
@@ -104,6 +110,28 @@ def collect(options: dict[str, object]) -> Asked:
         local=bool(options.pop("local")) and not in_ci,
         allow_outside=bool(options.pop("allow_outside")),
     )
+    return _resolved(asked) if backend == AUTO else asked
+
+
+def _resolved(asked: Asked) -> Asked:
+    """With a backend in the place of `auto`: where it is already, else what the spec and this host want."""
+    from provision.choosing import choose, chosen_before
+
+    if click.get_current_context().info_name not in CHOOSING and (before := chosen_before(asked)):
+        return replace(asked, backend=before)
+    choice = choose(asked)
+    click.echo(f"{choice.backend}: {choice.reason}", err=True)
+    return replace(asked, backend=choice.backend)
+
+
+def same(asked: Asked) -> str:
+    """The words by which another verb means the same environment."""
+    words = [str(asked.spec)]
+    words += ["-b", asked.backend] if asked.backend != "docker" else []
+    words += ["--name", asked.name] if asked.name else []
+    for name, value in asked.settings.items():
+        words += ["--set", f"{name}={value}"]
+    return shlex.join(words)
 
 
 def _text(value: object) -> str | None:

@@ -17,6 +17,7 @@ WORDS = {
     "create": "is made",
     "recreate": "is made anew",
     "change": "is changed where it runs",
+    "refresh": "gets the new value of a secret, its services start anew",
     "start": "is started",
     "wait": "is waited for: it is not ready yet",
     "none": "stays as it is",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,6 +37,7 @@ if TYPE_CHECKING:
     "--junit", type=click.Path(path_type=Path, dir_okay=False), help="Write a JUnit report as well."
 )
 @click.option("--keep", is_flag=True, help="Leave the environments up.")
+@click.option("--offline", is_flag=True, help="Fetch nothing: say at once what would have to be.")
 @click.option("--timeout", type=click.FloatRange(min=0, min_open=True), default=900, show_default=True)
 def command(
     spec: Path | None,
@@ -46,21 +46,23 @@ def command(
     name: str | None,
     junit: Path | None,
     keep: bool,  # noqa: FBT001 - click's flag
+    offline: bool,  # noqa: FBT001
     timeout: float,
 ) -> None:
     """Bring it up in several backends at the same time, verify each, take them down.
 
-    Prints one table of checks and backends; the exit code is 1 if anything but passing is in it.
+    With a `matrix` in the spec, everything that it varies; those of one backend one by one.
+    Prints one table of checks and environments; the exit code is 1 if anything but passing is in it.
     """
-    from provision import engine
+    from provision import trial
     from provision.verify.report import write_junit
 
     asked = collect(
         {"spec": spec, "backend": names[0], "settings": settings, "name": name,
          "local": True, "allow_outside": False}
     )  # fmt: skip
-    asked_of = {backend: dataclasses.replace(asked, backend=backend) for backend in dict.fromkeys(names)}
-    runs = engine.test(asked_of, Plain(sys.stderr), keep=keep, timeout=timeout)
+    own, asked_of = trial.variations(asked, tuple(dict.fromkeys(names)))
+    runs = trial.run(own, asked_of, Plain(sys.stderr), keep=keep, timeout=timeout, offline=offline)
     _show(runs)
     if junit:
         write_junit(junit, name or asked.spec.stem, runs)

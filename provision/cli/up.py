@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from provision.cli.asking import asks
+from provision.cli.asking import asks, same
 from provision.cli.show import count, progress, show_result
 
 if TYPE_CHECKING:
@@ -22,10 +22,17 @@ if TYPE_CHECKING:
 @asks
 @click.option("--no-verify", is_flag=True, help="Do not check the environment once it is up.")
 @click.option("--rebuild", is_flag=True, help="Build anew, whatever was built before.")
+@click.option("--offline", is_flag=True, help="Fetch nothing: say at once what would have to be.")
 @click.option("--timeout", type=click.FloatRange(min=0, min_open=True), default=900,
               show_default=True, metavar="SECONDS",
               help="How long a machine may take to become ready, setup included.")  # fmt: skip
-def command(asked: Asked, no_verify: bool, rebuild: bool, timeout: float) -> None:  # noqa: FBT001 - click's flags
+def command(
+    asked: Asked,
+    no_verify: bool,  # noqa: FBT001 - click's flag
+    rebuild: bool,  # noqa: FBT001
+    offline: bool,  # noqa: FBT001
+    timeout: float,
+) -> None:
     """Bring the environment up and verify it; what is unchanged stays as it is."""
     from provision import engine
     from provision.errors import EnvironmentFailed
@@ -35,7 +42,7 @@ def command(asked: Asked, no_verify: bool, rebuild: bool, timeout: float) -> Non
     shown = progress()
     for layer in environment.layers:
         shown.note(f"{layer} is laid over it")
-    plan = engine.up(environment, asked.backend, shown, rebuild=rebuild, timeout=timeout)
+    plan = engine.up(environment, asked.backend, shown, rebuild=rebuild, timeout=timeout, offline=offline)
     results = () if no_verify else engine.verify(environment, asked.backend)
     for result in results:
         if result.outcome != "passed":
@@ -44,7 +51,7 @@ def command(asked: Asked, no_verify: bool, rebuild: bool, timeout: float) -> Non
     if failed:
         raise EnvironmentFailed(
             f"{environment.name} is up in {asked.backend}, but {count(results)}",
-            hint=f"mend it, then `provision verify {asked.spec}` asks again",
+            hint=f"mend it, then `provision verify {same(asked)}` asks again",
         )
     _report(environment, asked, plan, begun, count(results) if results else "")
 
@@ -61,9 +68,8 @@ def _report(environment: Environment, asked: Asked, plan: Plan, begun: float, ch
         return
     for link in _links(engine.published(environment, asked.backend)):
         click.echo(f"  {link}")
-    backend = "" if asked.backend == "docker" else f" -b {asked.backend}"
     machine = f" -m {environment.machines[-1].name}" if len(environment.machines) > 1 else ""
-    click.echo(f"  provision shell {asked.spec}{backend}{machine}")
+    click.echo(f"  provision shell {same(asked)}{machine}")
 
 
 def _links(published: Mapping[str, Sequence[PortStatus]]) -> list[str]:

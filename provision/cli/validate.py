@@ -18,6 +18,6 @@ def command(asked: Asked) -> None:
     """Check a spec and report every problem in it, each with file, line and column."""
     from provision import engine
 
-    environment = engine.load(asked)
+    environment = engine.validate(asked)
     machines = ", ".join(f"{m.name} ({m.base.name})" for m in environment.machines)
     click.echo(f"{asked.spec} is valid: {environment.name}, for {asked.backend}: {machines}")

@@ -2,6 +2,7 @@
 
 from provision.recipe.contents import contents, payload
 from provision.recipe.families import FAMILIES
+from provision.recipe.repositories import repository_files
 from provision.recipe.steps import container_packages, steps
 
-__all__ = ["FAMILIES", "container_packages", "contents", "payload", "steps"]
+__all__ = ["FAMILIES", "container_packages", "contents", "payload", "repository_files", "steps"]

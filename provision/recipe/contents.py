@@ -6,7 +6,9 @@ The scripts go to /usr/lib/provision, in every backend alike:
     healthy                     0 when all services are ready and setup is done
     state SERVICE               running, starting, stopped or failed
     wait [SERVICE…]             until they are ready
+    trust                       makes the certificates to trust, where a proxy has its own
     setup                       runs setup.d/ once services are ready
+    secrets                     puts the secrets that were brought into /run/secrets
     services/NAME/run           the service itself
     services/NAME/prepare       makes its runtime folders, as root
     services/NAME/ready         its probe, where it has one
@@ -21,6 +23,7 @@ import hashlib
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from provision.recipe.proxy import trust_variables
 from provision.rendering import RenderedFile, render
 
 if TYPE_CHECKING:
@@ -57,7 +60,9 @@ def folders(file: File) -> tuple[str, ...]:
 def contents(machine: Machine) -> Mapping[str, RenderedFile]:
     """The machine's own scripts, the same in every backend, by path below /usr/lib/provision."""
     context: dict[str, object] = {"machine": machine}
-    files = {name: _script(f"shared/machine/{name}.j2", context) for name in _COMMON}
+    common = (*_COMMON, *(("secrets",) if machine.secrets else ()))
+    common = (*common, *(("trust",) if trust_variables(machine) else ()))
+    files = {name: _script(f"shared/machine/{name}.j2", context) for name in common}
     for service in machine.services:
         files |= {f"services/{service.name}/{name}": file for name, file in _service(machine, service)}
     for number, step in enumerate(machine.setup, 1):
@@ -103,6 +108,7 @@ def _setup(machine: Machine, step: Script) -> RenderedFile:
             "body": body,
             "record": f"{SETUP_RECORDS[step.every]}/{digest}",
             "name": step.name,
+            "trusting": (),
         },
     )
     return RenderedFile(content=text.encode(), executable=True)

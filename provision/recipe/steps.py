@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from provision.model import Step
 from provision.recipe.contents import folders, payload
 from provision.recipe.families import FAMILIES, pinned
+from provision.recipe.proxy import TRUSTING, trust_variables
+from provision.recipe.repositories import apk_lines, needs_certificates, repository_files
 from provision.rendering import digest_of, render
 
 if TYPE_CHECKING:
@@ -29,7 +31,11 @@ def container_packages(machine: Machine) -> tuple[str, ...]:
 
 
 def steps(
-    machine: Machine, scripts: Mapping[str, RenderedFile], runtime_packages: Sequence[str] = ()
+    machine: Machine,
+    scripts: Mapping[str, RenderedFile],
+    runtime_packages: Sequence[str] = (),
+    *,
+    init: bool = False,
 ) -> tuple[Step, ...]:
     """What makes the machine of its base.
 
@@ -37,6 +43,7 @@ def steps(
         machine: the machine.
         scripts: what goes to /usr/lib/provision: `contents`, and the backend's own.
         runtime_packages: what the backend itself needs inside, installed with the rest.
+        init: the units of systemd among the scripts are installed by a step too.
     """
     family = FAMILIES[machine.base.family]
     chain = _Chain(machine)
@@ -44,12 +51,22 @@ def steps(
         "system",
         "locale and time zone",
         "system.sh.j2",
-        {"packages": family.support},
+        {"packages": family.support, "asked": ()},
         caches=family.caches if family.support else (),
     )
     if machine.users:
         names = ", ".join(user.name for user in machine.users)
         chain.add("users", f"users {names}", "users.sh.j2", {})
+    if machine.repositories:
+        files = repository_files(machine)
+        names = ", ".join(repository.name for repository in machine.repositories)
+        context = {
+            "paths": tuple(files),
+            "lines": apk_lines(machine),
+            "certificates": needs_certificates(machine),
+        }
+        chain.add("repositories", f"repositories {names}", "repositories.sh.j2", context,
+                  inputs={"repositories": files} if files else None, caches=family.caches)  # fmt: skip
     for script in machine.run:
         if script.before_packages:
             chain.add_script(script)
@@ -58,7 +75,7 @@ def steps(
             "packages",
             f"{len(packages)} packages",
             f"packages-{machine.base.family}.sh.j2",
-            {"packages": packages},
+            {"packages": packages, "asked": _asked(machine)},
             caches=family.caches,
         )
     if machine.files:
@@ -68,6 +85,8 @@ def steps(
             chain.add_script(script)
     chain.add("machine", "services and setup", "machine.sh.j2", {},
               inputs={"machine": scripts})  # fmt: skip
+    if init:
+        chain.add("init", "systemd and its units", "init.sh.j2", {})
     return tuple(chain.steps)
 
 
@@ -82,6 +101,12 @@ def _packages(machine: Machine, runtime_packages: Sequence[str]) -> tuple[str, .
     if family == "apt" and machine.locale.split(".")[0] not in ("C", "POSIX"):
         implied.append("locales")
     return (*asked.values(), *(name for name in dict.fromkeys(implied) if name not in asked))
+
+
+def _asked(machine: Machine) -> tuple[tuple[str, str | None], ...]:
+    """The packages that the spec names, by the names that can be looked up, with their versions."""
+    named = [(package.name.split("/")[0].split(":")[0], package.version) for package in machine.packages]
+    return tuple((name, version) for name, version in named if "*" not in name and name[0] != "@")
 
 
 class _Chain:
@@ -101,12 +126,14 @@ class _Chain:
         inputs: Mapping[str, Mapping[str, RenderedFile]] | None = None,
         caches: tuple[str, ...] = (),
         locale: str = "C.UTF-8",
+        secrets: tuple[str, ...] = (),
     ) -> None:
         number = (len(self.steps) + 1) * 10
         inputs = inputs or {}
         body = render(f"shared/{template}", {"machine": self._machine, **context})
         covered = [self.steps[-1].digest if self.steps else self._machine.base.image, name, body]
         covered += [folder + digest_of(files) for folder, files in inputs.items()]
+        covered += [f"secret {secret}" for secret in secrets]
         digest = hashlib.sha256("\0".join(covered).encode()).hexdigest()[:32]
         script = render(
             "shared/step.sh.j2",
@@ -116,6 +143,7 @@ class _Chain:
                 "body": body,
                 "record": f"{RECORDS}/{digest}",
                 "name": name,
+                "trusting": TRUSTING if trust_variables(self._machine) else (),
             },
         )
         self.steps.append(
@@ -126,6 +154,7 @@ class _Chain:
                 digest=digest,
                 inputs=tuple(inputs),
                 caches=caches,
+                secrets=secrets,
             )
         )
 
@@ -137,6 +166,7 @@ class _Chain:
             {"script": script, "mark": heredoc_mark(script.script)},
             caches=FAMILIES[self._machine.base.family].caches,
             locale=self._machine.locale,
+            secrets=script.secrets,
         )
 
 

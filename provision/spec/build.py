@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-from provision.model import Environment, Machine, Mount, Package, Resources, Volume, Workspace
+from provision.model import Environment, Machine, Mount, Package, Requirement, Resources, Volume, Workspace
 from provision.spec.bases import read_base
 from provision.spec.checks import read_checks
 from provision.spec.files import read_files
 from provision.spec.neighbours import host_name, read_needs, refuse_clashes
 from provision.spec.ports import read_ports
+from provision.spec.proxy import read_proxy
+from provision.spec.repositories import read_repositories
+from provision.spec.secrets import KnownSecrets
 from provision.spec.services import path_of, read_environment, read_services, read_steps
 from provision.spec.users import KnownUsers, read_users
 
@@ -19,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from provision.model import Family, File
+    from provision.model import Capability, Family, File
     from provision.spec.fields import Fields
     from provision.spec.machines import Member
     from provision.spec.scope import Scope
@@ -33,6 +36,7 @@ def build(
     *,
     name: str,
     description: str,
+    secrets: Mapping[str, Node],
     several: bool,
     spec: Path,
     layers: tuple[Path, ...],
@@ -44,6 +48,7 @@ def build(
         members: its machines, each for one backend, layers and variables done.
         name: of the environment.
         description: what it is for.
+        secrets: of all machines, of which each gets those that it names; a single one gets all.
         several: the spec names its machines; else it has one, named as it is.
         spec: its file.
         layers: the person's own files that were laid over it.
@@ -59,7 +64,14 @@ def build(
         for member in members
     }
     machines = tuple(
-        _machine(member, read_needs(member, members, scope) if several else (), name, neighbours, scope)
+        _machine(
+            member,
+            read_needs(member, members, scope) if several else (),
+            secrets if several else None,
+            name,
+            neighbours,
+            scope,
+        )
         for member in members
     )
     if several:
@@ -78,6 +90,7 @@ def build(
 def _machine(
     member: Member,
     needs: tuple[str, ...],
+    declared: Mapping[str, Node] | None,
     environment: str,
     neighbours: Mapping[str, Mapping[str, object]],
     scope: Scope,
@@ -96,6 +109,12 @@ def _machine(
     user, workdir = (workspace.user, workspace.path) if workspace else ("root", "/")
     env = read_environment(fields.entries("env"))
     hostname = host_name(member, scope)
+    secrets = (
+        KnownSecrets(fields.entries("secrets"), None, scope)
+        if declared is None
+        else KnownSecrets(declared, fields.items("secrets"), scope)
+    )
+    services = read_services(fields.entries("services"), known, secrets, scope)
     context = {
         **scope.variables.context(),
         "env": SimpleNamespace(**{"name": environment, **env}),
@@ -117,14 +136,30 @@ def _machine(
         workspace=workspace,
         env=env,
         packages=packages,
+        repositories=read_repositories(fields.entries("repositories"), base, scope),
         users=read_users(fields.entries("users"), workspace.source if workspace else None, scope),
         files=read_files(fields.entries("files"), context, known, scope),
-        run=read_steps(fields.items("run"), default_user="root", workdir="/", users=known, scope=scope),
-        services=read_services(fields.entries("services"), known, scope),
-        setup=read_steps(fields.items("setup"), default_user=user, workdir=workdir, users=known, scope=scope),
+        run=read_steps(
+            fields.items("run"), default_user="root", workdir="/", users=known, secrets=secrets, scope=scope
+        ),
+        services=services,
+        setup=read_steps(
+            fields.items("setup"),
+            default_user=user,
+            workdir=workdir,
+            users=known,
+            secrets=secrets,
+            scope=scope,
+        ),
         ports=read_ports(fields.items("ports"), scope),
         mounts=_mounts(fields, scope),
         volumes=_volumes(fields, scope),
+        secrets=secrets.read(services, user, known),
+        requires=tuple(
+            Requirement(name=cast("Capability", name), origin=node.origin)
+            for name, node in fields.texts("requires")
+        ),
+        proxy=read_proxy(fields.node("proxy"), scope),
         locale=fields.text("locale", "C.UTF-8"),
         timezone=fields.text("timezone", "UTC"),
         checks=read_checks(fields.items("checks"), known, scope),

@@ -20,10 +20,8 @@ if TYPE_CHECKING:
     from provision.spec.problems import Problems
     from provision.spec.tree import Node
 
-NOT_YET = ("secrets", "matrix", "proxy", "requires", "repositories")
 OF_A_MACHINE = ("needs", "count")  # no key of a spec that is one machine
 WHOLE = "the spec"
-_STEPS = ("an item of run", "an item of setup")
 EXPRESSION = r"\$\{\{"
 _TYPES = {
     dict: "a map", list: "a list", str: "a string", bool: "a boolean", int: "a number",
@@ -224,8 +222,6 @@ def _unknown_keys(error: ValidationError, node: Node, name: str, problems: Probl
     for key, child in node.value.items():
         if key in known or (top and key.startswith("x-")):
             previous = key, child
-        elif (top and key in NOT_YET) or (name in _STEPS and key == "secrets"):
-            problems.add(f"{key} is not supported yet", child.key_origin, "remove the key")
         elif top and key in OF_A_MACHINE:
             problems.add(
                 f"{key} is a key of one of several machines",

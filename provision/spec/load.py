@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from provision.spec.layers import stack
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from provision.model import Environment
+    from provision.spec.tree import Node
 
 OPTIONS = {
     "docker": ("init", "shm_size", "compose"),
@@ -29,6 +31,7 @@ def load(
     backend: str,
     settings: Mapping[str, str] | None = None,
     name: str | None = None,
+    base: str | None = None,
     local: bool = True,
     host: Mapping[str, str] | None = None,
     allow_outside: bool = False,
@@ -40,6 +43,7 @@ def load(
         backend: whose `backends` keys are laid over it.
         settings: values of `--set`, over those of `vars`.
         name: instead of the spec's own name.
+        base: a base of the catalogue instead of the spec's own.
         local: lay NAME.local.yaml over it where that is there.
         host: the host's variables; `os.environ` unless given.
         allow_outside: sources may be outside the project folder.
@@ -67,9 +71,20 @@ def load(
         problems=problems, variables=reading.variables, project=reading.project,
         allow_outside=allow_outside,
     )  # fmt: skip
+    if base is not None:
+        found = tuple(replace(each, root=_on_base(each.root, base)) for each in found)
     environment = build(
         found, name=reading.variables.name, description=scope.fields(whole).text("description"),
+        secrets=scope.fields(whole).entries("secrets"),
         several=reading.machines is not None, spec=path, layers=reading.laid_over, scope=scope,
     )  # fmt: skip
     problems.raise_all()
     return environment
+
+
+def _on_base(root: Node, base: str) -> Node:
+    """A machine's keys with another base."""
+    if not isinstance(root.value, dict):
+        return root
+    place = root.value.get("base", root)
+    return root.with_value({**root.value, "base": place.with_value(base)})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from provision.errors import UsageError
@@ -18,12 +19,12 @@ from provision.spec.variables import Variables, refuse_unknown_settings, resolve
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from provision.spec.machines import Layers
     from provision.spec.tree import Node
     from provision.spec.variables import Plain
 
+PERSONAL = ("proxy",)
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,40}")
 
 
@@ -83,6 +84,10 @@ def read(
         return Reader(project, folders, allow_outside=allow_outside, problems=problems)
 
     reader = reading()
+    personal = configuration(host) if local else None
+    if personal is not None:
+        reader.read(personal)
+        _refuse_all_but(PERSONAL, reader.documents(), problems)
     reader.read(path)
     own = path.parent / f"{path.stem}.local{path.suffix}"
     laid_over = (own,) if local and os.path.lexists(own) else ()
@@ -107,6 +112,24 @@ def read(
         host=host,
         project=project,
     )
+
+
+def configuration(host: Mapping[str, str]) -> Path | None:
+    """The user's own configuration, which lies under every spec, where there is one."""
+    folder = host.get("XDG_CONFIG_HOME") or (f"{host['HOME']}/.config" if host.get("HOME") else "")
+    path = Path(folder) / "provision" / "config.yaml"
+    return path if folder and path.is_file() else None
+
+
+def _refuse_all_but(known: tuple[str, ...], documents: tuple[Node, ...], problems: Problems) -> None:
+    for document in documents:
+        for key, child in document.value.items() if isinstance(document.value, dict) else ():
+            if key not in known:
+                problems.add(
+                    f"{key} has no place in the user's own configuration",
+                    child.key_origin,
+                    f"known: {', '.join(known)}; NAME.local.yaml beside the spec takes all else",
+                )
 
 
 def peek(

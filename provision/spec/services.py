@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from provision.spec.fields import Fields
     from provision.spec.scope import Scope
+    from provision.spec.secrets import KnownSecrets
     from provision.spec.tree import Node
     from provision.spec.users import KnownUsers
 
@@ -30,9 +31,11 @@ def read_environment(nodes: Mapping[str, Node]) -> dict[str, str]:
     }
 
 
-def read_services(nodes: Mapping[str, Node], users: KnownUsers, scope: Scope) -> tuple[Service, ...]:
+def read_services(
+    nodes: Mapping[str, Node], users: KnownUsers, secrets: KnownSecrets, scope: Scope
+) -> tuple[Service, ...]:
     """The services, in the order of the spec."""
-    services = tuple(_service(name, node, users, scope) for name, node in nodes.items())
+    services = tuple(_service(name, node, users, secrets, scope) for name, node in nodes.items())
     for name, node in nodes.items():
         refuse_unknown_needs(name, scope.fields(node).texts("needs"), nodes, "service", scope.problems)
     needs = {service.name: service.needs for service in services}
@@ -40,7 +43,7 @@ def read_services(nodes: Mapping[str, Node], users: KnownUsers, scope: Scope) ->
     return services
 
 
-def _service(name: str, node: Node, users: KnownUsers, scope: Scope) -> Service:
+def _service(name: str, node: Node, users: KnownUsers, secrets: KnownSecrets, scope: Scope) -> Service:
     fields = scope.fields(node)
     command = fields.node("command")
     restart = fields.text("restart", "always")
@@ -53,6 +56,7 @@ def _service(name: str, node: Node, users: KnownUsers, scope: Scope) -> Service:
         user=user,
         workdir=path_of(fields, "workdir", "", scope) or ("/" if user == "root" else None),
         env=read_environment(fields.entries("env")),
+        secret_env=secrets.variables(fields.entries("env")),
         restart=cast("Literal['always', 'on-failure', 'never']", restart),
         needs=tuple(dict.fromkeys(need for need, _ in fields.texts("needs"))),
         runtime_dirs=_runtime_dirs(fields, scope),
@@ -149,8 +153,9 @@ def _address(node: Node, scope: Scope) -> str:
 
 
 def read_steps(
-    nodes: list[Node], *, default_user: str, workdir: str, users: KnownUsers, scope: Scope
-) -> tuple[Script, ...]:
+    nodes: list[Node], *, default_user: str, workdir: str, users: KnownUsers, secrets: KnownSecrets,
+    scope: Scope,
+) -> tuple[Script, ...]:  # fmt: skip
     """The steps of `run` or `setup`; one without a name is called by its number."""
     steps: dict[str, Script] = {}
     for number, node in enumerate(nodes, 1):
@@ -163,12 +168,16 @@ def read_steps(
                 fields.node("name") or node,
                 "give one of them another name",
             )
+        secret_env = secrets.variables(fields.entries("env"))
+        named = secrets.named(fields.items("secrets"))
         steps[name] = Script(
             name=name,
             script=str(node.value) if alone else fields.text("script"),
             user=user_of(fields, default_user, users),
             workdir=path_of(fields, "workdir", workdir, scope),
             env=read_environment(fields.entries("env")),
+            secret_env=secret_env,
+            secrets=tuple(dict.fromkeys((*named, *secret_env.values()))),
             before_packages=fields.data("before") == "packages",
             every="up" if fields.data("every") == "up" else "create",
             origin=node.origin,

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from provision.target import Target
     from provision.verify.examined import Examined
 
-ANSWER_TIMEOUT = 10.0
+ANSWER_TIMEOUT = 30.0  # seconds: an emulated machine on a busy host may take ten
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 1.0
 
 
@@ -25,7 +25,7 @@ def verify(
     targets: Mapping[str, Target],
     *,
     backend: str,
-    capabilities: frozenset[str] = frozenset(),
+    capabilities: Mapping[str, frozenset[str]] | None = None,
     machines: Sequence[Machine] | None = None,
     each: Callable[[Result], None] | None = None,
 ) -> tuple[Result, ...]:
@@ -38,7 +38,7 @@ def verify(
         environment: what was asked.
         targets: the running machines by name; one that is missing here failed.
         backend: the backend's name, for the reasons of skipped checks.
-        capabilities: what the backend gives of what checks may require.
+        capabilities: by machine, what the backend gives of what checks may require.
         machines: those of the environment that are asked; all unless given.
         each: called with each result as soon as it is known.
     """
@@ -50,7 +50,8 @@ def verify(
     _import_meanwhile(machines)
     running = [each for each in environment.machines if each.name in targets]
     for machine in machines:
-        examination = _Examination(environment, machine, running, backend, capabilities)
+        given = (capabilities or {}).get(machine.name, frozenset())
+        examination = _Examination(environment, machine, running, backend, given)
         for result in examination.results(targets.get(machine.name)):
             results.append(result)
             if each is not None:

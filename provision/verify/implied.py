@@ -55,6 +55,9 @@ def _checks(machine: Machine, spec: Origin) -> Iterator[Check]:
         yield _check("mount", mount.path, options, mount.origin)
     for volume in machine.volumes:
         yield _check("mount", volume.path, {}, volume.origin, name=f"volume {volume.name}")
+    for secret in machine.secrets:
+        path, owned = f"/run/secrets/{secret.name}", {"user": secret.owner, "mode": secret.mode}
+        yield _check("file", path, owned, secret.origin, name=f"secret {secret.name}")
     for name, value in machine.env.items():
         yield _check("env", name, {"value": value}, spec)
     yield _check("file", "/etc/localtime", _zone_fields(machine.timezone), spec, name="time zone")

@@ -97,3 +97,19 @@ def test_a_killed_service_comes_back(up: Project) -> None:
             break
     else:
         pytest.fail("the service did not come back")
+
+
+def test_restart_begins_anew_those_that_are_named(up: Project) -> None:
+    before, other = pid(up), up.good("logs", "second").count("second begins")
+    assert up.good("restart", "first").strip() == "restarted: first"
+    assert pid(up) != before
+    assert up.good("logs", "second").count("second begins") == other
+    said = up.good("restart")
+    assert set(said.strip().removeprefix("restarted: ").split(", ")) == {
+        "second",
+        "first",
+        "never",
+        "failing",
+    }
+    assert up.good("logs", "second").count("second begins") == other + 1
+    assert up.run("restart", "frist").code == 2

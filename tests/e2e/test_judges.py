@@ -17,10 +17,12 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from provision import backends
-from provision.errors import SpecError
+from provision.errors import SpecError, UsageError
 from provision.spec import load
 from tests.conftest import Project, as_yaml, make_project
 from tests.renderings import CASES, NASTY, SPECS, Case
+from tests.unit.test_spec_fuzz import GOLDEN as SPECS_OF_EVERY_KEY
+from tests.unit.test_spec_fuzz import VALUES, places
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -85,12 +87,12 @@ def test_compose_takes_the_file_and_reads_what_the_spec_says(case: Case, written
     spec = yaml.safe_load((SPECS / f"{case.spec}.yaml").read_text())
     variables = {name: literal(value) for name, value in service.get("environment", {}).items()}
     assert variables == spec.get("env", {})
-    sources = [Path(literal(m["source"])) for m in service["volumes"] if m["type"] == "bind"]
-    assert sources
+    sources = [Path(literal(m["source"])) for m in service.get("volumes", ()) if m["type"] == "bind"]
     assert [source for source in sources if not source.is_dir()] == []
-    wanted = {spec["workspace"]["path"], *spec.get("mounts", ()), *spec.get("volumes", {}).values()}
-    assert wanted == {literal(mount["target"]) for mount in service["volumes"]}
-    for key, value in spec["backends"].get("docker", {}).get("compose", {}).items():
+    workspace = [spec["workspace"]["path"]] if "workspace" in spec else []
+    wanted = {*workspace, *spec.get("mounts", ()), *spec.get("volumes", {}).values()}
+    assert wanted == {literal(mount["target"]) for mount in service.get("volumes", ())}
+    for key, value in spec.get("backends", {}).get("docker", {}).get("compose", {}).items():
         found = service[key]
         assert value == ({k: literal(v) for k, v in found.items()} if isinstance(found, dict) else found)
 
@@ -152,6 +154,39 @@ def test_compose_takes_whatever_can_be_rendered(
     assert {k: literal(v) for k, v in service["environment"].items()} == spec["env"]
     assert [literal(m["target"]) for m in service["volumes"]] == [f"/{path}", f"/volume/{path}"]
     assert {literal(k): literal(v) for k, v in service.get("annotations", {}).items()} == data
+
+
+@settings(
+    max_examples=int(os.environ.get("FUZZ_EXAMPLES", "500")) // 20,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(data=st.data())
+def test_compose_and_ruby_take_whatever_mutated_spec_is_rendered(tmp_path: Path, data: st.DataObject) -> None:
+    """Values of any kind in any place of the spec that has every key."""
+    project = tmp_path / "project"
+    if not project.exists():
+        (project / ".git").mkdir(parents=True)
+        shutil.copytree(SPECS_OF_EVERY_KEY / "files", project / "files")
+    whole = yaml.safe_load((SPECS_OF_EVERY_KEY / "everything.yaml").read_text())
+    whole["requires"] = []
+    for _ in range(data.draw(st.integers(1, 3))):
+        container, key = data.draw(st.sampled_from(places(whole)))
+        container[key] = data.draw(VALUES)
+    spec = project / "spec.yaml"
+    spec.write_text(as_yaml(whole))
+    for backend, words in (
+        ("docker", [tool("docker"), "compose", "config", "--quiet"]),
+        ("vm", [tool("ruby"), "-c", "Vagrantfile"]),
+    ):
+        folder = tmp_path / backend
+        try:
+            rendering = backends.find(backend).render(load(spec, backend=backend, host={}), folder)
+        except (SpecError, UsageError):
+            continue
+        rendering.write(folder)
+        if backend == "docker" or (folder / "Vagrantfile").exists():
+            judge(words, folder)
 
 
 @cases(DOCKER)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from typing import TYPE_CHECKING
 
@@ -114,6 +115,32 @@ def test_a_volume_keeps_what_was_written_since(tmp_path: Path) -> None:
         project.good("down")
         project.up()
         assert project.inside("cat /srv/data/one /srv/data/two") == "one\ntwo\n"
+    finally:
+        said = project.run("down", "--volumes", "--images")
+        assert said.code == 0, said.all
+
+
+def test_no_secret_is_in_what_is_kept(tmp_path: Path) -> None:
+    """Neither in the memory, for it is delivered later, nor in what a service wrote since."""
+    project = make_project(tmp_path / "project", "vm")
+    secret = "value-" + os.urandom(12).hex()
+    project.spec(
+        SPEC.replace("thaw", "hush").replace(
+            "exec sleep", "cat /run/secrets/token >>/srv/told; sync; exec sleep"
+        )
+        + "secrets: {token: {env: HUSH_TOKEN}}\n"
+    )
+    project.environment["HUSH_TOKEN"] = secret
+    project.write("seed", "first\n")
+    try:
+        project.up()
+        assert project.inside("cat /run/secrets/token /srv/told", user="root") == secret + secret
+        project.good("down")
+        kept = project.folder / ".provision/hush/vm/qemu/hush.qcow2.kept"
+        assert secret.encode() not in kept.read_bytes()
+        said = project.run("up")
+        assert "starting from memory" in said.stderr
+        assert project.inside("cat /run/secrets/token", user="root") == secret
     finally:
         said = project.run("down", "--volumes", "--images")
         assert said.code == 0, said.all

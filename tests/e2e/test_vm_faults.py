@@ -100,7 +100,7 @@ def test_a_provider_that_the_host_lacks(nothing: Project) -> None:
     assert said.code == 3
     assert "parallels cannot be used on this host" in said.stderr
     assert "no prlctl command" in said.stderr
-    assert "`backends: {vm: {provider: libvirt}}` works here" in said.stderr
+    assert "`backends: {vm: {provider: qemu}}` works here" in said.stderr
 
 
 def test_a_box_that_does_not_exist(nothing: Project) -> None:

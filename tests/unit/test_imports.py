@@ -19,11 +19,12 @@ PACKAGE = Path(__file__).parent.parent.parent / "provision"
 FLOORS = (
     {"__main__"},
     {"cli"},
+    {"choosing", "trial"},
     {"engine"},
     {"backends", "verify"},
     {"recipe", "rendering", "spec", "workspace"},
     {"bases"},
-    {"target", "model", "errors", "process", "progress", "resources"},
+    {"target", "model", "errors", "process", "progress", "resources", "secrets"},
 )
 STRANGERS = ({"backends", "verify"},)
 
@@ -127,7 +128,21 @@ def test_backends_and_checks_are_strangers() -> None:
 @pytest.mark.parametrize(
     ("parent", "shared"),
     [
-        ("provision.backends", {"base", "building", "machines", "order", "ports", "readiness"}),
+        (
+            "provision.backends",
+            {
+                "base",
+                "building",
+                "journal",
+                "machines",
+                "offline",
+                "order",
+                "packages",
+                "ports",
+                "readiness",
+                "requirements",
+            },
+        ),
         ("provision.backends.vm.providers", set()),
         ("provision.bases.distributions", {"debian"}),  # the archives that Ubuntu has too
     ],

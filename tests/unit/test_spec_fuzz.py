@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from provision import backends
 from provision.errors import SpecError, UsageError
 from provision.spec import load, render_problems
 
@@ -28,8 +30,9 @@ SCRAPS = [
     "\0", "\\u0000", "\x1b", "é", "🎉", "\ufeff", "\u2028",
 ]  # fmt: skip
 
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "500"))  # of all tests here together
 LIMITS = settings(
-    max_examples=150,
+    max_examples=EXAMPLES // 3 + 1,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
@@ -45,9 +48,11 @@ def spec(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def problems_of(spec: Path, backend: str) -> tuple[Problem, ...]:
-    """What is wrong with a spec; nothing but the two errors of a wrong spec may be raised."""
+    """What is wrong with a spec, read and rendered; only the two errors of a wrong spec may be raised."""
     try:
-        load(spec, backend=backend, host={})
+        environment = load(spec, backend=backend, host={})
+        rendering = backends.find(backend).render(environment, spec.parent / ".provision")
+        assert rendering.files
     except SpecError as error:
         return error.problems
     except UsageError:

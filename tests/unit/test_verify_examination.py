@@ -83,7 +83,7 @@ def asked(
             environment,
             targets,
             backend="docker",
-            capabilities=frozenset({"kernel"}),
+            capabilities={machine.name: frozenset({"kernel"}) for machine in machines},
             each=each.append if each is not None else None,
         )
     finally:

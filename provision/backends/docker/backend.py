@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from provision import process
-from provision.backends.base import Action, Finding, Plan
+from provision.backends.base import Action, Finding, Offer, Plan
 from provision.backends.building import build_failed
-from provision.backends.docker import engine
+from provision.backends.docker import delivery, engine, offer, offline, systemd
 from provision.backends.docker.failures import require_compose, start_failed
 from provision.backends.docker.logs import read_logs
 from provision.backends.docker.rendering import (
+    SECRETS,
     container_name,
     image_names,
     kept_ports,
@@ -21,9 +22,11 @@ from provision.backends.docker.rendering import (
 )
 from provision.backends.machines import read_all, refuse_unknown
 from provision.backends.order import in_order
+from provision.backends.packages import refuse_missing
 from provision.backends.ports import KEPT, choose
 from provision.backends.readiness import BETWEEN, HEALTHY, patience, service_states, wait_until_ready
-from provision.errors import EnvironmentFailed, UsageError
+from provision.backends.requirements import refuse
+from provision.errors import EnvironmentFailed
 from provision.model import MachineStatus, ServiceStatus
 from provision.progress import Beside
 from provision.target import Target, Unreachable
@@ -38,6 +41,7 @@ if TYPE_CHECKING:
     from provision.workspace import Place
 
 SUPERVISOR = "/usr/lib/provision/supervisord.conf"
+UNITS = "/usr/lib/provision/units"
 SETUP = "/usr/lib/provision/setup"
 SETUP_STATE = "/run/provision/setup"
 LAST_LINES = 20
@@ -48,21 +52,28 @@ class Docker:
     """Environments as containers of one Compose project."""
 
     name = "docker"
-    capabilities: frozenset[str] = frozenset()
+
+    def gives(self, machine: Machine) -> frozenset[str]:
+        """What a machine has of what checks may require."""
+        return offer.gives(machine)
+
+    def describe(self, environment: Environment) -> Offer:
+        """What it would give an environment here."""
+        return offer.describe(environment)
 
     def settle(self, environment: Environment, place: Place) -> Environment:  # noqa: ARG002 - the contract's words
-        """Nothing is left to the host."""
-        return environment
+        """With the version of its cgroups, where systemd needs to know it."""
+        return systemd.settle(environment)
 
     def render(self, environment: Environment, location: Path) -> Rendering:
         """A Dockerfile for each machine, compose.yaml, and the scripts that they use; pure."""
-        for machine in environment.machines:
-            if machine.options.get("init") == "systemd":
-                raise UsageError(
-                    f"machine {machine.name} asks for systemd in a container, which is not supported yet",
-                    hint="leave backends.docker.init out, or use `-b vm`, where systemd is the init",
-                )
+        refuse(environment, offer.lacks, offer.HINT)
+        systemd.refuse_base(environment)
         return render_environment(environment, location)
+
+    def missing(self, environment: Environment, place: Place) -> tuple[str, ...]:
+        """What `up` would have to fetch: bases, and packages that no layer holds."""
+        return tuple(offline.missing(environment, place, self.render(environment, place.rendering)))
 
     def plan(self, environment: Environment, place: Place) -> Plan:
         """What `up` would do: each container's label tells what rendering it was made from."""
@@ -74,10 +85,14 @@ class Docker:
         seen = engine.look([*containers.values(), *dict.fromkeys(images.values())])
         for container in seen.containers.values():
             _refuse_stranger(container, environment.name, place)
-        actions: dict[str, Action] = {
-            name: _action(seen.containers.get(container), rendering.digests[name])
-            for name, container in containers.items()
-        }
+        actions: dict[str, Action] = {}
+        for machine in environment.machines:
+            name = containers[machine.name]
+            found = seen.containers.get(name)
+            action = _action(found, rendering.digests[machine.name])
+            if action in ("none", "wait") and found and found.running and delivery.stale(name, machine):
+                action = "refresh"
+            actions[machine.name] = action
         if environment.several:
             there = (each.labels.get("provision.machine", "") for each in engine.project(environment.name))
             actions |= {name: "remove" for name in there if name not in actions}
@@ -98,6 +113,7 @@ class Docker:
     ) -> Plan:
         """Build what changed, let Compose converge, start in order, wait until every machine is ready."""
         rendering = self.render(environment, place.rendering)
+        offer.require_host(environment)
         plan = self._plan(environment, place, rendering)
         wait = partial(
             self._wait_for_all, environment, place, progress, plan, rebuild=rebuild, timeout=timeout
@@ -127,7 +143,9 @@ class Docker:
         chosen = choose(environment, place, ours, progress)
         rendering.write(place.rendering)
         place.log.write_text("")
-        (place.rendering / ".env").write_text(kept_ports(environment, chosen))
+        (place.rendering / ".env").write_text(
+            kept_ports(environment, chosen) + _secrets_folder(environment, place)
+        )
         images = image_names(environment, rendering.recipes)
         stale = set(images.values()) if rebuild else set(plan.build)
         if stale:
@@ -138,6 +156,7 @@ class Docker:
             for container in present:
                 if container.paused:  # Compose would try to start it, which the engine refuses
                     process.run(["docker", "unpause", container.name])
+            self._refresh(environment, plan, progress)
             # Where one needs another, they are only made here, and started when it is ready.
             words = ["--no-start"] if _is_ordered(environment) else ["--detach"]
             try:
@@ -145,6 +164,15 @@ class Docker:
             except process.CommandFailed as error:
                 raise start_failed(error, place) from error
         place.remember(KEPT, dict(chosen))
+
+    def _refresh(self, environment: Environment, plan: Plan, progress: Progress) -> None:
+        """Start a container again whose secrets have new values: it takes them at its start."""
+        for machine in environment.machines:
+            if plan.actions[machine.name] == "refresh":
+                container = container_name(environment, machine.name)
+                changed = delivery.stale(container, machine)
+                progress.note(f"{machine.name} gets the new value of {', '.join(changed) or 'its secrets'}")
+                process.run(["docker", "restart", container])
 
     def _build(
         self,
@@ -165,6 +193,7 @@ class Docker:
                 words = ["build", *(["--no-cache"] if rebuild else [])]
                 self._compose(place, [*words, *machines], progress)
             except process.CommandFailed as error:
+                refuse_missing(place.log.read_text().splitlines(), environment.machines)
                 raise build_failed(error, place) from error
 
     def _wait_for_all(
@@ -231,7 +260,7 @@ class Docker:
     ) -> None:
         name = container_name(environment, machine.name)
         last_lines = partial(self._last_lines, name, machine)
-        revive = partial(_revive, name) if was_up else None
+        revive = partial(_revive, name, units=systemd.is_init(machine)) if was_up else None
         begun = time.monotonic()
         while True:
             try:
@@ -264,7 +293,8 @@ class Docker:
     def _last_lines(self, container: str, machine: Machine, service: str) -> Sequence[str]:
         lines: list[str] = []
         names = tuple(each.name for each in machine.services)
-        read_logs(container, names, [service] if service else [], lines.append, follow=False)
+        wanted = [service] if service else []
+        read_logs(container, names, wanted, lines.append, follow=False, journal=systemd.is_init(machine))
         return lines[-LAST_LINES:]
 
     def down(self, name: str, place: Place, progress: Progress, *, volumes: bool, images: bool) -> bool:
@@ -279,6 +309,7 @@ class Docker:
         words += [*(["--volumes"] if volumes else []), *(["--rmi", "all"] if images else [])]
         with place.lock(), progress.step("removing"):
             process.stream(words, progress.line, cwd=place.rendering if rendered else None)
+            delivery.forget(place)
         return True
 
     def status(self, environment: Environment, place: Place) -> tuple[MachineStatus, ...]:
@@ -340,6 +371,19 @@ class Docker:
         """A container's folders are live: there is nothing to carry."""
         return 0
 
+    def restart(self, place: Place, target: Target, services: Sequence[str]) -> None:
+        """By the supervisor; a service that is the container's own process with the container."""
+        ours = self._containers(place.folder.parent.name, place)
+        container = next(each.name for each in ours if each.labels["provision.machine"] == target.machine)
+        inside = ["docker", "exec", container]
+        if target.run(f"test -d {UNITS}", user="root").code == 0:
+            process.run([*inside, "systemctl", "restart", *(f"{service}.service" for service in services)])
+        elif target.run(f"test -e {SUPERVISOR}", user="root").code == 0:
+            process.run([*inside, "supervisorctl", "--configuration", SUPERVISOR, "restart", *services])
+        else:
+            target.close()
+            process.run(["docker", "restart", container])
+
     def logs(
         self,
         name: str,
@@ -362,7 +406,9 @@ class Docker:
         }
 
         def read(one: str, wanted: Sequence[str], line: Callable[[str], None]) -> None:
-            read_logs(containers[one].name, known[one], wanted, line, follow=follow)
+            container = containers[one]
+            journal = container.labels.get("provision.init") == "systemd"
+            read_logs(container.name, known[one], wanted, line, follow=follow, journal=journal)
 
         read_all(known, services, each_line, read, follow=follow)
 
@@ -379,6 +425,12 @@ class Docker:
 
 def _is_ordered(environment: Environment) -> bool:
     return any(machine.needs for machine in environment.machines)
+
+
+def _secrets_folder(environment: Environment, place: Place) -> str:
+    """The line of `.env` that says where the secrets of variables are, after they were laid there."""
+    variables = any(secret.variable for machine in environment.machines for secret in machine.secrets)
+    return f"{SECRETS}={delivery.lay(environment, place)}\n" if variables else ""
 
 
 def _action(found: Container | None, digest: str) -> Action:
@@ -429,10 +481,13 @@ def _target(container: Container) -> Target:
     )
 
 
-def _revive(container: str, service: str) -> None:
+def _revive(container: str, service: str, *, units: bool) -> None:
     """Start again what has ended: setup in the background, a service by its supervisor."""
     inside = ["docker", "exec", container]
-    if service == "setup":
+    if units:
+        unit = "provision-setup" if service == "setup" else service
+        process.run([*inside, "systemctl", "restart", f"{unit}.service"])
+    elif service == "setup":
         process.run([*inside, "rm", "--force", SETUP_STATE])
         process.run(["docker", "exec", "--detach", container, SETUP])
     else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from provision import process
+from provision.backends.journal import read_journal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -17,12 +18,23 @@ def read_logs(
     each_line: Callable[[str], None],
     *,
     follow: bool,
+    journal: bool = False,
 ) -> None:
     """Hand on the lines of the wanted services; all of them where none is named.
 
     Among several services each line carries its service's name; alone, a service's
-    lines are as it wrote them. Setup's always carry theirs.
+    lines are as it wrote them. Setup's always carry theirs. With `journal`, systemd has them.
     """
+    if journal:
+        services = [*wanted] or [*known, "setup"]
+        read_journal(
+            lambda words: ["docker", "exec", container, *words],
+            services,
+            each_line,
+            follow=follow,
+            labelled=len(known) > 1,
+        )
+        return
     chosen = set(wanted)
 
     def sort_out(line: str) -> None:

@@ -6,17 +6,30 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from provision.backends.docker.systemd import PACKAGES, is_init
 from provision.backends.ports import key
 from provision.backends.readiness import patience
-from provision.recipe import container_packages, contents, payload, steps
-from provision.rendering import RenderedFile, Rendering, compose_document, digest_of, render
+from provision.recipe import container_packages, contents, payload, repository_files, steps
+from provision.recipe.proxy import proxy_variables, trust_variables
+from provision.recipe.systemd import systemd_scripts
+from provision.rendering import (
+    RenderedFile,
+    Rendering,
+    compose_document,
+    compose_scalar,
+    digest_of,
+    render,
+    yaml_scalar,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from provision.model import Environment, Machine, Port
+    from provision.model import Environment, Machine, Port, Step
 
+SECRETS = "SECRETS"
+CA = "proxy.ca"  # no secret of a spec can have this name
 GRACE = 30
 SUPERVISED_GRACE = 40  # supervisord gives each service its 30 s, then ends itself
 RESTART = {"always": "unless-stopped", "on-failure": "on-failure", "never": "no"}
@@ -59,6 +72,7 @@ def render_environment(environment: Environment, location: Path) -> Rendering:
                 for item in items
             ],
             "volumes": sorted({name for item in items for name in item.volumes.values()}),
+            "secrets": _secret_sources(environment, location),
         },
     )
     files = {"compose.yaml": _text(compose)}
@@ -76,6 +90,7 @@ class Image:
     name: str
     folder: str
     files: Mapping[str, RenderedFile]
+    secrets: tuple[str, ...]
 
 
 def image_names(environment: Environment, recipes: Mapping[str, str]) -> Mapping[str, str]:
@@ -93,22 +108,34 @@ def image_names(environment: Environment, recipes: Mapping[str, str]) -> Mapping
 
 
 def _images(environment: Environment) -> Mapping[str, Image]:
-    contexts = {machine.name: _context(environment, machine) for machine in environment.machines}
+    taken = {machine.name: _steps(machine) for machine in environment.machines}
+    contexts = {each.name: _context(environment, each, taken[each.name]) for each in environment.machines}
     names = image_names(environment, {name: digest_of(files) for name, files in contexts.items()})
     return {
         machine: Image(
             name=name,
             folder=f"./{name.rpartition('/')[2]}" if environment.several else ".",
             files=contexts[machine],
+            secrets=tuple(name for step in taken[machine] for name in step.secrets),
         )
         for machine, name in names.items()
     }
 
 
-def _context(environment: Environment, machine: Machine) -> Mapping[str, RenderedFile]:
+def _steps(machine: Machine) -> tuple[Step, ...]:
+    systemd = is_init(machine)
+    runtime = PACKAGES[machine.base.family] if systemd else container_packages(machine)
+    return steps(machine, _scripts(machine), runtime, init=systemd)
+
+
+def _scripts(machine: Machine) -> Mapping[str, RenderedFile]:
+    return {**contents(machine), **_own_scripts(machine)}
+
+
+def _context(
+    environment: Environment, machine: Machine, taken: tuple[Step, ...]
+) -> Mapping[str, RenderedFile]:
     """What a machine is built from: Dockerfile, steps, and the files that they bring."""
-    scripts = {**contents(machine), **_own_scripts(machine)}
-    taken = steps(machine, scripts, container_packages(machine))
     dockerfile = render(
         "docker/Dockerfile.j2", {"environment": environment, "machine": machine, "steps": taken}
     )
@@ -116,11 +143,17 @@ def _context(environment: Environment, machine: Machine) -> Mapping[str, Rendere
     for step in taken:
         made[f"steps/{step.name}.sh"] = RenderedFile(content=step.script.encode(), executable=True)
     made |= {f"files/{path}": file for path, file in payload(machine).items()}
-    return made | {f"machine/{path}": file for path, file in scripts.items()}
+    made |= {f"repositories/{path}": file for path, file in repository_files(machine).items()}
+    return made | {f"machine/{path}": file for path, file in _scripts(machine).items()}
 
 
 def _is_supervised(machine: Machine) -> bool:
-    return len(machine.services) > 1
+    return len(machine.services) > 1 and not is_init(machine)
+
+
+def _proxy(environment: Environment, machine: Machine) -> Mapping[str, str]:
+    """The variables of the proxy, past which all machines of the environment are reached."""
+    return proxy_variables(machine, [name for each in environment.machines for name in each.names])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,13 +174,19 @@ class _Item:
     supervised: bool
     restart: str
     grace: int
+    systemd: bool
     patience: int
     mounts: tuple[_Bind, ...]
     volumes: Mapping[str, str]
+    proxy: Mapping[str, str]
+    variables: Mapping[str, str]
+    build_secrets: tuple[str, ...]
 
     @classmethod
     def of(cls, environment: Environment, machine: Machine, image: Image, location: Path) -> _Item:
+        systemd = is_init(machine)
         supervised = _is_supervised(machine)
+        proxy = _proxy(environment, machine)
         binds = [(mount.source, mount.path, mount.read_only) for mount in machine.mounts]
         if machine.workspace:
             binds.insert(0, (machine.workspace.source, machine.workspace.path, False))
@@ -157,8 +196,11 @@ class _Item:
             container=container_name(environment, machine.name) if environment.several else None,
             aliases=tuple(name for name in machine.names if name != machine.name),
             supervised=supervised,
-            restart=RESTART[machine.services[0].restart if len(machine.services) == 1 else "always"],
-            grace=SUPERVISED_GRACE if supervised else GRACE,
+            restart=RESTART[
+                machine.services[0].restart if len(machine.services) == 1 and not systemd else "always"
+            ],
+            grace=SUPERVISED_GRACE if supervised or systemd else GRACE,
+            systemd=systemd,
             patience=int(max([*patience(machine).values(), 5])) + (600 if machine.setup else 0),
             mounts=tuple(
                 _Bind(source=_relative(source, location), path=path, read_only=read_only)
@@ -168,6 +210,9 @@ class _Item:
                 volume.name: f"{machine.name}.{volume.name}" if environment.several else volume.name
                 for volume in machine.volumes
             },
+            proxy=proxy,
+            variables={**proxy, **trust_variables(machine), **machine.env},
+            build_secrets=tuple(dict.fromkeys([*image.secrets, *([CA] if _has_ca(machine) else [])])),
         )
 
     def digest(self, environment: Environment, recipe: str) -> str:
@@ -190,12 +235,13 @@ class _Item:
 
 def _own_scripts(machine: Machine) -> Mapping[str, RenderedFile]:
     """How a container starts its services and knows their state."""
+    context: dict[str, object] = {"machine": machine}
+    if is_init(machine):
+        own = {name: _executable(f"docker/machine/{name}.j2", context) for name in ("attach", "init")}
+        return {"start": own.pop("init"), **own, **systemd_scripts(machine)}
     limited = any(service.limits for service in machine.services)
-    context = {"machine": machine, "limits": LIMITS if limited else {}}
-    own = {
-        name: RenderedFile(content=render(f"docker/machine/{name}.j2", context).encode(), executable=True)
-        for name in ("start", "service", "state")
-    }
+    context["limits"] = LIMITS if limited else {}
+    own = {name: _executable(f"docker/machine/{name}.j2", context) for name in ("start", "service", "state")}
     if len(machine.services) > 1:
         own["supervisord.conf"] = _text(render("docker/machine/supervisord.conf.j2", context))
     return own
@@ -205,6 +251,23 @@ def _relative(source: Path, location: Path) -> str:
     """The path from compose.yaml to a folder of the host, so that a project may be moved."""
     path = os.path.relpath(source, location)
     return path if path.startswith(".") else f"./{path}"
+
+
+def _has_ca(machine: Machine) -> bool:
+    return machine.proxy is not None and machine.proxy.ca_file is not None
+
+
+def _secret_sources(environment: Environment, location: Path) -> Mapping[str, str]:
+    """The file of each secret, as YAML: the host's own, or one in the folder SECRETS, by its name."""
+    files = [machine.proxy.ca_file for machine in environment.machines if machine.proxy]
+    certificates = {CA: compose_scalar(_relative(file, location)) for file in files[-1:] if file}  # noqa: B035 - one at most
+    return certificates | {
+        secret.name: yaml_scalar(f"${{{SECRETS}:-./secrets}}/{secret.name}")
+        if secret.file is None
+        else compose_scalar(_relative(secret.file, location))
+        for machine in environment.machines
+        for secret in machine.secrets
+    }
 
 
 def _override(environment: Environment, only: str | None = None) -> Mapping[str, RenderedFile]:
@@ -228,6 +291,10 @@ def kept_ports(environment: Environment, chosen: Mapping[str, int]) -> str:
         if port.host != chosen[key(machine.name, port)]
     ]
     return "".join(lines)
+
+
+def _executable(template: str, context: Mapping[str, object]) -> RenderedFile:
+    return RenderedFile(content=render(template, context).encode(), executable=True)
 
 
 def _text(text: str) -> RenderedFile:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from concurrent.futures import ThreadPoolExecutor
@@ -12,12 +11,15 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from provision import process
-from provision.backends.base import Action, Finding, Plan
+from provision.backends.base import Action, Finding, Offer, Plan
+from provision.backends.journal import read_journal
 from provision.backends.machines import read_all, refuse_unknown
 from provision.backends.order import in_order
+from provision.backends.packages import refuse_missing
 from provision.backends.ports import KEPT, choose, key
 from provision.backends.readiness import HEALTHY, service_states, wait_until_ready
-from provision.backends.vm import connection, providers, sync
+from provision.backends.requirements import refuse
+from provision.backends.vm import connection, delivery, offer, offline, providers, sync
 from provision.backends.vm.network import cards
 from provision.backends.vm.provider import Disk
 from provision.backends.vm.rendering import copied_folders, disks, render_environment
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from provision.workspace import Place
 
 HOME = "/var/lib/provision/rendering"
+SETUP_STATE = "/run/provision/setup"
 APPLIED = "/var/lib/provision/applied"
 REMEMBERED = "machines"
 LAST_LINES = 20
@@ -52,7 +55,14 @@ class VirtualMachines:
     """Environments as virtual machines of one provider."""
 
     name = "vm"
-    capabilities: frozenset[str] = frozenset({"kernel", "systemd"})
+
+    def gives(self, machine: Machine) -> frozenset[str]:
+        """What a machine has of what checks may require."""
+        return offer.gives(machine)
+
+    def describe(self, environment: Environment) -> Offer:
+        """What it would give an environment here."""
+        return offer.describe(environment)
 
     def settle(self, environment: Environment, place: Place) -> Environment:
         """With the provider: the spec's, $PROVISION_PROVIDER, the one it has, the first of this host."""
@@ -68,7 +78,13 @@ class VirtualMachines:
 
     def render(self, environment: Environment, location: Path) -> Rendering:
         """The provider's definition of the machines, and what prepares each of them; pure."""
+        refuse(environment, offer.lacks, "`-b docker` gives it where the engine has a runtime for it")
         return render_environment(environment, _provider(environment), location)
+
+    def missing(self, environment: Environment, place: Place) -> tuple[str, ...]:
+        """What `up` would have to fetch: boxes, bases, and packages that no disk holds."""
+        rendering = self.render(environment, place.rendering)
+        return tuple(offline.missing(environment, _provider(environment), place, rendering))
 
     def plan(self, environment: Environment, place: Place) -> Plan:
         """What `up` would do: a machine says itself what was applied to it."""
@@ -90,8 +106,12 @@ class VirtualMachines:
             if action == "change" and provider.begins_done(place):
                 return "recreate"
             known = facts.get(name)
-            lost = known and not provider.is_forwarded(place, name, known.ports)
-            return "change" if lost and action in ("none", "wait") else action
+            if action in ("none", "wait"):
+                if known and not provider.is_forwarded(place, name, known.ports):
+                    return "change"
+                if delivery.stale(place, machine):
+                    return "refresh"
+            return action
 
         actions: dict[str, Action] = {}
         names = [machine.name for machine in environment.machines]
@@ -113,6 +133,7 @@ class VirtualMachines:
         provider = _provider(environment)
         rendering = self.render(environment, place.rendering)
         providers.require(provider)
+        offer.require_host(environment)
         _refuse_former(environment, provider, place)
         plan = self._plan(environment, provider, place, rendering)
         wait = partial(self._wait, environment, provider, place, timeout=timeout)
@@ -127,8 +148,8 @@ class VirtualMachines:
                     self._bring_up(environment, provider, place, progress, rendering, plan, prepare, wait)
                     return plan
                 for machine in environment.machines:
-                    if plan.actions[machine.name] != "none":
-                        prepare(machine, progress)
+                    if (action := plan.actions[machine.name]) != "none":
+                        prepare(machine, action, progress)
         else:
             sync.carry(place, sync.remembered(place), progress)
         waiting = [m for m in environment.machines if plan.actions[m.name] != "none"]
@@ -193,23 +214,24 @@ class VirtualMachines:
         progress: Progress,
         rendering: Rendering,
         plan: Plan,
-        prepare: Callable[[Machine, Progress], None],
+        prepare: Callable[[Machine, Action, Progress], None],
         wait: Callable[..., None],
     ) -> None:
         """Take the steps of all side by side, then begin in order what each is for, until it is ready."""
         changing = [m for m in environment.machines if plan.actions[m.name] != "none"]
-        if changing and not provider.begins_done(place):
+        building = [m for m in changing if plan.actions[m.name] != "refresh"]
+
+        def build(machine: Machine) -> None:
+            delivery.bring_proxy(place, environment, machine)
+            self._apply(machine, place, Beside(progress, machine.name), rendering, "build")
+
+        if building and not provider.begins_done(place):
             with progress.step("preparing"):
-                in_order(
-                    [replace(machine, needs=()) for machine in changing],
-                    lambda machine: self._apply(
-                        machine, place, Beside(progress, machine.name), rendering, "build"
-                    ),
-                )
+                in_order([replace(machine, needs=()) for machine in building], build)
 
         def one(machine: Machine) -> None:
             said = Beside(progress, machine.name)
-            prepare(machine, said)
+            prepare(machine, plan.actions[machine.name], said)
             with said.step("ready"):
                 wait(machine, said, was_up=plan.actions[machine.name] == "wait")
 
@@ -225,10 +247,19 @@ class VirtualMachines:
         rendering: Rendering,
         chosen: Mapping[str, int],
         machine: Machine,
+        action: Action,
         progress: Progress,
     ) -> None:
-        """Let a machine that was booted be what it is for."""
+        """Let a machine that was booted be what it is for, with its secrets."""
+        if action == "refresh":
+            changed = ", ".join(delivery.stale(place, machine)) or "its secrets"
+            progress.note(f"{machine.name} gets the new value of {changed}")
+            delivery.renew(place, machine)
+            return
+        delivery.bring_proxy(place, environment, machine)
         if provider.begins_done(place):
+            delivery.bring(place, machine)
+            delivery.settle(place, machine)
             provider.go(place, machine.name, rendering.recipes[machine.name])
         else:
             self._apply(machine, place, progress, rendering)
@@ -256,8 +287,10 @@ class VirtualMachines:
 
             try:
                 connection.lay(place, machine.name, files, HOME)
+                delivery.bring(place, machine)
                 connection.follow(place, machine.name, f"sh {HOME}/apply {word} 2>&1{record}", each_line)
             except process.CommandFailed as error:
+                refuse_missing(said, [machine])
                 raise _step_failed(error, machine, said, place) from error
 
     def _wait(
@@ -272,8 +305,10 @@ class VirtualMachines:
         was_up: bool,
     ) -> None:
         def revive(service: str) -> None:
-            unit = "provision-setup" if service == "setup" else service
-            process.run(connection.command(place, machine.name, ["systemctl", "restart", f"{unit}.service"]))
+            script = f"systemctl restart {service}.service"
+            if service == "setup":
+                script = f"rm -f {SETUP_STATE}; systemctl restart provision-setup.service"
+            _ask(provider, place, machine.name, script, timeout=ANSWERS_WITHIN)
 
         with self.targets(environment.name, place, machine.name)[machine.name] as target:
             wait_until_ready(
@@ -364,6 +399,11 @@ class VirtualMachines:
         if folders and watch:
             sync.watch(place, folders, progress)
         return len(folders)
+
+    def restart(self, place: Place, target: Target, services: Sequence[str]) -> None:
+        """By systemd."""
+        units = [f"{service}.service" for service in services]
+        process.run(connection.command(place, target.machine, ["systemctl", "restart", *units]))
 
     def logs(
         self,
@@ -540,20 +580,8 @@ def _read_journal(
     follow: bool,
     labelled: bool = False,
 ) -> None:
-    """Hand on what the services wrote since the last boot; with its service's name where labelled."""
-    identifiers = [f"--identifier={service}" for service in services]
-    words = ["journalctl", "--boot", "--no-pager", "--quiet", "--output=json", "--lines=all",
-             *identifiers, *(["--follow"] if follow else [])]  # fmt: skip
-
-    def each_entry(text: str) -> None:
-        entry = json.loads(text)
-        message = entry.get("MESSAGE") or ""
-        if isinstance(message, list):  # bytes that are no UTF-8
-            message = bytes(message).decode("utf-8", "replace")
-        service = entry.get("SYSLOG_IDENTIFIER", "")
-        each_line(f"{service} | {message}" if labelled and service != "setup" else message)
-
-    process.stream(connection.command(place, machine, words), each_entry)
+    enter = partial(connection.command, place, machine)
+    read_journal(enter, services, each_line, follow=follow, labelled=labelled)
 
 
 def _step_failed(

@@ -70,6 +70,15 @@ def ensure_box(machine: Machine, provider: str, progress: Progress) -> Box:
     return _made(build_box(base, maker, boxes_folder(), progress))
 
 
+def box_is_here(machine: Machine, provider: str) -> bool:
+    """Whether a machine's box need be neither fetched nor made."""
+    named = machine.options.get("box") or machine.base.box
+    if isinstance(named, str) and _known_to_vagrant(named, provider):
+        return True
+    makeable = provider in BOX_PROVIDERS and can_make_box(machine.base) and "box" not in machine.options
+    return makeable and box_path(machine.base, cast("BoxProvider", provider), boxes_folder()).exists()
+
+
 def _made(path: Path) -> Box:
     """A made box goes by its file's name, recipe's hash included."""
     return Box(name=f"provision/{path.stem}", url=path.as_uri())

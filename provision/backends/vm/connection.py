@@ -67,14 +67,16 @@ def entered(
     return command(place, machine, [ENTER, user, workdir, *words], terminal=terminal)
 
 
-def lay(place: Place, machine: str, files: Mapping[str, RenderedFile], folder: str) -> None:
-    """Make a folder of the machine hold these files and nothing else.
+def lay(
+    place: Place, machine: str, files: Mapping[str, RenderedFile], folder: str, *, mode: str = "0755"
+) -> None:
+    """Make a folder of the machine, of this mode, hold these files and nothing else.
 
     Raises:
         CommandFailed: the machine does not answer, or its disk is full.
     """
     quoted = shlex.quote(folder)
-    script = f"rm -rf {quoted} && mkdir -p {quoted} && tar -x -C {quoted}"
+    script = f"rm -rf {quoted} && mkdir -p {quoted} && chmod {mode} {quoted} && tar -x -C {quoted}"
     process.run(command(place, machine, ["sh", "-c", script]), stdin=_archive(files))
 
 

@@ -61,8 +61,8 @@ class Card:
     """A machine's second network card, on the private network of its environment.
 
     The machine itself gives the card with this `mac` its `address`, and knows all machines
-    from /etc/hosts: `neighbours`, itself among them. The provider only has to join the
-    cards of an environment, and nothing else, in one segment.
+    from /etc/hosts: `neighbours`, itself among them. The provider has to join the cards of
+    an environment, and nothing else, in one segment, and no more, unless it `introduces`.
     """
 
     mac: str
@@ -100,6 +100,7 @@ class Provider(Protocol):
     forwards: frozenset[str]  # protocols of which ports can be forwarded: tcp, udp
     keeps_volumes: bool  # whether a volume outlives its machine
     joins: bool  # whether it can join the machines of an environment, and nobody else, in a network
+    introduces: bool  # whether it tells a machine itself its address there, and the names of all
     takes_boxes: bool  # whether its machines are made of boxes
     carries: bool  # whether it carries copied folders in itself when it makes a machine
 

@@ -12,8 +12,9 @@ from provision.backends.vm.limits import refuse_impossible
 from provision.backends.vm.network import cards
 from provision.backends.vm.provider import Disk, Folder, Guest
 from provision.backends.vm.sync import COPIED, INSIDE, Copied, copied
-from provision.recipe import contents, payload, steps
+from provision.recipe import contents, payload, repository_files, steps
 from provision.recipe.steps import RECORDS
+from provision.recipe.systemd import systemd_scripts
 from provision.rendering import RenderedFile, Rendering, digest_of, render
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ CPUS = 2
 MEMORY = 1024
 MEBIBYTE = 1024**2
 GIBIBYTE = 1024**3
-OWN_SCRIPTS = ("attach", "enter", "environment", "service", "state")
+OWN_SCRIPTS = ("attach", "enter")
 
 
 def render_environment(environment: Environment, provider: Provider, location: Path) -> Rendering:
@@ -42,7 +43,9 @@ def render_environment(environment: Environment, provider: Provider, location: P
         _guest(environment, machine, provider, location, joined.get(machine.name))
         for machine in environment.machines
     ]
-    scripts = {guest.machine.name: {**contents(guest.machine), **_own_scripts(guest)} for guest in guests}
+    scripts = {
+        guest.machine.name: {**contents(guest.machine), **_own_scripts(guest, provider)} for guest in guests
+    }
     guests = [
         replace(
             guest,
@@ -151,41 +154,29 @@ def _machine(guest: Guest, scripts: Mapping[str, RenderedFile]) -> Mapping[str, 
     context: dict[str, object] = {
         "machine": machine,
         "record": f"{RECORDS}/{taken[-1].digest}",
+        "steps": taken,
+        "secrets": machine.secrets,
         "over": [folder.path for folder in guest.folders] + [disk.path for disk in guest.disks],
     }
     files = {name: _script(f"vm/{name}.j2", context) for name in ("apply", "build")}
     for step in taken:
         files[f"steps/{step.name}.sh"] = RenderedFile(content=step.script.encode(), executable=True)
     files |= {f"files/{path}": file for path, file in payload(machine).items()}
+    files |= {f"repositories/{path}": file for path, file in repository_files(machine).items()}
     return files | {f"machine/{path}": file for path, file in scripts.items()}
 
 
-def _own_scripts(guest: Guest) -> Mapping[str, RenderedFile]:
+def _own_scripts(guest: Guest, provider: Provider) -> Mapping[str, RenderedFile]:
     """How systemd runs the services, and what a boot attaches."""
-    machine = guest.machine
     context: dict[str, object] = {
-        "machine": machine,
+        "machine": guest.machine,
         "folders": guest.folders,
         "disks": guest.disks,
-        "card": guest.card,
-        "wanted": [f"{service.name}.service" for service in machine.services]
-        + (["provision-setup.service"] if machine.setup else []),
+        "card": None if provider.introduces else guest.card,
     }
     own = {name: _script(f"vm/machine/{name}.j2", context) for name in OWN_SCRIPTS}
-    units = {"provision.target": "target", "provision-attach.service": "attach.service"}
-    if machine.setup:
-        units["provision-setup.service"] = "setup.service"
-    for unit, template in units.items():
-        own[f"units/{unit}"] = _text(render(f"vm/machine/{template}.j2", context))
-    for service in machine.services:
-        text = render("vm/machine/unit.service.j2", context | {"service": service})
-        own[f"units/{service.name}.service"] = _text(text)
-    return own
+    return own | dict(systemd_scripts(guest.machine))
 
 
 def _script(template: str, context: Mapping[str, object]) -> RenderedFile:
     return RenderedFile(content=render(template, context).encode(), executable=True)
-
-
-def _text(text: str) -> RenderedFile:
-    return RenderedFile(content=text.encode())

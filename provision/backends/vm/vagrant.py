@@ -49,6 +49,7 @@ class VagrantProvider:
     forwards = frozenset({"tcp", "udp"})
     keeps_volumes = False
     joins = False
+    introduces = False
     takes_boxes = True
     carries = True
 

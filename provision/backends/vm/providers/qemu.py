@@ -38,6 +38,7 @@ class Qemu:
     forwards = frozenset({"tcp", "udp"})
     keeps_volumes = True
     joins = True
+    introduces = True
     takes_boxes = False
     carries = False
 

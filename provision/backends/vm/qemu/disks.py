@@ -12,22 +12,24 @@ from typing import TYPE_CHECKING
 
 from provision import process
 from provision.backends.building import build_failed
+from provision.backends.packages import refuse_missing
 from provision.backends.vm.qemu.rendering import GUEST
 from provision.errors import EnvironmentFailed
+from provision.recipe.proxy import proxy_variables
 from provision.rendering import digest_of
 from provision.resources import cache
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from provision.model import Base, Machine
+    from provision.model import Base, Machine, Secret
     from provision.progress import Progress
     from provision.rendering import Rendering
     from provision.workspace import Place
 
 INSTEAD = "`backends: {vm: {build: provision}}` does without: the machine takes its steps itself"
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
-MADE_OF = ("Dockerfile", f"{GUEST}/", "steps/", "files/", "machine/")
+MADE_OF = ("Dockerfile", f"{GUEST}/", "steps/", "files/", "repositories/", "machine/")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,7 +125,7 @@ def ensure(
             half = folder() / f"{recipe}.part"
             shutil.rmtree(half, ignore_errors=True)  # of one that was interrupted
             try:
-                _build(place.rendering / machine.name, half, place, progress, rebuild=rebuild)
+                _build(machine, half, place, progress, rebuild=rebuild)
                 made = _keep(half)
             except OSError as error:
                 raise EnvironmentFailed(
@@ -134,6 +136,21 @@ def ensure(
                 shutil.rmtree(half, ignore_errors=True)
             (recipes / recipe).write_text(made.name)
     return made
+
+
+def base_is_here(machine: Machine) -> bool:
+    """Whether the engine has the image of a machine's base."""
+    asked = process.run(
+        ["docker", "image", "inspect", "--format", "{{.Id}}", machine.base.image], check=False
+    )
+    return asked.code == 0
+
+
+def is_made(machine: Machine, rendering: Rendering) -> bool:
+    """Whether the disk of a machine's image is in the cache."""
+    if not base_is_here(machine):
+        return False
+    return _made_of(folder() / "recipes" / _recipe(machine, rendering)) is not None
 
 
 def _recipe(machine: Machine, rendering: Rendering) -> str:
@@ -159,7 +176,7 @@ def _made_of(record: Path) -> Made | None:
     return made if made.is_there else None
 
 
-def _build(context: Path, out: Path, place: Place, progress: Progress, *, rebuild: bool) -> None:
+def _build(machine: Machine, out: Path, place: Place, progress: Progress, *, rebuild: bool) -> None:
     with progress.step("building the disk"), place.log.open("a", buffering=1) as log:
 
         def each_line(line: str) -> None:
@@ -167,21 +184,36 @@ def _build(context: Path, out: Path, place: Place, progress: Progress, *, rebuil
             progress.line(line)
 
         words = ["docker", "buildx", "build", "--progress", "plain", *(["--no-cache"] if rebuild else [])]
+        words += [word for secret in machine.secrets for word in ("--secret", _source(secret))]
+        words += [
+            word for pair in proxy_variables(machine).items() for word in ("--build-arg", "=".join(pair))
+        ]
+        if machine.proxy and machine.proxy.ca_file:
+            words += ["--secret", f"id=proxy.ca,src={machine.proxy.ca_file}"]
+        context = str(place.rendering / machine.name)
         try:
-            process.stream([*words, "--output", f"type=local,dest={out}", str(context)], each_line)
+            process.stream([*words, "--output", f"type=local,dest={out}", context], each_line)
         except process.CommandFailed as error:
+            refuse_missing(place.log.read_text().splitlines(), [machine])
             raise _failed(error, place) from error
+
+
+def _source(secret: Secret) -> str:
+    """Where the builder reads a secret that a step names."""
+    where = f"src={secret.file}" if secret.file else f"env={secret.variable}"
+    return f"id={secret.name},{where}"
 
 
 def _failed(error: process.CommandFailed, place: Place) -> EnvironmentFailed:
     said = "\n".join(error.evidence)
-    if "no space left" in said.lower():
+    if "no space left" in said.lower() or "> exporting to client directory" in said:
+        free = shutil.disk_usage(folder()).free >> 20
         return EnvironmentFailed(
-            "the disk could not be built: the host's disk is full",
-            evidence=error.evidence[-3:],
-            hint=f"make room in {folder()} and for Docker (`docker system prune`)",
+            "the disk could not be written",
+            evidence=error.evidence[-1:],
+            hint=f"{free} MiB are free in {folder()}, and Docker needs room too (`docker system prune`)",
         )
-    if f"{GUEST}/" in said:
+    if re.search(rf'process "[^"]*/{GUEST}/', said):
         return EnvironmentFailed(
             "the image could not be made into a disk",
             evidence=_printed(place.log.read_text().splitlines()) or error.evidence,

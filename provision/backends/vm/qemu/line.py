@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CHUNK = 65536
+HINT = "`provision up` starts it again where it has ended, and boots it where it hangs"
 
 
 class Line:
@@ -57,12 +58,14 @@ class Line:
                     call.settimeout(max(0.01, deadline - time.monotonic()))
                     data = call.recv(CHUNK)
                     if not data:
-                        raise Unreachable(f"machine {self._machine} ended")
+                        raise Unreachable(f"machine {self._machine} ended", hint=HINT)
                     received += data
             except TimeoutError as error:
-                raise Overdue(f"machine {self._machine} gave no answer within {timeout:g} s") from error
+                raise Overdue(
+                    f"machine {self._machine} gave no answer within {timeout:g} s", hint=HINT
+                ) from error
             except OSError as error:
                 raise Unreachable(
-                    f"machine {self._machine} does not answer", evidence=[str(error)]
+                    f"machine {self._machine} does not answer", evidence=[str(error)], hint=HINT
                 ) from error
         return Output(code=int(found[2]), stdout=found[1], stderr=b"")

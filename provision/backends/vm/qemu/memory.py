@@ -36,13 +36,15 @@ def fingerprint(definition: str, recipe: str, disk: str, processor: Mapping[str,
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def save(seat: Seat, key: str) -> None:
+def save(seat: Seat, key: str, *, ready: bool) -> None:
     """Keep the state of a running machine; it goes on afterwards, its folders let go.
+
+    `ready` says that its services are.
 
     Raises:
         ProvisionError: it could not be, and nothing of it is left; the machine goes on.
     """
-    left = seat.line.run("/usr/lib/provision-guest/leave")
+    left = seat.line.run(f"/usr/lib/provision-guest/leave {'ready' if ready else ''}")
     if left.code != 0:
         raise EnvironmentFailed(
             "a folder of the host is in use inside", evidence=left.stdout.decode().splitlines()
@@ -69,8 +71,13 @@ def lay_aside(seat: Seat) -> bool:
     """Keep the overlay that holds a state, for a machine that is about to be removed."""
     if not seat.overlay.exists() or REMEMBERED not in seat.place.read(f"{REMEMBERED}-{seat.machine}"):
         return False
-    # What was written since is not a part of it.
-    process.run(["qemu-img", "snapshot", "-a", TAG, str(seat.overlay)], check=False)
+    # What was written since is no part of it, and may be a secret: its bytes go, not only its blocks.
+    file = {"driver": "file", "discard": "unmap", "filename": str(seat.overlay)}
+    opened = {"driver": "qcow2", "discard": "unmap", "file": file}
+    undone = process.run(["qemu-img", "snapshot", "-a", TAG, f"json:{json.dumps(opened)}"], check=False)
+    if undone.code != 0:
+        forget(seat)
+        return False
     seat.overlay.replace(_aside(seat))
     return True
 

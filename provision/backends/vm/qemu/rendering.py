@@ -20,16 +20,15 @@ DISK = 10  # GiB, unless the spec says otherwise
 GUEST = "guest"
 
 
+def network_of(name: str) -> str:
+    """A multicast group and port for frames of a network: on the loopback, and nobody else's by chance."""
+    hashed = hashlib.sha256(name.encode()).digest()
+    return f"239.192.{hashed[0]}.{hashed[1]}:{20000 + int.from_bytes(hashed[2:4], 'big') % 40000}"
+
+
 def port_variable(port: Port) -> str:
     """The variable of the script that gives the host's side of a port."""
     return f"PORT_{port.guest}_{port.protocol.upper()}"
-
-
-def segment(owner: str) -> str:
-    """Where on the host's loopback the machines of an environment meet: a group that nobody else has."""
-    digest = hashlib.sha256(owner.encode()).digest()
-    port = 20000 + int.from_bytes(digest[3:5], "big") % 40000
-    return f"239.{digest[0]}.{digest[1]}.{digest[2]}:{port}"
 
 
 def script_name(machine: str) -> str:
@@ -50,7 +49,7 @@ def render_machine(environment: Environment, guest: Guest) -> Mapping[str, Rende
         "gib": disk_size(machine),
         "caches": family.caches,
         "variable": port_variable,
-        "segment": segment(environment.name),
+        "network": network_of(environment.name),
         "identity": hashlib.md5(
             f"{environment.name}/{machine.name}".encode(), usedforsecurity=False
         ).hexdigest(),
@@ -79,14 +78,15 @@ def held(machine: Machine, guest_folders: tuple[str, ...]) -> str:
     `setup` where its services may run before: they see nothing that outlives the state or
     changes without it. Else `attach`, and with it every service: a volume has another
     content at the next start, what a service has open of the host's folders cannot be let
-    go, and machines that it needs may not be ready.
+    go, machines that it needs may not be ready, and no secret may be in a state that is kept.
     """
     inside = any(
         (service.workdir or "").startswith(f"{folder.rstrip('/')}/") or service.workdir == folder
         for service in machine.services
         for folder in guest_folders
     )
-    return "attach" if machine.volumes or machine.needs or inside else "setup"
+    waits = machine.volumes or machine.secrets or machine.needs or inside
+    return "attach" if waits else "setup"
 
 
 def disk_size(machine: Machine) -> int:

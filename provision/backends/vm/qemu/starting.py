@@ -16,7 +16,7 @@ from provision.backends.vm.acceleration import accelerated
 from provision.backends.vm.connection import CONFIGURATION
 from provision.backends.vm.qemu import disks, memory, monitor
 from provision.backends.vm.qemu.host import BETWEEN, PortTaken, Seat
-from provision.backends.vm.qemu.rendering import disk_size, held, port_variable, segment
+from provision.backends.vm.qemu.rendering import disk_size, held, network_of, port_variable
 from provision.bases.disk import build_disk, can_make_disk
 from provision.errors import EnvironmentFailed, HostLacks, ProvisionError
 from provision.process import EVIDENCE_LINES
@@ -199,9 +199,10 @@ def _keep_memory(asked: Start, machine: Machine) -> None:
     disk = disks.known(_made(asked.place)[machine.name]["disk"])
     with asked.progress.step("keeping its memory"):
         try:
-            if held(machine, _folders(machine)) == "setup" and not _services_are_ready(seat, machine):
+            run = held(machine, _folders(machine)) == "setup"
+            if run and not _services_are_ready(seat, machine):
                 return  # what is wrong with them, the wait until all is ready tells
-            memory.save(seat, _key(asked, machine, disk))
+            memory.save(seat, _key(asked, machine, disk), ready=run)
         except ProvisionError as error:
             asked.progress.note(
                 f"the memory of {machine.name} is not kept: {'; '.join(error.evidence) or error.message}"
@@ -254,8 +255,8 @@ def _variables(asked: Start, machine: Machine, disk: disks.Made, *, hold: str | 
     chosen = cast("Mapping[str, int]", asked.place.read(KEPT))
     ports = {port_variable(port): str(chosen[key(machine.name, port)]) for port in machine.ports}
     append = f"provision.hold={hold}" if hold else ""
-    return {**asked.processor, **ports, "IMAGE": str(disk.folder), "APPEND": append,
-            "LAN": segment(str(asked.place.folder))}  # fmt: skip
+    network = network_of(str(asked.place.folder))
+    return {**asked.processor, **ports, "IMAGE": str(disk.folder), "NETWORK": network, "APPEND": append}
 
 
 def _processor(progress: Progress) -> Mapping[str, str]:

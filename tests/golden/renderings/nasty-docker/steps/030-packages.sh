@@ -2,17 +2,54 @@
 # 2 packages
 # Does nothing where its record says that it was done.
 set -eu
-record=/var/lib/provision/steps/31c397d81aeb200d7a59a4d521e12d29
+record=/var/lib/provision/steps/2da4b0acf4622066795554befec3c942
 [ ! -e "$record" ] || exit 0
 umask 022
 export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 export DEBIAN_FRONTEND=noninteractive
 rm -f /etc/apt/apt.conf.d/docker-clean # it would empty the cache of downloads
+known() { apt-cache policy "$1" | grep -q "Candidate: [^(]" || apt-cache showpkg "$1" | sed "1,/^Reverse Provides/d" | grep -q .; }
+names() { apt-cache pkgnames; }
+versions() { apt-cache madison "$1" | cut -d "|" -f 2 | tr -d " "; }
+# near NAME: of the names that are read, the three that are most like it.
+near() {
+  awk -v wanted="$1" '
+    function distance(a, b, i, j, best, row, last) {
+      for (j = 0; j <= length(b); j++) last[j] = j
+      for (i = 1; i <= length(a); i++) {
+        row[0] = i
+        for (j = 1; j <= length(b); j++) {
+          best = last[j - 1] + (substr(a, i, 1) != substr(b, j, 1))
+          if (last[j] + 1 < best) best = last[j] + 1
+          if (row[j - 1] + 1 < best) best = row[j - 1] + 1
+          row[j] = best
+        }
+        for (j = 0; j <= length(b); j++) last[j] = row[j]
+      }
+      return last[length(b)]
+    }
+    length($1) - length(wanted) > 3 || length(wanted) - length($1) > 3 { next }
+    { found = distance(wanted, $1) }
+    found <= 3 && found < length(wanted) { print found, $1 }
+  ' | sort -u -k 1,1n -k 2,2 | head -n 3 | cut -d " " -f 2 | tr "\n" " "
+}
+# missing NAME VERSION: where there is no such package, or not this version, a line for provision to read.
+missing() {
+  if ! known "$1"; then
+    echo "provision: no package $1: $(names | near "$1")"
+  elif [ -n "$2" ] && ! versions "$1" | grep -qxF -e "$2"; then
+    echo "provision: no version $2 of $1: $(versions "$1" | head -n 5 | tr "\n" " ")"
+  fi
+}
+explain() {
+  missing g++ '4:12.2.0-3~x+$(touch'
+  exit "$1"
+}
 apt-get update -q
 apt-get install -q -y --no-install-recommends -o Dpkg::Options::=--force-unsafe-io \
   'g++=4:12.2.0-3~x+$(touch' \
-  supervisor
+  supervisor || explain $?
 
 mkdir -p "${record%/*}"
 echo packages >"$record"

@@ -2,7 +2,7 @@
 # files
 # Does nothing where its record says that it was done.
 set -eu
-record=/var/lib/provision/steps/3e54ca170ca0eb701392ab5244b58415
+record=/var/lib/provision/steps/0d5fc59e500a34c37fdf41302e924264
 [ ! -e "$record" ] || exit 0
 umask 022
 export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin

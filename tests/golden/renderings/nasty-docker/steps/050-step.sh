@@ -2,7 +2,7 @@
 # run: step
 # Does nothing where its record says that it was done.
 set -eu
-record=/var/lib/provision/steps/b6c6f5f4fdcd13f8978935d5c3b23156
+record=/var/lib/provision/steps/f91d173cb841d214a6408094fd623293
 [ ! -e "$record" ] || exit 0
 umask 022
 export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin

@@ -2,7 +2,7 @@
 # run: step-1
 # Does nothing where its record says that it was done.
 set -eu
-record=/var/lib/provision/steps/13836393eef87811e1670e13a1a11896
+record=/var/lib/provision/steps/74669dc45ebd9d9e9055a3c4e9f84a0e
 [ ! -e "$record" ] || exit 0
 umask 022
 export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin

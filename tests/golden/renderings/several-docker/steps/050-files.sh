@@ -2,7 +2,7 @@
 # files
 # Does nothing where its record says that it was done.
 set -eu
-record=/var/lib/provision/steps/584a14dd9259670dea60061d4818923f
+record=/var/lib/provision/steps/55b686b0e964f15e03f1455cf3c4616f
 [ ! -e "$record" ] || exit 0
 umask 022
 export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
@@ -10,8 +10,10 @@ export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin
 files=${0%/*}/../files
 install -D -o root -g "$(id -g root)" -m 0644 "$files"/etc/nginx/sites-enabled/default /etc/nginx/sites-enabled/default
 install -d -o dev -g "$(id -g dev)" -m 0755 /srv/page
+install -D -o dev -g "$(id -g dev)" -m 0644 "$files"/srv/page/ca.crt /srv/page/ca.crt
 install -D -o dev -g "$(id -g dev)" -m 0755 "$files"/srv/page/hello /srv/page/hello
 install -D -o dev -g "$(id -g dev)" -m 0644 "$files"/srv/page/index.html /srv/page/index.html
+install -D -o dev -g "$(id -g dev)" -m 0644 "$files"/srv/page/key.asc /srv/page/key.asc
 install -d -o dev -g "$(id -g dev)" -m 0750 /srv/cache
 mkdir -p /srv
 ln -sfn /srv/page /srv/www

@@ -2,7 +2,7 @@
 # run: tool
 # Does nothing where its record says that it was done.
 set -eu
-record=/var/lib/provision/steps/cc59b31728192cf1b8f1c28d0d739f2a
+record=/var/lib/provision/steps/e2111c023fac4ce7b76b31c05263556e
 [ ! -e "$record" ] || exit 0
 umask 022
 export LANG=de_DE.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin

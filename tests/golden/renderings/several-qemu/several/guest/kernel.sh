@@ -4,6 +4,7 @@
 # boots from outside itself.
 set -eu
 export DEBIAN_FRONTEND=noninteractive
+# shellcheck source=/dev/null
 . /etc/os-release
 case $ID:$(dpkg --print-architecture) in
 debian:amd64) packages=linux-image-amd64 ;;
@@ -32,10 +33,11 @@ for package in *.deb; do
     --exclude='*/kernel/drivers/hwmon/*' --exclude='*/kernel/drivers/mtd/*' --exclude='*/kernel/drivers/isdn/*' \
     --exclude='*/kernel/drivers/scsi/*' --exclude='*/kernel/drivers/input/*' --exclude='*/kernel/drivers/i2c/*' \
     --exclude='*/kernel/drivers/bluetooth/*' --exclude='*/kernel/net/bluetooth/*' --exclude='*/kernel/net/mac80211/*' \
-    --exclude='*/kernel/net/wireless/*' --exclude='*/kernel/drivers/platform/*'
+    --exclude='*/kernel/net/wireless/*' --exclude='*/kernel/drivers/platform/*' \
+    --exclude='*/kernel/drivers/ata/*' --exclude='*/kernel/drivers/cpufreq/*' --exclude='*/kernel/drivers/block/floppy.ko*'
 done
-version=$(cd lib/modules 2>/dev/null && ls -d [0-9]* || ls usr/lib/modules)
 [ -d lib/modules ] || { mkdir -p lib && mv usr/lib/modules lib/modules; }
+version=$(ls lib/modules)
 depmod -b "$work" "$version"
 mkdir -p /kernel initrd/bin initrd/dev initrd/proc initrd/sys initrd/root initrd/modules
 cp boot/vmlinuz-* /kernel/vmlinuz
@@ -44,7 +46,7 @@ cp /bin/busybox initrd/bin/busybox
 ln -s busybox initrd/bin/sh
 cp "${0%/*}/init" initrd/init
 chmod 0755 initrd/init
-for module in virtio_pci virtio_blk ext4 virtio_net virtio_console virtio_rng virtio_balloon 9pnet_virtio 9p; do
+for module in virtio_pci virtio_blk ext4 virtio_net virtio_console virtio_rng virtio_balloon 9pnet_virtio 9p qemu_fw_cfg; do
   modprobe -d "$work" -S "$version" --show-depends "$module" 2>/dev/null |
     sed -n 's/^insmod \([^ ]*\).*/\1/p'
 done | awk '!seen[$0]++' >order

@@ -1,0 +1,130 @@
+"""What containers give a spec on this host, and what they cannot."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+from typing import TYPE_CHECKING
+
+from provision import process
+from provision.backends.base import Offer
+from provision.backends.docker import systemd
+from provision.backends.requirements import TITLES, Reasons, required
+from provision.errors import HostLacks
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from provision.model import Capability, Environment, Machine
+
+HINT = "`-b vm` gives it"
+KVM = "/dev/kvm"
+
+
+def lacks(machine: Machine) -> Mapping[Capability, str]:
+    """What no container can have."""
+    reasons: Reasons = {
+        "kernel": "a container runs on its host's kernel, and may load no module and set no sysctl of it"
+    }
+    if machine.base.family not in systemd.PACKAGES:
+        reasons["systemd"] = f"{machine.base.name} has none"
+    return reasons
+
+
+def gives(machine: Machine) -> frozenset[str]:
+    """What a check may require of a machine."""
+    given = {each.name for each in machine.requires if each.name in ("kvm", "gpu")}
+    return frozenset(given | ({"systemd"} if systemd.is_init(machine) else set()))
+
+
+def require_host(environment: Environment) -> None:
+    """Raise HostLacks where this host has not what the machines require."""
+    reasons = _host_lacks(_wanted(environment))
+    if reasons:
+        raise HostLacks(
+            f"this host cannot give a container {' and '.join(TITLES[name] for name in reasons)}",
+            evidence=list(reasons.values()),
+            hint=f"{HINT} where the host allows it",
+        )
+
+
+def _wanted(environment: Environment) -> frozenset[Capability]:
+    asked = required(environment)
+    return asked | {"systemd"} if any(map(systemd.is_init, environment.machines)) else asked
+
+
+def _host_lacks(wanted: frozenset[Capability]) -> Reasons:
+    reasons: Reasons = {}
+    if "kvm" in wanted and not os.access(KVM, os.R_OK | os.W_OK):
+        reasons["kvm"] = f"{KVM} is not there, or not for this user"
+    if "gpu" in wanted and not _has_gpu():
+        reasons["gpu"] = "the Docker engine has no runtime for GPUs: NVIDIA's container toolkit brings one"
+    if "systemd" in wanted and (reason := systemd.lacking()):
+        reasons["systemd"] = reason
+    return reasons
+
+
+def _has_gpu() -> bool:
+    told = process.run(
+        ["docker", "info", "--format", "{{json .Runtimes}} {{json .CDISpecDirs}}"], check=False
+    )
+    return '"nvidia"' in told.stdout
+
+
+def _engine() -> str:
+    """The engine's version; empty where none answers."""
+    if process.find("docker") is None:
+        return ""
+    told = process.run(["docker", "version", "--format", "{{.Server.Version}}"], check=False)
+    return told.stdout.strip() if told.code == 0 else ""
+
+
+def describe(environment: Environment) -> Offer:
+    """The Docker backend's answers for `explain`."""
+    version = _engine()
+    cannot = tuple(
+        f"{TITLES[requirement.name]}: {reason}"
+        for machine in environment.machines
+        for requirement in machine.requires
+        if (reason := lacks(machine).get(requirement.name))
+    )
+    missing = list(_host_lacks(_wanted(environment)).values()) if version else ["no Docker engine answers"]
+    supervised = any(len(machine.services) > 1 for machine in environment.machines)
+    init = "the service itself, with a small init that reaps"
+    if any(map(systemd.is_init, environment.machines)):
+        init = "systemd"
+    elif supervised:
+        init = "supervisord, with the spec's services alone"
+    return Offer(
+        aspects={
+            "kernel": f"the host's, shared: {platform.system()} {platform.release()}",
+            "isolation": "namespaces and cgroups, no capability that was not asked for",
+            "start": "about a second, once its image is built",
+            "size": _size(environment) if version else "its image",
+            "init": init,
+            "persistence": _persistence(environment),
+        },
+        cannot=cannot,
+        lacks=tuple(missing),
+    )
+
+
+def _size(environment: Environment) -> str:
+    ours = f"label=provision.environment={environment.name}"
+    listed = process.run(
+        ["docker", "images", "--quiet", "--filter", ours, "--filter", "dangling=false"], check=False
+    )
+    images = dict.fromkeys(listed.stdout.split())
+    asked = ["docker", "image", "inspect", "--format", "{{.Size}}", *images]
+    told = process.run(asked, check=False).stdout.split() if images else ()
+    sizes = [int(word) for word in told if re.fullmatch(r"\d+", word)]
+    if not sizes:
+        return "its image: the base and what is installed; no memory of its own set aside"
+    return f"{sum(sizes) / 1e6:.0f} MB of images; no memory of its own set aside"
+
+
+def _persistence(environment: Environment) -> str:
+    volumes = [volume.name for machine in environment.machines for volume in machine.volumes]
+    kept = f"the volumes {', '.join(volumes)}" if volumes else "nothing: the spec has no volumes"
+    return f"`down` keeps {kept}; a change of the spec replaces the container"

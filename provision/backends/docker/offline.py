@@ -1,0 +1,35 @@
+"""What `up` would have to fetch for containers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from provision.backends.docker import engine
+from provision.backends.docker.rendering import image_names
+from provision.backends.offline import steps_to_fetch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from provision.model import Environment
+    from provision.rendering import Rendering
+    from provision.workspace import Place
+
+
+def missing(environment: Environment, place: Place, rendering: Rendering) -> Iterator[str]:
+    """The images of bases that are not here, and packages that no built layer holds."""
+    images = image_names(environment, rendering.recipes)
+    bases = {machine.base.image for machine in environment.machines}
+    seen = engine.look([*dict.fromkeys(images.values()), *bases]).images
+    needed: dict[str, None] = {}
+    for machine in environment.machines:
+        built = seen.get(images[machine.name])
+        if built is not None and built.get("provision.recipe") == rendering.recipes[machine.name]:
+            continue
+        needed[machine.base.image] = None
+        folder = f"{images[machine.name].rpartition('/')[2]}/" if environment.several else ""
+        former = place.rendering if built is not None else place.rendering / "none"
+        yield from steps_to_fetch(machine, rendering, folder, former)
+    for name in needed:
+        if name not in seen:
+            yield f"the image {name}"

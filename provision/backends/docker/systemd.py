@@ -1,0 +1,81 @@
+"""Systemd as a container's init, without privileges: what it takes of engine, cgroups and base."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from provision import process
+from provision.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from provision.model import Environment, Family, Machine
+
+PACKAGES: Mapping[Family, tuple[str, ...]] = {
+    "apt": ("systemd", "systemd-sysv", "dbus"),
+    "dnf": ("systemd", "dbus-broker"),
+}
+NAMED = Path("/sys/fs/cgroup/systemd")
+WRITABLE = 28  # the first engine that gives an unprivileged container cgroups which it may write
+RELEASE_AGENT = (5, 17)  # since then only the host's root may set what a v1 hierarchy runs
+
+
+def is_init(machine: Machine) -> bool:
+    """Whether systemd is to be the machine's process 1."""
+    return machine.options.get("init") == "systemd" or any(
+        each.name == "systemd" for each in machine.requires
+    )
+
+
+def refuse_base(environment: Environment) -> None:
+    """Raise UsageError where a base has no systemd that could be the init."""
+    for machine in environment.machines:
+        if is_init(machine) and machine.base.family not in PACKAGES:
+            raise UsageError(
+                f"{machine.name} cannot have systemd as its init: {machine.base.name} has none",
+                hint="take another base, or leave backends.docker.init out",
+            )
+
+
+def cgroups() -> str:
+    """The version of the engine's cgroups: 1 or 2."""
+    return "1" if _ask("{{.CgroupVersion}}") == "1" else "2"
+
+
+def settle(environment: Environment) -> Environment:
+    """With the version of this host's cgroups in the machines whose init is systemd."""
+    if not any(map(is_init, environment.machines)):
+        return environment
+    version = cgroups()
+    machines = tuple(
+        replace(machine, options={**machine.options, "cgroups": version}) if is_init(machine) else machine
+        for machine in environment.machines
+    )
+    return replace(environment, machines=machines)
+
+
+def lacking() -> str:
+    """Why this host's engine cannot run systemd in a container without privileges; empty if it can."""
+    if cgroups() == "2":
+        version = _ask("{{.ServerVersion}}")
+        if not version.split(".")[0].isdigit() or int(version.split(".")[0]) >= WRITABLE:
+            return ""
+        return (
+            f"on cgroup v2 only an engine from {WRITABLE} on lets it write its own cgroups unprivileged,"
+            f" and this one is {version}"
+        )
+    if not NAMED.is_dir():
+        return f"on cgroup v1 it needs the hierarchy name=systemd, and {NAMED} is not there"
+    kernel = tuple(int(part) for part in platform.release().split(".")[:2] if part.isdigit())
+    if kernel < RELEASE_AGENT:
+        oldest = ".".join(map(str, RELEASE_AGENT))
+        return f"on cgroup v1 and a kernel before {oldest} it could leave its container"
+    return ""
+
+
+def _ask(template: str) -> str:
+    return process.run(["docker", "info", "--format", template], check=False).stdout.strip()

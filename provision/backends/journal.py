@@ -1,0 +1,43 @@
+"""What services wrote where systemd is the init: its journal, sorted out by service."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from provision import process
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+
+def read_journal(
+    enter: Callable[[Sequence[str]], Sequence[str]],
+    services: Sequence[str],
+    each_line: Callable[[str], None],
+    *,
+    follow: bool,
+    labelled: bool = False,
+) -> None:
+    """Hand on what services wrote since the last boot; with its service's name where labelled.
+
+    Args:
+        enter: makes of words the host's command that runs them in the machine as root.
+        services: whose lines are wanted; setup is one too.
+        each_line: takes each.
+        follow: go on with the lines to come.
+        labelled: each line carries its service's name; setup's always do.
+    """
+    identifiers = [f"--identifier={service}" for service in services]
+    words = ["journalctl", "--boot", "--no-pager", "--quiet", "--output=json", "--lines=all",
+             *identifiers, *(["--follow"] if follow else [])]  # fmt: skip
+
+    def each_entry(text: str) -> None:
+        entry = json.loads(text)
+        message = entry.get("MESSAGE") or ""
+        if isinstance(message, list):  # bytes that are no UTF-8
+            message = bytes(message).decode("utf-8", "replace")
+        service = entry.get("SYSLOG_IDENTIFIER", "")
+        each_line(f"{service} | {message}" if labelled and service != "setup" else message)
+
+    process.stream(enter(words), each_entry)

@@ -1,0 +1,52 @@
+"""What machines cannot do without, and backends that cannot give it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from provision.errors import Problem, SpecError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from provision.model import Capability, Environment, Machine
+
+TITLES: Mapping[Capability, str] = {
+    "kernel": "a kernel of its own",
+    "systemd": "systemd",
+    "kvm": "KVM inside",
+    "gpu": "a GPU",
+}
+
+Reasons = dict["Capability", str]
+
+
+def refuse(environment: Environment, lacks: Callable[[Machine], Mapping[Capability, str]], hint: str) -> None:
+    """Raise SpecError where a machine requires what its backend can never give it.
+
+    Args:
+        environment: what was asked.
+        lacks: the capabilities that a machine cannot have there, each with the reason.
+        hint: what to do instead.
+    """
+    problems = list(_problems(environment, lacks, hint))
+    if problems:
+        raise SpecError(problems)
+
+
+def _problems(
+    environment: Environment, lacks: Callable[[Machine], Mapping[Capability, str]], hint: str
+) -> Iterator[Problem]:
+    for machine in environment.machines:
+        reasons = lacks(machine)
+        for requirement in machine.requires:
+            if requirement.name in reasons:
+                title = TITLES[requirement.name]
+                yield Problem(
+                    f"{machine.name} requires {title}: {reasons[requirement.name]}", requirement.origin, hint
+                )
+
+
+def required(environment: Environment) -> frozenset[Capability]:
+    """All that any machine requires."""
+    return frozenset(each.name for machine in environment.machines for each in machine.requires)

@@ -1,0 +1,67 @@
+"""Secrets on their way into a virtual machine: through the open connection into its memory.
+
+They are gone when it is switched off, so they are brought again at every start. Until then
+its services wait, also after a boot that `provision` knows nothing of.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from provision import process, secrets
+from provision.backends.vm import connection
+from provision.recipe.proxy import proxy_files
+from provision.rendering import RenderedFile
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from provision.model import Environment, Machine
+    from provision.workspace import Place
+
+PROXY = "/var/lib/provision/proxy"
+SETTLE = "/usr/lib/provision/secrets"
+RESTART = ("systemctl", "restart", "--no-block", "provision.target")
+
+
+def bring_proxy(place: Place, environment: Environment, machine: Machine) -> None:
+    """Lay the proxy into the machine: it is the environment's, and no image has it."""
+    if machine.proxy is not None:
+        names = [each.name for each in environment.machines]
+        connection.lay(place, machine.name, proxy_files(machine, names), PROXY)
+
+
+def bring(place: Place, machine: Machine) -> None:
+    """Lay the values into the machine, for root alone: `apply` and `settle` take them from there.
+
+    Raises:
+        SpecError: the host lacks one of them.
+        CommandFailed: the machine does not answer.
+    """
+    if machine.secrets:
+        brought = {name: RenderedFile(content=value) for name, value in secrets.values(machine).items()}
+        connection.lay(place, machine.name, brought, secrets.BROUGHT, mode="0700")
+
+
+def settle(place: Place, machine: Machine) -> None:
+    """Have the machine put what was brought where it is read; its services begin then."""
+    if machine.secrets:
+        process.run(connection.command(place, machine.name, [SETTLE]))
+
+
+def renew(place: Place, machine: Machine) -> None:
+    """Give a running machine the values that the host has now, and start its services anew."""
+    bring(place, machine)
+    settle(place, machine)
+    process.run(connection.command(place, machine.name, RESTART))
+
+
+def stale(place: Place, machine: Machine) -> Sequence[str]:
+    """The secrets of which a running machine has another value than the host."""
+    if not machine.secrets:
+        return ()
+    question = secrets.Question(machine)
+    said = process.run(
+        connection.command(place, machine.name, ["sh", "-c", question.script]), check=False
+    )  # fmt: skip
+    return question.stale(said.stdout)

@@ -1,0 +1,81 @@
+"""What virtual machines give a spec on this host, and what they cannot."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from provision.backends.base import Offer
+from provision.backends.requirements import TITLES, Reasons, required
+from provision.backends.vm import providers
+from provision.backends.vm.acceleration import accelerated
+from provision.errors import HostLacks
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from provision.model import Capability, Environment, Machine
+
+NESTED = tuple(Path(f"/sys/module/{module}/parameters/nested") for module in ("kvm_intel", "kvm_amd"))
+NO_GPU = "a GPU of the host is not passed on to a virtual machine"
+
+
+def lacks(machine: Machine) -> Mapping[Capability, str]:
+    """What no virtual machine can have here."""
+    del machine  # none can
+    return {"gpu": NO_GPU}
+
+
+def gives(machine: Machine) -> frozenset[str]:
+    """What a check may require of a machine."""
+    return frozenset({"kernel", "systemd"} | {each.name for each in machine.requires if each.name == "kvm"})
+
+
+def require_host(environment: Environment) -> None:
+    """Raise HostLacks where this host has not what the machines require."""
+    reasons = _host_lacks(required(environment))
+    if reasons:
+        raise HostLacks(
+            f"this host cannot give a virtual machine {' and '.join(TITLES[name] for name in reasons)}",
+            evidence=list(reasons.values()),
+            hint="turn nested virtualization on: modprobe kvm_intel nested=1",
+        )
+
+
+def _host_lacks(wanted: frozenset[Capability]) -> Reasons:
+    if "kvm" not in wanted:
+        return {}
+    if not accelerated():
+        return {"kvm": "no guest boots with KVM on this host"}
+    nested = any(path.read_text().strip() in ("1", "Y") for path in NESTED if path.exists())
+    return {} if nested else {"kvm": "KVM of this host is not nested: a guest gets none"}
+
+
+def describe(environment: Environment) -> Offer:
+    """The VM backend's answers for `explain`."""
+    usable = [finding for finding in providers.examine() if finding.usable]
+    fast = bool(usable) and accelerated()
+    cannot = tuple(
+        f"{TITLES[requirement.name]}: {reason}"
+        for machine in environment.machines
+        for requirement in machine.requires
+        if (reason := lacks(machine).get(requirement.name))
+    )
+    missing = list(_host_lacks(required(environment)).values()) if usable else ["no provider can be used"]
+    memory = [machine.resources.memory for machine in environment.machines]
+    aside = sum(each or 1024**3 for each in memory) / 1024**2
+    volumes = [volume.name for machine in environment.machines for volume in machine.volumes]
+    kept = f"the volumes {', '.join(volumes)}" if volumes else "nothing: the spec has no volumes"
+    return Offer(
+        aspects={
+            "kernel": "its own, that of its distribution: modules and sysctls are the machine's",
+            "isolation": "a machine of its own, behind the hypervisor",
+            "start": "some twenty seconds, with KVM" if fast
+            else "minutes: without KVM the machine is emulated",
+            "size": f"a disk with the base and what is installed; {aside:.0f} MiB of memory set aside",
+            "init": "systemd",
+            "persistence": f"its disk, until `down`; `down` keeps {kept}",
+        },
+        cannot=cannot,
+        lacks=tuple(missing),
+    )  # fmt: skip

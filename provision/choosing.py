@@ -1,0 +1,76 @@
+"""Container or virtual machine: what each gives a spec on this host, and which to take."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from provision import backends, engine
+from provision.workspace import Place
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from provision.backends.base import Offer
+    from provision.engine import Asked
+
+PREFERENCE = ("docker", "vm")  # a container is there in a second, and costs less
+NOUNS = {"docker": "a container", "vm": "a virtual machine"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """The backend to take, and why, in a sentence without a full stop."""
+
+    backend: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Explanation:
+    """What every backend gives a spec on this host, and the choice that follows from it."""
+
+    name: str
+    offers: Mapping[str, Offer]
+    choice: Choice
+
+
+def explain(asked: Asked) -> Explanation:
+    """Ask every backend what it would give.
+
+    Raises:
+        SpecError: the spec is wrong.
+    """
+    environments = {name: engine.load(replace(asked, backend=name)) for name in PREFERENCE}
+    offers = {name: backends.find(name).describe(environment) for name, environment in environments.items()}
+    return Explanation(name=environments["docker"].name, offers=offers, choice=_choose(offers))
+
+
+def choose(asked: Asked) -> Choice:
+    """The backend for a spec: a container where it gives all that is asked and can be had here."""
+    environment = engine.load(replace(asked, backend="docker"))
+    container = backends.find("docker").describe(environment)
+    if not container.cannot and not container.lacks:
+        return _choose({"docker": container})
+    machine = backends.find("vm").describe(engine.load(replace(asked, backend="vm")))
+    return _choose({"docker": container, "vm": machine})
+
+
+def chosen_before(asked: Asked) -> str | None:
+    """The one backend in which the environment has a place already; None where none or several have."""
+    known = engine.know(replace(asked, backend="docker"))
+    folder = known.place.folder.parent
+    here = [name for name in PREFERENCE if Place(folder=folder / name).rendering.is_dir()]
+    return here[0] if len(here) == 1 else None
+
+
+def _choose(offers: Mapping[str, Offer]) -> Choice:
+    container = offers["docker"]
+    if not container.cannot and not container.lacks:
+        return Choice(backend="docker", reason="a container gives all that is asked, and starts in a second")
+    machine = offers["vm"]
+    why = container.cannot or container.lacks
+    if container.cannot or not machine.lacks:
+        able = "cannot give" if container.cannot else "is not to be had here:"
+        return Choice(backend="vm", reason=f"a container {able} {why[0]}")
+    return Choice(backend="docker", reason=f"neither is to be had here: {why[0]}; {machine.lacks[0]}")

@@ -1,0 +1,50 @@
+"""provision explain."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import click
+
+from provision.cli.asking import asks, format_option
+from provision.cli.show import table
+
+if TYPE_CHECKING:
+    from provision.choosing import Explanation
+    from provision.engine import Asked
+
+
+@click.command("explain")
+@asks
+@format_option
+def command(asked: Asked, form: str) -> None:
+    """Say what a container and a virtual machine give this spec on this host, and which to take."""
+    from provision.choosing import explain
+
+    found = explain(asked)
+    if form == "json":
+        click.echo(json.dumps(_data(found), indent=2))
+        return
+    aspects = list(found.offers["docker"].aspects)
+    rows = [(aspect, *(offer.aspects[aspect] for offer in found.offers.values())) for aspect in aspects]
+    for title, items in (
+        ("cannot", [offer.cannot for offer in found.offers.values()]),
+        ("lacks here", [offer.lacks for offer in found.offers.values()]),
+    ):
+        if any(items):
+            rows.append((title, *("; ".join(each) or "-" for each in items)))
+    table(["", "CONTAINER", "VIRTUAL MACHINE"], rows)
+    click.echo(click.style(f"-b {found.choice.backend}: {found.choice.reason}", bold=True))
+
+
+def _data(found: Explanation) -> dict[str, object]:
+    return {
+        "name": found.name,
+        "backend": found.choice.backend,
+        "reason": found.choice.reason,
+        "backends": [
+            {"name": name, **offer.aspects, "cannot": list(offer.cannot), "lacks": list(offer.lacks)}
+            for name, offer in found.offers.items()
+        ],
+    }

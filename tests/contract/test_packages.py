@@ -1,0 +1,114 @@
+"""Packages: those of a signed repository of one's own, and those that are nowhere to be had."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.conftest import Project
+
+SPEC = """
+version: 1
+name: packages
+base: debian:12
+packages: [hello-team, jq]
+repositories:
+  team: {url: "URL", suite: ./, key: keys/team.asc, pin: 900}
+checks:
+  - {command: hello-team, stdout: {equals: hello from the team}}
+  - {package: jq, version: "0.1"}
+"""
+
+
+WRONG = b"-----BEGIN PGP PUBLIC KEY BLOCK-----\n\nnone\n-----END PGP PUBLIC KEY BLOCK-----\n"
+
+
+def run(*words: str, cwd: Path | None = None) -> bytes:
+    return subprocess.run(words, cwd=cwd, check=True, capture_output=True).stdout
+
+
+def make_package(folder: Path, name: str, version: str, script: str) -> None:
+    tree = folder / "tree"
+    (tree / "DEBIAN").mkdir(parents=True)
+    (tree / "DEBIAN" / "control").write_text(
+        f"Package: {name}\nVersion: {version}\nArchitecture: all\nMaintainer: T <t@example.org>\n"
+        "Description: of a test\n"
+    )
+    program = tree / "usr" / "bin" / name
+    program.parent.mkdir(parents=True)
+    program.write_text(script)
+    program.chmod(0o755)
+    run("dpkg-deb", "--root-owner-group", "--build", str(tree), str(folder / f"{name}_{version}_all.deb"))
+    run("rm", "-r", str(tree))
+
+
+@pytest.fixture(scope="module")
+def signed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, bytes]]:
+    """A flat repository, served where machines reach it: its URL, and the key that signed it."""
+    folder, home = tmp_path_factory.mktemp("repository"), tmp_path_factory.mktemp("gnupg")
+    home.chmod(0o700)
+    make_package(folder, "hello-team", "1.0", "#!/bin/sh\necho hello from the team\n")
+    make_package(folder, "jq", "0.1", "#!/bin/sh\necho not the real one\n")
+    (folder / "Packages").write_bytes(run("dpkg-scanpackages", "--multiversion", ".", cwd=folder))
+    digest = run("sha256sum", "Packages", cwd=folder).decode().split()[0]
+    size = (folder / "Packages").stat().st_size
+    (folder / "Release").write_text(
+        f"Date: Tue, 24 Nov 2026 00:00:00 UTC\nSHA256:\n {digest} {size} Packages\n"
+    )
+    gpg = ["gpg", "--homedir", str(home), "--batch", "--passphrase", ""]
+    run(*gpg, "--quick-generate-key", "team@example.org", "rsa2048", "sign", "never")
+    run(*gpg, "--clearsign", "--output", str(folder / "InRelease"), str(folder / "Release"))
+    key = run(*gpg, "--armor", "--export")
+    server = ThreadingHTTPServer(("", 0), partial(SimpleHTTPRequestHandler, directory=str(folder)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://{own_address()}:{server.server_port}/", key
+    finally:
+        server.shutdown()
+        server.server_close()
+        run("gpgconf", "--homedir", str(home), "--kill", "all")
+
+
+def own_address() -> str:
+    """An address of this host that machines can reach."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked:
+        asked.connect(("192.0.2.1", 9))  # sends nothing
+        return str(asked.getsockname()[0])
+
+
+def test_a_signed_repository_gives_packages_and_ranks_before(own: Project, signed: tuple[str, bytes]) -> None:
+    url, key = signed
+    own.spec(SPEC.replace("URL", url))
+    own.write("keys/team.asc", key)
+    own.up()
+
+
+def test_what_is_not_there_is_named_with_what_is(own: Project, signed: tuple[str, bytes]) -> None:
+    url, key = signed
+    own.write("keys/team.asc", key)
+    own.spec(SPEC.replace("URL", url).replace("hello-team, jq]", "helo-team, jq=99]"))
+    said = own.run("up")
+    assert said.code == 2, said.all
+    assert "provision.yaml:5:12: debian:12 has no package helo-team" in said.stderr
+    assert "did you mean hello-team" in said.stderr
+    assert "provision.yaml:5:23: debian:12 has no version 99 of jq" in said.stderr
+    assert "0.1" in said.stderr
+
+
+def test_a_repository_that_another_key_signed_is_refused(own: Project, signed: tuple[str, bytes]) -> None:
+    own.write("keys/team.asc", WRONG)
+    own.spec(SPEC.replace("URL", signed[0]))
+    refused = own.run("up")
+    assert refused.code == 1, refused.all
+    assert "the step packages ended with exit code 100" in refused.stderr
+    assert "InRelease" in refused.stderr

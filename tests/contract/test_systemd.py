@@ -1,0 +1,91 @@
+"""systemd as the init, in both forms: in a container without privileges, where its host allows it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.conftest import Project
+
+SPEC = """
+version: 1
+name: systemd
+base: debian:12
+requires: [systemd]
+users: {app: {}}
+env: {FROM_SPEC: it's $5}
+packages: [nginx-light, cron]
+services:
+  first:
+    script: |
+      echo "first begins with $FROM_SPEC"
+      touch /run/first/ready
+      exec sleep infinity
+    user: app
+    runtime_dirs: [first]
+    limits: {nofile: 777}
+    ready: {script: test -e /run/first/ready}
+  second: {command: sleep infinity, needs: [first]}
+setup:
+  - {name: asks, script: systemctl is-active first}
+checks:
+  - {command: systemctl is-active first, stdout: {equals: active}, requires: [systemd]}
+  - {process: nginx, absent: true}
+  - {process: cron, absent: true}
+"""
+
+
+@pytest.fixture(scope="module")
+def up(shared: Project) -> Project:
+    shared.spec(SPEC)
+    said = shared.run("up")
+    if shared.backend == "docker" and said.code == 3:
+        assert "this host cannot give a container systemd" in said.stderr
+        assert "`-b vm` gives it" in said.stderr
+        pytest.skip("the host's engine or cgroups do not allow it, which was said")
+    assert said.code == 0, said.all
+    return shared
+
+
+def test_it_is_process_1_and_runs_the_services_alone(up: Project) -> None:
+    assert up.inside("cat /proc/1/comm").strip() == "systemd"
+    assert up.checks()["command systemctl is-active first"] == "passed"
+    pid = up.inside("systemctl show --property MainPID --value first", user="root").strip()
+    assert "777" in up.inside(f"grep 'open files' /proc/{pid}/limits", user="root")
+
+
+def test_a_container_has_no_privilege_for_it(up: Project) -> None:
+    if up.backend == "docker":
+        said = subprocess.run(
+            ["docker", "inspect", "--format", "{{json .HostConfig}}", "systemd-systemd-1"],
+            capture_output=True,
+            check=True,
+        )
+        host = json.loads(said.stdout)
+        assert (host["Privileged"], host["CapAdd"]) == (False, None)
+        assert "seccomp=unconfined" not in (host["SecurityOpt"] or [])
+
+
+def test_logs_status_and_restart_go_through_it(up: Project) -> None:
+    assert "first begins with it's $5" in up.good("logs", "first")
+    assert {s["name"]: s["state"] for s in up.state()["services"]} == {
+        "first": "running",
+        "second": "running",
+    }
+    up.good("restart", "first")
+    assert up.good("logs", "first").count("first begins") == 2
+    assert "nothing changed" in up.up()
+
+
+def test_a_service_that_is_never_ready_is_named_with_its_lines(up: Project) -> None:
+    up.spec(SPEC.replace("{script: test -e /run/first/ready}", '{script: "false", timeout: 2s}'))
+    said = up.run("up")
+    assert said.code == 1
+    assert "service first of machine systemd was not ready" in said.stderr
+    assert "first begins" in said.stderr
+    up.spec(SPEC)
+    up.up()

@@ -1,0 +1,105 @@
+"""The same by construction: a container and a machine of one image, file by file."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.conftest import ROOT, make_project
+
+if TYPE_CHECKING:
+    from tests.conftest import Project
+
+INVENTORY = r"""
+export LC_ALL=C
+dpkg-query -W -f 'package ${Package} ${Version}\n'
+getent passwd | sed 's/^/user /'
+getent group | sed 's/^/group /'
+set -- /etc /usr /opt /srv /home
+find "$@" -xdev -type f -print0 | xargs -0 sha256sum | sed 's/^\([^ ]*\)  \(.*\)/file \2 \1/'
+find "$@" -xdev \( -type l -printf 'entry %p %U:%G -> %l\n' -o -printf 'entry %p %U:%G %m %y\n' \)
+"""
+
+# What a machine has beyond a container comes with these packages, and those that they need…
+BROUGHT = ("bindfs", "dbus", "e2fsprogs", "kmod", "openssh-server", "rsync", "systemd-sysv", "udev")
+# …or is one of these: a user, a group, or a path that begins so.
+ACCOUNTS = r"(user|group) (messagebus|sshd|_ssh|systemd-[a-z]+|input|sgx|kvm|render):"
+EXPLAINED = {
+    "/etc/(passwd|group|shadow|gshadow|subuid|subgid)-?": "where the users of those packages stand",
+    "/etc/(hosts|hostname|resolv.conf|mtab|machine-id)": "an engine lays its own there",
+    "/etc/ssh": "the machine's own keys",
+    "/etc/ld.so.cache|/etc/modules-load.d/modules.conf|/etc/sv": "made when those were installed",
+    "/etc/rc[0-9S].d|/etc/systemd/system": "what an init starts",
+    "/usr/lib/provision": "how each form starts its services",
+    "/usr/lib/provision-guest|/usr/lib/modules": "what the machine alone needs",
+}
+
+
+@pytest.fixture(scope="module")
+def inventories(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
+    """What is in each form of envs/dev.yaml; `brought`: the files of the machine's own packages."""
+    folder = tmp_path_factory.mktemp("same") / "project"
+    found: dict[str, set[str]] = {}
+    for backend in ("docker", "vm"):
+        project = make_project(folder, backend)
+        shutil.copytree(ROOT / "envs", folder / "envs", dirs_exist_ok=True)
+        words = ("envs/dev.yaml", "--name", "same", "--set", "port=18099")
+        said = project.run("up", *words, "--no-verify")
+        assert said.code == 0, said.all
+        try:
+            told = project.raw("exec", *words, "-u", "root", "--", "sh", "-c", INVENTORY).decode()
+            found[backend] = set(told.splitlines())
+            if backend == "vm":
+                assert "CACHED" in (folder / ".provision/same/vm/log.txt").read_text()
+                found["brought"] = files_of_packages(project, words, found)
+        finally:
+            down = project.run("down", *words, "--volumes", "--images")
+            assert down.code == 0, down.all
+    return found
+
+
+def files_of_packages(project: Project, words: tuple[str, ...], found: dict[str, set[str]]) -> set[str]:
+    """The paths that the packages of the machine alone brought, with /usr before them as they lie there."""
+    only = {line.split()[1] for line in found["vm"] - found["docker"] if line.startswith("package ")}
+    assert set(BROUGHT) <= only
+    listed = project.raw("exec", *words, "-u", "root", "--", "sh", "-c", f"dpkg -L {' '.join(sorted(only))}")
+    paths = set(listed.decode().splitlines())
+    return paths | {f"/usr{path}" for path in paths if re.match(r"/(bin|sbin|lib|lib64)/", path)}
+
+
+def unexplained(lines: set[str], brought: set[str]) -> list[str]:
+    begins = re.compile(rf"({'|'.join(EXPLAINED)})(/|$)")
+    return sorted(
+        line
+        for line in lines
+        if not re.match(ACCOUNTS, line)
+        and line.split()[1] not in brought
+        and not begins.match(line.split()[1])
+    )
+
+
+def test_nothing_of_the_container_is_missing_or_otherwise(inventories: dict[str, set[str]]) -> None:
+    assert len(inventories["docker"]) > 10_000
+    lost = inventories["docker"] - inventories["vm"]
+    assert unexplained(lost, set()) == []
+
+
+def test_what_the_machine_has_beyond_it_came_with_its_init(inventories: dict[str, set[str]]) -> None:
+    more = {line for line in inventories["vm"] - inventories["docker"] if not line.startswith("package ")}
+    assert unexplained(more, inventories["brought"]) == []
+
+
+def test_every_package_of_the_container_is_there_in_its_version(inventories: dict[str, set[str]]) -> None:
+    packages = {
+        form: {line for line in lines if line.startswith("package ")} for form, lines in inventories.items()
+    }
+    assert packages["docker"] <= packages["vm"]
+    assert 5 < len(packages["vm"] - packages["docker"]) < 40
+
+
+def test_a_file_that_differs_would_be_seen() -> None:
+    other = {"file /opt/venv/pyvenv.cfg 00", "entry /srv/cache 0:0 777 d", "user dev:x:1:1::/:/bin/sh"}
+    assert unexplained(other, {"/usr/sbin/sshd"}) == sorted(other)

@@ -1,0 +1,20 @@
+#!/bin/sh
+# repositories team, other
+# Does nothing where its record says that it was done.
+set -eu
+record=/var/lib/provision/steps/2cf9a1f454a70c6ce6199572b274fc05
+[ ! -e "$record" ] || exit 0
+umask 022
+export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+
+export DEBIAN_FRONTEND=noninteractive
+rm -f /etc/apt/apt.conf.d/docker-clean # it would empty the cache of downloads
+apt-get update -q # of the distribution
+apt-get install -q -y --no-install-recommends ca-certificates
+from=${0%/*}/../repositories
+install -D -m 0644 "$from/"etc/apt/keyrings/team.asc /etc/apt/keyrings/team.asc
+install -D -m 0644 "$from/"etc/apt/sources.list.d/other.sources /etc/apt/sources.list.d/other.sources
+install -D -m 0644 "$from/"etc/apt/sources.list.d/team.sources /etc/apt/sources.list.d/team.sources
+
+mkdir -p "${record%/*}"
+echo repositories >"$record"

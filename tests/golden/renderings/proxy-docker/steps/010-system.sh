@@ -1,0 +1,36 @@
+#!/bin/sh
+# locale and time zone
+# Does nothing where its record says that it was done.
+set -eu
+record=/var/lib/provision/steps/cf4252429544758bc32b6ac3ab21f47f
+[ ! -e "$record" ] || exit 0
+umask 022
+export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+
+# The proxy's certificate, beside those that the system trusts; for the time of this step.
+if [ -e /run/provision/proxy/ca.crt ]; then
+  bundle=/dev/shm/provision-ca.crt
+  cat /etc/ssl/certs/ca-certificates.crt /run/provision/proxy/ca.crt >"$bundle" 2>/dev/null || true
+  echo "Acquire::https::CAInfo \"$bundle\";" >/dev/shm/provision-apt.conf
+  export APT_CONFIG=/dev/shm/provision-apt.conf
+  export SSL_CERT_FILE="$bundle"
+  export CURL_CA_BUNDLE="$bundle"
+  export GIT_SSL_CAINFO="$bundle"
+  export REQUESTS_CA_BUNDLE="$bundle"
+  export PIP_CERT="$bundle"
+  export NODE_EXTRA_CA_CERTS="$bundle"
+fi
+
+# A package's daemon never starts of its own accord: only the spec's services run.
+cat >/usr/sbin/policy-rc.d <<'END'
+#!/bin/sh
+exit 101
+END
+chmod 0755 /usr/sbin/policy-rc.d
+ln -sf /usr/share/zoneinfo/UTC /etc/localtime
+echo UTC >/etc/timezone
+mkdir -p /etc/default
+echo LANG=C.UTF-8 >/etc/default/locale
+
+mkdir -p "${record%/*}"
+echo system >"$record"

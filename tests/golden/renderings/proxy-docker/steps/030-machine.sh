@@ -1,0 +1,30 @@
+#!/bin/sh
+# services and setup
+# Does nothing where its record says that it was done.
+set -eu
+record=/var/lib/provision/steps/8a2183a276280a6b334ea33021842465
+[ ! -e "$record" ] || exit 0
+umask 022
+export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+
+# The proxy's certificate, beside those that the system trusts; for the time of this step.
+if [ -e /run/provision/proxy/ca.crt ]; then
+  bundle=/dev/shm/provision-ca.crt
+  cat /etc/ssl/certs/ca-certificates.crt /run/provision/proxy/ca.crt >"$bundle" 2>/dev/null || true
+  echo "Acquire::https::CAInfo \"$bundle\";" >/dev/shm/provision-apt.conf
+  export APT_CONFIG=/dev/shm/provision-apt.conf
+  export SSL_CERT_FILE="$bundle"
+  export CURL_CA_BUNDLE="$bundle"
+  export GIT_SSL_CAINFO="$bundle"
+  export REQUESTS_CA_BUNDLE="$bundle"
+  export PIP_CERT="$bundle"
+  export NODE_EXTRA_CA_CERTS="$bundle"
+fi
+
+rm -rf /usr/lib/provision
+mkdir -p /usr/lib/provision
+cp -R "${0%/*}/../machine/." /usr/lib/provision
+chmod -R u=rwX,go=rX /usr/lib/provision
+
+mkdir -p "${record%/*}"
+echo machine >"$record"

@@ -1,0 +1,22 @@
+#!/bin/sh
+# systemd and its units
+# Does nothing where its record says that it was done.
+set -eu
+record=/var/lib/provision/steps/1a7acaf3494cbae50efadf5fddf379a6
+[ ! -e "$record" ] || exit 0
+umask 022
+export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+
+# systemd starts the spec's services, and nothing that a package has enabled.
+cp /usr/lib/provision/units/* /etc/systemd/system
+systemctl list-unit-files --state=enabled --no-legend --no-pager | while read -r unit _; do
+  case $unit in
+    provision*) ;;
+    *) systemctl disable --quiet "$unit" 2>/dev/null || systemctl mask --quiet "$unit" ;;
+  esac
+done
+systemctl enable --quiet provision.target
+: >/etc/machine-id # each container is a machine of its own
+
+mkdir -p "${record%/*}"
+echo init >"$record"
