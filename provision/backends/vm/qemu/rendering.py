@@ -108,14 +108,15 @@ def held(machine: Machine, guest_folders: tuple[str, ...]) -> str:
     `setup` where its services may run before: they see nothing that outlives the state or
     changes without it. Else `attach`, and with it every service: a volume has another
     content at the next start, what a service has open of the host's folders cannot be let
-    go, and no secret may be in a state that is kept.
+    go, and what a start brings (secrets, a proxy) may not be in a state that is kept.
     """
     inside = any(
         (service.workdir or "").startswith(f"{folder.rstrip('/')}/") or service.workdir == folder
         for service in machine.services
         for folder in guest_folders
     )
-    return "attach" if machine.volumes or machine.secrets or inside else "setup"
+    brought = machine.secrets or machine.proxy
+    return "attach" if machine.volumes or brought or inside else "setup"
 
 
 def disk_size(machine: Machine) -> int:
