@@ -28,7 +28,7 @@ host:  ## what this host lacks for Docker, from its distribution; asks before it
 	@scripts/host-setup python docker
 
 host-vm: host
-	@scripts/host-setup vm
+	@scripts/host-setup vm tests
 
 venv: $(STAMP)  ## the virtual environment, with the package and the developers' tools
 

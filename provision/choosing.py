@@ -69,8 +69,9 @@ def _choose(offers: Mapping[str, Offer]) -> Choice:
     if not container.cannot and not container.lacks:
         return Choice(backend="docker", reason="a container gives all that is asked, and starts in a second")
     machine = offers["vm"]
-    why = container.cannot or container.lacks
-    if container.cannot or not machine.lacks:
-        able = "cannot give" if container.cannot else "is not to be had here:"
-        return Choice(backend="vm", reason=f"a container {able} {why[0]}")
-    return Choice(backend="docker", reason=f"neither is to be had here: {why[0]}; {machine.lacks[0]}")
+    if container.cannot and not machine.cannot:
+        return Choice(backend="vm", reason=f"a container cannot give {container.cannot[0]}")
+    if not machine.cannot and not machine.lacks:
+        return Choice(backend="vm", reason=f"a container is not to be had here: {container.lacks[0]}")
+    wanting = [(*offer.cannot, *offer.lacks)[0] for offer in (container, machine)]
+    return Choice(backend="docker", reason=f"neither is to be had here: {'; '.join(wanting)}")

@@ -47,6 +47,22 @@ def _problems(
                 )
 
 
+def cannot(environment: Environment, lacks: Callable[[Machine], Mapping[Capability, str]]) -> tuple[str, ...]:
+    """What of what the machines require a backend can never give, each with the reason."""
+    return tuple(
+        f"{TITLES[requirement.name]}: {reason}"
+        for machine in environment.machines
+        for requirement in machine.requires
+        if (reason := lacks(machine).get(requirement.name))
+    )
+
+
+def volumes_kept(environment: Environment) -> str:
+    """What outlives `down`, in words."""
+    volumes = [volume.name for machine in environment.machines for volume in machine.volumes]
+    return f"the volumes {', '.join(volumes)}" if volumes else "nothing: the spec has no volumes"
+
+
 def required(environment: Environment) -> frozenset[Capability]:
     """All that any machine requires."""
     return frozenset(each.name for machine in environment.machines for each in machine.requires)

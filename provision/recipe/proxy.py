@@ -41,13 +41,11 @@ def trust_variables(machine: Machine) -> Mapping[str, str]:
     return dict.fromkeys(TRUSTING, f"{HOME}/bundle.crt")
 
 
-def proxy_files(machine: Machine, beside: Iterable[str]) -> Mapping[str, RenderedFile]:
+def proxy_files(machine: Machine, beside: Iterable[str] = ()) -> Mapping[str, RenderedFile]:
     """What a machine is brought that no container has: its variables, and the certificate."""
     if machine.proxy is None:
         return {}
     variables = {**proxy_variables(machine, beside), **trust_variables(machine)}
     text = "".join(f"export {name}='{value}'\n" for name, value in variables.items())
-    files = {"environment": RenderedFile(content=text.encode())}
-    if machine.proxy.ca is not None:
-        files["ca.crt"] = RenderedFile(content=machine.proxy.ca)
-    return files
+    ca = {} if machine.proxy.ca is None else {"ca.crt": RenderedFile(content=machine.proxy.ca)}
+    return ca | {"environment": RenderedFile(content=text.encode())}  # whoever sees the last sees all

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from provision import process
 from provision.backends.base import Offer
 from provision.backends.docker import systemd
-from provision.backends.requirements import TITLES, Reasons, required
+from provision.backends.requirements import TITLES, Reasons, cannot, required, volumes_kept
 from provision.errors import HostLacks
 
 if TYPE_CHECKING:
@@ -83,12 +83,6 @@ def _engine() -> str:
 def describe(environment: Environment) -> Offer:
     """The Docker backend's answers for `explain`."""
     version = _engine()
-    cannot = tuple(
-        f"{TITLES[requirement.name]}: {reason}"
-        for machine in environment.machines
-        for requirement in machine.requires
-        if (reason := lacks(machine).get(requirement.name))
-    )
     missing = list(_host_lacks(_wanted(environment)).values()) if version else ["no Docker engine answers"]
     supervised = any(len(machine.services) > 1 for machine in environment.machines)
     init = "the service itself, with a small init that reaps"
@@ -103,9 +97,10 @@ def describe(environment: Environment) -> Offer:
             "start": "about a second, once its image is built",
             "size": _size(environment) if version else "its image",
             "init": init,
-            "persistence": _persistence(environment),
+            "persistence": f"`down` keeps {volumes_kept(environment)};"
+            " a change of the spec replaces the container",
         },
-        cannot=cannot,
+        cannot=cannot(environment, lacks),
         lacks=tuple(missing),
     )
 
@@ -122,9 +117,3 @@ def _size(environment: Environment) -> str:
     if not sizes:
         return "its image: the base and what is installed; no memory of its own set aside"
     return f"{sum(sizes) / 1e6:.0f} MB of images; no memory of its own set aside"
-
-
-def _persistence(environment: Environment) -> str:
-    volumes = [volume.name for machine in environment.machines for volume in machine.volumes]
-    kept = f"the volumes {', '.join(volumes)}" if volumes else "nothing: the spec has no volumes"
-    return f"`down` keeps {kept}; a change of the spec replaces the container"

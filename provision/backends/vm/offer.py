@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from provision.backends.base import Offer
-from provision.backends.requirements import TITLES, Reasons, required
+from provision.backends.requirements import TITLES, Reasons, cannot, required, volumes_kept
 from provision.backends.vm import providers
 from provision.backends.vm.acceleration import accelerated
 from provision.errors import HostLacks
@@ -55,17 +55,9 @@ def describe(environment: Environment) -> Offer:
     """The VM backend's answers for `explain`."""
     usable = [finding for finding in providers.examine() if finding.usable]
     fast = bool(usable) and accelerated()
-    cannot = tuple(
-        f"{TITLES[requirement.name]}: {reason}"
-        for machine in environment.machines
-        for requirement in machine.requires
-        if (reason := lacks(machine).get(requirement.name))
-    )
     missing = list(_host_lacks(required(environment)).values()) if usable else ["no provider can be used"]
     memory = [machine.resources.memory for machine in environment.machines]
     aside = sum(each or 1024**3 for each in memory) / 1024**2
-    volumes = [volume.name for machine in environment.machines for volume in machine.volumes]
-    kept = f"the volumes {', '.join(volumes)}" if volumes else "nothing: the spec has no volumes"
     return Offer(
         aspects={
             "kernel": "its own, that of its distribution: modules and sysctls are the machine's",
@@ -74,8 +66,8 @@ def describe(environment: Environment) -> Offer:
             else "minutes: without KVM the machine is emulated",
             "size": f"a disk with the base and what is installed; {aside:.0f} MiB of memory set aside",
             "init": "systemd",
-            "persistence": f"its disk, until `down`; `down` keeps {kept}",
+            "persistence": f"its disk, until `down`; `down` keeps {volumes_kept(environment)}",
         },
-        cannot=cannot,
+        cannot=cannot(environment, lacks),
         lacks=tuple(missing),
     )  # fmt: skip

@@ -13,6 +13,7 @@ from provision.backends.vm.network import cards
 from provision.backends.vm.provider import Disk, Folder, Guest
 from provision.backends.vm.sync import COPIED, INSIDE, Copied, copied
 from provision.recipe import contents, payload, repository_files, steps
+from provision.recipe.proxy import proxy_files
 from provision.recipe.steps import RECORDS
 from provision.recipe.systemd import systemd_scripts
 from provision.rendering import RenderedFile, Rendering, digest_of, render
@@ -156,6 +157,7 @@ def _machine(guest: Guest, scripts: Mapping[str, RenderedFile]) -> Mapping[str, 
         "record": f"{RECORDS}/{taken[-1].digest}",
         "steps": taken,
         "secrets": machine.secrets,
+        "proxy": digest_of(proxy_files(machine)) if machine.proxy else "",
         "over": [folder.path for folder in guest.folders] + [disk.path for disk in guest.disks],
     }
     files = {name: _script(f"vm/{name}.j2", context) for name in ("apply", "build")}

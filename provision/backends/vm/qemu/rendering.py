@@ -78,15 +78,16 @@ def held(machine: Machine, guest_folders: tuple[str, ...]) -> str:
     `setup` where its services may run before: they see nothing that outlives the state or
     changes without it. Else `attach`, and with it every service: a volume has another
     content at the next start, what a service has open of the host's folders cannot be let
-    go, machines that it needs may not be ready, and no secret may be in a state that is kept.
+    go, what is brought to a machine (secrets, a proxy) may be in no state that is kept, and
+    machines that it needs may not be ready.
     """
     inside = any(
         (service.workdir or "").startswith(f"{folder.rstrip('/')}/") or service.workdir == folder
         for service in machine.services
         for folder in guest_folders
     )
-    waits = machine.volumes or machine.secrets or machine.needs or inside
-    return "attach" if waits else "setup"
+    brought = machine.secrets or machine.proxy
+    return "attach" if machine.volumes or brought or machine.needs or inside else "setup"
 
 
 def disk_size(machine: Machine) -> int:

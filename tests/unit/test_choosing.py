@@ -1,0 +1,46 @@
+"""Container or virtual machine: which is taken, and what is said of it."""
+
+from __future__ import annotations
+
+import pytest
+
+from provision.backends.base import Offer
+from provision.choosing import _choose
+
+
+def offer(*, cannot: str = "", lacks: str = "") -> Offer:
+    return Offer(aspects={}, cannot=(cannot,) if cannot else (), lacks=(lacks,) if lacks else ())
+
+
+GOOD = offer()
+NO_KERNEL = offer(cannot="a kernel of its own: why")
+NO_ENGINE = offer(lacks="no Docker engine answers")
+NO_PROVIDER = offer(lacks="no provider can be used")
+NO_GPU = offer(cannot="a GPU: why")
+
+
+@pytest.mark.parametrize(
+    ("container", "machine", "taken", "reason"),
+    [
+        (GOOD, GOOD, "docker", "a container gives all that is asked, and starts in a second"),
+        (GOOD, NO_PROVIDER, "docker", "a container gives all that is asked, and starts in a second"),
+        (NO_KERNEL, GOOD, "vm", "a container cannot give a kernel of its own: why"),
+        (NO_KERNEL, NO_PROVIDER, "vm", "a container cannot give a kernel of its own: why"),
+        (NO_ENGINE, GOOD, "vm", "a container is not to be had here: no Docker engine answers"),
+        (
+            NO_ENGINE,
+            NO_PROVIDER,
+            "docker",
+            "neither is to be had here: no Docker engine answers; no provider can be used",
+        ),
+        (
+            NO_ENGINE,
+            NO_GPU,
+            "docker",
+            "neither is to be had here: no Docker engine answers; a GPU: why",
+        ),
+    ],
+)
+def test_the_choice_and_its_reason(container: Offer, machine: Offer, taken: str, reason: str) -> None:
+    choice = _choose({"docker": container, "vm": machine})
+    assert (choice.backend, choice.reason) == (taken, reason)
