@@ -116,7 +116,7 @@ def test_an_image_without_apt(vm: Project) -> None:
 
 def test_a_disk_too_small_for_what_is_in_it(vm: Project) -> None:
     """A GiB holds the system, but not what a step writes beside it."""
-    step = 'run: [{name: big, script: "head -c 1100M /dev/zero | tr 0 1 >/srv/big"}]\n'
+    step = 'run: [{name: big, script: "yes | head -c 1100M >/srv/big"}]\n'
     vm.spec(SPEC.replace("cpus: 1}", "cpus: 1, disk: 1GiB}") + step)
     said = vm.run("up")
     assert said.code == 1

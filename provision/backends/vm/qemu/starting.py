@@ -265,7 +265,7 @@ def _processor(progress: Progress) -> Mapping[str, str]:
     if kind is not None:
         return {"ACCEL": kind, "CPU": "host"}
     progress.note("no guest boots with the processor's help on this host: the machine is emulated")
-    return {"ACCEL": "tcg,thread=multi", "CPU": "max"}
+    return {"ACCEL": "tcg,thread=multi,tb-size=256", "CPU": "max"}
 
 
 def _write_configuration(asked: Start) -> None:
