@@ -5,7 +5,7 @@
 # qemu-system-x86_64, qemu-img and ssh-keygen. These variables may be set:
 #   STATE     where its disks and its key are; beside this file
 #   IMAGE     the folder of disk.qcow2, vmlinuz and initrd that it begins with
-#   ACCEL     kvm, hvf or tcg,thread=multi; and CPU to go with it: host or max
+#   ACCEL     kvm, hvf or tcg,thread=multi,tb-size=256; and CPU to go with it: host or max
 #   SSH       the host's port that leads to its sshd; a free one
 #   PORT_8080_TCP   the host's side of 8080/tcp
 #   PORT_6379_TCP   the host's side of 6379/tcp
@@ -26,7 +26,7 @@ mkdir -p "$state/volumes"
 key=$(cut -d' ' -f2 "$state/key.pub")
 
 exec qemu-system-x86_64 -name several -nodefaults -no-user-config -display none \
-  -machine pc,usb=off -accel "${ACCEL:-tcg,thread=multi}" -cpu "${CPU:-max}" \
+  -machine pc,usb=off -accel "${ACCEL:-tcg,thread=multi,tb-size=256}" -cpu "${CPU:-max}" \
   -smp 2 -m 512 -rtc base=utc \
   -kernel "$image/vmlinuz" -initrd "$image/initrd" \
   -append "root=/dev/vda console=ttyS0 quiet loglevel=4 net.ifnames=0 systemd.machine_id=3f4213e959499e1491aae42d02e80f73 provision.name=several provision.gib=12 provision.key=$key ${APPEND:-}" \
