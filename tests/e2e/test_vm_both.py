@@ -32,12 +32,13 @@ def provision(*words: str, provider: str) -> Said:
     return Said(done.returncode, done.stdout, done.stderr)
 
 
-@pytest.fixture(params=["qemu", "libvirt"])
-def provider(request: pytest.FixtureRequest) -> Iterator[str]:
-    yield request.param
+@pytest.fixture
+def provider() -> Iterator[str]:
+    """The one that has least in common with a container; QEMU's machines are compared file by file."""
+    yield "libvirt"
     for backend in ("docker", "vm"):
         words = ("down", "envs/dev.yaml", "--name", "both", "-b", backend, "--volumes")
-        assert provision(*words, provider=request.param).code == 0
+        assert provision(*words, provider="libvirt").code == 0
 
 
 def test_dev_passes_in_both_with_no_check_skipped(provider: str, tmp_path: Path) -> None:
