@@ -369,6 +369,11 @@ class Environment:
     several: bool = False
     machines: tuple[Machine, ...]
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What its machines are called on their network."""
+        return tuple(dict.fromkeys(name for machine in self.machines for name in machine.names))
+
 
 @dataclass(frozen=True, kw_only=True)
 class Variation:

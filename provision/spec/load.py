@@ -6,7 +6,7 @@ import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from provision.spec.layers import stack
+from provision.spec.layers import for_backend, stack
 from provision.spec.machines import members
 from provision.spec.problems import Problems
 from provision.spec.reading import read
@@ -75,7 +75,7 @@ def load(
         found = tuple(replace(each, root=_on_base(each.root, base)) for each in found)
     environment = build(
         found, name=reading.variables.name, description=scope.fields(whole).text("description"),
-        secrets=scope.fields(whole).entries("secrets"),
+        secrets=scope.fields(for_backend(reading.documents, backend, OPTIONS[backend])[0]).entries("secrets"),
         several=reading.machines is not None, spec=path, layers=reading.laid_over, scope=scope,
     )  # fmt: skip
     problems.raise_all()

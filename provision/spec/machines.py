@@ -141,7 +141,7 @@ def members(
         )  # fmt: skip
     for document in reading.documents:
         _refuse_private(document, problems)
-    defaults = [_only(document, DEFAULTS) for document in reading.raw]
+    defaults = [_defaults(document) for document in reading.raw]
     return tuple(
         member
         for group, layers in reading.machines.items()
@@ -206,9 +206,15 @@ def _refuse_private(document: Node, problems: Problems) -> None:
                 )
 
 
-def _only(document: Node, keys: Sequence[str]) -> Node:
+def _defaults(document: Node) -> Node:
+    """What a document says of every machine; of secrets it only says where they come from."""
     entries = document.value.items() if isinstance(document.value, dict) else ()
-    return document.with_value({key: child for key, child in entries if key in keys})
+    found = {key: child for key, child in entries if key in DEFAULTS}
+    backends = found.get("backends")
+    if backends is not None and isinstance(backends.value, dict):
+        overlays = {name: _without(child, "secrets") for name, child in backends.value.items()}
+        found["backends"] = backends.with_value(overlays)
+    return document.with_value(found)
 
 
 def _without(document: Node, key: str) -> Node:

@@ -32,6 +32,7 @@ class KnownSecrets:
 
     def __init__(self, declared: Mapping[str, Node], wanted: Sequence[Node] | None, scope: Scope) -> None:
         self._scope = scope
+        self._declared = declared
         self._nodes = declared
         if wanted is not None:
             names = self.named(wanted)
@@ -45,8 +46,12 @@ class KnownSecrets:
                 continue  # the schema has said so
             if node.value in self._nodes:
                 found.append(node.value)
+            elif node.value in self._declared:
+                self._scope.problems.add(
+                    f"the machine does not get the secret {node.value}", node, "put it into its list secrets"
+                )
             else:
-                hint = did_you_mean(node.value, self._nodes) if self._nodes else "declare it in secrets"
+                hint = did_you_mean(node.value, self._declared) if self._declared else "declare it in secrets"
                 self._scope.problems.add(f"there is no secret {node.value}", node, hint)
         return tuple(dict.fromkeys(found))
 

@@ -235,3 +235,51 @@ def test_what_the_host_lacks_is_an_error_at_its_place(own: Project, verb: str) -
     assert said.code == 2
     assert "provision.yaml:7:18: the secret api_key takes the host's variable CONTRACT_API_KEY" in said.stderr
     assert "provision.yaml:8:20: the secret password cannot be read from nowhere.txt" in said.stderr
+
+
+SEVERAL = """
+version: 1
+name: sharing
+base: debian:12
+secrets:
+  password: {env: CONTRACT_PASSWORD}
+  api_key: {env: CONTRACT_API_KEY}
+machines:
+  db:
+    secrets: [password]
+    services:
+      store: {command: sleep infinity}
+  web:
+    needs: [db]
+    secrets: [password, api_key]
+    run:
+      - {name: fetch, secrets: [api_key], script: test -s /run/secrets/api_key}
+    services:
+      web:
+        env: {API_KEY: {secret: api_key}}
+        script: test -n "$API_KEY" && exec sleep infinity
+  cache: {}
+"""
+
+
+def test_of_several_machines_each_gets_those_that_it_lists(own: Project) -> None:
+    def held(machine: str) -> list[str]:
+        script = "cd /run/secrets 2>/dev/null && grep -H . * || true"
+        return own.good("exec", "-m", machine, "-u", "root", "--", "sh", "-c", script).splitlines()
+
+    own.spec(SEVERAL)
+    own.environment.update(CONTRACT_API_KEY=KEY, CONTRACT_PASSWORD="one")
+    own.up()
+    assert held("db") == ["password:one"]
+    assert held("web") == [f"api_key:{KEY}", "password:one"]
+    assert held("cache") == []
+    own.environment["CONTRACT_API_KEY"] = NEW
+    planned = json.loads(own.good("plan", "--format", "json"))["machines"]
+    assert {each["name"]: each["action"] for each in planned} == {
+        "db": "none", "web": "refresh", "cache": "none",
+    }  # fmt: skip
+    said = own.run("up")
+    assert said.code == 0, said.all
+    assert "web gets the new value of api_key" in said.stderr
+    assert held("web") == [f"api_key:{NEW}", "password:one"]
+    assert "nothing changed" in own.up()

@@ -193,7 +193,8 @@ class Docker:
                 words = ["build", *(["--no-cache"] if rebuild else [])]
                 self._compose(place, [*words, *machines], progress)
             except process.CommandFailed as error:
-                refuse_missing(place.log.read_text().splitlines(), environment.machines)
+                built = [machine for machine in environment.machines if machine.name in machines]
+                refuse_missing(place.log.read_text().splitlines(), built)
                 raise build_failed(error, place) from error
 
     def _wait_for_all(

@@ -22,12 +22,13 @@ def missing(environment: Environment, place: Place, rendering: Rendering) -> Ite
     bases = {machine.base.image for machine in environment.machines}
     seen = engine.look([*dict.fromkeys(images.values()), *bases]).images
     needed: dict[str, None] = {}
-    for machine in environment.machines:
-        built = seen.get(images[machine.name])
+    # Of equal machines one is asked: the image is that of all.
+    for image, machine in {images[machine.name]: machine for machine in environment.machines}.items():
+        built = seen.get(image)
         if built is not None and built.get("provision.recipe") == rendering.recipes[machine.name]:
             continue
         needed[machine.base.image] = None
-        folder = f"{images[machine.name].rpartition('/')[2]}/" if environment.several else ""
+        folder = f"{image.rpartition('/')[2]}/" if environment.several else ""
         former = place.rendering if built is not None else place.rendering / "none"
         yield from steps_to_fetch(machine, rendering, folder, former)
     for name in needed:

@@ -151,11 +151,6 @@ def _is_supervised(machine: Machine) -> bool:
     return len(machine.services) > 1 and not is_init(machine)
 
 
-def _proxy(environment: Environment, machine: Machine) -> Mapping[str, str]:
-    """The variables of the proxy, past which all machines of the environment are reached."""
-    return proxy_variables(machine, [name for each in environment.machines for name in each.names])
-
-
 @dataclass(frozen=True, kw_only=True)
 class _Bind:
     source: str
@@ -181,12 +176,13 @@ class _Item:
     proxy: Mapping[str, str]
     variables: Mapping[str, str]
     build_secrets: tuple[str, ...]
+    certificate: str | None
 
     @classmethod
     def of(cls, environment: Environment, machine: Machine, image: Image, location: Path) -> _Item:
         systemd = is_init(machine)
         supervised = _is_supervised(machine)
-        proxy = _proxy(environment, machine)
+        proxy = proxy_variables(machine, environment.names)
         binds = [(mount.source, mount.path, mount.read_only) for mount in machine.mounts]
         if machine.workspace:
             binds.insert(0, (machine.workspace.source, machine.workspace.path, False))
@@ -212,7 +208,8 @@ class _Item:
             },
             proxy=proxy,
             variables={**proxy, **trust_variables(machine), **machine.env},
-            build_secrets=tuple(dict.fromkeys([*image.secrets, *([CA] if _has_ca(machine) else [])])),
+            build_secrets=tuple(dict.fromkeys(image.secrets)),
+            certificate=_certificate(environment, machine),
         )
 
     def digest(self, environment: Environment, recipe: str) -> str:
@@ -253,14 +250,21 @@ def _relative(source: Path, location: Path) -> str:
     return path if path.startswith(".") else f"./{path}"
 
 
-def _has_ca(machine: Machine) -> bool:
-    return machine.proxy is not None and machine.proxy.ca_file is not None
+def _certificate(environment: Environment, machine: Machine) -> str | None:
+    """The secret that is the certificate of a machine's proxy: one for all, unless they differ."""
+    known = {each.proxy.ca_file for each in environment.machines if each.proxy and each.proxy.ca_file}
+    if machine.proxy is None or machine.proxy.ca_file is None:
+        return None
+    return CA if len(known) == 1 else f"{CA}.{machine.name}"
 
 
 def _secret_sources(environment: Environment, location: Path) -> Mapping[str, str]:
     """The file of each secret, as YAML: the host's own, or one in the folder SECRETS, by its name."""
-    files = [machine.proxy.ca_file for machine in environment.machines if machine.proxy]
-    certificates = {CA: compose_scalar(_relative(file, location)) for file in files[-1:] if file}  # noqa: B035 - one at most
+    certificates = {
+        name: compose_scalar(_relative(machine.proxy.ca_file, location))
+        for machine in environment.machines
+        if machine.proxy and machine.proxy.ca_file and (name := _certificate(environment, machine))
+    }
     return certificates | {
         secret.name: yaml_scalar(f"${{{SECRETS}:-./secrets}}/{secret.name}")
         if secret.file is None

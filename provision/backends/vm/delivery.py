@@ -27,8 +27,7 @@ RESTART = ("systemctl", "restart", "--no-block", "provision.target")
 def bring_proxy(place: Place, environment: Environment, machine: Machine) -> None:
     """Lay the proxy into the machine: it is the environment's, and no image has it."""
     if machine.proxy is not None:
-        names = [each.name for each in environment.machines]
-        connection.lay(place, machine.name, proxy_files(machine, names), PROXY)
+        connection.lay(place, machine.name, proxy_files(machine, environment.names), PROXY)
 
 
 def bring(place: Place, machine: Machine) -> None:
