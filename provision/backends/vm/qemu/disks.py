@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from provision import process
 from provision.backends.building import build_failed
-from provision.backends.packages import refuse_missing
+from provision.backends.found import refuse_found
 from provision.backends.vm.qemu.rendering import GUEST
 from provision.errors import EnvironmentFailed
 from provision.recipe.proxy import proxy_variables
@@ -194,7 +194,7 @@ def _build(machine: Machine, out: Path, place: Place, progress: Progress, *, reb
         try:
             process.stream([*words, "--output", f"type=local,dest={out}", context], each_line)
         except process.CommandFailed as error:
-            refuse_missing(place.log.read_text().splitlines(), [machine])
+            refuse_found(place.log.read_text().splitlines(), [machine])
             raise _failed(error, place) from error
 
 
