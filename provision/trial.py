@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from provision import engine
+from provision import backends, engine
 from provision.errors import ProvisionError, SpecError
 from provision.model import Result
 from provision.progress import Labelled
@@ -31,6 +31,8 @@ def variations(asked: Asked, names: Sequence[str]) -> tuple[str, Mapping[str, As
     """
     from provision import spec
 
+    for backend in names:
+        backends.require(backend)
     name, found = spec.variations(
         asked.spec, backends=names, settings=asked.settings, name=asked.name, local=asked.local
     )

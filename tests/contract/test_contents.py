@@ -89,5 +89,5 @@ def test_a_port_of_udp_reaches_the_machine(up: Project) -> None:
 def test_an_id_that_is_taken_names_both_users(own: Project) -> None:
     own.spec("version: 1\nname: taken\nbase: debian:12\nusers: {app: {uid: 33}}\n")
     said = own.run("up")
-    assert said.code == 1, said.all
-    assert "user app cannot have uid 33: it is www-data's" in said.stderr
+    assert said.code == 2, said.all
+    assert "provision.yaml:4:9: user app cannot have uid 33: in debian:12 it is www-data's" in said.stderr

@@ -133,11 +133,11 @@ def test_backends_and_checks_are_strangers() -> None:
             {
                 "base",
                 "building",
+                "found",
                 "journal",
                 "machines",
                 "offline",
                 "order",
-                "packages",
                 "ports",
                 "readiness",
                 "requirements",

@@ -20,9 +20,9 @@ from provision.backends.docker.rendering import (
     kept_ports,
     render_environment,
 )
+from provision.backends.found import refuse_found
 from provision.backends.machines import read_all, refuse_unknown
 from provision.backends.order import in_order
-from provision.backends.packages import refuse_missing
 from provision.backends.ports import KEPT, choose
 from provision.backends.readiness import BETWEEN, HEALTHY, patience, service_states, wait_until_ready
 from provision.backends.requirements import refuse
@@ -194,7 +194,7 @@ class Docker:
                 self._compose(place, [*words, *machines], progress)
             except process.CommandFailed as error:
                 built = [machine for machine in environment.machines if machine.name in machines]
-                refuse_missing(place.log.read_text().splitlines(), built)
+                refuse_found(place.log.read_text().splitlines(), built)
                 raise build_failed(error, place) from error
 
     def _wait_for_all(

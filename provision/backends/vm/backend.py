@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 from provision import process
 from provision.backends.base import Action, Finding, Offer, Plan
+from provision.backends.found import refuse_found
 from provision.backends.journal import read_journal
 from provision.backends.machines import read_all, refuse_unknown
 from provision.backends.order import in_order
-from provision.backends.packages import refuse_missing
 from provision.backends.ports import KEPT, choose, key
 from provision.backends.readiness import HEALTHY, service_states, wait_until_ready
 from provision.backends.requirements import refuse
@@ -290,7 +290,7 @@ class VirtualMachines:
                 delivery.bring(place, machine)
                 connection.follow(place, machine.name, f"sh {HOME}/apply {word} 2>&1{record}", each_line)
             except process.CommandFailed as error:
-                refuse_missing(said, [machine])
+                refuse_found(said, [machine])
                 raise _step_failed(error, machine, said, place) from error
 
     def _wait(

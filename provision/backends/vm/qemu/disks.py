@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from provision import process
 from provision.backends.building import build_failed
-from provision.backends.packages import refuse_missing
+from provision.backends.found import refuse_found
 from provision.backends.vm.qemu.rendering import GUEST
 from provision.errors import EnvironmentFailed
 from provision.recipe.proxy import proxy_variables
@@ -185,16 +185,15 @@ def _build(machine: Machine, out: Path, place: Place, progress: Progress, *, reb
 
         words = ["docker", "buildx", "build", "--progress", "plain", *(["--no-cache"] if rebuild else [])]
         words += [word for secret in machine.secrets for word in ("--secret", _source(secret))]
-        words += [
-            word for pair in proxy_variables(machine).items() for word in ("--build-arg", "=".join(pair))
-        ]
+        proxy = proxy_variables(machine)  # as variables, for its URL may hold a password
+        words += [word for name in proxy for word in ("--build-arg", name)]
         if machine.proxy and machine.proxy.ca_file:
             words += ["--secret", f"id=proxy.ca,src={machine.proxy.ca_file}"]
         context = str(place.rendering / machine.name)
         try:
-            process.stream([*words, "--output", f"type=local,dest={out}", context], each_line)
+            process.stream([*words, "--output", f"type=local,dest={out}", context], each_line, env=proxy)
         except process.CommandFailed as error:
-            refuse_missing(place.log.read_text().splitlines(), [machine])
+            refuse_found(place.log.read_text().splitlines(), [machine])
             raise _failed(error, place) from error
 
 

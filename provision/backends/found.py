@@ -1,4 +1,7 @@
-"""Packages that a distribution does not have: the build's own words, at their places in the spec."""
+"""What only a build can find wrong in a spec: its words, at their places in the spec.
+
+Packages that the distribution does not have, ids of users that it has given to others.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +16,12 @@ if TYPE_CHECKING:
     from provision.model import Machine
 
 _NO_PACKAGE = re.compile(r"provision: no package (\S+): *(.*)")
+_TAKEN = re.compile(r"user (\S+) cannot have uid (\d+): it is (\S+)'s")
 _NO_VERSION = re.compile(r"provision: no version (\S+) of (\S+): *(.*)")
 
 
-def refuse_missing(said: Iterable[str], machines: Sequence[Machine]) -> None:
-    """Raise SpecError where the packages step said that a package is not to be had.
+def refuse_found(said: Iterable[str], machines: Sequence[Machine]) -> None:
+    """Raise SpecError where a step said what of the spec cannot be.
 
     Args:
         said: the lines that it printed.
@@ -30,6 +34,13 @@ def refuse_missing(said: Iterable[str], machines: Sequence[Machine]) -> None:
 
 
 def _problems(line: str, machine: Machine) -> Iterable[Problem]:
+    taken = _TAKEN.search(line)
+    for user in machine.users if taken else ():
+        if taken and (user.name, str(user.uid)) == (taken[1], taken[2]):
+            message = (
+                f"user {user.name} cannot have uid {user.uid}: in {machine.base.name} it is {taken[3]}'s"
+            )
+            yield Problem(message, user.origin, "give it another uid")
     unknown, unpinned = _NO_PACKAGE.search(line), _NO_VERSION.search(line)
     base = machine.base.name
     for package in machine.packages:
