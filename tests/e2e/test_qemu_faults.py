@@ -141,7 +141,7 @@ def test_an_interrupted_build(vm: Project) -> None:
     vm.spec(SPEC + "run: [sleep 30]\n")
     running = begin(vm)
     heard(running, "building the disk")
-    until(lambda: "sleep" in (vm.folder / ".provision/trouble/vm/log.txt").read_text())
+    until(lambda: "steps/020-step-1.sh" in (vm.folder / ".provision/trouble/vm/log.txt").read_text())
     running.send_signal(signal.SIGINT)
     running.communicate(timeout=60)
     assert running.returncode == 130

@@ -127,6 +127,7 @@ def ensure(
             try:
                 _build(machine, half, place, progress, rebuild=rebuild)
                 made = _keep(half)
+                _forget_layers()
             except OSError as error:
                 raise EnvironmentFailed(
                     f"the disk of machine {machine.name} cannot be kept in {folder()}: {error.strerror}",
@@ -195,6 +196,16 @@ def _build(machine: Machine, out: Path, place: Place, progress: Progress, *, reb
         except process.CommandFailed as error:
             refuse_found(place.log.read_text().splitlines(), [machine])
             raise _failed(error, place) from error
+
+
+def _forget_layers() -> None:
+    """Remove the builder's own copies of disks, twice their size: they are kept here, and not built again."""
+    listed = process.run(["docker", "buildx", "du", "--verbose"], check=False).stdout
+    for record in listed.split("\n\n"):
+        found = re.match(r"ID:\s+(\w+)", record)
+        if found and (f"/{GUEST}/disk.sh" in record or "COPY --from=disk /disk/" in record):
+            words = ["docker", "buildx", "prune", "--force", "--filter", f"id={found[1]}"]
+            process.run(words, check=False)
 
 
 def _source(secret: Secret) -> str:

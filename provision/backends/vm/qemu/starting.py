@@ -132,6 +132,8 @@ def _start(asked: Start, machine: Machine, *, rebuild: bool) -> str | None:
     disk.claim(seat.overlay)
     record = {**record, "disk": disk.name}
     _remember(asked, machine, {**record, HALF_MADE: "yes"})
+    if made and made["disk"] != disk.name:
+        disks.known(made["disk"]).release()
     keeps = _keeps_memory(machine, build)
     if keeps and _start_from_memory(asked, machine, disk):
         how = "memory"
