@@ -108,8 +108,14 @@ def image_names(environment: Environment, recipes: Mapping[str, str]) -> Mapping
 
 
 def _images(environment: Environment) -> Mapping[str, Image]:
-    taken = {machine.name: _steps(machine) for machine in environment.machines}
-    contexts = {each.name: _context(environment, each, taken[each.name]) for each in environment.machines}
+    taken: dict[str, tuple[Step, ...]] = {}
+    contexts: dict[str, Mapping[str, RenderedFile]] = {}
+    for each in environment.machines:
+        scripts = {**contents(each), **_own_scripts(each)}
+        systemd = is_init(each)
+        runtime = PACKAGES[each.base.family] if systemd else container_packages(each)
+        taken[each.name] = steps(each, scripts, runtime, init=systemd)
+        contexts[each.name] = _context(environment, each, taken[each.name], scripts)
     names = image_names(environment, {name: digest_of(files) for name, files in contexts.items()})
     return {
         machine: Image(
@@ -122,18 +128,11 @@ def _images(environment: Environment) -> Mapping[str, Image]:
     }
 
 
-def _steps(machine: Machine) -> tuple[Step, ...]:
-    systemd = is_init(machine)
-    runtime = PACKAGES[machine.base.family] if systemd else container_packages(machine)
-    return steps(machine, _scripts(machine), runtime, init=systemd)
-
-
-def _scripts(machine: Machine) -> Mapping[str, RenderedFile]:
-    return {**contents(machine), **_own_scripts(machine)}
-
-
 def _context(
-    environment: Environment, machine: Machine, taken: tuple[Step, ...]
+    environment: Environment,
+    machine: Machine,
+    taken: tuple[Step, ...],
+    scripts: Mapping[str, RenderedFile],
 ) -> Mapping[str, RenderedFile]:
     """What a machine is built from: Dockerfile, steps, and the files that they bring."""
     dockerfile = render(
@@ -144,7 +143,7 @@ def _context(
         made[f"steps/{step.name}.sh"] = RenderedFile(content=step.script.encode(), executable=True)
     made |= {f"files/{path}": file for path, file in payload(machine).items()}
     made |= {f"repositories/{path}": file for path, file in repository_files(machine).items()}
-    return made | {f"machine/{path}": file for path, file in _scripts(machine).items()}
+    return made | {f"machine/{path}": file for path, file in scripts.items()}
 
 
 def _is_supervised(machine: Machine) -> bool:
