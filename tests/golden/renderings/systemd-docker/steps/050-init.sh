@@ -2,7 +2,7 @@
 # systemd and its units
 # Does nothing where its record says that it was done.
 set -eu
-record=/var/lib/provision/steps/1a7acaf3494cbae50efadf5fddf379a6
+record=/var/lib/provision/steps/6c2c4dac871d674947529f7332aa6cbc
 [ ! -e "$record" ] || exit 0
 umask 022
 export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
