@@ -76,12 +76,26 @@ def build_disk(base: Base, destination: Path, progress: Progress) -> Path:
         if not (made / "disk.qcow2").exists():
             with progress.step(f"making a disk of {base.name} from {base.mirror}"):
                 _make(base, guest, Path(folder), progress)
-                shutil.rmtree(made, ignore_errors=True)
-                half = made.with_suffix(".part")
-                shutil.rmtree(half, ignore_errors=True)
-                shutil.copytree(Path(folder) / "out", half)
-                half.rename(made)
+                _keep(Path(folder) / "out", made)
     return made
+
+
+def _keep(out: Path, made: Path) -> None:
+    """Put what was made in its place, whole or not at all."""
+    half = made.with_suffix(".part")
+    shutil.rmtree(half, ignore_errors=True)
+    shutil.rmtree(made, ignore_errors=True)
+    try:
+        shutil.copytree(out, half)
+        half.rename(made)
+    except OSError as error:
+        raise HostLacks(
+            f"the disk cannot be kept in {made.parent}",
+            evidence=str(error).splitlines()[-1:],
+            hint="make room there, or set XDG_CACHE_HOME to where there is some",
+        ) from error
+    finally:
+        shutil.rmtree(half, ignore_errors=True)
 
 
 def _make(base: Base, guest: Path, work: Path, progress: Progress) -> None:

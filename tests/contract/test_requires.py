@@ -44,14 +44,15 @@ def test_auto_takes_what_can_give_it_and_says_why(project: Project) -> None:
 def test_explain_answers_container_or_machine(project: Project) -> None:
     project.spec(SPEC + "requires: [kernel, gpu]\nvolumes: {data: /data}\n")
     found = project.run("explain", "--format", "json").json()
-    assert found["backend"] == "vm"
+    assert found["reason"].startswith("neither is to be had here: a kernel of its own")
     container, machine = found["backends"]
-    assert container["name"], machine["name"] == ("docker", "vm")
+    assert (container["name"], machine["name"]) == ("docker", "vm")
     for offer in found["backends"]:
         assert all(offer[key] for key in ("kernel", "isolation", "start", "size", "init", "persistence"))
         assert "data" in offer["persistence"]
     assert "a kernel of its own" in container["cannot"][0]
     assert "a GPU" in machine["cannot"][0]
+    project.spec(SPEC + "requires: [kernel]\n")
     text = project.good("explain")
     assert "CONTAINER" in text
     assert "-b vm: a container cannot give a kernel of its own" in text

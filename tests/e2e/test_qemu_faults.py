@@ -306,10 +306,5 @@ def test_the_rendering_boots_by_itself(vm: Project, tmp_path: Path) -> None:
         until(lambda: subprocess.run(words, capture_output=True, check=False).returncode == 0)
     finally:
         os.kill(int(pid.read_text()), signal.SIGTERM)
-    until(
-        lambda: (
-            not psutil.pid_exists(int(pid.read_text()))
-            or psutil.Process(int(pid.read_text())).status() == "zombie"
-        )
-    )
+    until(lambda: not any(str(folder) in " ".join(cmdline(p)) for p in psutil.process_iter()))
     shutil.rmtree(folder)

@@ -216,7 +216,7 @@ def _source(secret: Secret) -> str:
 
 def _failed(error: process.CommandFailed, place: Place) -> EnvironmentFailed:
     said = "\n".join(error.evidence)
-    if "no space left" in said.lower() or "> exporting to client directory" in said:
+    if "no space left" in said.lower() or "exporting to client directory" in said:
         free = shutil.disk_usage(folder()).free >> 20
         return EnvironmentFailed(
             "the disk could not be written",

@@ -110,7 +110,9 @@ def _start(asked: Start, machine: Machine, *, rebuild: bool) -> str | None:
     """Start a machine: `new`, from its own `disk`, or from `memory`; None where it runs as it should."""
     seat = asked.seat(machine)
     made = _made(asked.place).get(machine.name, {})
-    build = _build(machine, made)
+    # One that took its steps itself, and is gone, may have an engine today.
+    kept = seat.overlay.exists() or made.get("build") == "image"
+    build = _build(machine, made if kept else {})
     record = asked.record(machine, build)
     same = {**made, **record} == made
     again = same or build == made.get("build") == "provision"
