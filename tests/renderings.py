@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 HELD = Path(__file__).parent / "golden" / "renderings"
 SPECS = HELD / "specs"
 NASTY = "it's #{File.write('ran', 1)} `touch ran` $(touch ran) \"q\" \\ ünï 🎉"
-CHOOSING = ("none", "several", "single")  # the specs that take any provider
+CHOOSING = ("fleet", "none", "several", "single")  # the specs that take any provider
 FOLDERS = {"nasty": (NASTY,)}
 ANYWHERE = Path("/project")
 

@@ -33,7 +33,10 @@ def read_journal(
              *identifiers, *(["--follow"] if follow else [])]  # fmt: skip
 
     def each_entry(text: str) -> None:
-        entry = json.loads(text)
+        try:
+            entry = json.loads(text)
+        except ValueError:
+            return  # the words of whoever could not get in: the command fails, and has them
         message = entry.get("MESSAGE") or ""
         if isinstance(message, list):  # bytes that are no UTF-8
             message = bytes(message).decode("utf-8", "replace")

@@ -192,7 +192,7 @@ def test_a_machine_that_never_gets_ready_fails_up_by_name_and_those_that_need_it
 ) -> None:
     broken = SPEC.replace(
         'command: serve ${{ vars.port }} cat /var/tmp/state\n        ready: {tcp: "${{ vars.port }}"}',
-        'script: "echo my last words; exec sleep infinity"\n        ready: {tcp: 7000, timeout: 3s}',
+        'script: "echo my last words; exec sleep infinity"\n        ready: {tcp: 7000, timeout: 15s}',
     ).replace("I am $NUMBER", "Now I am $NUMBER")
     fleet.spec(broken)
     said = fleet.run("up")

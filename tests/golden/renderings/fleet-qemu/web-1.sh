@@ -1,0 +1,43 @@
+#!/bin/sh
+# web-1 of fleet, a virtual machine: sh web-1.sh [words for QEMU]
+#
+# Makes what is missing, then becomes QEMU: the disk is built by docker buildx, all else needs
+# qemu-system-x86_64, qemu-img and ssh-keygen. These variables may be set:
+#   STATE     where its disks and its key are; beside this file
+#   IMAGE     the folder of disk.qcow2, vmlinuz and initrd that it begins with
+#   ACCEL     kvm, hvf or tcg,thread=multi,tb-size=256; and CPU to go with it: host or max
+#   SSH       the host's port that leads to its sshd; a free one
+#   PORT_8080_TCP   the host's side of 8080/tcp
+#   NETWORK   the multicast group and port, on the loopback, that is the machines' own network
+#   APPEND    more words for the kernel
+# How its disk is made (backends.vm.build): auto
+set -eu
+here=$(cd "${0%/*}" && pwd)
+state=${STATE:-$here/state}
+image=${IMAGE:-$state/image}
+option() { printf %s "$1" | sed 's/,/,,/g'; } # QEMU's options end at a comma
+
+mkdir -p "$state"
+[ -e "$image/disk.qcow2" ] || docker buildx build --output "type=local,dest=$image" "$here/web-1"
+[ -e "$state/key" ] || ssh-keygen -q -t ed25519 -N '' -C provision -f "$state/key"
+[ -e "$state/web-1.qcow2" ] ||
+  qemu-img create -q -f qcow2 -F qcow2 -b "$image/disk.qcow2" "$state/web-1.qcow2" 10G
+key=$(cut -d' ' -f2 "$state/key.pub")
+
+exec qemu-system-x86_64 -name web-1 -nodefaults -no-user-config -display none \
+  -machine pc,usb=off -accel "${ACCEL:-tcg,thread=multi,tb-size=256}" -cpu "${CPU:-max}" \
+  -smp 2 -m 1024 -rtc base=utc \
+  -kernel "$image/vmlinuz" -initrd "$image/initrd" \
+  -append "root=/dev/vda console=ttyS0 quiet loglevel=4 net.ifnames=0 systemd.machine_id=a653f556fbd36c05baa7c6631b5e1d1a provision.name=web-1 provision.gib=10 provision.address=198.18.149.250/16 provision.key=$key ${APPEND:-}" \
+  -blockdev "driver=qcow2,node-name=root,discard=unmap,file.driver=file,file.discard=unmap,file.filename=$(option "$state/web-1.qcow2")" \
+  -device virtio-blk-pci,drive=root \
+  -netdev "user,id=net,ipv6=off,hostfwd=tcp:127.0.0.1:${SSH:-0}-:22,hostfwd=tcp:127.0.0.1:${PORT_8080_TCP:-0}-:8080" \
+  -device virtio-net-pci,netdev=net,romfile= \
+  -netdev "socket,id=lan,mcast=${NETWORK:-239.192.94.178:32777},localaddr=127.0.0.1" \
+  -device virtio-net-pci,netdev=lan,romfile=,mac=52:54:00:8a:db:15 \
+  -fw_cfg name=opt/provision/hosts,string='198.18.208.209 db db.example.org database # neighbour
+198.18.149.250 web-1 web # neighbour
+198.18.97.14 web-2 web # neighbour' \
+  -device virtio-rng-pci -device virtio-balloon-pci,free-page-reporting=on -device vmgenid,guid=auto \
+  -chardev "file,id=console,append=on,path=$(option "$state/web-1.console")" -serial chardev:console \
+  -device virtio-serial-pci "$@"

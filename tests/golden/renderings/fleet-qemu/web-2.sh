@@ -1,0 +1,43 @@
+#!/bin/sh
+# web-2 of fleet, a virtual machine: sh web-2.sh [words for QEMU]
+#
+# Makes what is missing, then becomes QEMU: the disk is built by docker buildx, all else needs
+# qemu-system-x86_64, qemu-img and ssh-keygen. These variables may be set:
+#   STATE     where its disks and its key are; beside this file
+#   IMAGE     the folder of disk.qcow2, vmlinuz and initrd that it begins with
+#   ACCEL     kvm, hvf or tcg,thread=multi,tb-size=256; and CPU to go with it: host or max
+#   SSH       the host's port that leads to its sshd; a free one
+#   PORT_8080_TCP   the host's side of 8080/tcp
+#   NETWORK   the multicast group and port, on the loopback, that is the machines' own network
+#   APPEND    more words for the kernel
+# How its disk is made (backends.vm.build): auto
+set -eu
+here=$(cd "${0%/*}" && pwd)
+state=${STATE:-$here/state}
+image=${IMAGE:-$state/image}
+option() { printf %s "$1" | sed 's/,/,,/g'; } # QEMU's options end at a comma
+
+mkdir -p "$state"
+[ -e "$image/disk.qcow2" ] || docker buildx build --output "type=local,dest=$image" "$here/web-2"
+[ -e "$state/key" ] || ssh-keygen -q -t ed25519 -N '' -C provision -f "$state/key"
+[ -e "$state/web-2.qcow2" ] ||
+  qemu-img create -q -f qcow2 -F qcow2 -b "$image/disk.qcow2" "$state/web-2.qcow2" 10G
+key=$(cut -d' ' -f2 "$state/key.pub")
+
+exec qemu-system-x86_64 -name web-2 -nodefaults -no-user-config -display none \
+  -machine pc,usb=off -accel "${ACCEL:-tcg,thread=multi,tb-size=256}" -cpu "${CPU:-max}" \
+  -smp 2 -m 1024 -rtc base=utc \
+  -kernel "$image/vmlinuz" -initrd "$image/initrd" \
+  -append "root=/dev/vda console=ttyS0 quiet loglevel=4 net.ifnames=0 systemd.machine_id=2783e397fd6b4a6e4a531d2af971f593 provision.name=web-2 provision.gib=10 provision.address=198.18.97.14/16 provision.key=$key ${APPEND:-}" \
+  -blockdev "driver=qcow2,node-name=root,discard=unmap,file.driver=file,file.discard=unmap,file.filename=$(option "$state/web-2.qcow2")" \
+  -device virtio-blk-pci,drive=root \
+  -netdev "user,id=net,ipv6=off,hostfwd=tcp:127.0.0.1:${SSH:-0}-:22,hostfwd=tcp:127.0.0.1:${PORT_8080_TCP:-0}-:8080" \
+  -device virtio-net-pci,netdev=net,romfile= \
+  -netdev "socket,id=lan,mcast=${NETWORK:-239.192.94.178:32777},localaddr=127.0.0.1" \
+  -device virtio-net-pci,netdev=lan,romfile=,mac=52:54:00:d6:9a:45 \
+  -fw_cfg name=opt/provision/hosts,string='198.18.208.209 db db.example.org database # neighbour
+198.18.149.250 web-1 web # neighbour
+198.18.97.14 web-2 web # neighbour' \
+  -device virtio-rng-pci -device virtio-balloon-pci,free-page-reporting=on -device vmgenid,guid=auto \
+  -chardev "file,id=console,append=on,path=$(option "$state/web-2.console")" -serial chardev:console \
+  -device virtio-serial-pci "$@"
