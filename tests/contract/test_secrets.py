@@ -6,6 +6,7 @@ import json
 import secrets
 import subprocess
 import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -223,7 +224,12 @@ def test_a_machine_that_was_started_by_others_has_them_after_up(up: Project) -> 
         subprocess.run(["docker", "restart", "secrets-secrets-1"], capture_output=True, check=True)
     else:
         up.run("exec", "-u", "root", "--", "systemctl", "reboot")
-    up.up()
+    for _ in range(10):  # while it boots it may answer nobody, which is said
+        said = up.run("up")
+        if said.code == 0:
+            break
+        time.sleep(5)
+    assert said.code == 0, said.all
     assert up.inside("cat /run/secrets/api_key", user="app") == NEW
     assert up.checks()["service web"] == "passed"
 

@@ -21,7 +21,14 @@ if TYPE_CHECKING:
 
 PROXY = "/var/lib/provision/proxy"
 SETTLE = "/usr/lib/provision/secrets"
-RESTART = ("systemctl", "restart", "--no-block", "provision.target")
+# One that has just booted had no secrets: its services begin by themselves once it has them.
+RENEW = f"""
+if [ -e /run/provision/delivered ]; then
+  {SETTLE} && systemctl restart --no-block provision.target
+else
+  {SETTLE} && {{ timeout 300 systemctl is-system-running --wait >/dev/null 2>&1 || true; }}
+fi
+"""
 
 
 def bring_proxy(place: Place, environment: Environment, machine: Machine) -> None:
@@ -49,10 +56,9 @@ def settle(place: Place, machine: Machine) -> None:
 
 
 def renew(place: Place, machine: Machine) -> None:
-    """Give a running machine the values that the host has now, and start its services anew."""
+    """Give a running machine the values that the host has now; services that have others start anew."""
     bring(place, machine)
-    settle(place, machine)
-    process.run(connection.command(place, machine.name, RESTART))
+    process.run(connection.command(place, machine.name, ["sh", "-c", RENEW]))
 
 
 def stale(place: Place, machine: Machine) -> Sequence[str]:
