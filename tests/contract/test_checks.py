@@ -330,7 +330,7 @@ WRONG = [
     ("{script: 'echo e >&2', stderr: {equals: f}}", 'stderr is "e", expected "f"'),
     ("{command: 'true', absent: true}", "holds, expected it not to"),
     ("{package: bash, absent: true}", "is there, expected absent"),
-    ("{http: 'http://localhost:8080/', method: POST}", "status is 405, expected 200"),
+    ("{http: 'http://localhost:8080/', method: HEAD, body: hello}", 'body is "", expected "hello" in it'),
     ("{http: 'http://localhost:8080/', body: {equals: bye}}", 'body is "hello*", expected "bye"'),
     ("{http: 'http://localhost:9/', from: host}", "port 9 is not published on the host"),
     ("{env: GREETING, value: hello}", 'value is *, expected "hello"'),
