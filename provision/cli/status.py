@@ -13,6 +13,7 @@ from provision.cli.show import table
 
 if TYPE_CHECKING:
     from provision.engine import Asked
+    from provision.model import MachineStatus
 
 
 @click.command("status")
@@ -27,7 +28,7 @@ def command(asked: Asked, machine: str | None, form: str) -> None:
     machines = engine.status(environment, asked.backend, machine)
     if form == "json":
         answer = {"name": environment.name, "backend": asked.backend,
-                  "machines": [dataclasses.asdict(each) for each in machines]}  # fmt: skip
+                  "machines": [_data(each) for each in machines]}  # fmt: skip
         click.echo(json.dumps(answer, indent=2))
         return
     rows = [
@@ -46,3 +47,9 @@ def command(asked: Asked, machine: str | None, form: str) -> None:
         if each.kept:
             size = f"{each.kept / 1024**2:.0f} MiB"
             click.echo(f"{each.name}'s memory is kept for its next start: {size}, until `down --images`")
+
+
+def _data(machine: MachineStatus) -> dict[str, object]:
+    """What a program may read; `kept` is there where something is."""
+    told = dataclasses.asdict(machine)
+    return told if machine.kept else {name: value for name, value in told.items() if name != "kept"}
