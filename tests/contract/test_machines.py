@@ -180,7 +180,9 @@ def test_a_change_of_one_machine_leaves_the_others_alone(fleet: Project) -> None
     before = lives(fleet)
     fleet.spec(SPEC.replace("NUMBER: ", "NEW: value, NUMBER: "))
     plan = fleet.run("plan", "--format", "json").json()["machines"]
-    assert {each["name"] for each in plan if each["action"] != "none"} == {"web-1", "web-2"}
+    # One that is only waited for is not changed: on a busy host an answer may be late.
+    changed = {each["name"] for each in plan if each["action"] not in ("none", "wait")}
+    assert changed == {"web-1", "web-2"}
     fleet.up()
     after = lives(fleet)
     assert after["db"] == before["db"]
