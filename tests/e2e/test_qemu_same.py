@@ -19,7 +19,8 @@ dpkg-query -W -f 'package ${Package} ${Version}\n'
 getent passwd | sed 's/^/user /'
 getent group | sed 's/^/group /'
 set -- /etc /usr /opt /srv /home
-find "$@" -xdev -type f -print0 | xargs -0 sha256sum -z | tr '\0' '\n' | sed 's/^\([^ ]*\)  \(.*\)/file \2 \1/'
+find "$@" -xdev -type f -print0 | xargs -0 sha256sum -z | tr '\0' '\n' |
+  sed 's/^\([^ ]*\)  \(.*\)/file \2 \1/'
 find "$@" -xdev \( -type l -printf 'entry %p %U:%G -> %l\n' -o -printf 'entry %p %U:%G %m %y\n' \)
 """
 
