@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from provision.errors import EnvironmentFailed
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from provision.process import CommandFailed
     from provision.workspace import Place
 
@@ -22,10 +24,14 @@ def build_failed(error: CommandFailed, place: Place) -> EnvironmentFailed:
         return EnvironmentFailed(
             "the image could not be built", evidence=error.evidence, hint=f"all of it: {place.log}"
         )
-    step = next((match[1] for line in said if (match := re.match(r"#(\d+) ERROR", line))), r"\d+")
-    printed = [match[1] for line in said if (match := re.match(rf"#{step} \d+\.\d+ (.*)", line))]
     return EnvironmentFailed(
         f"the step {failed[1]} ended with exit code {failed[2]}",
-        evidence=printed[-LAST_LINES:],
+        evidence=printed(said),
         hint=f"mend it and `provision up` again: the steps before it are kept; all of it: {place.log}",
     )
+
+
+def printed(said: Sequence[str]) -> list[str]:
+    """The last lines that the step that failed printed, of all that the builder said."""
+    step = next((match[1] for line in said if (match := re.match(r"#(\d+) ERROR", line))), r"\d+")
+    return [match[1] for line in said if (match := re.match(rf"#{step} \d+\.\d+ (.*)", line))][-LAST_LINES:]

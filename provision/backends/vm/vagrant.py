@@ -242,7 +242,7 @@ class VagrantProvider:
         if said.given_up:
             return EnvironmentFailed(
                 f"the machine got no address within {ADDRESS_PATIENCE:g} s",
-                evidence=console[-EVIDENCE_LINES:] or legible(said.last),
+                evidence=console[-EVIDENCE_LINES:] or list(said.last),
                 hint="its console, above, says how far it came, and `virsh net-list` whether its network"
                 f" is up; nothing of it was kept; all of it: {place.log}",
             )

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from provision import process
-from provision.backends.building import build_failed
+from provision.backends.building import build_failed, printed
 from provision.backends.found import refuse_found
 from provision.backends.vm.qemu.rendering import GUEST
 from provision.errors import EnvironmentFailed
@@ -20,8 +20,6 @@ from provision.rendering import digest_of
 from provision.resources import cache
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from provision.model import Base, Machine, Secret
     from provision.progress import Progress
     from provision.rendering import Rendering
@@ -226,16 +224,10 @@ def _failed(error: process.CommandFailed, place: Place) -> EnvironmentFailed:
     if re.search(rf'process "[^"]*/{GUEST}/', said):
         return EnvironmentFailed(
             "the image could not be made into a disk",
-            evidence=_printed(place.log.read_text().splitlines()) or error.evidence,
+            evidence=printed(place.log.read_text().splitlines()) or error.evidence,
             hint=f"{INSTEAD}; all of it: {place.log}",
         )
     return build_failed(error, place)
-
-
-def _printed(said: Sequence[str]) -> list[str]:
-    """What the step that failed printed."""
-    step = next((match[1] for line in said if (match := re.match(r"#(\d+) ERROR", line))), r"\d+")
-    return [match[1] for line in said if (match := re.match(rf"#{step} \d+\.\d+ (.*)", line))][-20:]
 
 
 def _keep(half: Path) -> Made:
