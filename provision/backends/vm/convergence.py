@@ -1,0 +1,273 @@
+"""One call of `up`: what machines lack of what was asked, and how they get it."""
+
+from __future__ import annotations
+
+import re
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, cast
+
+from provision import process
+from provision.backends.base import Action, Plan
+from provision.backends.found import refuse_found
+from provision.backends.order import in_order
+from provision.backends.ports import KEPT, choose
+from provision.backends.readiness import HEALTHY, wait_until_ready
+from provision.backends.vm import connection, delivery, sync
+from provision.backends.vm.ending import remove
+from provision.backends.vm.inside import UNREACHABLE, ask, enter, read_lines
+from provision.backends.vm.remembered import REMEMBERED, Facts, facts_of
+from provision.backends.vm.rendering import copied_folders
+from provision.errors import EnvironmentFailed
+from provision.progress import Beside
+from provision.target import Unreachable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from provision.backends.vm.provider import Provider
+    from provision.model import Environment, Machine
+    from provision.progress import Progress
+    from provision.rendering import Rendering
+    from provision.workspace import Place
+
+HOME = "/var/lib/provision/rendering"
+SETUP_STATE = "/run/provision/setup"
+APPLIED = "/var/lib/provision/applied"
+LAST_LINES = 20
+SETTLES = 5.0  # seconds
+
+
+@dataclass(frozen=True, kw_only=True)
+class Convergence:
+    """What is asked, of which provider, and where it lies; `timeout` is for the waits."""
+
+    environment: Environment
+    provider: Provider
+    place: Place
+    rendering: Rendering
+    timeout: float
+
+    def plan(self) -> Plan:
+        """What is to be done with each machine; looks and changes nothing."""
+        machines = self.environment.machines
+        with ThreadPoolExecutor(len(machines)) as pool:
+            found = zip(machines, pool.map(self._action, machines), strict=True)
+            actions: dict[str, Action] = {machine.name: action for machine, action in found}
+        there = self.provider.machines(self.place)
+        return Plan(actions=actions | {name: "remove" for name in there if name not in actions})
+
+    def _action(self, machine: Machine) -> Action:
+        name = machine.name
+        state = self.provider.state(self.place, name)
+        if state != "running":
+            return "create" if state == "absent" else "start"
+        definitions = cast("Mapping[str, str]", self.place.read(REMEMBERED).get("definitions", {}))
+        if definitions.get(name) != self.rendering.digests[name]:
+            return "recreate"
+        action = self._said(machine)
+        if action == "change" and self.provider.begins_done(self.place):
+            return "recreate"
+        known = facts_of(self.place).get(name)
+        if action in ("none", "wait"):
+            if known and not self.provider.is_forwarded(self.place, name, known.ports):
+                return "change"
+            if delivery.stale(self.place, machine):
+                return "refresh"
+        return action
+
+    def _said(self, machine: Machine) -> Action:
+        """What a running machine says itself: what was applied to it, and whether it is ready."""
+        digest = self.rendering.recipes[machine.name]
+        script = f'[ "$(cat {APPLIED} 2>/dev/null)" = {digest} ] || exit 3; {HEALTHY} >/dev/null'
+        try:
+            code = ask(self.provider, self.place, machine.name, script)
+        except Unreachable:
+            return "start"
+        known: dict[int, Action] = {0: "none", 3: "change"}
+        return known.get(code, "wait")
+
+    def up(self, progress: Progress, *, rebuild: bool) -> Plan:
+        """Make or boot what is not there, apply what changed, in order, until all are ready."""
+        plan = self.plan()
+        if not rebuild and not plan.changes:
+            sync.carry(self.place, sync.remembered(self.place), progress)
+            self._wait_for_all(plan, progress)
+            return plan
+        with self.place.lock():
+            if rebuild:
+                remove(self.provider, self.place, progress)
+                plan = self.plan()
+            self._boot(plan, progress, rebuild=rebuild)
+            if self.environment.several:
+                self._bring_up(plan, progress)
+                return plan
+            for machine in self.environment.machines:
+                if (action := plan.actions[machine.name]) != "none":
+                    self._prepare(machine, action, progress)
+        self._wait_for_all(plan, progress)
+        return plan
+
+    def _boot(self, plan: Plan, progress: Progress, *, rebuild: bool) -> None:
+        """Have every machine running, with its ports chosen and its copied folders carried."""
+        environment, provider, place = self.environment, self.provider, self.place
+        place.make()
+        place.log.write_text("")
+        if gone := [name for name, action in plan.actions.items() if action == "remove"]:
+            remove(provider, place, progress, gone)
+        for machine in environment.machines:
+            if plan.actions[machine.name] in ("create", "start"):
+                provider.release(place, machine.name)
+        ours = {
+            (port.host, port.protocol)
+            for name, facts in facts_of(place).items()
+            if provider.state(place, name) == "running"
+            for port in facts.ports
+        }
+        chosen = choose(environment, place, ours, progress)
+        self.rendering.write(place.rendering)
+        place.remember(KEPT, dict(chosen))
+        booted = {name for name, action in plan.actions.items() if action in ("create", "start", "recreate")}
+        if booted:
+            again = [name for name, action in plan.actions.items() if action == "recreate"]
+            for name in booted:
+                connection.close(place, name)
+            provider.start(environment, place, progress, self.rendering, again=again, rebuild=rebuild)
+        place.remember(
+            REMEMBERED,
+            {
+                "definitions": dict(self.rendering.digests),
+                "provider": provider.name,
+                "machines": {each.name: asdict(self._facts(each)) for each in environment.machines},
+            },
+        )
+        folders = copied_folders(environment, provider, place.rendering)
+        sync.remember(place, folders)
+        carried = booted if provider.carries else set()
+        sync.carry(place, [each for each in folders if each.machine not in carried], progress)
+
+    def _facts(self, machine: Machine) -> Facts:
+        return Facts.of(self.environment, machine, cast("Mapping[str, int]", self.place.read(KEPT)))
+
+    def _bring_up(self, plan: Plan, progress: Progress) -> None:
+        """Take the steps of all side by side, then begin in order what each is for, until it is ready."""
+        changing = [m for m in self.environment.machines if plan.actions[m.name] != "none"]
+        building = [m for m in changing if plan.actions[m.name] != "refresh"]
+
+        def build(machine: Machine) -> None:
+            delivery.bring_proxy(self.place, self.environment, machine)
+            self._apply(machine, Beside(progress, machine.name), "build")
+
+        if building and not self.provider.begins_done(self.place):
+            with progress.step("preparing"):
+                in_order([replace(machine, needs=()) for machine in building], build)
+
+        def one(machine: Machine) -> None:
+            said = Beside(progress, machine.name)
+            action = plan.actions[machine.name]
+            self._prepare(machine, action, said)
+            with said.step("ready"):
+                self._wait(machine, said, was_up=action == "wait")
+
+        if changing:
+            with progress.step("waiting until they are ready"):
+                in_order(changing, one)
+
+    def _prepare(self, machine: Machine, action: Action, progress: Progress) -> None:
+        """Let a machine that was booted be what it is for, with its secrets."""
+        place, provider = self.place, self.provider
+        if action == "refresh":
+            changed = ", ".join(delivery.stale(place, machine)) or "its secrets"
+            progress.note(f"{machine.name} gets the new value of {changed}")
+            delivery.renew(place, machine)
+            return
+        delivery.bring_proxy(place, self.environment, machine)
+        if provider.begins_done(place):
+            delivery.bring(place, machine)
+            delivery.settle(place, machine)
+            provider.go(place, machine.name, self.rendering.recipes[machine.name])
+        else:
+            self._apply(machine, progress)
+        provider.forward(place, machine.name, self._facts(machine).ports)
+
+    def _apply(self, machine: Machine, progress: Progress, word: str = "") -> None:
+        """Lay the machine's folder into it and run it there; recorded inside when it has succeeded."""
+        place, prefix = self.place, f"{machine.name}/"
+        files = {
+            path.removeprefix(prefix): file
+            for path, file in self.rendering.files.items()
+            if path.startswith(prefix)
+        }
+        record = "" if word else f" && echo {self.rendering.recipes[machine.name]} >{APPLIED}"
+        said: list[str] = []
+        with progress.step(f"preparing {machine.name}"), place.log.open("a", buffering=1) as log:
+
+            def each_line(line: str) -> None:
+                said.append(line)
+                log.write(line + "\n")
+                progress.line(line)
+
+            try:
+                connection.lay(place, machine.name, files, HOME)
+                delivery.bring(place, machine)
+                connection.follow(place, machine.name, f"sh {HOME}/apply {word} 2>&1{record}", each_line)
+            except process.CommandFailed as error:
+                refuse_found(said, [machine])
+                raise _step_failed(error, machine, said, place) from error
+
+    def _wait_for_all(self, plan: Plan, progress: Progress) -> None:
+        waiting = [m for m in self.environment.machines if plan.actions[m.name] != "none"]
+        if waiting:
+            with progress.step(f"waiting until {'they are' if self.environment.several else 'it is'} ready"):
+                for machine in waiting:
+                    self._wait(machine, progress, was_up=plan.actions[machine.name] == "wait")
+
+    def _wait(self, machine: Machine, progress: Progress, *, was_up: bool) -> None:
+        place, name = self.place, machine.name
+
+        def revive(service: str) -> None:
+            script = f"systemctl restart {service}.service"
+            if service == "setup":
+                script = f"rm -f {SETUP_STATE}; systemctl restart provision-setup.service"
+            ask(self.provider, place, name, script)
+
+        with enter(place, name, self._facts(machine)) as target:
+            wait_until_ready(
+                machine,
+                self.provider.asked(place, name) or target,
+                progress,
+                timeout=self.timeout,
+                settles=SETTLES,
+                last_lines=partial(_last_lines, place, name),
+                revive=revive if was_up else None,
+            )
+
+
+def _last_lines(place: Place, machine: str, service: str) -> Sequence[str]:
+    lines: list[str] = []
+    read_lines(place, machine, [service], lines.append)
+    return lines[-LAST_LINES:]
+
+
+def _step_failed(
+    error: process.CommandFailed, machine: Machine, said: Sequence[str], place: Place
+) -> EnvironmentFailed:
+    """Name the step that failed, and show what it printed."""
+    begun = [number for number, line in enumerate(said) if line.startswith("==> ")]
+    hint = f"mend it and `provision up` again: the steps before it are kept; all of it: {place.log}"
+    if error.code == UNREACHABLE:
+        return Unreachable(
+            f"machine {machine.name} was lost while it was prepared", evidence=error.evidence,
+            hint="`provision up` takes it up again",
+        )  # fmt: skip
+    if not begun:
+        return EnvironmentFailed(
+            f"machine {machine.name} could not be prepared", evidence=error.evidence, hint=hint
+        )
+    name = re.sub(r"==> (\d+-)?([\w-]+):.*", r"\2", said[begun[-1]])
+    return EnvironmentFailed(
+        f"the step {name} ended with exit code {error.code}",
+        evidence=said[begun[-1] + 1 :][-LAST_LINES:],
+        hint=hint,
+    )

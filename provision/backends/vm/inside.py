@@ -1,0 +1,67 @@
+"""A running machine from inside: what it says, its services' lines, the way in."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from provision import process
+from provision.backends.journal import read_journal
+from provision.backends.vm import connection
+from provision.target import Target, Unreachable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from provision.backends.vm.provider import Provider
+    from provision.backends.vm.remembered import Facts
+    from provision.workspace import Place
+
+ANSWERS_WITHIN = 60.0  # seconds
+UNREACHABLE = 255  # ssh's own exit code
+
+
+def ask(
+    provider: Provider, place: Place, machine: str, script: str, *, timeout: float = ANSWERS_WITHIN
+) -> int:
+    """Run text for `sh` in a machine as root, by the quickest way there is; its exit code.
+
+    Raises:
+        Unreachable: the machine does not answer.
+    """
+    quick = provider.asked(place, machine)
+    if quick is not None:
+        return quick.run(script, timeout=timeout).code
+    try:
+        words = connection.command(place, machine, ["sh", "-c", script])
+        code = process.run(words, check=False, timeout=timeout).code
+    except process.CommandFailed as error:
+        raise Unreachable(f"machine {machine} does not answer", evidence=error.evidence) from error
+    if code == UNREACHABLE:
+        raise Unreachable(f"machine {machine} does not answer")
+    return code
+
+
+def enter(place: Place, machine: str, known: Facts) -> Target:
+    """The machine as the user, and in the folder, that it was brought up with."""
+    return Target(
+        machine,
+        partial(connection.entered, place, machine),
+        user=known.user,
+        workdir=known.workdir,
+        ports=known.ports,
+    )
+
+
+def read_lines(
+    place: Place,
+    machine: str,
+    services: Sequence[str],
+    each_line: Callable[[str], None],
+    *,
+    follow: bool = False,
+    labelled: bool = False,
+) -> None:
+    """Hand on what services have said since the machine's last boot."""
+    way = partial(connection.command, place, machine)
+    read_journal(way, services, each_line, follow=follow, labelled=labelled)
