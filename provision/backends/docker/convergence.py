@@ -1,0 +1,262 @@
+"""One call of `up`: what containers lack of what was asked, and how they get it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from provision import process
+from provision.backends.base import Action, Plan
+from provision.backends.building import build_failed
+from provision.backends.docker import delivery, engine, systemd
+from provision.backends.docker.containers import MACHINE, SUPERVISOR, enter, refuse_stranger
+from provision.backends.docker.failures import require_compose, start_failed
+from provision.backends.docker.logs import read_logs
+from provision.backends.docker.rendering import SECRETS, container_name, image_names, kept_ports
+from provision.backends.found import refuse_found
+from provision.backends.order import in_order
+from provision.backends.ports import KEPT, choose
+from provision.backends.readiness import BETWEEN, patience, wait_until_ready
+from provision.errors import EnvironmentFailed
+from provision.progress import Beside
+from provision.target import Unreachable
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from provision.backends.docker.engine import Container
+    from provision.model import Environment, Machine
+    from provision.progress import Progress
+    from provision.rendering import Rendering
+    from provision.target import Target
+    from provision.workspace import Place
+
+SETUP = "/usr/lib/provision/setup"
+SETUP_STATE = "/run/provision/setup"
+LAST_LINES = 20
+SETTLES = 1.0  # seconds
+
+
+@dataclass(frozen=True, kw_only=True)
+class Convergence:
+    """What is asked, and where it lies; `timeout` is for the waits."""
+
+    environment: Environment
+    place: Place
+    rendering: Rendering
+    timeout: float
+
+    def plan(self) -> Plan:
+        """What is to be done with each machine; looks and changes nothing."""
+        environment, rendering = self.environment, self.rendering
+        images = image_names(environment, rendering.recipes)
+        containers = [self._container(machine) for machine in environment.machines]
+        seen = engine.look([*containers, *dict.fromkeys(images.values())])
+        for container in seen.containers.values():
+            refuse_stranger(container, environment.name, self.place)
+        actions = {
+            machine.name: self._action(machine, seen.containers.get(name))
+            for machine, name in zip(environment.machines, containers, strict=True)
+        }
+        if environment.several:
+            there = (each.labels.get(MACHINE, "") for each in engine.project(environment.name))
+            actions |= {name: "remove" for name in there if name not in actions}
+        stale = [
+            image for machine, image in images.items()
+            if seen.images.get(image, {}).get("provision.recipe") != rendering.recipes[machine]
+        ]  # fmt: skip
+        return Plan(actions=actions, build=tuple(dict.fromkeys(stale)))
+
+    def _action(self, machine: Machine, found: Container | None) -> Action:
+        if found is None:
+            return "create"
+        if found.labels.get("provision.rendering") != self.rendering.digests[machine.name]:
+            return "recreate"
+        if not found.running and not found.restarting:
+            return "start"
+        if found.running and delivery.stale(found.name, machine):
+            return "refresh"
+        return "none" if found.health == "healthy" else "wait"
+
+    def up(self, progress: Progress, *, rebuild: bool) -> Plan:
+        """Build what changed, let Compose converge, start in order, wait until every machine is ready."""
+        plan = self.plan()
+        if plan.changes or rebuild:
+            with self.place.lock():
+                self._converge(plan, progress, rebuild=rebuild)
+                if self._ordered:
+                    self._wait_for_all(plan, progress, rebuild=rebuild)
+                    return plan
+        self._wait_for_all(plan, progress, rebuild=rebuild)
+        return plan
+
+    @property
+    def _ordered(self) -> bool:
+        """Whether a machine needs another: then each is started here, when that one is ready."""
+        return any(machine.needs for machine in self.environment.machines)
+
+    def _container(self, machine: Machine) -> str:
+        return container_name(self.environment, machine.name)
+
+    def _converge(self, plan: Plan, progress: Progress, *, rebuild: bool) -> None:
+        environment, place = self.environment, self.place
+        made = any(action != "create" for action in plan.actions.values())
+        present = engine.project(environment.name) if made else ()
+        ours = {(port.host, port.protocol) for container in present for port in container.ports}
+        chosen = choose(environment, place, ours, progress)
+        self.rendering.write(place.rendering)
+        place.log.write_text("")
+        (place.rendering / ".env").write_text(kept_ports(environment, chosen) + self._secrets_folder())
+        images = image_names(environment, self.rendering.recipes)
+        stale = set(images.values()) if rebuild else set(plan.build)
+        if stale:
+            # Of equal machines one is built: the image is that of all.
+            building = {image: machine for machine, image in images.items() if image in stale}
+            self._build(building.values(), progress, rebuild=rebuild)
+        with progress.step("starting containers"):
+            for container in present:
+                if container.paused:  # Compose would try to start it, which the engine refuses
+                    process.run(["docker", "unpause", container.name])
+            self._refresh(plan, progress)
+            words = ["--no-start"] if self._ordered else ["--detach"]
+            try:
+                self._compose(["up", *words, "--no-build", "--remove-orphans"], progress)
+            except process.CommandFailed as error:
+                raise start_failed(error, place) from error
+        place.remember(KEPT, dict(chosen))
+
+    def _secrets_folder(self) -> str:
+        """The line of `.env` that says where the secrets of variables are, after they were laid there."""
+        variables = any(
+            secret.variable for machine in self.environment.machines for secret in machine.secrets
+        )
+        return f"{SECRETS}={delivery.lay(self.environment, self.place)}\n" if variables else ""
+
+    def _build(self, machines: Collection[str], progress: Progress, *, rebuild: bool) -> None:
+        from provision.bases.image import ensure_image
+
+        built = [machine for machine in self.environment.machines if machine.name in machines]
+        for base in {machine.base.image: machine.base for machine in built}.values():
+            ensure_image(base, progress)
+        with progress.step("building the image" if len(built) == 1 else "building the images"):
+            try:
+                words = ["build", *(["--no-cache"] if rebuild else [])]
+                self._compose([*words, *(machine.name for machine in built)], progress)
+            except process.CommandFailed as error:
+                refuse_found(self.place.log.read_text().splitlines(), built)
+                raise build_failed(error, self.place) from error
+
+    def _refresh(self, plan: Plan, progress: Progress) -> None:
+        """Start a container again whose secrets have new values: it takes them at its start."""
+        for machine in self.environment.machines:
+            if plan.actions[machine.name] == "refresh":
+                container = self._container(machine)
+                changed = delivery.stale(container, machine)
+                progress.note(f"{machine.name} gets the new value of {', '.join(changed) or 'its secrets'}")
+                process.run(["docker", "restart", container])
+
+    def _compose(self, words: Sequence[str], progress: Progress) -> None:
+        """Run Compose on the rendering; what it says goes to the log and past the eye."""
+        with self.place.log.open("a", buffering=1) as log:
+
+            def each_line(line: str) -> None:
+                log.write(line + "\n")
+                progress.line(line)
+
+            try:
+                process.stream(
+                    ["docker", "compose", "--progress", "plain", *words], each_line, cwd=self.place.rendering
+                )
+            except process.CommandFailed:
+                require_compose()
+                raise
+
+    def _wait_for_all(self, plan: Plan, progress: Progress, *, rebuild: bool) -> None:
+        """Start what is not started yet, in order, and wait for all that was not ready."""
+        waiting = [m for m in self.environment.machines if plan.actions[m.name] != "none" or rebuild]
+        if not waiting:
+            return
+        alone = not self.environment.several
+
+        def one(machine: Machine) -> None:
+            was_up = plan.actions[machine.name] == "wait"
+            if self._ordered and not was_up:
+                self._start(machine)
+            if alone:
+                self._wait(machine, progress, was_up=was_up)
+                return
+            said = Beside(progress, machine.name)
+            with said.step("ready"):
+                self._wait(machine, said, was_up=was_up)
+
+        with progress.step(f"waiting until {'it is' if alone else 'they are'} ready"):
+            in_order(waiting, one)
+
+    def _start(self, machine: Machine) -> None:
+        try:
+            process.run(["docker", "start", self._container(machine)])
+        except process.CommandFailed as error:
+            raise start_failed(error, self.place) from error
+
+    def _wait(self, machine: Machine, progress: Progress, *, was_up: bool) -> None:
+        name = self._container(machine)
+        last_lines = partial(_last_lines, name, machine)
+        revive = partial(_revive, name, units=systemd.is_init(machine)) if was_up else None
+        begun = time.monotonic()
+        while True:
+            try:
+                with _entered(name, machine) as target:
+                    return wait_until_ready(
+                        machine,
+                        target,
+                        progress,
+                        timeout=self.timeout,
+                        settles=SETTLES,
+                        last_lines=last_lines,
+                        revive=revive,
+                    )
+            except Unreachable as error:
+                found = engine.look([name]).containers.get(name)
+                if found is None:
+                    raise
+                allowed = min(self.timeout, max(patience(machine).values(), default=0.0))
+                comes_back = found.running or found.restarting
+                if comes_back and time.monotonic() - begun < allowed:
+                    time.sleep(BETWEEN)
+                    continue
+                raise EnvironmentFailed(
+                    f"the container of machine {machine.name} {'keeps ending' if comes_back else 'ended'}"
+                    + ("" if found.running else f" with exit code {found.exit_code}"),
+                    evidence=last_lines(""),
+                    hint="`provision logs` has all of it",
+                ) from error
+
+
+def _entered(container: str, machine: Machine) -> Target:
+    found = engine.look([container]).containers.get(container)
+    if found is None or not found.running:
+        raise Unreachable(f"the container of machine {machine.name} does not run")
+    return enter(found)
+
+
+def _last_lines(container: str, machine: Machine, service: str) -> Sequence[str]:
+    lines: list[str] = []
+    names = tuple(each.name for each in machine.services)
+    wanted = [service] if service else []
+    read_logs(container, names, wanted, lines.append, follow=False, journal=systemd.is_init(machine))
+    return lines[-LAST_LINES:]
+
+
+def _revive(container: str, service: str, *, units: bool) -> None:
+    """Start again what has ended: setup in the background, a service by its supervisor."""
+    inside = ["docker", "exec", container]
+    if units:
+        unit = "provision-setup" if service == "setup" else service
+        process.run([*inside, "systemctl", "restart", f"{unit}.service"])
+    elif service == "setup":
+        process.run([*inside, "rm", "--force", SETUP_STATE])
+        process.run(["docker", "exec", "--detach", container, SETUP])
+    else:
+        process.run([*inside, "supervisorctl", "--configuration", SUPERVISOR, "start", service])
