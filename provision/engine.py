@@ -183,6 +183,11 @@ def published(environment: Environment, backend: str) -> Mapping[str, Sequence[P
     return {machine: target.ports for machine, target in targets.items()}
 
 
+def stop(known: Known, progress: Progress, machine: str | None) -> bool:
+    """End the machines, or the one that is named, and keep them; False where none was running."""
+    return known.backend.stop(known.name, known.place, progress, machine)
+
+
 def down(known: Known, progress: Progress, *, volumes: bool, images: bool) -> bool:
     """Remove the machines; False where there were none."""
     return known.backend.down(known.name, known.place, progress, volumes=volumes, images=images)

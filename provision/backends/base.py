@@ -99,6 +99,13 @@ class Backend(Protocol):
     ) -> Plan:
         """Make what runs equal to what was asked, wait until it is ready; what was done."""
 
+    def stop(self, name: str, place: Place, progress: Progress, machine: str | None) -> bool:
+        """End the machines, or the one that is named, and keep them. False: none was running.
+
+        Raises:
+            UsageError: there is no machine of that name.
+        """
+
     def down(self, name: str, place: Place, progress: Progress, *, volumes: bool, images: bool) -> bool:
         """Remove the machines; also volumes and images where asked. False: there were none."""
 

@@ -20,6 +20,7 @@ VERBS = {
     "logs": "Show what the services wrote.",
     "test": "Bring it up in several backends, verify, compare, take it down.",
     "sync": "Carry copied folders into the machine.",
+    "stop": "Stop the machines, and keep them.",
     "down": "Remove the machines.",
     "parts": "List the parts that a spec may extend, or print one.",
     "bases": "List the bases, or build one from its mirror.",

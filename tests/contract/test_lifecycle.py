@@ -109,6 +109,25 @@ def test_logs_know_the_services(up: Project) -> None:
     assert "the services are web" in said.stderr
 
 
+def test_stop_keeps_what_is_there_and_up_goes_on_with_it(up: Project) -> None:
+    up.inside("echo mine > /opt/mine", user="root")
+    port = published(up)
+    assert up.good("stop").strip() == "life is stopped"
+    assert up.good("stop").strip() == "life was not running"
+    machine = up.state()
+    assert machine["state"] == "stopped"
+    assert machine["services"] == [{"name": "web", "state": "stopped"}]
+    assert planned(up) == "start"
+    assert up.run("exec", "--", "true").code == 1
+    assert up.run("stop", "-m", "nobody").code == 2
+    up.up()
+    assert up.inside("cat /opt/mine /opt/setup-runs") == "mine\nrun\n"
+    assert published(up) == port
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/") as page:
+        assert page.read() == b"one\n"
+    assert "nothing changed" in up.up()
+
+
 def test_a_taken_port_is_refused_before_anything_is_built(own: Project) -> None:
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", 0))

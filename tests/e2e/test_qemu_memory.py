@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from typing import TYPE_CHECKING
 
@@ -87,6 +88,29 @@ def test_the_workspace_is_live_in_both_directions(thawed: Project) -> None:
     thawed.inside("echo hello >/workspace/from-inside")
     assert (thawed.folder / "from-inside").read_text() == "hello\n"
     assert thawed.inside("stat -c %U /workspace/from-outside /workspace/from-inside") == "dev\ndev\n"
+
+
+def test_a_stopped_one_goes_on_where_it_was(thawed: Project) -> None:
+    """Once: from then on the state would be older than the disk."""
+    thawed.inside("echo mine >/root/mine; echo 1 >/dev/shm/in-memory", user="root")
+    thawed.good("stop")
+    assert thawed.state()["state"] == "stopped"
+    thawed.write("while-stopped", "hello\n")
+    said = thawed.run("up")
+    assert said.code == 0, said.all
+    assert "starting from memory" in said.stderr
+    assert (
+        thawed.inside("cat /root/mine /dev/shm/in-memory /workspace/while-stopped", user="root")
+        == "mine\n1\nhello\n"
+    )
+    assert abs(int(thawed.inside("date +%s")) - time.time()) < 3
+    thawed.inside("echo later >/root/later; sync", user="root")
+    pid = (thawed.folder / ".provision/thaw/vm/qemu/thaw.pid").read_text()
+    os.kill(int(pid), signal.SIGKILL)
+    said = thawed.run("up")
+    assert said.code == 0, said.all
+    assert "starting from memory" not in said.stderr
+    assert thawed.inside("cat /root/mine /root/later", user="root") == "mine\nlater\n"
 
 
 def test_status_says_what_is_kept_and_down_images_empties_it(thawed: Project) -> None:

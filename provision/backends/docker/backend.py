@@ -88,6 +88,17 @@ class Docker:
         rendering = self.render(environment, place.rendering)
         return Convergence(environment=environment, place=place, rendering=rendering, timeout=timeout)
 
+    def stop(self, name: str, place: Place, progress: Progress, machine: str | None) -> bool:
+        """`docker stop`, of all at once."""
+        containers = {each.labels[MACHINE]: each for each in of_environment(name, place)}
+        refuse_unknown(machine, containers)
+        asked = [each for label, each in containers.items() if machine in (None, label)]
+        running = [each.name for each in asked if each.running or each.restarting or each.paused]
+        if running:
+            with place.lock(), progress.step("stopping"):
+                process.run(["docker", "stop", *running])
+        return bool(running)
+
     def down(self, name: str, place: Place, progress: Progress, *, volumes: bool, images: bool) -> bool:
         """`docker compose down`; by the project's name alone where the rendering is gone."""
         containers = engine.project(name)

@@ -12,7 +12,7 @@ from provision.backends.readiness import HEALTHY, service_states
 from provision.backends.requirements import refuse
 from provision.backends.vm import connection, offer, offline, providers, sync
 from provision.backends.vm.convergence import Convergence
-from provision.backends.vm.ending import remove
+from provision.backends.vm.ending import remove, stop
 from provision.backends.vm.inside import enter, read_lines
 from provision.backends.vm.network import cards
 from provision.backends.vm.provider import Disk
@@ -98,6 +98,20 @@ class VirtualMachines:
             rendering=self.render(environment, place.rendering),
             timeout=timeout,
         )
+
+    def stop(self, name: str, place: Place, progress: Progress, machine: str | None) -> bool:
+        """As their provider ends them."""
+        del name  # the place says it all
+        refuse_unknown(machine, facts_of(place))
+        stopped = False
+        with place.lock():
+            for provider in map(providers.find, providers.names()):
+                asked = [each for each in provider.machines(place) if machine in (None, each)]
+                running = [each for each in asked if provider.state(place, each) == "running"]
+                if running:
+                    stop(provider, place, progress, running)
+                    stopped = True
+        return stopped
 
     def down(self, name: str, place: Place, progress: Progress, *, volumes: bool, images: bool) -> bool:
         """Remove the machines, half-made ones too; boxes stay, other environments use them."""

@@ -19,6 +19,16 @@ if TYPE_CHECKING:
 STOP = "xargs systemctl stop </var/lib/provision/units; sync"
 
 
+def stop(provider: Provider, place: Place, progress: Progress, machines: Collection[str]) -> None:
+    """End these running machines, and keep them."""
+    with progress.step("stopping"):
+        for machine in machines:
+            connection.close(place, machine)
+        provider.stop(place, progress, machines)
+        for machine in machines:
+            provider.release(place, machine)
+
+
 def remove(
     provider: Provider, place: Place, progress: Progress, machines: Collection[str] | None = None
 ) -> None:

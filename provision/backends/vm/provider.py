@@ -177,6 +177,9 @@ class Provider(Protocol):
             EnvironmentFailed: one of them is held by another.
         """
 
+    def stop(self, place: Place, progress: Progress, machines: Collection[str]) -> None:
+        """End these running machines as they should end, or suspend them; nothing of theirs is lost."""
+
     def remove(self, place: Place, progress: Progress, machines: Collection[str] | None = None) -> None:
         """Remove these machines, or all, half-made ones too, with everything that only they used."""
 

@@ -189,6 +189,12 @@ class VagrantProvider:
             refuse_small_disk(each, self.name)  # of a box that was not here before
         return {machine: {"name": box.name, "url": box.url} for machine, box in boxes.items()}
 
+    def stop(self, place: Place, progress: Progress, machines: Collection[str]) -> None:
+        """`vagrant halt`."""
+        with self._conversation(place, progress) as vagrant:
+            for machine in machines:
+                vagrant.halt(vm_name=machine)
+
     def remove(self, place: Place, progress: Progress, machines: Collection[str] | None = None) -> None:
         """`vagrant destroy`, which takes half-made machines too."""
         if not (place.rendering / ".vagrant").is_dir():

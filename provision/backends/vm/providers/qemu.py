@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from provision import process
@@ -132,6 +133,11 @@ class Qemu:
     def forward(self, place: Place, machine: str, ports: Sequence[PortStatus]) -> None:
         """Nothing: QEMU has done it."""
 
+    def stop(self, place: Place, progress: Progress, machines: Collection[str]) -> None:
+        """Suspend them; one that may keep no memory shuts down."""
+        with ThreadPoolExecutor(len(machines)) as pool:
+            list(pool.map(lambda machine: starting.stop(place, machine, progress), machines))
+
     def remove(
         self,
         place: Place,
@@ -142,6 +148,7 @@ class Qemu:
         for machine in self.machines(place) if machines is None else machines:
             seat = Seat(place=place, machine=machine)
             seat.end()
+            memory.drop_suspended(seat)
             if not memory.lay_aside(seat):
                 seat.overlay.unlink(missing_ok=True)
             seat.console.unlink(missing_ok=True)

@@ -1,7 +1,9 @@
 """The memory of a machine, kept in its overlay: the next start takes it up instead of booting.
 
-A state is taken when the machine holds nothing of the host: its folders are let go, volumes
-are not attached yet, and what a start delivers (secrets) comes only afterwards, by `go`.
+The state for starts after `down` is taken when the machine holds nothing of the host: its
+folders are let go, volumes are not attached yet, and what a start delivers (secrets) comes
+only afterwards, by `go`. The one for the start after `stop` holds all that the machine was,
+and is used once; a machine that was given a secret has none.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from provision import process
 from provision.backends.vm.qemu import monitor
-from provision.errors import EnvironmentFailed
+from provision.errors import EnvironmentFailed, ProvisionError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,7 +27,8 @@ TAG = "provision"
 FORMAT = 1  # of what is held back, and how a machine goes on
 REMEMBERED = "memory"
 KEPT = ".kept"
-ON_ROOT = {"tag": TAG, "vmstate": "root", "devices": ["root"]}
+ON_ROOT = {"vmstate": "root", "devices": ["root"]}
+SUSPENDED = "suspended"
 
 
 def fingerprint(definition: str, recipe: str, disk: str, processor: Mapping[str, str], version: str) -> str:
@@ -44,14 +47,10 @@ def save(seat: Seat, key: str, *, ready: bool) -> None:
     Raises:
         ProvisionError: it could not be, and nothing of it is left; the machine goes on.
     """
-    left = seat.line.run(f"/usr/lib/provision-guest/leave {'ready' if ready else ''}")
-    if left.code != 0:
-        raise EnvironmentFailed(
-            "a folder of the host is in use inside", evidence=left.stdout.decode().splitlines()
-        )
+    _leave(seat, "ready" if ready else "")
     monitor.execute(seat.monitor, "stop")
     try:
-        monitor.run_job(seat.monitor, "snapshot-save", ON_ROOT)
+        monitor.run_job(seat.monitor, "snapshot-save", {"tag": TAG, **ON_ROOT})
     finally:
         monitor.execute(seat.monitor, "cont")
     _remember(seat, key)
@@ -63,8 +62,59 @@ def load(seat: Seat) -> None:
     Raises:
         ProvisionError: the state does not fit, or is damaged.
     """
-    monitor.run_job(seat.monitor, "snapshot-load", ON_ROOT)
+    monitor.run_job(seat.monitor, "snapshot-load", {"tag": TAG, **ON_ROOT})
     monitor.execute(seat.monitor, "cont")
+
+
+def suspend(seat: Seat, key: str) -> None:
+    """Keep all that a running machine is, and end it.
+
+    Raises:
+        ProvisionError: it cannot be kept; the machine goes on, its folders let go.
+    """
+    _leave(seat, "")
+    seat.line.run("sync")  # the disk alone must do, should the state not fit any more
+    monitor.execute(seat.monitor, "stop")
+    try:
+        monitor.run_job(seat.monitor, "snapshot-save", {"tag": SUSPENDED, **ON_ROOT})
+        volumes = monitor.open_files(seat.monitor)
+    except ProvisionError:
+        monitor.execute(seat.monitor, "cont")
+        raise
+    seat.end()
+    written = {file: Path(file).stat().st_mtime_ns for file in volumes if file != str(seat.overlay)}
+    seat.place.remember(_suspended(seat), {"key": key, "volumes": written})
+
+
+def is_suspended(seat: Seat, key: str) -> bool:
+    """Whether a start can go on where `stop` ended: nothing that it depends on has changed since."""
+    known = seat.place.read(_suspended(seat))
+    volumes = known.get("volumes")
+    if known.get("key") != key or not isinstance(volumes, dict):
+        return False
+    try:
+        return all(Path(file).stat().st_mtime_ns == written for file, written in volumes.items())
+    except OSError:
+        return False
+
+
+def resume(seat: Seat) -> None:
+    """Let a machine that stands still go on where `stop` ended; once, for its disk goes on too.
+
+    Raises:
+        ProvisionError: the state is damaged.
+    """
+    _suspended_record(seat).unlink()
+    monitor.run_job(seat.monitor, "snapshot-load", {"tag": SUSPENDED, **ON_ROOT})
+    monitor.run_job(seat.monitor, "snapshot-delete", {"tag": SUSPENDED, "devices": ["root"]})
+    monitor.execute(seat.monitor, "cont")
+
+
+def drop_suspended(seat: Seat) -> None:
+    """Throw away what `stop` kept, if it did, of a machine that does not run."""
+    if seat.overlay.exists():
+        process.run(["qemu-img", "snapshot", "-d", SUSPENDED, str(seat.overlay)], check=False)
+    _suspended_record(seat).unlink(missing_ok=True)
 
 
 def lay_aside(seat: Seat) -> bool:
@@ -109,6 +159,22 @@ def forget(seat: Seat) -> None:
     """Throw a kept state away."""
     _aside(seat).unlink(missing_ok=True)
     (seat.place.folder / f"{REMEMBERED}-{seat.machine}.json").unlink(missing_ok=True)
+
+
+def _leave(seat: Seat, how: str) -> None:
+    left = seat.line.run(f"/usr/lib/provision-guest/leave {how}")
+    if left.code != 0:
+        raise EnvironmentFailed(
+            "a folder of the host is in use inside", evidence=left.stdout.decode().splitlines()
+        )
+
+
+def _suspended(seat: Seat) -> str:
+    return f"{SUSPENDED}-{seat.machine}"
+
+
+def _suspended_record(seat: Seat) -> Path:
+    return seat.place.folder / f"{_suspended(seat)}.json"
 
 
 def _remember(seat: Seat, key: str) -> None:

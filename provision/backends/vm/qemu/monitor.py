@@ -66,6 +66,12 @@ def forwarded_port(socket: Path, guest: int) -> int:
     return int(found[1])
 
 
+def open_files(socket: Path) -> tuple[str, ...]:
+    """The files of the machine's disks."""
+    found = execute(socket, "query-block")
+    return tuple(each["inserted"]["file"] for each in found if "inserted" in each)
+
+
 def _converse(socket: Path, conversation: Callable[[Any], Awaitable[_Answer]]) -> _Answer:
     from qemu.qmp import QMPClient, QMPError
 

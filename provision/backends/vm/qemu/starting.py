@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 MADE = "made"
 HALF_MADE = "half-made"
+SUSPENDS = "suspends"
 BOOTS_WITHIN = 300.0  # seconds: ten to thirty under emulation, more on a busy host
 ANSWERS_WITHIN = 20.0
 _REMEMBERING = threading.Lock()  # machines are started side by side, and kept in one record
@@ -98,7 +99,7 @@ def start(
     for machine in environment.machines:
         whole = {name: value for name, value in _made(place)[machine.name].items() if name != HALF_MADE}
         if machine.name in booted:
-            _remember(asked, machine, whole)
+            _remember(asked, machine, {**whole, SUSPENDS: _suspends(asked, machine, whole)})
     _write_configuration(asked)
     for machine in environment.machines:
         made = _made(place)[machine.name]
@@ -120,12 +121,16 @@ def _start(asked: Start, machine: Machine, *, rebuild: bool) -> str | None:
         if same and seat.process() is not None and _answers(seat):
             return None
         seat.shut_down()
+        own = disks.known(made["disk"])
+        if same and _resume(asked, machine, own):
+            return "memory"
         if build == "provision":
             seat.grow(disk_size(machine))
         _remember(asked, machine, {**made, **record})
-        seat.start(_variables(asked, machine, disks.known(made["disk"]), hold=None))
+        seat.start(_variables(asked, machine, own, hold=None))
         return "disk"
     seat.shut_down()
+    memory.drop_suspended(seat)
     seat.overlay.unlink(missing_ok=True)
     disk = disks.known(made["disk"]) if same else None
     if disk is None or not disk.is_there or rebuild:
@@ -188,13 +193,57 @@ def _start_from_memory(asked: Start, machine: Machine, disk: disks.Made) -> bool
         memory.lay_aside(seat)
         raise
     except ProvisionError as error:
-        reason = "; ".join(error.evidence) or error.message
-        asked.progress.note(f"the kept memory of {machine.name} does not fit, and is thrown away: {reason}")
+        asked.progress.note(
+            f"the kept memory of {machine.name} does not fit, and is thrown away: {_reason(error)}"
+        )
         seat.end()
         seat.overlay.unlink(missing_ok=True)
         memory.forget(seat)
         return False
     return True
+
+
+def _suspends(asked: Start, machine: Machine, made: Mapping[str, str]) -> str:
+    """The key of the state that `stop` may keep of a machine; none where that would hold a secret."""
+    if machine.secrets or machine.proxy or not _keeps_memory(machine, made["build"]):
+        return ""
+    return _key(asked, machine, disks.known(made["disk"]))
+
+
+def _resume(asked: Start, machine: Machine, disk: disks.Made) -> bool:
+    """Let a machine go on that `stop` had suspended; False where it has to boot."""
+    seat = asked.seat(machine)
+    if not memory.is_suspended(seat, _key(asked, machine, disk)):
+        memory.drop_suspended(seat)
+        return False
+    with asked.progress.step("starting from memory"):
+        seat.start(_variables(asked, machine, disk, hold=None), waits=True)
+        try:
+            memory.resume(seat)
+            seat.line.run("true", timeout=ANSWERS_WITHIN)
+        except ProvisionError as error:
+            asked.progress.note(f"the suspended {machine.name} cannot go on, and boots: {_reason(error)}")
+            seat.end()
+            memory.drop_suspended(seat)
+            return False
+    return True
+
+
+def stop(place: Place, machine: str, progress: Progress) -> None:
+    """Suspend a machine, or let it shut down where its memory may not be kept."""
+    seat = Seat(place=place, machine=machine)
+    if key := _made(place).get(machine, {}).get(SUSPENDS):
+        try:
+            memory.suspend(seat, key)
+        except ProvisionError as error:
+            progress.note(f"{machine} is shut down, its memory cannot be kept: {_reason(error)}")
+        else:
+            return
+    seat.shut_down()
+
+
+def _reason(error: ProvisionError) -> str:
+    return "; ".join(error.evidence) or error.message
 
 
 def _keep_memory(asked: Start, machine: Machine) -> None:
@@ -208,9 +257,7 @@ def _keep_memory(asked: Start, machine: Machine) -> None:
                 return  # what is wrong with them, the wait until all is ready tells
             memory.save(seat, _key(asked, machine, disk), ready=run)
         except ProvisionError as error:
-            asked.progress.note(
-                f"the memory of {machine.name} is not kept: {'; '.join(error.evidence) or error.message}"
-            )
+            asked.progress.note(f"the memory of {machine.name} is not kept: {_reason(error)}")
 
 
 def _services_are_ready(seat: Seat, machine: Machine) -> bool:
