@@ -130,11 +130,6 @@ def statuses(bases: Sequence[Base]) -> tuple[BaseStatus, ...]:
     )
 
 
-def status(base: Base) -> BaseStatus:
-    """What this host has of it."""
-    return statuses((base,))[0]
-
-
 def _is_present(image: str) -> bool:
     found = process.run(["docker", "image", "inspect", "--format", "{{.Id}}", image], check=False)
     if found.code == 0:

@@ -15,7 +15,7 @@ import pytest
 
 from provision import process
 from provision.bases.catalogue import find
-from provision.bases.image import build_image, ensure_image, status
+from provision.bases.image import build_image, ensure_image, statuses
 from provision.errors import HostLacks
 from provision.progress import Silent
 
@@ -88,7 +88,7 @@ def test_a_base_that_cannot_be_pulled_is_made_and_runs(name: str, folder: Path) 
             "/var/lib/apt/lists:\nlock\npartial\n"
         )
 
-        assert status(base).made
+        assert statuses((base,))[0].made
         before = layers(base)
         ensure_image(base, progress)
         assert layers(base) == before
@@ -106,7 +106,7 @@ def test_the_same_archive_gives_the_same_bytes(folder: Path) -> None:
 
 def test_what_can_be_neither_pulled_nor_made_is_an_error_of_the_host() -> None:
     base = replace(find("fedora:43"), image=f"{NOWHERE}/fedora:43")
-    assert not status(base).present
+    assert not statuses((base,))[0].present
     with pytest.raises(HostLacks, match="is not here and cannot be pulled") as caught:
         ensure_image(base, Silent())
     assert "127.0.0.1:1" in caught.value.evidence[-1]
@@ -117,7 +117,7 @@ def test_a_failure_leaves_nothing_half_made(folder: Path) -> None:
     with pytest.raises(HostLacks, match=r"debian:12 could not be made") as caught:
         build_image(base, Silent())
     assert any("nothing-like-it" in line for line in caught.value.evidence)
-    assert not status(base).present
+    assert not statuses((base,))[0].present
     assert list(folder.iterdir()) == []
 
 

@@ -12,8 +12,9 @@ from provision.backends.vm.acceleration import accelerated
 from provision.errors import HostLacks
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+    from provision.backends.base import Finding
     from provision.model import Capability, Environment, Machine
 
 NESTED = tuple(Path(f"/sys/module/{module}/parameters/nested") for module in ("kvm_intel", "kvm_amd"))
@@ -54,7 +55,6 @@ def _host_lacks(wanted: frozenset[Capability]) -> Reasons:
 def describe(environment: Environment) -> Offer:
     """The VM backend's answers for `explain`."""
     usable = [finding for finding in providers.examine() if finding.usable]
-    fast = bool(usable) and accelerated()
     missing = list(_host_lacks(required(environment)).values()) if usable else ["no provider can be used"]
     memory = [machine.resources.memory for machine in environment.machines]
     aside = sum(each or 1024**3 for each in memory) / 1024**2
@@ -62,12 +62,27 @@ def describe(environment: Environment) -> Offer:
         aspects={
             "kernel": "its own, that of its distribution: modules and sysctls are the machine's",
             "isolation": "a machine of its own, behind the hypervisor",
-            "start": "some twenty seconds, with KVM" if fast
-            else "minutes: without KVM the machine is emulated",
+            "start": _start(environment, usable),
             "size": f"a disk with the base and what is installed; {aside:.0f} MiB of memory set aside",
             "init": "systemd",
             "persistence": f"its disk, until `down`; `down` keeps {volumes_kept(environment)}",
         },
         cannot=cannot(environment, lacks),
         lacks=tuple(missing),
-    )  # fmt: skip
+    )
+
+
+def _start(environment: Environment, usable: Sequence[Finding]) -> str:
+    """How long a start takes with the provider that would be taken."""
+    named = next(
+        (machine.options["provider"] for machine in environment.machines if "provider" in machine.options),
+        None,
+    )
+    provider = named or next((finding.subject for finding in usable), None)
+    fast = bool(usable) and accelerated()
+    boot = (
+        "some twenty seconds"
+        if fast or provider == "qemu"
+        else "minutes: without KVM the machine is emulated"
+    )
+    return f"{boot}; about a second once it was up, from its kept memory" if provider == "qemu" else boot
