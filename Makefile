@@ -36,6 +36,7 @@ $(STAMP): pyproject.toml requirements/dev.txt
 	"$$(scripts/find-python)" -m venv --clear $(VENV)
 	$(BIN)/pip install --quiet --upgrade 'pip>=25.1'
 	$(BIN)/pip install --quiet --constraint requirements/dev.txt --group dev --editable .
+	$(BIN)/python -m compileall -q provision # as an installed one is: some environments write no bytecode
 	touch $@
 
 lint: venv  ## ruff, mypy --strict, shellcheck

@@ -131,6 +131,13 @@ def up(
     return acting.up(settled, place, progress, rebuild=rebuild, timeout=timeout)
 
 
+def prepare_to_verify(environment: Environment) -> None:
+    """Make the `verify` that will follow quicker."""
+    from provision.verify import prepare
+
+    prepare(environment)
+
+
 def verify(
     environment: Environment,
     backend: str,

@@ -39,6 +39,8 @@ def command(
 
     begun = time.monotonic()
     environment = engine.load(asked)
+    if not no_verify:
+        engine.prepare_to_verify(environment)
     shown = progress()
     for layer in environment.layers:
         shown.note(f"{layer} is laid over it")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -47,7 +48,7 @@ def verify(
     for machine in machines:
         if machine.name in targets:
             targets[machine.name].prepare(*_users(machine))
-    _import_meanwhile(machines)
+    _import(machines)
     running = [each for each in environment.machines if each.name in targets]
     for machine in machines:
         given = (capabilities or {}).get(machine.name, frozenset())
@@ -65,7 +66,12 @@ def _users(machine: Machine) -> tuple[str, ...]:
     return ("root",) if looks and not machine.env else tuple({"root", machine.user})
 
 
-def _import_meanwhile(machines: Iterable[Machine]) -> None:
+def prepare(environment: Environment) -> None:
+    """Begin to import what checks take, which is half a second, while engines are waited for."""
+    threading.Thread(target=_import, args=(environment.machines,), daemon=True).start()
+
+
+def _import(machines: Iterable[Machine]) -> None:
     """Import what takes its time, while the shells open."""
     import_module("provision.verify.kinds")
     if any(check.kind == "pytest" for machine in machines for check in machine.checks):
