@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, TypeVar
 
 from provision.errors import EnvironmentFailed, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
+    from provision.model import Machine
+
+Answer = TypeVar("Answer")
+
 
 def refuse_unknown(machine: str | None, known: Collection[str]) -> None:
     """Raise UsageError where a machine is named that is none of those that are there."""
     if machine is not None and known and machine not in known:
         raise UsageError(f"there is no machine {machine}", hint=f"--machine: {', '.join(sorted(known))}")
+
+
+def side_by_side(ask: Callable[[Machine], Answer], machines: Sequence[Machine]) -> tuple[Answer, ...]:
+    """What each machine answers, asked at the same time; in their order."""
+    with ThreadPoolExecutor(len(machines)) as pool:
+        return tuple(pool.map(ask, machines))
 
 
 def read_all(

@@ -17,7 +17,7 @@ from provision.backends.docker.containers import (
 from provision.backends.docker.convergence import Convergence
 from provision.backends.docker.logs import read_logs
 from provision.backends.docker.rendering import container_name, render_environment
-from provision.backends.machines import read_all, refuse_unknown
+from provision.backends.machines import read_all, refuse_unknown, side_by_side
 from provision.backends.readiness import HEALTHY, service_states
 from provision.backends.requirements import refuse
 from provision.errors import EnvironmentFailed
@@ -118,10 +118,11 @@ class Docker:
         """Every machine, with the state of each service where it runs."""
         names = {m.name: container_name(environment, m.name) for m in environment.machines}
         seen = engine.look(list(names.values())).containers
-        return tuple(
-            _status(machine, seen.get(names[machine.name]), environment.name, place)
-            for machine in environment.machines
-        )
+
+        def one(machine: Machine) -> MachineStatus:
+            return _status(machine, seen.get(names[machine.name]), environment.name, place)
+
+        return side_by_side(one, environment.machines)
 
     def targets(self, name: str, place: Place, machine: str | None = None) -> Mapping[str, Target]:
         """The running machines of an environment; user and folder as their labels say."""

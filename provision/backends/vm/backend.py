@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from provision import process
-from provision.backends.machines import read_all, refuse_unknown
+from provision.backends.machines import read_all, refuse_unknown, side_by_side
 from provision.backends.readiness import HEALTHY, service_states
 from provision.backends.requirements import refuse
 from provision.backends.vm import connection, offer, offline, providers, sync
@@ -143,7 +143,7 @@ class VirtualMachines:
             address = card.address if card and state == "running" else found.address
             return replace(found, address=address, kept=provider.kept(place, machine.name))
 
-        return tuple(one(machine) for machine in environment.machines)
+        return side_by_side(one, environment.machines)
 
     def targets(self, name: str, place: Place, machine: str | None = None) -> Mapping[str, Target]:
         """The running machines of an environment; user and folder as they were brought up."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, cast
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 from provision import process
 from provision.backends.base import Action, Plan
 from provision.backends.found import refuse_found
+from provision.backends.machines import side_by_side
 from provision.backends.order import in_order
 from provision.backends.ports import KEPT, choose
 from provision.backends.readiness import HEALTHY, wait_until_ready
@@ -52,9 +52,8 @@ class Convergence:
     def plan(self) -> Plan:
         """What is to be done with each machine; looks and changes nothing."""
         machines = self.environment.machines
-        with ThreadPoolExecutor(len(machines)) as pool:
-            found = zip(machines, pool.map(self._action, machines), strict=True)
-            actions: dict[str, Action] = {machine.name: action for machine, action in found}
+        found = zip(machines, side_by_side(self._action, machines), strict=True)
+        actions = {machine.name: action for machine, action in found}
         there = self.provider.machines(self.place)
         return Plan(actions=actions | {name: "remove" for name in there if name not in actions})
 
