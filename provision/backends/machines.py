@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
 from provision.errors import EnvironmentFailed, UsageError
@@ -24,6 +23,10 @@ def refuse_unknown(machine: str | None, known: Collection[str]) -> None:
 
 def side_by_side(ask: Callable[[Machine], Answer], machines: Sequence[Machine]) -> tuple[Answer, ...]:
     """What each machine answers, asked at the same time; in their order."""
+    if len(machines) == 1:
+        return (ask(machines[0]),)
+    from concurrent.futures import ThreadPoolExecutor
+
     with ThreadPoolExecutor(len(machines)) as pool:
         return tuple(pool.map(ask, machines))
 
