@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -159,6 +160,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # A shell's background job ignores it, and would hand that on to all that tests interrupt.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if provider := config.getoption("--provider"):
         os.environ["PROVISION_PROVIDER"] = provider
 

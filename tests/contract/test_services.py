@@ -27,6 +27,8 @@ services:
     script: |
       echo "first begins with $FROM_SPEC and $OWN"
       echo $$ > /run/first/pid
+      echo "and says so where it opens it" > /dev/stdout
+      stat -Lc %h /dev/stdout > /run/first/names
       sleep 1
       touch /run/first/ready
       exec sleep infinity
@@ -72,6 +74,12 @@ def test_logs_are_kept_apart(up: Project) -> None:
     first = up.good("logs", "first")
     assert "first begins with a b and it's own" in first
     assert "second begins" not in first
+
+
+def test_a_service_can_open_its_stdout_by_name(up: Project) -> None:
+    """As nginx and postfix do, the one only where what it opens has a name."""
+    assert "and says so where it opens it" in up.good("logs", "first")
+    assert up.inside("cat /run/first/names") == "1\n"
 
 
 def test_a_service_has_its_user_environment_and_limits(up: Project) -> None:
