@@ -379,3 +379,17 @@ def test_a_workspace_outside_the_project(tmp_path: Path) -> None:
         assert project.good("exec", "--", "cat", "file") == "from outside\n"
     finally:
         removed(project)
+
+
+def test_a_workspace_of_root_in_which_its_user_cannot_write(fresh: Project) -> None:
+    """A bind mount shows owners as they are: better said at once than found out by `setup`."""
+    fresh.spec(
+        named("fresh") + "users: {dev: {uid: host}}\nworkspace: {source: ., path: /workspace, user: dev}\n"
+    )
+    os.chown(fresh.folder, 0, 0)
+    assert f"the workspace {fresh.folder} is root's: dev can read it" in fresh.run("up").stderr
+    os.chown(fresh.folder, 4321, 4321)
+    said = fresh.run("up", "--rebuild")
+    assert "is root's" not in said.stderr
+    fresh.inside("touch /workspace/mine")
+    assert (fresh.folder / "mine").stat().st_uid == 4321

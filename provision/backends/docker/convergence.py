@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 import time
 from dataclasses import dataclass
 from functools import partial
@@ -115,6 +116,7 @@ class Convergence:
             # Of equal machines one is built: the image is that of all.
             building = {image: machine for machine, image in images.items() if image in stale}
             self._build(building.values(), progress, rebuild=rebuild)
+        _note_what_is_roots(environment, progress)
         with progress.step("starting containers"):
             for container in present:
                 if container.paused:  # Compose would try to start it, which the engine refuses
@@ -232,6 +234,20 @@ class Convergence:
                     evidence=last_lines(""),
                     hint="`provision logs` has all of it",
                 ) from error
+
+
+def _note_what_is_roots(environment: Environment, progress: Progress) -> None:
+    """Say where the user cannot write in the workspace: a bind mount shows owners as they are."""
+    for machine in environment.machines:
+        place = machine.workspace
+        if place is None or place.user == "root":
+            continue
+        status = place.source.stat()
+        if status.st_uid == 0 and not status.st_mode & stat.S_IWOTH:
+            progress.note(
+                f"the workspace {place.source} is root's: {place.user} can read it, and not write in it"
+                " (chown it to another user, or say `workspace: {user: root}`)"
+            )
 
 
 def _entered(container: str, machine: Machine) -> Target:

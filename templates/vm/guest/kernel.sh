@@ -16,7 +16,7 @@ ubuntu:amd64) packages=linux-image-generic ;;
 esac
 rm -f /etc/apt/apt.conf.d/docker-clean
 apt-get update -q
-apt-get install -q -y --no-install-recommends busybox-static cpio kmod
+apt-get install -q -y --no-install-recommends busybox-static cpio kmod xz-utils zstd # modules may be compressed
 work=$(mktemp -d)
 chmod 0755 "$work"
 cd "$work"

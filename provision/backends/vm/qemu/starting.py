@@ -36,6 +36,7 @@ HALF_MADE = "half-made"
 SUSPENDS = "suspends"
 BOOTS_WITHIN = 300.0  # seconds: ten to thirty under emulation, more on a busy host
 ANSWERS_WITHIN = 20.0
+ASKED_AGAIN = 30.0  # what is said while a machine boots may be lost
 _REMEMBERING = threading.Lock()  # machines are started side by side, and kept in one record
 
 
@@ -289,7 +290,7 @@ def _wait(seat: Seat) -> None:
             reason = "QEMU ended"
             break
         try:
-            seat.line.run("systemctl start ssh.service", timeout=max(1.0, deadline - time.monotonic()))
+            seat.line.run("systemctl start ssh.service", timeout=ASKED_AGAIN)
         except Unreachable:
             time.sleep(BETWEEN)
         else:
