@@ -175,6 +175,17 @@ def made_of(project: Project) -> dict[str, bytes]:
             "files": output("docker", "export", container),
             "logs": output("docker", "logs", container),
         }
+    state = project.folder / ".provision/secrets/vm/qemu"
+    if state.is_dir():
+        overlay = state / "secrets.qcow2"
+        told = output("qemu-img", "info", "--force-share", "--backing-chain", "--output=json", str(overlay))
+        chain = [Path(each["filename"]) for each in json.loads(told)]
+        process = (state / "secrets.pid").read_text().strip()
+        return {
+            "console": (state / "secrets.console").read_bytes(),
+            "command": Path(f"/proc/{process}/cmdline").read_bytes(),
+            **{str(path): path.read_bytes() for path in chain},
+        }
     virsh = ["virsh", "--connect", "qemu:///system"]
     domain = "secrets-secrets"
     definition = output(*virsh, "dumpxml", domain)
