@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import footprint
 import machines
 import report
 import rows
@@ -37,7 +38,7 @@ def main() -> None:
 
     if asked.machines:
         measured = _measured(wanted(machines.rows()), machines.remove_everything)
-        name, page = "results-vm.md", report.page(report.MACHINES, measured)
+        name, page = "results-vm.md", report.page(report.MACHINES, measured, *_footprint(asked.rows))
     else:
         missing = tools.fetch_dev_containers()
         with tempfile.TemporaryDirectory() as scratch:
@@ -48,6 +49,15 @@ def main() -> None:
     if not asked.rows:
         (PROJECT / "bench" / name).write_text(page)
     print(page)
+
+
+def _footprint(rows: Sequence[str]) -> Sequence[str]:
+    """What ten machines take of the host, where all is asked or this."""
+    return (
+        footprint.footprint(lambda line: print(line, file=sys.stderr))
+        if not rows or "footprint" in rows
+        else ()
+    )
 
 
 def _measured(wanted: Sequence[Row], clear: Callable[[], None]) -> Sequence[Measured]:

@@ -85,6 +85,15 @@ def rows() -> tuple[Row, ...]:
                 VAGRANT: Command(argv=up[VAGRANT].argv, before=[[*vagrant, "destroy", "--force"]]),
             },
         ),
+        Row(
+            title="up after stop, or halt",
+            runs=3,
+            warm_ups=0,
+            commands={
+                tools.OURS: Command(argv=up[tools.OURS].argv, before=[up[tools.OURS].argv, ours("stop")]),
+                VAGRANT: Command(argv=up[VAGRANT].argv, before=[up[VAGRANT].argv, [*vagrant, "halt"]]),
+            },
+        ),
         Row(title="up again, nothing changed", aim=Aim(limit=0.15, peer=VAGRANT), runs=5, commands=up),
         Row(
             title="status",
