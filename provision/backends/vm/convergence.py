@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, cast
@@ -13,7 +14,7 @@ from provision.backends.found import refuse_found
 from provision.backends.machines import side_by_side
 from provision.backends.order import in_order
 from provision.backends.ports import KEPT, choose
-from provision.backends.readiness import HEALTHY, wait_until_ready
+from provision.backends.readiness import BETWEEN, HEALTHY, wait_until_ready
 from provision.backends.vm import connection, delivery, sync
 from provision.backends.vm.ending import remove
 from provision.backends.vm.inside import UNREACHABLE, ask, enter, read_lines
@@ -37,6 +38,7 @@ SETUP_STATE = "/run/provision/setup"
 APPLIED = "/var/lib/provision/applied"
 LAST_LINES = 20
 SETTLES = 5.0  # seconds
+REBOOTS_WITHIN = 300.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -231,16 +233,25 @@ class Convergence:
                 script = f"rm -f {SETUP_STATE}; systemctl restart provision-setup.service"
             ask(self.provider, place, name, script)
 
-        with enter(place, name, self._facts(machine)) as target:
-            wait_until_ready(
-                machine,
-                self.provider.asked(place, name) or target,
-                progress,
-                timeout=self.timeout,
-                settles=SETTLES,
-                last_lines=partial(_last_lines, place, name),
-                revive=revive if was_up else None,
-            )
+        begun = time.monotonic()
+        while True:
+            try:
+                with enter(place, name, self._facts(machine)) as target:
+                    return wait_until_ready(
+                        machine,
+                        self.provider.asked(place, name) or target,
+                        progress,
+                        timeout=self.timeout,
+                        settles=SETTLES,
+                        last_lines=partial(_last_lines, place, name),
+                        revive=revive if was_up else None,
+                    )
+            except Unreachable:
+                # One that was up may be on its way down and up again: somebody inside said reboot.
+                over = time.monotonic() - begun > REBOOTS_WITHIN
+                if over or not was_up or self.provider.state(place, name) != "running":
+                    raise
+                time.sleep(BETWEEN)
 
 
 def _last_lines(place: Place, machine: str, service: str) -> Sequence[str]:
