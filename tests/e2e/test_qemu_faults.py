@@ -191,6 +191,35 @@ def test_qemu_is_killed_while_it_boots_while_it_saves_and_while_it_runs(vm: Proj
     assert vm.inside("ls /root", user="root") == "mine\n"
 
 
+def test_the_disk_full_while_memory_is_saved(vm: Project) -> None:
+    """What does not fit is not kept, with a line that says so; the machine goes on."""
+    (vm.folder / ".provision").mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=128m", "tmpfs", str(vm.folder / ".provision")]
+    subprocess.run(mount, check=True)
+    try:
+        said = vm.run("up")
+        assert said.code == 0, said.all
+        assert "the memory of trouble is not kept: it may take" in said.stderr
+        assert vm.inside("echo well") == "well\n"
+        vm.inside("touch /root/mine; sync", user="root")
+        vm.good("stop")
+        vm.up()
+        assert vm.inside("ls /root", user="root") == "mine\n"
+        vm.good("down", "--images")
+    finally:
+        subprocess.run(["umount", str(vm.folder / ".provision")], check=True)
+
+
+def test_a_machine_that_reboots_is_waited_for(vm: Project) -> None:
+    asked = ("exec", "--", "cat", "/proc/sys/kernel/random/boot_id")
+    vm.up()
+    before = vm.good(*asked)
+    vm.run("exec", "-u", "root", "--", "reboot")
+    vm.up()
+    until(lambda: vm.run(*asked).stdout not in ("", before))
+    assert set(vm.checks().values()) == {"passed"}
+
+
 def test_a_port_that_is_taken_while_the_machine_is_down(vm: Project) -> None:
     vm.up()
     port = vm.state()["ports"][0]["host"]

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -47,6 +48,7 @@ def save(seat: Seat, key: str, *, ready: bool) -> None:
     Raises:
         ProvisionError: it could not be, and nothing of it is left; the machine goes on.
     """
+    _require_room(seat)
     _leave(seat, "ready" if ready else "")
     monitor.execute(seat.monitor, "stop")
     try:
@@ -72,6 +74,7 @@ def suspend(seat: Seat, key: str) -> None:
     Raises:
         ProvisionError: it cannot be kept; the machine goes on, its folders let go.
     """
+    _require_room(seat)
     _leave(seat, "")
     seat.line.run("sync")  # the disk alone must do, should the state not fit any more
     monitor.execute(seat.monitor, "stop")
@@ -159,6 +162,17 @@ def forget(seat: Seat) -> None:
     """Throw a kept state away."""
     _aside(seat).unlink(missing_ok=True)
     (seat.place.folder / f"{REMEMBERED}-{seat.machine}.json").unlink(missing_ok=True)
+
+
+def _require_room(seat: Seat) -> None:
+    """Raise EnvironmentFailed where the state may not fit: what a failed save wrote is not given back."""
+    running = seat.process()
+    taken = running.memory_info().rss if running else 0  # more than the state, which has no empty pages
+    free = shutil.disk_usage(seat.state).free
+    if free < taken:
+        raise EnvironmentFailed(
+            f"it may take {taken >> 20} MiB, and {free >> 20} MiB are free in {seat.state}"
+        )
 
 
 def _leave(seat: Seat, how: str) -> None:
