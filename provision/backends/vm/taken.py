@@ -1,0 +1,53 @@
+"""Which boxes of images an environment's machines were made of: remembered, thrown away with them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from provision.backends.vm.boxes import BOXES, forget_box
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from provision.backends.vm.boxes import Box
+    from provision.workspace import Place
+
+TAKEN = "boxes"
+
+
+def take(place: Place, provider: str, machine: str, box: Box, user: Path) -> str | None:
+    """Note what a machine is about to be made of; `user` is there as long as the machine.
+
+    Returns:
+        the name of the box that it was made of before, where that is needed no more.
+    """
+    taken = _taken(place)
+    former = taken.pop(machine, None)
+    if box.made is not None:
+        box.made.claim(user)
+        taken[machine] = {"provider": provider, "box": box.name, "made": box.made.name}
+    place.remember(TAKEN, taken)
+    return _drop(former) if former and former["box"] != box.name else None
+
+
+def drop_all(place: Place, provider: str) -> tuple[str, ...]:
+    """Throw away those of removed machines; the names of the boxes that nobody else needs."""
+    taken = _taken(place)
+    mine = [machine for machine, record in taken.items() if record["provider"] == provider]
+    if not mine:
+        return ()
+    gone = [_drop(taken.pop(machine)) for machine in mine]
+    place.remember(TAKEN, taken)
+    return tuple(name for name in gone if name)
+
+
+def _taken(place: Place) -> dict[str, Mapping[str, str]]:
+    return dict(cast("Mapping[str, Mapping[str, str]]", place.read(TAKEN)))
+
+
+def _drop(record: Mapping[str, str]) -> str | None:
+    if not BOXES.known(record["made"]).release():
+        return None
+    forget_box(record["box"], record["provider"])
+    return record["box"]
