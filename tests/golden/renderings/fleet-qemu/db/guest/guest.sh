@@ -8,6 +8,7 @@ rm -f /etc/apt/apt.conf.d/docker-clean # it would empty the cache of downloads
 
 # Only the spec's services run: what packages enabled before there was an init is none of them.
 rm -rf /etc/systemd/system/*.wants /etc/systemd/system/*.requires /etc/rc[0-9S].d/S*
+find /etc/systemd/system -maxdepth 1 -type l -lname '*/systemd/system/*' ! -name default.target -delete # their other names
 if [ ! -e /usr/sbin/policy-rc.d ]; then
   printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
   chmod 0755 /usr/sbin/policy-rc.d
