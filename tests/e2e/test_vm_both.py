@@ -37,7 +37,7 @@ def provider() -> Iterator[str]:
     """The one that has least in common with a container; QEMU's machines are compared file by file."""
     yield "libvirt"
     for backend in ("docker", "vm"):
-        words = ("down", "envs/dev.yaml", "--name", "both", "-b", backend, "--volumes")
+        words = ("down", "envs/dev.yaml", "--name", "both", "-b", backend, "--volumes", "--images")
         assert provision(*words, provider="libvirt").code == 0
 
 

@@ -108,13 +108,11 @@ def test_what_somebody_needs_stays(tmp_path: Path) -> None:
     for user in (one, other):
         made.claim(user)
         user.touch()
-    one.unlink()
-    assert not made.release()
+    assert not made.release(one)
     assert made.is_there
-    other.unlink()
-    assert made.release()
-    assert not made.release(), "it is gone already"
-    assert list(tmp_path.iterdir()) == []
+    assert made.release(other)
+    assert not made.release(other), "it is gone already"
+    assert sorted(tmp_path.iterdir()) == [one, other]
 
 
 def test_boxes_are_thrown_away_with_the_last_machine_that_was_made_of_them(
@@ -132,11 +130,9 @@ def test_boxes_are_thrown_away_with_the_last_machine_that_was_made_of_them(
         assert taken.take(place, "libvirt", "box", first, user[place]) is None
         user[place].touch()
 
-    user[mine].unlink()
     assert taken.take(mine, "libvirt", "box", second, user[mine]) is None, "others need the first"
     assert taken.drop_all(mine, "virtualbox") == (), "another's"
     assert taken.drop_all(mine, "libvirt") == ("provision/second",)
-    user[theirs].unlink()
     assert (
         taken.take(theirs, "libvirt", "box", Box(name="debian/bookworm64"), user[theirs]) == "provision/first"
     )

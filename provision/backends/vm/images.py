@@ -51,15 +51,15 @@ class Made:
 
     def claim(self, user: Path) -> None:
         """Note that it is needed as long as a file is there."""
-        users = self.folder / "users"
-        users.mkdir(exist_ok=True)
-        (users / hashlib.sha256(str(user).encode()).hexdigest()[:16]).write_text(str(user))
+        claim = self._claim_of(user)
+        claim.parent.mkdir(exist_ok=True)
+        claim.write_text(str(user))
 
-    def release(self) -> bool:
-        """Remove it, unless it is needed; whether it was there, and is removed."""
-        users = self.folder / "users"
-        for user in users.glob("*") if users.is_dir() else ():
-            if Path(user.read_text()).exists():
+    def release(self, user: Path) -> bool:
+        """Remove it, unless others than `user` need it; whether it was there, and is removed."""
+        self._claim_of(user).unlink(missing_ok=True)
+        for claim in self._claim_of(user).parent.glob("*"):
+            if Path(claim.read_text()).exists():
                 return False
         going = self.folder.with_name(f"{self.name}.gone")
         try:
@@ -68,6 +68,9 @@ class Made:
             return False
         shutil.rmtree(going, ignore_errors=True)
         return True
+
+    def _claim_of(self, user: Path) -> Path:
+        return self.folder / "users" / hashlib.sha256(str(user).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from provision.backends.vm.boxes import BOXES, forget_box
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from provision.backends.vm.boxes import Box
     from provision.workspace import Place
@@ -26,7 +26,7 @@ def take(place: Place, provider: str, machine: str, box: Box, user: Path) -> str
     former = taken.pop(machine, None)
     if box.made is not None:
         box.made.claim(user)
-        taken[machine] = {"provider": provider, "box": box.name, "made": box.made.name}
+        taken[machine] = {"provider": provider, "box": box.name, "made": box.made.name, "user": str(user)}
     place.remember(TAKEN, taken)
     return _drop(former) if former and former["box"] != box.name else None
 
@@ -47,7 +47,7 @@ def _taken(place: Place) -> dict[str, Mapping[str, str]]:
 
 
 def _drop(record: Mapping[str, str]) -> str | None:
-    if not BOXES.known(record["made"]).release():
+    if not BOXES.known(record["made"]).release(Path(record["user"])):
         return None
     forget_box(record["box"], record["provider"])
     return record["box"]

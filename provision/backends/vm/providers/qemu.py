@@ -169,9 +169,10 @@ class Qemu:
     def forget(self, place: Place) -> None:
         """Throw away kept states, and disks that nobody else uses."""
         for machine, record in place.read(starting.MADE).items():
-            memory.forget(Seat(place=place, machine=machine))
+            seat = Seat(place=place, machine=machine)
+            memory.forget(seat)
             if isinstance(record, dict) and "disk" in record:
-                starting.DISKS.known(record["disk"]).release()
+                starting.DISKS.known(record["disk"]).release(seat.overlay)
         (place.folder / f"{starting.MADE}.json").unlink(missing_ok=True)
 
     def remove_volume(self, place: Place, disk: Disk) -> None:

@@ -143,7 +143,7 @@ def _start(asked: Start, machine: Machine, *, rebuild: bool) -> str | None:
     record = {**record, "disk": disk.name}
     _remember(asked, machine, {**record, HALF_MADE: "yes"})
     if made and made["disk"] != disk.name:
-        DISKS.known(made["disk"]).release()
+        DISKS.known(made["disk"]).release(seat.overlay)
     keeps = _keeps_memory(machine, build)
     if keeps and _start_from_memory(asked, machine, disk):
         how = "memory"
