@@ -265,14 +265,19 @@ def test_a_machine_that_is_killed_during_a_step(vm: Project) -> None:
     assert answers(port)
 
 
-def test_a_machine_that_was_removed_by_hand_is_made_again(vm: Project) -> None:
+def test_a_machine_that_was_removed_by_hand_is_made_again_of_its_base_if_asked(vm: Project) -> None:
     vm.up()
     virsh("destroy", "faults-faults")
     virsh("undefine", "faults-faults")
     assert vm.state()["state"] == "absent"
+    vm.spec(SPEC.replace("{provider:", "{build: provision, provider:"))
     vm.up()
     assert vm.state()["state"] == "running"
-    assert vm.inside("cat /opt/seen-by-setup") == "first\n"
+    assert vm.inside("cat /opt/seen-by-run /opt/seen-by-setup") == "first\n"
+    assert re.search(
+        r"^==> \d+-look:", (vm.folder / ".provision/faults/vm/log.txt").read_text(), re.MULTILINE
+    )
+    assert boxes() == [], "nobody needs the box of its image any more"
 
 
 def until(holds: object) -> None:

@@ -128,7 +128,13 @@ def _of_image(
     if how == "provision":
         return None
     finish = partial(_finish, machine, cast("BoxProvider", provider))
-    made = BOXES.ensure(machine, place, rendering, progress, rebuild=rebuild, finish=finish)
+    try:
+        made = BOXES.ensure(machine, place, rendering, progress, rebuild=rebuild, finish=finish)
+    except HostLacks as error:  # the base's image, and not its box
+        if "build" in machine.options:
+            raise
+        progress.note(f"{machine.name} is not made of its image: {error.message}")
+        return None
     file = made.folder / BOXES.file
     _refuse_smaller(machine, size_of(file))
     name = (made.folder / NAME).read_text()
