@@ -50,7 +50,10 @@ dd if=/usr/lib/grub/i386-pc/boot.img of="$raw" bs=440 count=1 conv=notrunc statu
 dd if="$out/core" of="$raw" bs=512 seek=1 conv=notrunc status=none
 
 case $format in
-qcow2) qemu-img convert -O qcow2 -c "$raw" "$out/disk" ;;
+qcow2) # zstd packs it in a fifth of the time; QEMU before 5.1 has it not
+  qemu-img convert -O qcow2 -c -o compression_type=zstd "$raw" "$out/disk" ||
+    qemu-img convert -O qcow2 -c "$raw" "$out/disk"
+  ;;
 vmdk) qemu-img convert -O vmdk -o subformat=streamOptimized "$raw" "$out/disk" ;;
 esac
 echo "$gib" >"$out/gib"
