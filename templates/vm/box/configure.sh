@@ -1,3 +1,4 @@
+#!/bin/sh
 # Makes of a root file system, "$1", a machine that Vagrant can enter.
 set -eu
 root=$1
