@@ -205,7 +205,7 @@ def _box_is_here(machine: Machine, provider: str) -> bool:
 
 def forget_box(name: str, provider: str) -> None:
     """Have Vagrant forget a box, if it knows it."""
-    if _known_to_vagrant(name, provider):
+    if folders(name, provider):
         words = ["vagrant", "box", "remove", name, "--provider", provider, "--all", "--force"]
         process.run(words, check=False, env=QUIET)
 
@@ -238,7 +238,7 @@ def _base_size(machine: Machine, provider: str) -> int | None:
     """GiB of the disk in the box of a machine's base, where that can be known."""
     named = machine.options.get("box") or machine.base.box
     if isinstance(named, str):
-        for folder in _folders(named, provider):
+        for folder in folders(named, provider):
             try:
                 return int(json.loads((folder / "metadata.json").read_text())["virtual_size"])
             except (OSError, ValueError, KeyError, TypeError):
@@ -263,10 +263,10 @@ def _fetch(name: str, provider: str, progress: Progress) -> None:
 
 
 def _known_to_vagrant(name: str, provider: str) -> bool:
-    return bool(_folders(name, provider))
+    return bool(folders(name, provider))
 
 
-def _folders(name: str, provider: str) -> Sequence[Path]:
+def folders(name: str, provider: str) -> Sequence[Path]:
     """Where Vagrant keeps a box for a provider: a folder for each version and architecture."""
     home = Path(os.environ.get("VAGRANT_HOME") or Path.home() / ".vagrant.d")
     folder = home / "boxes" / name.replace("/", "-VAGRANTSLASH-")

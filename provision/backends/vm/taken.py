@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from provision.backends.vm.boxes import BOXES, forget_box
+from provision.backends.vm.boxes import BOXES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,7 +20,7 @@ def take(place: Place, provider: str, machine: str, box: Box, user: Path) -> str
     """Note what a machine is about to be made of; `user` is there as long as the machine.
 
     Returns:
-        the name of the box that it was made of before, where that is needed no more.
+        the name of the box that it was made of before, where that is gone: nobody needs it.
     """
     taken = _taken(place)
     former = taken.pop(machine, None)
@@ -32,7 +32,7 @@ def take(place: Place, provider: str, machine: str, box: Box, user: Path) -> str
 
 
 def drop_all(place: Place, provider: str) -> tuple[str, ...]:
-    """Throw away those of removed machines; the names of the boxes that nobody else needs."""
+    """Throw away those of removed machines that nobody else needs; their names."""
     taken = _taken(place)
     mine = [machine for machine, record in taken.items() if record["provider"] == provider]
     if not mine:
@@ -47,7 +47,4 @@ def _taken(place: Place) -> dict[str, Mapping[str, str]]:
 
 
 def _drop(record: Mapping[str, str]) -> str | None:
-    if not BOXES.known(record["made"]).release(Path(record["user"])):
-        return None
-    forget_box(record["box"], record["provider"])
-    return record["box"]
+    return record["box"] if BOXES.known(record["made"]).release(Path(record["user"])) else None

@@ -15,7 +15,14 @@ from provision import process
 from provision.backends.base import Finding
 from provision.backends.ports import KEPT, key
 from provision.backends.vm import taken
-from provision.backends.vm.boxes import box_files, ensure_box, may_be_of_image, missing_box, refuse_small_disk
+from provision.backends.vm.boxes import (
+    box_files,
+    ensure_box,
+    forget_box,
+    may_be_of_image,
+    missing_box,
+    refuse_small_disk,
+)
 from provision.backends.vm.faults import LeftOver, fault, legible, plain
 from provision.backends.vm.sync import INSIDE, LEFT_OUT
 from provision.errors import EnvironmentFailed
@@ -216,11 +223,15 @@ class VagrantProvider:
             boxes[each.name] = {"name": box.name, "url": box.url}
             gone = taken.take(place, self.name, each.name, box, self._identity_file(place, each.name))
             if gone:
-                self.forget_copies(gone)
+                self._forget_box(gone)
         return boxes
 
+    def _forget_box(self, box: str) -> None:
+        self.forget_copies(box)
+        forget_box(box, self.name)
+
     def forget_copies(self, box: str) -> None:
-        """Nothing: what the hypervisor has of a box goes with it."""
+        """Remove what the hypervisor keeps of a box, and Vagrant leaves there: here, nothing."""
 
     def stop(self, place: Place, progress: Progress, machines: Collection[str]) -> None:
         """`vagrant halt`."""
@@ -243,7 +254,7 @@ class VagrantProvider:
     def forget(self, place: Place) -> None:
         """Throw away boxes made of images that nobody else uses; those of bases stay."""
         for box in taken.drop_all(place, self.name):
-            self.forget_copies(box)
+            self._forget_box(box)
 
     def remove_volume(self, place: Place, disk: Disk) -> None:
         """A file beside the rendering, unless the provider keeps it elsewhere."""
