@@ -119,23 +119,21 @@ def test_boxes_are_thrown_away_with_the_last_machine_that_was_made_of_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setenv("VAGRANT_HOME", str(tmp_path / "vagrant"))  # it knows none
     shelf = boxes.BOXES
     for name in ("first", "second"):
         (shelf.folder / name).mkdir(parents=True)
     first, second = (Box(name=f"provision/{name}", made=shelf.known(name)) for name in ("first", "second"))
+    base = Box(name="debian/bookworm64")
     mine, theirs = (Place(folder=tmp_path / name) for name in ("mine", "theirs"))
-    user = {place: place.folder / "id" for place in (mine, theirs)}
-    for place in (mine, theirs):
-        assert taken.take(place, "libvirt", "box", first, user[place]) is None
-        user[place].touch()
+    assert taken.take(mine, "libvirt", "web", first) is None
+    assert taken.take(mine, "libvirt", "db", second) is None
+    assert taken.take(theirs, "libvirt", "web", first) is None
 
-    assert taken.take(mine, "libvirt", "box", second, user[mine]) is None, "others need the first"
+    assert taken.take(mine, "libvirt", "web", second) is None, "others need the first"
+    assert taken.take(mine, "libvirt", "db", first) is None, "this environment needs the second"
     assert taken.drop_all(mine, "virtualbox") == (), "another's"
     assert taken.drop_all(mine, "libvirt") == ("provision/second",)
-    assert (
-        taken.take(theirs, "libvirt", "box", Box(name="debian/bookworm64"), user[theirs]) == "provision/first"
-    )
+    assert taken.take(theirs, "libvirt", "web", base) == "provision/first"
     assert not any(path.is_dir() for path in shelf.folder.glob("*"))
 
 

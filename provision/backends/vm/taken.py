@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from provision.backends.vm.boxes import BOXES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from provision.backends.vm.boxes import Box
     from provision.workspace import Place
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 TAKEN = "boxes"
 
 
-def take(place: Place, provider: str, machine: str, box: Box, user: Path) -> str | None:
-    """Note what a machine is about to be made of; `user` is there as long as the machine.
+def take(place: Place, provider: str, machine: str, box: Box) -> str | None:
+    """Note what a machine is about to be made of: nobody throws that away from now on.
 
     Returns:
         the name of the box that it was made of before, where that is gone: nobody needs it.
@@ -25,20 +25,21 @@ def take(place: Place, provider: str, machine: str, box: Box, user: Path) -> str
     taken = _taken(place)
     former = taken.pop(machine, None)
     if box.made is not None:
-        box.made.claim(user)
-        taken[machine] = {"provider": provider, "box": box.name, "made": box.made.name, "user": str(user)}
+        taken[machine] = {"provider": provider, "box": box.name, "made": box.made.name}
     place.remember(TAKEN, taken)
-    return _drop(former) if former and former["box"] != box.name else None
+    if box.made is not None:
+        box.made.claim(_record(place))
+    return _drop(place, former) if former else None
 
 
 def drop_all(place: Place, provider: str) -> tuple[str, ...]:
-    """Throw away those of removed machines that nobody else needs; their names."""
+    """Forget those of removed machines; the names of the boxes that are gone: nobody else needs them."""
     taken = _taken(place)
-    mine = [machine for machine, record in taken.items() if record["provider"] == provider]
+    mine = [taken.pop(machine) for machine, record in list(taken.items()) if record["provider"] == provider]
     if not mine:
         return ()
-    gone = [_drop(taken.pop(machine)) for machine in mine]
     place.remember(TAKEN, taken)
+    gone = [_drop(place, record) for record in mine]
     return tuple(name for name in gone if name)
 
 
@@ -46,5 +47,12 @@ def _taken(place: Place) -> dict[str, Mapping[str, str]]:
     return dict(cast("Mapping[str, Mapping[str, str]]", place.read(TAKEN)))
 
 
-def _drop(record: Mapping[str, str]) -> str | None:
-    return record["box"] if BOXES.known(record["made"]).release(Path(record["user"])) else None
+def _record(place: Place) -> Path:
+    return place.folder / f"{TAKEN}.json"
+
+
+def _drop(place: Place, former: Mapping[str, str]) -> str | None:
+    """Remove a box, unless a machine here or of another environment is of it."""
+    if any(record["made"] == former["made"] for record in _taken(place).values()):
+        return None
+    return former["box"] if BOXES.known(former["made"]).release(_record(place)) else None

@@ -127,13 +127,11 @@ class VagrantProvider:
 
     def identity(self, place: Place, machine: str) -> str | None:
         """The hypervisor's name of a machine, as Vagrant wrote it down when it was made."""
+        path = place.rendering / ".vagrant" / "machines" / machine / self.name / "id"
         try:
-            return self._identity_file(place, machine).read_text().strip() or None
+            return path.read_text().strip() or None
         except OSError:
             return None
-
-    def _identity_file(self, place: Place, machine: str) -> Path:
-        return place.rendering / ".vagrant" / "machines" / machine / self.name / "id"
 
     def missing(self, machine: Machine, place: Place, rendering: Rendering) -> tuple[str, ...] | None:
         """The box of a machine that is not there yet, or what it is made of."""
@@ -221,7 +219,7 @@ class VagrantProvider:
                 continue
             box = ensure_box(each, self.name, place, rendering, progress, rebuild=rebuild)
             boxes[each.name] = {"name": box.name, "url": box.url}
-            gone = taken.take(place, self.name, each.name, box, self._identity_file(place, each.name))
+            gone = taken.take(place, self.name, each.name, box)
             if gone:
                 self._forget_box(gone)
         return boxes
