@@ -136,7 +136,11 @@ def _of_image(
         progress.note(f"{machine.name} is not made of its image: {error.message}")
         return None
     file = made.folder / BOXES.file
-    _refuse_smaller(machine, size_of(file))
+    try:
+        _refuse_smaller(machine, size_of(file))
+    except UsageError:
+        made.release(place.folder)  # nobody would remember it
+        raise
     name = (made.folder / NAME).read_text()
     return Box(name=f"provision/{name}-{made.name[:16]}", url=file.as_uri(), made=made)
 
