@@ -82,7 +82,7 @@ CASES = (
     *(Case(spec="families", backend="docker", base=base, held=("steps/*", "repositories/*"))
       for base in ("debian:12", "fedora:43", "alpine:3.23")),
     Case(spec="several", backend="vm", provider="libvirt",
-         held=("Vagrantfile", *(f"several/{path}" for path in OWN))),
+         held=("Vagrantfile", *(f"several/{path}" for path in ("Dockerfile", *OWN)))),
     Case(spec="nasty", backend="vm", provider="libvirt",
          held=("Vagrantfile", "nasty/build", "nasty/machine/attach", "nasty/machine/environment")),
     Case(spec="several", backend="vm", provider="qemu", held=("*.sh", "*/Dockerfile")),

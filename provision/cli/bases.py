@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from provision.bases.box import BOX_PROVIDERS, BoxProvider, boxes_folder, boxes_of, build_box
+from provision.bases.box import boxes_folder, boxes_of, build_box
+from provision.bases.packing import BOX_PROVIDERS, BoxProvider
 from provision.cli.asking import backend_option, format_option
 from provision.cli.show import progress, table
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -37,7 +38,7 @@ def provider() -> Iterator[str]:
     """The one that has least in common with a container; QEMU's machines are compared file by file."""
     yield "libvirt"
     for backend in ("docker", "vm"):
-        words = ("down", "envs/dev.yaml", "--name", "both", "-b", backend, "--volumes")
+        words = ("down", "envs/dev.yaml", "--name", "both", "-b", backend, "--volumes", "--images")
         assert provision(*words, provider="libvirt").code == 0
 
 
@@ -52,6 +53,9 @@ def test_dev_passes_in_both_with_no_check_skipped(provider: str, tmp_path: Path)
         status = provision("status", "envs/dev.yaml", "--name", "both", "-b", backend, "--format", "json",
                            provider=provider)  # fmt: skip
         assert json.loads(status.stdout)["machines"][0]["state"] == "absent"
+    log = (ROOT / ".provision/both/vm/log.txt").read_text()
+    assert re.search(r"^==> attach:", log, re.MULTILINE)
+    assert not re.search(r"^==> \d+-", log, re.MULTILINE), "its box had all steps done"
     suites = ET.parse(report).getroot()
     assert [(suite.get("tests"), suite.get("failures")) for suite in suites] == [("27", "0"), ("27", "0")]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -51,8 +52,16 @@ def vm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
         project.up()
         yield project
     finally:
-        said = project.run("down", "--volumes")
+        said = project.run("down", "--volumes", "--images")
         assert said.code == 0, said.all
+        assert boxes() == [], "of what was made for them nothing is left"
+
+
+def boxes() -> list[str]:
+    """What is anywhere of the boxes that were made of the images of these machines."""
+    known = subprocess.run(["vagrant", "box", "list"], capture_output=True, text=True, check=True, timeout=60)
+    said = known.stdout + virsh("vol-list", "--pool", "default")
+    return [line for line in said.splitlines() if re.match(r"\s*provision(/|-VAGRANTSLASH-)faults-", line)]
 
 
 @pytest.fixture
@@ -112,6 +121,15 @@ def test_a_box_that_does_not_exist(nothing: Project) -> None:
     assert "from /" not in said.stderr
 
 
+def test_an_image_that_no_engine_makes(nothing: Project) -> None:
+    nothing.spec(spec_with(backends="{vm: {provider: libvirt, build: image}}"))
+    said = nothing.run("up", env={"DOCKER_HOST": "unix:///nowhere/docker.sock"})
+    assert said.code == 3
+    assert "machine nothing cannot be made of its image" in said.stderr
+    assert "no Docker engine with buildx answers" in said.stderr
+    assert "build: provision" in said.stderr
+
+
 def test_a_disk_smaller_than_the_box(nothing: Project) -> None:
     nothing.spec(spec_with(resources="{disk: 1GiB}", backends="{vm: {provider: libvirt}}"))
     said = nothing.run("up")
@@ -145,6 +163,19 @@ def test_libvirtd_that_does_not_answer(nothing: Project) -> None:
 
 
 # A machine that is up, and what happens to it. The order matters: each leaves it up.
+
+
+def test_its_box_is_made_of_its_image_so_that_it_boots_with_all_steps_done(vm: Project) -> None:
+    """Nothing was taken inside: what each step left is older than the keys of the first boot."""
+    log = (vm.folder / ".provision/faults/vm/log.txt").read_text()
+    assert re.search(r"^==> attach:", log, re.MULTILINE)
+    assert not re.search(r"^==> \d+-", log, re.MULTILINE)
+    assert "/var/lib/provision/steps/" in vm.inside("grep -rl look /var/lib/provision/steps", user="root")
+    found = vm.inside(
+        "find /var/lib/provision/steps /opt/seen-by-run -newer /etc/ssh/ssh_host_ecdsa_key", user="root"
+    )
+    assert found == ""
+    assert len(boxes()) == 2  # Vagrant's, and libvirt's own
 
 
 def test_run_does_not_see_a_copied_folder_and_setup_does(vm: Project) -> None:
@@ -234,14 +265,19 @@ def test_a_machine_that_is_killed_during_a_step(vm: Project) -> None:
     assert answers(port)
 
 
-def test_a_machine_that_was_removed_by_hand_is_made_again(vm: Project) -> None:
+def test_a_machine_that_was_removed_by_hand_is_made_again_of_its_base_if_asked(vm: Project) -> None:
     vm.up()
     virsh("destroy", "faults-faults")
     virsh("undefine", "faults-faults")
     assert vm.state()["state"] == "absent"
+    vm.spec(SPEC.replace("{provider:", "{build: provision, provider:"))
     vm.up()
     assert vm.state()["state"] == "running"
-    assert vm.inside("cat /opt/seen-by-setup") == "first\n"
+    assert vm.inside("cat /opt/seen-by-run /opt/seen-by-setup") == "first\n"
+    assert re.search(
+        r"^==> \d+-look:", (vm.folder / ".provision/faults/vm/log.txt").read_text(), re.MULTILINE
+    )
+    assert boxes() == [], "nobody needs the box of its image any more"
 
 
 def until(holds: object) -> None:

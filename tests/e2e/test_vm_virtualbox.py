@@ -20,10 +20,12 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
-from provision.bases.box import build_box
-from provision.bases.catalogue import find
+from provision import backends, spec
+from provision.backends.vm.boxes import ensure_box, forget_box
+from provision.backends.vm.providers.virtualbox import PROVIDER
 from provision.progress import Silent
 from provision.resources import cache
+from provision.workspace import Place
 from tests.conftest import ROOT, make_project
 
 if TYPE_CHECKING:
@@ -126,6 +128,7 @@ class Made:
     project: Project
     rendering: Path
     port: int
+    box: str
     up: subprocess.CompletedProcess[str]
     identity: str
     facts: Mapping[str, str]
@@ -157,15 +160,19 @@ def virtualbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VirtualBox]
 
 
 @pytest.fixture(scope="module")
-def made(virtualbox: VirtualBox, tmp_path_factory: pytest.TempPathFactory) -> Made:
-    """What plain `vagrant up` makes of the rendering, with the box that this host made."""
-    box = build_box(find("debian:12"), "virtualbox", cache() / "boxes", Silent())
+def made(virtualbox: VirtualBox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
+    """What plain `vagrant up` makes of the rendering, with the box that is made of the machine's image."""
     project = make_project(tmp_path_factory.mktemp("judged") / "project", "vm")
     port = free_port()
     project.spec(SPEC.format(port=port))
     rendering = project.folder / "out/rendering"
     project.good("render", "-b", "vm", "-o", str(rendering))
-    chosen = {"boxes": {"judged": {"name": f"provision/{box.stem}", "url": box.as_uri()}}}
+    environment = spec.load(project.folder / "provision.yaml", backend="vm", settings={}, host={})
+    (machine,) = environment.machines
+    rendered = backends.find("vm").render(environment, rendering)
+    box = ensure_box(machine, "virtualbox", Place(folder=rendering.parent), rendered, Silent(), rebuild=False)
+    assert box.made is not None
+    chosen = {"boxes": {"judged": {"name": box.name, "url": box.url}}}
     (rendering / "host.json").write_text(json.dumps(chosen))
     words = ("--provider", "virtualbox", "--no-provision", "--no-destroy-on-error", "--no-color")
     up = virtualbox.run("vagrant", "up", *words, folder=rendering)
@@ -173,7 +180,16 @@ def made(virtualbox: VirtualBox, tmp_path_factory: pytest.TempPathFactory) -> Ma
     assert written.exists(), up.stdout
     identity = written.read_text()
     facts = virtualbox.facts("showvminfo", identity, "--machinereadable")
-    return Made(project=project, rendering=rendering, port=port, up=up, identity=identity, facts=facts)
+    yield Made(
+        project=project,
+        rendering=rendering,
+        port=port,
+        box=box.name,
+        up=up,
+        identity=identity,
+        facts=facts,
+    )
+    assert box.made.release(written)
 
 
 def test_vagrant_comes_as_far_as_the_kernel_driver(made: Made) -> None:
@@ -235,6 +251,18 @@ def test_the_volume_outlives_its_machine(made: Made, virtualbox: VirtualBox) -> 
     assert made.identity not in virtualbox.machines()
     assert not Path(made.facts["SATA-0-0"]).exists()
     assert Path(made.facts["SATA-1-0"]).exists()
+
+
+def test_what_vagrant_clones_goes_with_its_box(
+    made: Made, virtualbox: VirtualBox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (master,) = virtualbox.machines()
+    for name, value in virtualbox.environment.items():
+        monkeypatch.setenv(name, value)
+    PROVIDER.forget_copies(made.box)
+    forget_box(made.box, "virtualbox")
+    assert master not in virtualbox.machines()
+    assert made.box not in virtualbox.run("vagrant", "box", "list").stdout
 
 
 def free_port() -> int:

@@ -103,3 +103,21 @@ def test_both_backends_lay_the_same_scripts_into_the_machine(tmp_path: Path) -> 
     common += [path for path in docker if path.startswith("files/")]
     assert len(common) > 30
     assert [path for path in common if docker[path] != vm[f"several/{path}"]] == []
+
+
+@pytest.mark.parametrize("provider", ["qemu", "libvirt", "virtualbox"])
+def test_a_disk_begins_with_the_very_layers_of_the_container(provider: str, tmp_path: Path) -> None:
+    """Word for word: only then the builder has them already, and the machine finds each step done."""
+    docker = rendered(Case(spec="several", backend="docker"), tmp_path / "docker").files
+    case = Case(spec="several", backend="vm", provider=provider)
+    machine = rendered(case, tmp_path / provider).files
+    container, disk = (
+        files[path].content.decode().partition("\n\n")[2]
+        for files, path in ((docker, "Dockerfile"), (machine, "several/Dockerfile"))
+    )
+    layers = disk.partition("\n\n# Up to here")[0]
+    assert layers.count("RUN ") > 5
+    assert container.startswith(layers)
+    steps = [path for path in docker if path.startswith(("steps/", "files/"))]
+    others = [path for path in steps if docker[path] != machine.get(f"several/{path}")]
+    assert [path.partition("-")[2] for path in others] == ["machine.sh"]

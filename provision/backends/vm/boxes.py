@@ -1,43 +1,160 @@
-"""The box of a machine: the one the spec names, one that is here, one fetched, or one made."""
+"""The box of a machine: made of its image; or the one the spec names, one that is here, fetched, or made."""
 
 from __future__ import annotations
 
 import json
 import os
+import platform
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from provision import process
 from provision.backends.vm.faults import fault
-from provision.bases.box import BOX_PROVIDERS, DISK_GIB, box_path, boxes_folder, build_box, can_make_box
+from provision.backends.vm.images import Shelf, base_is_here, way
+from provision.backends.vm.layers import Form, image_files
+from provision.bases.box import (
+    DISK_GIB,
+    KERNELS,
+    PACKAGES,
+    TOOLS,
+    box_path,
+    boxes_folder,
+    build_box,
+    can_make_box,
+)
+from provision.bases.catalogue import catalogue
+from provision.bases.packing import BOX_PROVIDERS, FORMATS, pack, size_of
 from provision.errors import EnvironmentFailed, HostLacks, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from provision.bases.box import BoxProvider
+    from provision.backends.vm.images import Made
+    from provision.backends.vm.provider import Guest
+    from provision.bases.packing import BoxProvider
     from provision.model import Machine
     from provision.progress import Progress
+    from provision.rendering import RenderedFile, Rendering
+    from provision.workspace import Place
 
 GIBIBYTE = 1024**3
 QUIET = {"VAGRANT_NO_COLOR": "1", "VAGRANT_CHECKPOINT_DISABLE": "1"}
+BOXES = Shelf(kind="box", within="boxes", file="machine.box")
+NAME = "name"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Box:
-    """A box by the name that Vagrant knows it by; `url` is where it is taken from."""
+    """A box by the name that Vagrant knows it by; `url` is where it is taken from.
+
+    `made` is there where it was made of a machine's image.
+    """
 
     name: str
     url: str | None = None
+    made: Made | None = None
 
 
-def ensure_box(machine: Machine, provider: str, progress: Progress) -> Box:
+def may_be_of_image(machine: Machine, provider: str) -> bool:
+    """Whether a spec lets a machine's box be made of its image, given an engine."""
+    return machine.options.get("build") != "provision" and not _why_no_image(machine, provider)
+
+
+def _why_no_image(machine: Machine, provider: str) -> str:
+    if provider not in BOX_PROVIDERS:
+        return f"no box for {provider} is made here"
+    if machine.options.get("box"):
+        return f"it is to be of the box {machine.options['box']}"
+    if machine.base.box and machine.base.name not in catalogue() and "build" not in machine.options:
+        return f"its base has a box of its own, {machine.base.box}"
+    if machine.base.family != "apt":
+        return f"{machine.base.name} has no apt: which package holds its kernel is not known"
+    return ""
+
+
+def box_files(guest: Guest, provider: str) -> Mapping[str, RenderedFile]:
+    """What a machine's box is built of, in its folder, if it may be of its image."""
+    if not may_be_of_image(guest.machine, provider):
+        return {}
+    maker = cast("BoxProvider", provider)
+    form = Form(
+        kind="box",
+        packages=PACKAGES,
+        boots_with="root",
+        kernel=tuple(f"{distribution}={names[maker]}" for distribution, names in KERNELS.items()),
+        tools=TOOLS,
+        disk=(FORMATS[maker], str(DISK_GIB)),
+    )
+    return image_files(guest, form)
+
+
+def ensure_box(
+    machine: Machine,
+    provider: str,
+    place: Place,
+    rendering: Rendering,
+    progress: Progress,
+    *,
+    rebuild: bool,
+) -> Box:
     """A box for the machine and provider that `vagrant up` can take.
 
     Raises:
         HostLacks: there is none, and none can be fetched or made; the evidence says why.
+        EnvironmentFailed: it was to be made of the machine's image, and a step failed.
+        UsageError: the disk that is asked for is smaller than what it holds.
     """
+    box = _of_image(machine, provider, place, rendering, progress, rebuild=rebuild)
+    if box is None:
+        box = _of_base(machine, provider, progress)
+        _refuse_smaller(machine, _base_size(machine, provider))  # it may not have been here before
+    return box
+
+
+def _of_image(
+    machine: Machine, provider: str, place: Place, rendering: Rendering, progress: Progress, *, rebuild: bool
+) -> Box | None:
+    """The box of a machine's image, or None where it is to be of its base."""
+    impossible = _why_no_image(machine, provider)
+    if not impossible and platform.machine() != "x86_64":
+        impossible = f"boxes are made for x86_64, and this host is {platform.machine()}"
+    if impossible and machine.options.get("build") is None:
+        return None
+    how, reason = way(machine, impossible, instead=True)
+    if reason:
+        progress.note(f"{machine.name} begins with its base alone, and takes its steps itself: {reason}")
+    if how == "provision":
+        return None
+    finish = partial(_finish, machine, cast("BoxProvider", provider))
+    try:
+        made = BOXES.ensure(machine, place, rendering, progress, rebuild=rebuild, finish=finish)
+    except HostLacks as error:  # the base's image, and not its box
+        if "build" in machine.options:
+            raise
+        progress.note(f"{machine.name} is not made of its image: {error.message}")
+        return None
+    file = made.folder / BOXES.file
+    try:
+        _refuse_smaller(machine, size_of(file))
+    except UsageError:
+        made.release(place.folder)  # nobody would remember it
+        raise
+    name = (made.folder / NAME).read_text()
+    return Box(name=f"provision/{name}-{made.name[:16]}", url=file.as_uri(), made=made)
+
+
+def _finish(machine: Machine, provider: BoxProvider, folder: Path) -> None:
+    """Make a box of a disk that was built."""
+    disk, gib = folder / "disk", folder / "gib"
+    pack(provider, disk, int(gib.read_text()), folder / BOXES.file, time=int(disk.stat().st_mtime))
+    (folder / NAME).write_text(machine.group)
+    disk.unlink()
+    gib.unlink()
+
+
+def _of_base(machine: Machine, provider: str, progress: Progress) -> Box:
     named = machine.options.get("box")
     if isinstance(named, str):
         if not _known_to_vagrant(named, provider):
@@ -70,13 +187,31 @@ def ensure_box(machine: Machine, provider: str, progress: Progress) -> Box:
     return _made(build_box(base, maker, boxes_folder(), progress))
 
 
-def box_is_here(machine: Machine, provider: str) -> bool:
-    """Whether a machine's box need be neither fetched nor made."""
+def missing_box(machine: Machine, provider: str, rendering: Rendering) -> tuple[str, ...] | None:
+    """What has to be fetched for a machine's box; None where it is here with all steps done."""
+    if may_be_of_image(machine, provider) and way(machine, instead=True)[0] == "image":
+        if BOXES.find(machine, rendering) is not None:
+            return None
+        return () if base_is_here(machine) else (f"the image {machine.base.image}",)
+    if _box_is_here(machine, provider):
+        return ()
+    return (f"the box of {machine.base.name} for {provider}",)
+
+
+def _box_is_here(machine: Machine, provider: str) -> bool:
+    """Whether the box of a machine's base need be neither fetched nor made."""
     named = machine.options.get("box") or machine.base.box
     if isinstance(named, str) and _known_to_vagrant(named, provider):
         return True
     makeable = provider in BOX_PROVIDERS and can_make_box(machine.base) and "box" not in machine.options
     return makeable and box_path(machine.base, cast("BoxProvider", provider), boxes_folder()).exists()
+
+
+def forget_box(name: str, provider: str) -> None:
+    """Have Vagrant forget a box, if it knows it."""
+    if folders(name, provider):
+        words = ["vagrant", "box", "remove", name, "--provider", provider, "--all", "--force"]
+        process.run(words, check=False, env=QUIET)
 
 
 def _made(path: Path) -> Box:
@@ -89,8 +224,12 @@ def refuse_small_disk(machine: Machine, provider: str) -> None:
 
     Vagrant would take the box's size without a word. A box that is not here yet is not known.
     """
+    least = DISK_GIB if may_be_of_image(machine, provider) else _base_size(machine, provider)
+    _refuse_smaller(machine, least)
+
+
+def _refuse_smaller(machine: Machine, size: int | None) -> None:
     asked = machine.resources.disk
-    size = _box_size(machine, provider)
     if asked is not None and size is not None and asked < size * GIBIBYTE:
         raise UsageError(
             f"machine {machine.name} asks for a disk of {asked / GIBIBYTE:.3g} GiB,"
@@ -99,11 +238,11 @@ def refuse_small_disk(machine: Machine, provider: str) -> None:
         )
 
 
-def _box_size(machine: Machine, provider: str) -> int | None:
-    """GiB of the disk in a machine's box, where that can be known."""
+def _base_size(machine: Machine, provider: str) -> int | None:
+    """GiB of the disk in the box of a machine's base, where that can be known."""
     named = machine.options.get("box") or machine.base.box
     if isinstance(named, str):
-        for folder in _folders(named, provider):
+        for folder in folders(named, provider):
             try:
                 return int(json.loads((folder / "metadata.json").read_text())["virtual_size"])
             except (OSError, ValueError, KeyError, TypeError):
@@ -128,10 +267,10 @@ def _fetch(name: str, provider: str, progress: Progress) -> None:
 
 
 def _known_to_vagrant(name: str, provider: str) -> bool:
-    return bool(_folders(name, provider))
+    return bool(folders(name, provider))
 
 
-def _folders(name: str, provider: str) -> Sequence[Path]:
+def folders(name: str, provider: str) -> Sequence[Path]:
     """Where Vagrant keeps a box for a provider: a folder for each version and architecture."""
     home = Path(os.environ.get("VAGRANT_HOME") or Path.home() / ".vagrant.d")
     folder = home / "boxes" / name.replace("/", "-VAGRANTSLASH-")

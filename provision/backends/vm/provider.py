@@ -131,6 +131,12 @@ class Provider(Protocol):
     def state(self, place: Place, machine: str) -> GuestState:
         """Whether a machine is there, and runs; quick."""
 
+    def missing(self, machine: Machine, place: Place, rendering: Rendering) -> tuple[str, ...] | None:
+        """What would have to be fetched to make a machine, beside what its steps install.
+
+        None where nothing at all would: what it begins with is there, and has them done.
+        """
+
     def begins_done(self, place: Place) -> bool:
         """Whether the machines that it made there began with all steps done.
 

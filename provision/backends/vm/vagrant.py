@@ -9,16 +9,25 @@ import threading
 from collections import deque
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, cast
 
 from provision import process
 from provision.backends.base import Finding
 from provision.backends.ports import KEPT, key
-from provision.backends.vm.boxes import ensure_box, refuse_small_disk
+from provision.backends.vm import taken
+from provision.backends.vm.boxes import (
+    box_files,
+    ensure_box,
+    forget_box,
+    may_be_of_image,
+    missing_box,
+    refuse_small_disk,
+)
 from provision.backends.vm.faults import LeftOver, fault, legible, plain
 from provision.backends.vm.sync import INSIDE, LEFT_OUT
 from provision.errors import EnvironmentFailed
 from provision.process import EVIDENCE_LINES
+from provision.recipe import container_packages
 from provision.rendering import RenderedFile, render
 
 if TYPE_CHECKING:
@@ -33,6 +42,7 @@ if TYPE_CHECKING:
     from provision.workspace import Place
 
 INSTALL = "scripts/host-setup vm installs it from the distribution"
+CHOICES = "host.json"  # the Vagrantfile reads it
 HOME = "/var/lib/provision/rendering"
 CONSOLE = "console-{machine}.log"
 HEARD_LINES = 60
@@ -71,9 +81,9 @@ class VagrantProvider:
         """Vagrant mounts its synced folders itself."""
         return None
 
-    def packages(self, machine: Machine) -> tuple[str, ...]:  # noqa: ARG002 - the contract's words
-        """None but the spec's."""
-        return ()
+    def packages(self, machine: Machine) -> tuple[str, ...]:
+        """What its container has, where its box may be made of the same layers."""
+        return container_packages(machine) if may_be_of_image(machine, self.name) else ()
 
     def render(
         self,
@@ -81,7 +91,7 @@ class VagrantProvider:
         guests: Sequence[Guest],
         location: Path,  # noqa: ARG002 - the contract's word
     ) -> Mapping[str, RenderedFile]:
-        """A Vagrantfile that plain `vagrant up` works with."""
+        """A Vagrantfile that plain `vagrant up` works with, and what the boxes are built of."""
         text = render(
             "vm/Vagrantfile.j2",
             {
@@ -95,7 +105,10 @@ class VagrantProvider:
                 "left_out": LEFT_OUT,
             },
         )
-        return {"Vagrantfile": RenderedFile(content=text.encode())}
+        files = {"Vagrantfile": RenderedFile(content=text.encode())}
+        for guest in guests:
+            files |= box_files(guest, self.name)
+        return files
 
     def machines(self, place: Place) -> tuple[str, ...]:
         """Those of which Vagrant has written down an identity."""
@@ -120,8 +133,14 @@ class VagrantProvider:
         except OSError:
             return None
 
+    def missing(self, machine: Machine, place: Place, rendering: Rendering) -> tuple[str, ...] | None:
+        """The box of a machine that is not there yet, or what it is made of."""
+        if self.state(place, machine.name) != "absent":
+            return ()
+        return missing_box(machine, self.name, rendering)
+
     def begins_done(self, place: Place) -> bool:  # noqa: ARG002 - the contract's words
-        """A box holds the base alone."""
+        """One whose box has them done still has what the host gives attached, and can take more."""
         return False
 
     def go(self, place: Place, machine: str, recipe: str) -> None:
@@ -136,20 +155,18 @@ class VagrantProvider:
         environment: Environment,
         place: Place,
         progress: Progress,
-        rendering: Rendering,  # noqa: ARG002 - the steps are taken over our own connection
+        rendering: Rendering,
         *,
         again: Collection[str],
-        rebuild: bool,  # noqa: ARG002 - the machines were removed
+        rebuild: bool,
     ) -> None:
         """`vagrant up` or `reload`, without provisioning: that is done over our own connection."""
-        for each in environment.machines:
-            refuse_small_disk(each, self.name)
         choices = {
-            "boxes": self.boxes(environment, progress),
+            "boxes": self.boxes(environment, place, progress, rendering, rebuild=rebuild),
             "ports": place.read(KEPT),
             **self.host_choices(progress),
         }
-        (place.rendering / "host.json").write_text(json.dumps(choices, indent=2) + "\n")
+        (place.rendering / CHOICES).write_text(json.dumps(choices, indent=2) + "\n")
         try:
             self._boot(place, progress, again=again)
         except LeftOver as error:
@@ -182,12 +199,37 @@ class VagrantProvider:
     def forward(self, place: Place, machine: str, ports: Sequence[PortStatus]) -> None:
         """Nothing: the hypervisor has done it."""
 
-    def boxes(self, environment: Environment, progress: Progress) -> Mapping[str, object]:
-        """The box of each machine, had or made; by the machine's name."""
-        boxes = {m.name: ensure_box(m, self.name, progress) for m in environment.machines}
+    def boxes(
+        self,
+        environment: Environment,
+        place: Place,
+        progress: Progress,
+        rendering: Rendering,
+        *,
+        rebuild: bool,
+    ) -> Mapping[str, object]:
+        """The box of each machine by its name: the one that it was made of, or one had or made now."""
         for each in environment.machines:
-            refuse_small_disk(each, self.name)  # of a box that was not here before
-        return {machine: {"name": box.name, "url": box.url} for machine, box in boxes.items()}
+            refuse_small_disk(each, self.name)
+        boxes = {}
+        former = _chosen_boxes(place)
+        for each in environment.machines:
+            if each.name in former and self.state(place, each.name) != "absent":
+                boxes[each.name] = former[each.name]
+                continue
+            box = ensure_box(each, self.name, place, rendering, progress, rebuild=rebuild)
+            boxes[each.name] = {"name": box.name, "url": box.url}
+            gone = taken.take(place, self.name, each.name, box)
+            if gone:
+                self._forget_box(gone)
+        return boxes
+
+    def _forget_box(self, box: str) -> None:
+        self.forget_copies(box)
+        forget_box(box, self.name)
+
+    def forget_copies(self, box: str) -> None:
+        """Remove what the hypervisor keeps of a box, and Vagrant leaves there: here, nothing."""
 
     def stop(self, place: Place, progress: Progress, machines: Collection[str]) -> None:
         """`vagrant halt`."""
@@ -208,7 +250,9 @@ class VagrantProvider:
         return 0
 
     def forget(self, place: Place) -> None:
-        """Nothing: boxes stay, other environments use them."""
+        """Throw away boxes made of images that nobody else uses; those of bases stay."""
+        for box in taken.drop_all(place, self.name):
+            self._forget_box(box)
 
     def remove_volume(self, place: Place, disk: Disk) -> None:
         """A file beside the rendering, unless the provider keeps it elsewhere."""
@@ -295,6 +339,14 @@ class _Listener:
                 if child.cwd() == str(self._folder.resolve()):
                     self.given_up = True
                     child.send_signal(signal.SIGINT)
+
+
+def _chosen_boxes(place: Place) -> Mapping[str, object]:
+    """The boxes that were chosen at the last start."""
+    try:
+        return cast("Mapping[str, object]", json.loads((place.rendering / CHOICES).read_text())["boxes"])
+    except (OSError, ValueError, KeyError):
+        return {}
 
 
 def plugin_installed(name: str) -> bool:

@@ -94,6 +94,13 @@ class Libvirt(VagrantProvider):
     def _pids(self, place: Place, machine: str) -> Path:
         return place.rendering / ".vagrant" / "machines" / machine / self.name / "pids"
 
+    def forget_copies(self, box: str) -> None:
+        """Delete from libvirt's pool what vagrant-libvirt brought there."""
+        prefix = f"{box.replace('/', '-VAGRANTSLASH-')}_vagrant_box_image_"
+        for name in _virsh("vol-list", "--pool", POOL).stdout.split():
+            if name.startswith(prefix):
+                _virsh("vol-delete", "--pool", POOL, name)
+
     def remove_volume(self, place: Place, disk: Disk) -> None:  # noqa: ARG002 - the contract's words
         """Delete it from libvirt's pool, where `vagrant destroy` leaves it."""
         _virsh("vol-delete", "--pool", POOL, disk.file)

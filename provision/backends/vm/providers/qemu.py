@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from provision import process
 from provision.backends.base import Finding
 from provision.backends.vm.acceleration import accelerated
-from provision.backends.vm.qemu import disks, memory, rendering, starting
+from provision.backends.vm.images import base_is_here
+from provision.backends.vm.qemu import memory, rendering, starting
 from provision.backends.vm.qemu.host import Seat
 from provision.errors import EnvironmentFailed
 from provision.process import EVIDENCE_LINES
@@ -91,6 +92,14 @@ class Qemu:
             return "running"
         return "stopped" if seat.overlay.exists() else "absent"
 
+    def missing(self, machine: Machine, place: Place, rendering: Rendering) -> tuple[str, ...] | None:
+        """Nothing where its disk is there; else its base's image."""
+        if starting.DISKS.find(machine, rendering) is not None:
+            return None
+        if self.state(place, machine.name) != "absent" or base_is_here(machine):
+            return ()
+        return (f"the image {machine.base.image}",)
+
     def begins_done(self, place: Place) -> bool:
         """Where its disk was made of its image."""
         return starting.made_by_image(place, self.machines(place))
@@ -160,9 +169,10 @@ class Qemu:
     def forget(self, place: Place) -> None:
         """Throw away kept states, and disks that nobody else uses."""
         for machine, record in place.read(starting.MADE).items():
-            memory.forget(Seat(place=place, machine=machine))
+            seat = Seat(place=place, machine=machine)
+            memory.forget(seat)
             if isinstance(record, dict) and "disk" in record:
-                disks.known(record["disk"]).release()
+                starting.DISKS.known(record["disk"]).release(seat.overlay)
         (place.folder / f"{starting.MADE}.json").unlink(missing_ok=True)
 
     def remove_volume(self, place: Place, disk: Disk) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from provision import process
 from provision.backends.base import Finding
+from provision.backends.vm.boxes import folders
 from provision.backends.vm.vagrant import VagrantProvider
 
 if TYPE_CHECKING:
@@ -46,6 +48,13 @@ class VirtualBox(VagrantProvider):
     def mount(self, tag: str, *, read_only: bool) -> str | None:
         """Vboxsf mounts by the share's name, as the workspace's user."""
         return f"mount -t vboxsf -o {'ro' if read_only else 'rw'} {tag}"
+
+    def forget_copies(self, box: str) -> None:
+        """Remove the machine that Vagrant keeps of a box, to clone it."""
+        for folder in folders(box, self.name):
+            with suppress(OSError):
+                master = (folder / "master_id").read_text().strip()
+                process.run(["VBoxManage", "unregistervm", master, "--delete"], check=False)
 
     def state_of(self, identity: str, place: Place, machine: str) -> GuestState:  # noqa: ARG002 - the contract's words
         """As VBoxManage says; one removed by hand is absent."""

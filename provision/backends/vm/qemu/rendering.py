@@ -6,8 +6,8 @@ import hashlib
 import math
 from typing import TYPE_CHECKING
 
-from provision import resources
-from provision.recipe import FAMILIES
+from provision.backends.vm.layers import Form, image_files
+from provision.bases.disk import PACKAGES, TOOLS
 from provision.rendering import RenderedFile, render
 
 if TYPE_CHECKING:
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from provision.model import Environment, Machine, Port
 
 DISK = 10  # GiB, unless the spec says otherwise
-GUEST = "guest"
 
 
 def network_of(name: str) -> str:
@@ -39,15 +38,11 @@ def script_name(machine: str) -> str:
 def render_machine(environment: Environment, guest: Guest) -> Mapping[str, RenderedFile]:
     """The script, and what the machine's disk is made of beside its steps."""
     machine = guest.machine
-    family = FAMILIES[machine.base.family]
     context: dict[str, object] = {
         "environment": environment,
         "machine": machine,
         "guest": guest,
-        "steps": guest.steps[:-1],
-        "last": guest.steps[-1],
         "gib": disk_size(machine),
-        "caches": family.caches,
         "variable": port_variable,
         "network": network_of(environment.name),
         "identity": hashlib.md5(
@@ -55,21 +50,16 @@ def render_machine(environment: Environment, guest: Guest) -> Mapping[str, Rende
         ).hexdigest(),
     }
     script = render("vm/qemu/start.sh.j2", context).encode()
-    files = {
-        script_name(machine.name): RenderedFile(content=script, executable=True),
-        f"{machine.name}/Dockerfile": RenderedFile(content=render("vm/qemu/Dockerfile.j2", context).encode()),
-    }
-    return files | {f"{machine.name}/{GUEST}/{path}": file for path, file in guest_files().items()}
-
-
-def guest_files() -> Mapping[str, RenderedFile]:
-    """What makes a machine of a root file system, whichever it is."""
-    folder = resources.folder("templates") / "vm" / GUEST
-    return {
-        str(path.relative_to(folder)): RenderedFile(content=path.read_bytes())
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }
+    form = Form(
+        kind="guest",
+        packages=PACKAGES,
+        boots_with="init",
+        kernel=(),
+        tools=TOOLS,
+        disk=(str(disk_size(machine)),),
+    )
+    own = {script_name(machine.name): RenderedFile(content=script, executable=True)}
+    return own | dict(image_files(guest, form))
 
 
 def held(machine: Machine, guest_folders: tuple[str, ...]) -> str:

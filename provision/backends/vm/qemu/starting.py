@@ -14,11 +14,12 @@ from provision.backends.ports import KEPT, key
 from provision.backends.readiness import HEALTHY, patience
 from provision.backends.vm.acceleration import accelerated
 from provision.backends.vm.connection import CONFIGURATION
-from provision.backends.vm.qemu import disks, memory, monitor
+from provision.backends.vm.images import Made, Shelf, Way, way
+from provision.backends.vm.qemu import memory, monitor
 from provision.backends.vm.qemu.host import BETWEEN, PortTaken, Seat
 from provision.backends.vm.qemu.rendering import disk_size, held, network_of, port_variable
 from provision.bases.disk import build_disk, can_make_disk
-from provision.errors import EnvironmentFailed, HostLacks, ProvisionError
+from provision.errors import EnvironmentFailed, ProvisionError
 from provision.process import EVIDENCE_LINES
 from provision.progress import Beside
 from provision.target import Unreachable
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from provision.rendering import Rendering
     from provision.workspace import Place
 
+DISKS = Shelf(kind="disk", within="disks", file="disk.qcow2")
 MADE = "made"
 HALF_MADE = "half-made"
 SUSPENDS = "suspends"
@@ -122,7 +124,7 @@ def _start(asked: Start, machine: Machine, *, rebuild: bool) -> str | None:
         if same and seat.process() is not None and _answers(seat):
             return None
         seat.shut_down()
-        own = disks.known(made["disk"])
+        own = DISKS.known(made["disk"])
         if same and _resume(asked, machine, own):
             return "memory"
         if build == "provision":
@@ -133,7 +135,7 @@ def _start(asked: Start, machine: Machine, *, rebuild: bool) -> str | None:
     seat.shut_down()
     memory.drop_suspended(seat)
     seat.overlay.unlink(missing_ok=True)
-    disk = disks.known(made["disk"]) if same else None
+    disk = DISKS.known(made["disk"]) if same else None
     if disk is None or not disk.is_there or rebuild:
         disk = _disk(asked, machine, build, rebuild=rebuild)
     # Whoever ends this now leaves a machine that `down` knows, and the next `up` makes anew.
@@ -141,7 +143,7 @@ def _start(asked: Start, machine: Machine, *, rebuild: bool) -> str | None:
     record = {**record, "disk": disk.name}
     _remember(asked, machine, {**record, HALF_MADE: "yes"})
     if made and made["disk"] != disk.name:
-        disks.known(made["disk"]).release()
+        DISKS.known(made["disk"]).release(seat.overlay)
     keeps = _keeps_memory(machine, build)
     if keeps and _start_from_memory(asked, machine, disk):
         how = "memory"
@@ -152,28 +154,17 @@ def _start(asked: Start, machine: Machine, *, rebuild: bool) -> str | None:
     return how
 
 
-def _build(machine: Machine, made: Mapping[str, str]) -> str:
+def _build(machine: Machine, made: Mapping[str, str]) -> Way:
     """How the machine's disk is made: as the spec says, as it was, else by an engine if there is one."""
-    asked = machine.options.get("build")
-    if asked is None and made:
-        return made["build"]
-    architecture = None if asked == "provision" else disks.engine_architecture()
-    reason = disks.why_not(machine, architecture)
-    if asked == "provision" or (asked is None and reason and can_make_disk(machine.base)):
-        return "provision"
-    if reason:
-        raise HostLacks(
-            f"no disk can be made of the image of machine {machine.name}",
-            evidence=[reason],
-            hint=disks.INSTEAD,
-        )
-    return "image"
+    if machine.options.get("build") is None and made:
+        return cast("Way", made["build"])
+    return way(machine, instead=can_make_disk(machine.base))[0]
 
 
-def _disk(asked: Start, machine: Machine, build: str, *, rebuild: bool) -> disks.Made:
+def _disk(asked: Start, machine: Machine, build: str, *, rebuild: bool) -> Made:
     if build == "image":
-        return disks.ensure(machine, asked.place, asked.rendering, asked.progress, rebuild=rebuild)
-    return disks.Made(folder=build_disk(machine.base, disks.folder(), asked.progress))
+        return DISKS.ensure(machine, asked.place, asked.rendering, asked.progress, rebuild=rebuild)
+    return Made(folder=build_disk(machine.base, DISKS.folder, asked.progress))
 
 
 def _keeps_memory(machine: Machine, build: str) -> bool:
@@ -181,7 +172,7 @@ def _keeps_memory(machine: Machine, build: str) -> bool:
     return build == "image" and machine.options.get("memory", "on") != "off"
 
 
-def _start_from_memory(asked: Start, machine: Machine, disk: disks.Made) -> bool:
+def _start_from_memory(asked: Start, machine: Machine, disk: Made) -> bool:
     seat = asked.seat(machine)
     try:
         if not memory.take_up(seat, _key(asked, machine, disk)):
@@ -208,10 +199,10 @@ def _suspends(asked: Start, machine: Machine, made: Mapping[str, str]) -> str:
     """The key of the state that `stop` may keep of a machine; none where that would hold a secret."""
     if machine.secrets or machine.proxy or not _keeps_memory(machine, made["build"]):
         return ""
-    return _key(asked, machine, disks.known(made["disk"]))
+    return _key(asked, machine, DISKS.known(made["disk"]))
 
 
-def _resume(asked: Start, machine: Machine, disk: disks.Made) -> bool:
+def _resume(asked: Start, machine: Machine, disk: Made) -> bool:
     """Let a machine go on that `stop` had suspended; False where it has to boot."""
     seat = asked.seat(machine)
     if not memory.is_suspended(seat, _key(asked, machine, disk)):
@@ -250,7 +241,7 @@ def _reason(error: ProvisionError) -> str:
 def _keep_memory(asked: Start, machine: Machine) -> None:
     """Save the state of a machine that has just booted, before it is given anything of the host."""
     seat = asked.seat(machine)
-    disk = disks.known(_made(asked.place)[machine.name]["disk"])
+    disk = DISKS.known(_made(asked.place)[machine.name]["disk"])
     with asked.progress.step("keeping its memory"):
         try:
             run = held(machine, _folders(machine)) == "setup"
@@ -302,7 +293,7 @@ def _wait(seat: Seat) -> None:
     )
 
 
-def _variables(asked: Start, machine: Machine, disk: disks.Made, *, hold: str | None) -> Mapping[str, str]:
+def _variables(asked: Start, machine: Machine, disk: Made, *, hold: str | None) -> Mapping[str, str]:
     """What the rendered script is told of this host."""
     chosen = cast("Mapping[str, int]", asked.place.read(KEPT))
     ports = {port_variable(port): str(chosen[key(machine.name, port)]) for port in machine.ports}
@@ -342,7 +333,7 @@ def _write_configuration(asked: Start) -> None:
     (asked.place.folder / CONFIGURATION).write_text("\n".join(lines))
 
 
-def _key(asked: Start, machine: Machine, disk: disks.Made) -> str:
+def _key(asked: Start, machine: Machine, disk: Made) -> str:
     version = process.run(["qemu-system-x86_64", "--version"]).stdout.partition("\n")[0]
     recipe = asked.rendering.recipes[machine.name]
     return memory.fingerprint(

@@ -1,7 +1,7 @@
 #!/bin/sh
-# What makes a disk of a folder.
+# tools.sh PACKAGE…: what makes a disk of a folder.
 set -eu
 export DEBIAN_FRONTEND=noninteractive
 rm -f /etc/apt/apt.conf.d/docker-clean
 apt-get update -q
-apt-get install -q -y --no-install-recommends e2fsprogs qemu-utils
+apt-get install -q -y --no-install-recommends "$@"

@@ -1,0 +1,298 @@
+"""What is made of a machine's image: built inside the engine's builder, kept once by content."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from provision import process
+from provision.backends.building import build_failed, printed
+from provision.backends.found import refuse_found
+from provision.backends.vm.layers import GUEST
+from provision.errors import EnvironmentFailed, HostLacks
+from provision.recipe.proxy import proxy_variables
+from provision.rendering import digest_of
+from provision.resources import cache
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from provision.model import Base, Machine, Secret
+    from provision.progress import Progress
+    from provision.rendering import Rendering
+    from provision.workspace import Place
+
+Way = Literal["image", "provision"]
+INSTEAD = "`backends: {vm: {build: provision}}` does without: the machine takes its steps itself"
+ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+MADE_OF = ("Dockerfile", f"{GUEST}/", "steps/", "files/", "repositories/", "machine/")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Made:
+    """A folder of the cache with what was made; its `name` is the hash of its content."""
+
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        """By which it is known."""
+        return self.folder.name
+
+    @property
+    def is_there(self) -> bool:
+        """Whether it has not been removed."""
+        return self.folder.exists()
+
+    def claim(self, user: Path) -> None:
+        """Note that it is needed as long as a file is there."""
+        claim = self._claim_of(user)
+        claim.parent.mkdir(exist_ok=True)
+        claim.write_text(str(user))
+
+    def release(self, user: Path) -> bool:
+        """Remove it, unless others than `user` need it; whether it was there, and is removed."""
+        self._claim_of(user).unlink(missing_ok=True)
+        for claim in self._claim_of(user).parent.glob("*"):
+            if Path(claim.read_text()).exists():
+                return False
+        going = self.folder.with_name(f"{self.name}.gone")
+        try:
+            self.folder.rename(going)  # at once: half of it would be taken for all
+        except FileNotFoundError:
+            return False
+        shutil.rmtree(going, ignore_errors=True)
+        return True
+
+    def _claim_of(self, user: Path) -> Path:
+        return self.folder / "users" / hashlib.sha256(str(user).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shelf:
+    """What is made of images and kept in a folder of the cache.
+
+    `kind` is the word for one; by the content of `file` it is known.
+    """
+
+    kind: str
+    within: str
+    file: str
+
+    @property
+    def folder(self) -> Path:
+        """Where they are kept."""
+        return cache() / self.within
+
+    def known(self, name: str) -> Made:
+        """The one of that name, whether it is there or not."""
+        return Made(folder=self.folder / name)
+
+    def find(self, machine: Machine, rendering: Rendering) -> Made | None:
+        """The one that is made of a machine's image, if it is there."""
+        if not base_is_here(machine):
+            return None
+        return self._made_of(self.folder / "recipes" / _recipe(machine, rendering))
+
+    def ensure(
+        self,
+        machine: Machine,
+        place: Place,
+        rendering: Rendering,
+        progress: Progress,
+        *,
+        rebuild: bool,
+        finish: Callable[[Path], None] = lambda _folder: None,
+    ) -> Made:
+        """Have the one of a machine's image: that of an earlier call, or one built now.
+
+        Whoever builds the same at the same time is waited for.
+
+        Args:
+            machine: the machine.
+            place: its environment's, the rendering lies there.
+            rendering: what it is made of.
+            progress: sees each line of the builder.
+            rebuild: trust nothing that was built before.
+            finish: makes of the folder that was built what is to be kept.
+
+        Raises:
+            EnvironmentFailed: a step failed, or the disk is full; nothing half-made is left.
+            HostLacks: the base's image cannot be had.
+        """
+        from filelock import FileLock
+
+        from provision.bases.image import ensure_image
+
+        ensure_image(machine.base, progress)
+        recipe = _recipe(machine, rendering)
+        recipes = self.folder / "recipes"
+        recipes.mkdir(parents=True, exist_ok=True)
+        with FileLock(recipes / f"{recipe}.lock"):
+            made = self._made_of(recipes / recipe)
+            if made is None or rebuild:
+                half = self.folder / f"{recipe}.part"
+                shutil.rmtree(half, ignore_errors=True)  # of one that was interrupted
+                try:
+                    with progress.step(f"building the {self.kind}"):
+                        self._build(machine, half, place, progress, rebuild=rebuild)
+                        finish(half)
+                    made = self._keep(half)
+                    _forget_layers()
+                except OSError as error:
+                    raise EnvironmentFailed(
+                        f"the {self.kind} of machine {machine.name} cannot be kept in {self.folder}:"
+                        f" {error.strerror}",
+                        hint="make room there, or set XDG_CACHE_HOME to where there is some",
+                    ) from error
+                finally:
+                    shutil.rmtree(half, ignore_errors=True)
+                (recipes / recipe).write_text(made.name)
+        return made
+
+    def _made_of(self, record: Path) -> Made | None:
+        try:
+            made = self.known(record.read_text())
+        except OSError:
+            return None
+        return made if made.is_there else None
+
+    def _keep(self, half: Path) -> Made:
+        """Put it where its content's hash says; an equal one that is there already stays."""
+        with (half / self.file).open("rb") as file:
+            name = hashlib.file_digest(file, "sha256").hexdigest()[:32]
+        made = self.known(name)
+        if not made.folder.exists():
+            half.chmod(0o755)
+            half.rename(made.folder)
+        return made
+
+    def _build(self, machine: Machine, out: Path, place: Place, progress: Progress, *, rebuild: bool) -> None:
+        with place.log.open("a", buffering=1) as log:
+
+            def each_line(line: str) -> None:
+                log.write(line + "\n")
+                progress.line(line)
+
+            words = ["docker", "buildx", "build", "--progress", "plain", *(["--no-cache"] if rebuild else [])]
+            words += [word for secret in machine.secrets for word in ("--secret", _source(secret))]
+            proxy = proxy_variables(machine)  # as variables, for its URL may hold a password
+            words += [word for name in proxy for word in ("--build-arg", name)]
+            if machine.proxy and machine.proxy.ca_file:
+                words += ["--secret", f"id=proxy.ca,src={machine.proxy.ca_file}"]
+            context = str(place.rendering / machine.name)
+            try:
+                process.stream([*words, "--output", f"type=local,dest={out}", context], each_line, env=proxy)
+            except process.CommandFailed as error:
+                refuse_found(place.log.read_text().splitlines(), [machine])
+                raise self._failed(error, place) from error
+
+    def _failed(self, error: process.CommandFailed, place: Place) -> EnvironmentFailed:
+        said = "\n".join(error.evidence)
+        if "no space left" in said.lower() or "exporting to client directory" in said:
+            free = shutil.disk_usage(self.folder).free >> 20
+            return EnvironmentFailed(
+                f"the {self.kind} could not be written",
+                evidence=error.evidence[-1:],
+                hint=f"{free} MiB are free in {self.folder}; Docker needs room too: `docker system prune`",
+            )
+        if re.search(rf'process "[^"]*/{GUEST}/', said):
+            return EnvironmentFailed(
+                f"the image could not be made into a {self.kind}",
+                evidence=printed(place.log.read_text().splitlines()) or error.evidence,
+                hint=f"{INSTEAD}; all of it: {place.log}",
+            )
+        return build_failed(error, place)
+
+
+def way(machine: Machine, why_not: str = "", *, instead: bool) -> tuple[Way, str]:
+    """How a machine is made: of its image, or else of its base, and the reason for that.
+
+    Args:
+        machine: the machine.
+        why_not: what is known to be in the way of its image already.
+        instead: whether it can be made of its base.
+
+    Raises:
+        HostLacks: as it is asked for it cannot be made, or in no way.
+    """
+    asked = machine.options.get("build")
+    if asked == "provision":
+        return "provision", ""
+    reason = why_not or _why_not(machine, engine_architecture())
+    if not reason:
+        return "image", ""
+    if asked is None and instead:
+        return "provision", reason
+    raise HostLacks(
+        f"machine {machine.name} cannot be made of its image",
+        evidence=[reason],
+        hint=INSTEAD,
+    )
+
+
+def engine_architecture() -> str | None:
+    """What the Docker engine builds for; None where no engine answers, or it has no buildx."""
+    if process.find("docker") is None:
+        return None
+    asked = process.run(["docker", "version", "--format", "{{.Server.Arch}}"], check=False)
+    if asked.code != 0 or process.run(["docker", "buildx", "version"], check=False).code != 0:
+        return None
+    return asked.stdout.strip()
+
+
+def base_is_here(machine: Machine) -> bool:
+    """Whether the engine has the image of a machine's base."""
+    if process.find("docker") is None:
+        return False
+    asked = process.run(
+        ["docker", "image", "inspect", "--format", "{{.Id}}", machine.base.image], check=False
+    )
+    return asked.code == 0
+
+
+def _why_not(machine: Machine, architecture: str | None) -> str:
+    host = ARCHITECTURES.get(platform.machine(), platform.machine())
+    if architecture is None:
+        return "no Docker engine with buildx answers"
+    if architecture != host:
+        return f"the Docker engine builds for {architecture}, and this host is {host}"
+    if machine.base.family != "apt":
+        return f"{machine.base.name} has no apt: which package holds its kernel is not known"
+    return ""
+
+
+def _recipe(machine: Machine, rendering: Rendering) -> str:
+    """The hash of all that is built: equal machines of two environments share it."""
+    prefix = f"{machine.name}/"
+    files = {
+        path.removeprefix(prefix): file
+        for path, file in rendering.files.items()
+        if path.startswith(prefix) and path.removeprefix(prefix).startswith(MADE_OF)
+    }
+    return hashlib.sha256(f"{_image_id(machine.base)}\0{digest_of(files)}".encode()).hexdigest()[:32]
+
+
+def _image_id(base: Base) -> str:
+    return process.run(["docker", "image", "inspect", "--format", "{{.Id}}", base.image]).stdout.strip()
+
+
+def _forget_layers() -> None:
+    """Remove the builder's own copies of disks, twice their size: they are kept here, and not built again."""
+    listed = process.run(["docker", "buildx", "du", "--verbose"], check=False).stdout
+    for record in listed.split("\n\n"):
+        found = re.match(r"ID:\s+(\w+)", record)
+        if found and (f"/{GUEST}/disk.sh" in record or "COPY --from=disk /disk/" in record):
+            words = ["docker", "buildx", "prune", "--force", "--filter", f"id={found[1]}"]
+            process.run(words, check=False)
+
+
+def _source(secret: Secret) -> str:
+    """Where the builder reads a secret that a step names."""
+    where = f"src={secret.file}" if secret.file else f"env={secret.variable}"
+    return f"id={secret.name},{where}"

@@ -1,0 +1,61 @@
+"""A disk as a box: a tar file, with what Vagrant and the provider must know of it."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from string import Template
+from typing import TYPE_CHECKING, Literal, get_args
+
+from provision import resources
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+BoxProvider = Literal["libvirt", "virtualbox"]
+BOX_PROVIDERS: tuple[BoxProvider, ...] = get_args(BoxProvider)
+FORMATS: Mapping[BoxProvider, str] = {"libvirt": "qcow2", "virtualbox": "vmdk"}
+_DISKS: Mapping[BoxProvider, str] = {"libvirt": "box.img", "virtualbox": "box.vmdk"}
+
+
+def pack(provider: BoxProvider, disk: Path, gib: int, box: Path, *, time: int) -> None:
+    """Write the box of a disk of `gib` GiB in the provider's format; its files are of `time`."""
+    with tarfile.open(box, "w") as tar:
+        for name, content in descriptions(provider, gib):
+            add(tar, name, content, time)
+        member = _member(_DISKS[provider], disk.stat().st_size, time, 0o644)
+        with disk.open("rb") as file:
+            tar.addfile(member, file)
+
+
+def size_of(box: Path) -> int:
+    """The GiB of a box's disk."""
+    with tarfile.open(box) as tar:
+        file = tar.extractfile("metadata.json")
+        return int(json.load(file)["virtual_size"]) if file else 0
+
+
+def descriptions(provider: BoxProvider, gib: int) -> Iterator[tuple[str, bytes]]:
+    """The files beside the disk, each with its name."""
+    metadata = {"provider": provider, "format": FORMATS[provider], "virtual_size": gib}
+    yield "metadata.json", json.dumps(metadata).encode()
+    if provider == "virtualbox":
+        folder = resources.folder("templates") / "vm" / "providers"
+        description = Template((folder / "virtualbox.ovf").read_text())
+        yield "box.ovf", description.substitute(capacity=gib << 30).encode()
+
+
+def add(tar: tarfile.TarFile, name: str, content: bytes, time: int, *, mode: int = 0o644) -> None:
+    """Put bytes into a tar as a file, owned by root whoever runs this."""
+    tar.addfile(_member(name, len(content), time, mode), io.BytesIO(content))
+
+
+def _member(name: str, size: int, time: int, mode: int) -> tarfile.TarInfo:
+    member = tarfile.TarInfo(name)
+    member.size = size
+    member.mode = mode
+    member.mtime = time
+    member.uname = member.gname = "root"
+    return member
