@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-EXAMPLES = ("shop", "data", "legacy")  # dev.yaml is what `make up` brings up
+EXAMPLES = ("shop", "data", "legacy", "kernel")  # dev.yaml is what `make up` brings up
 PARTS = sorted(path.stem for path in resources.folder("parts").glob("*.yaml"))
 SPEC = """
 version: 1
@@ -44,6 +44,11 @@ def taken_down(project: Project, request: pytest.FixtureRequest) -> Iterator[Pro
 
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_an_example_comes_up_and_is_what_it_says(taken_down: Project, example: str) -> None:
+    if example == "kernel" and taken_down.backend == "docker":
+        refused = taken_down.run("up", f"envs/{example}.yaml")
+        assert refused.code == 2
+        assert "a container runs on its host's kernel" in refused.stderr
+        return
     said = taken_down.good("up", f"envs/{example}.yaml")
     assert "checks passed" in said
     assert "nothing changed" in taken_down.good("up", f"envs/{example}.yaml")
