@@ -36,6 +36,13 @@ run:
       env > /opt/env-at-build
       chown dev:dev /var/lib/kept
       id -un > /opt/user-of-run
+      # As PostgreSQL's package does: a generator, which no `disable` reaches.
+      generators=/lib/systemd/system-generators
+      mkdir -p $generators
+      printf '[Service]\nExecStart=/bin/touch /opt/stray\n' > /lib/systemd/system/stray.service
+      printf '#!/bin/sh\nmkdir -p $1/multi-user.target.wants\n' > $generators/stray
+      echo 'ln -s /lib/systemd/system/stray.service $1/multi-user.target.wants/' >> $generators/stray
+      chmod +x $generators/stray
       pwd > /opt/folder-of-run
 services:
   words:
@@ -79,6 +86,10 @@ def test_2_only_the_services_of_the_spec_run(up: Project) -> None:
     assert "redis-server" not in running
     assert "nginx" not in running
     assert "sleep" in running
+
+
+def test_2_nothing_runs_because_a_package_generates_it(up: Project) -> None:
+    assert up.inside("ls /opt/stray 2>/dev/null || echo nothing") == "nothing\n"
 
 
 def test_4_run_never_sees_the_workspace_and_setup_does(up: Project) -> None:

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-record=/var/lib/provision/steps/3bcf077c41fe148b77443a9414f10821
+record=/var/lib/provision/steps/2a3c23a70fe7528f1ce3563b704a4a2f
 [ ! -e "$record" ] || exit 0
 umask 022
 export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
@@ -11,6 +11,17 @@ rm -rf /usr/lib/provision
 mkdir -p /usr/lib/provision
 cp -R "${0%/*}/../machine/." /usr/lib/provision
 chmod -R u=rwX,go=rX /usr/lib/provision
+# A generator that a package brings has systemd start what the package is for, enabled or not
+# (PostgreSQL's does); those of disks, network and boot stay.
+for generator in /lib/systemd/system-generators/*; do
+  case ${generator##*/} in
+    systemd-* | cloud-init-generator | netplan | lvm2-activation-generator | zfs-mount-generator | '*') ;;
+    *)
+      mkdir -p /etc/systemd/system-generators
+      ln -sf /dev/null "/etc/systemd/system-generators/${generator##*/}"
+      ;;
+  esac
+done
 
 mkdir -p "${record%/*}"
 echo machine >"$record"

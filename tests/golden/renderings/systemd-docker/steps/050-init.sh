@@ -2,7 +2,7 @@
 # systemd and its units
 # Does nothing where its record says that it was done.
 set -eu
-record=/var/lib/provision/steps/f5937c5779fa60d949f043a0bf23f1ab
+record=/var/lib/provision/steps/458c50d719455935bddb5122beea0c66
 [ ! -e "$record" ] || exit 0
 umask 022
 export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
