@@ -39,8 +39,8 @@ run:
       # As PostgreSQL's package does: a generator, which no `disable` reaches.
       generators=/lib/systemd/system-generators
       mkdir -p $generators
-      printf '[Service]\nExecStart=/bin/touch /opt/stray\n' > /lib/systemd/system/stray.service
-      printf '#!/bin/sh\nmkdir -p $1/multi-user.target.wants\n' > $generators/stray
+      printf '[Service]\\nExecStart=/bin/touch /opt/stray\\n' > /lib/systemd/system/stray.service
+      printf '#!/bin/sh\\nmkdir -p $1/multi-user.target.wants\\n' > $generators/stray
       echo 'ln -s /lib/systemd/system/stray.service $1/multi-user.target.wants/' >> $generators/stray
       chmod +x $generators/stray
       pwd > /opt/folder-of-run
