@@ -80,19 +80,11 @@ class Labelled:
         return self._progress.step(f"{self._label}: {title}")
 
 
-class Beside:
+class Beside(Labelled):
     """One of several things that go on at the same time, within a step of another progress.
 
     Its lines and notes carry its label; a step of its own is a note, said when it ends.
     """
-
-    def __init__(self, progress: Progress, label: str) -> None:
-        self._progress = progress
-        self._label = label
-
-    def note(self, text: str) -> None:
-        """Say it with the label."""
-        self._progress.note(f"{self._label}: {text}")
 
     def line(self, text: str) -> None:
         """Show it with the label."""

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from provision.target import Output
 
 HEALTHY = "/usr/lib/provision/healthy"
+SETUP_STATE = "/run/provision/setup"
 NOT_YET, FAILED = 1, 2
 NOT_RUNNING = ("starting", "stopped", "failed")
 WITHOUT_PROBE = 30.0

@@ -19,7 +19,7 @@ from provision.backends.docker.rendering import SECRETS, container_name, image_n
 from provision.backends.found import refuse_found
 from provision.backends.order import in_order
 from provision.backends.ports import KEPT, choose
-from provision.backends.readiness import BETWEEN, patience, wait_until_ready
+from provision.backends.readiness import BETWEEN, SETUP_STATE, patience, wait_until_ready
 from provision.errors import EnvironmentFailed
 from provision.progress import Beside
 from provision.target import Unreachable
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from provision.workspace import Place
 
 SETUP = "/usr/lib/provision/setup"
-SETUP_STATE = "/run/provision/setup"
 LAST_LINES = 20
 SETTLES = 1.0  # seconds
 

@@ -14,12 +14,12 @@ from provision.backends.found import refuse_found
 from provision.backends.machines import side_by_side
 from provision.backends.order import in_order
 from provision.backends.ports import KEPT, choose
-from provision.backends.readiness import BETWEEN, HEALTHY, wait_until_ready
+from provision.backends.readiness import BETWEEN, HEALTHY, SETUP_STATE, wait_until_ready
 from provision.backends.vm import connection, delivery, sync
 from provision.backends.vm.ending import remove
 from provision.backends.vm.inside import UNREACHABLE, ask, enter, read_lines
 from provision.backends.vm.remembered import REMEMBERED, Facts, facts_of
-from provision.backends.vm.rendering import copied_folders
+from provision.backends.vm.rendering import HOME, copied_folders
 from provision.errors import EnvironmentFailed
 from provision.progress import Beside
 from provision.target import Unreachable
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from provision.rendering import Rendering
     from provision.workspace import Place
 
-HOME = "/var/lib/provision/rendering"
-SETUP_STATE = "/run/provision/setup"
 APPLIED = "/var/lib/provision/applied"
 LAST_LINES = 20
 SETTLES = 5.0  # seconds

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from provision.backends.vm.provider import Card, Provider
     from provision.model import Environment, Machine
 
+HOME = "/var/lib/provision/rendering"  # where a machine has its folder of the rendering
 CPUS = 2
 MEMORY = 1024
 MEBIBYTE = 1024**2

@@ -24,6 +24,7 @@ from provision.backends.vm.boxes import (
     refuse_small_disk,
 )
 from provision.backends.vm.faults import LeftOver, fault, legible, plain
+from provision.backends.vm.rendering import HOME
 from provision.backends.vm.sync import INSIDE, LEFT_OUT
 from provision.errors import EnvironmentFailed
 from provision.process import EVIDENCE_LINES
@@ -43,7 +44,6 @@ if TYPE_CHECKING:
 
 INSTALL = "scripts/host-setup vm installs it from the distribution"
 CHOICES = "host.json"  # the Vagrantfile reads it
-HOME = "/var/lib/provision/rendering"
 CONSOLE = "console-{machine}.log"
 HEARD_LINES = 60
 ADDRESS_PATIENCE = 300.0  # seconds: under emulation a machine has its address after 25 to 120

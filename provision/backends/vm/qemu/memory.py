@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from provision import process
 from provision.backends.vm.qemu import monitor
-from provision.errors import EnvironmentFailed, ProvisionError
+from provision.errors import EnvironmentFailed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,13 +48,8 @@ def save(seat: Seat, key: str, *, ready: bool) -> None:
     Raises:
         ProvisionError: it could not be, and nothing of it is left; the machine goes on.
     """
-    _require_room(seat)
-    _leave(seat, "ready" if ready else "")
-    monitor.execute(seat.monitor, "stop")
-    try:
-        monitor.run_job(seat.monitor, "snapshot-save", {"tag": TAG, **ON_ROOT})
-    finally:
-        monitor.execute(seat.monitor, "cont")
+    _stand_still_and_save(seat, TAG, "ready" if ready else "")
+    monitor.execute(seat.monitor, "cont")
     _remember(seat, key)
 
 
@@ -74,16 +69,8 @@ def suspend(seat: Seat, key: str) -> None:
     Raises:
         ProvisionError: it cannot be kept; the machine goes on, its folders let go.
     """
-    _require_room(seat)
-    _leave(seat, "")
-    seat.line.run("sync")  # the disk alone must do, should the state not fit any more
-    monitor.execute(seat.monitor, "stop")
-    try:
-        monitor.run_job(seat.monitor, "snapshot-save", {"tag": SUSPENDED, **ON_ROOT})
-        volumes = monitor.open_files(seat.monitor)
-    except ProvisionError:
-        monitor.execute(seat.monitor, "cont")
-        raise
+    volumes = monitor.open_files(seat.monitor)
+    _stand_still_and_save(seat, SUSPENDED)
     seat.end()
     written = {file: Path(file).stat().st_mtime_ns for file in volumes if file != str(seat.overlay)}
     seat.place.remember(_suspended(seat), {"key": key, "volumes": written})
@@ -175,12 +162,23 @@ def _require_room(seat: Seat) -> None:
         )
 
 
-def _leave(seat: Seat, how: str) -> None:
-    left = seat.line.run(f"/usr/lib/provision-guest/leave {how}")
+def _stand_still_and_save(seat: Seat, tag: str, how: str = "") -> None:
+    """Save a running machine, which then stands still; it goes on where it cannot be saved.
+
+    What it has written is on its disk by then: that alone must do, should the state not fit any more.
+    """
+    _require_room(seat)
+    left = seat.line.run(f"/usr/lib/provision-guest/leave {how} && sync")
     if left.code != 0:
         raise EnvironmentFailed(
             "a folder of the host is in use inside", evidence=left.stdout.decode().splitlines()
         )
+    monitor.execute(seat.monitor, "stop")
+    try:
+        monitor.run_job(seat.monitor, "snapshot-save", {"tag": tag, **ON_ROOT})
+    except BaseException:
+        monitor.execute(seat.monitor, "cont")
+        raise
 
 
 def _suspended(seat: Seat) -> str:
