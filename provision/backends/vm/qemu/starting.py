@@ -7,6 +7,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import TYPE_CHECKING, cast
 
 from provision import process
@@ -334,11 +335,16 @@ def _write_configuration(asked: Start) -> None:
 
 
 def _key(asked: Start, machine: Machine, disk: Made) -> str:
-    version = process.run(["qemu-system-x86_64", "--version"]).stdout.partition("\n")[0]
     recipe = asked.rendering.recipes[machine.name]
     return memory.fingerprint(
-        asked.rendering.digests[machine.name], recipe, disk.name, asked.processor, version
+        asked.rendering.digests[machine.name], recipe, disk.name, asked.processor, _version()
     )
+
+
+@cache
+def _version() -> str:
+    """QEMU's, as it says it."""
+    return process.run(["qemu-system-x86_64", "--version"]).stdout.partition("\n")[0]
 
 
 def _folders(machine: Machine) -> tuple[str, ...]:

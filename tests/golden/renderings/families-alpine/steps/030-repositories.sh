@@ -5,6 +5,7 @@ set -eu
 record=/var/lib/provision/steps/90dc623f7f66f8e5255a9b10d19eca35
 [ ! -e "$record" ] || exit 0
 umask 022
+[ -d "${record%/*}" ] || mkdir -p "${record%/*}"
 export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 from=${0%/*}/../repositories
@@ -13,5 +14,4 @@ grep -qxF https://packages.example.org/team/stable/main /etc/apk/repositories ||
 grep -qxF https://packages.example.org/team/stable/extra /etc/apk/repositories || echo https://packages.example.org/team/stable/extra >>/etc/apk/repositories
 grep -qxF http://other.example.org/flat /etc/apk/repositories || echo http://other.example.org/flat >>/etc/apk/repositories
 
-mkdir -p "${record%/*}"
 echo repositories >"$record"

@@ -5,6 +5,7 @@ set -eu
 record=/var/lib/provision/steps/e41be2956171d8913b12a804fbddd3ab
 [ ! -e "$record" ] || exit 0
 umask 022
+[ -d "${record%/*}" ] || mkdir -p "${record%/*}"
 export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 known() { apk search --exact --quiet "$1" | grep -q .; }
@@ -52,5 +53,4 @@ apk add --update-cache --cache-dir /var/cache/apk \
   py3-pip \
   sudo || explain $?
 
-mkdir -p "${record%/*}"
 echo packages >"$record"

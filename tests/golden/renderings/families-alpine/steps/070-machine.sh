@@ -2,9 +2,10 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-record=/var/lib/provision/steps/fbd185b783eb7e4786b93d9904952dfb
+record=/var/lib/provision/steps/bfcab4314d79c207bf89c916b374a98a
 [ ! -e "$record" ] || exit 0
 umask 022
+[ -d "${record%/*}" ] || mkdir -p "${record%/*}"
 export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 rm -rf /usr/lib/provision
@@ -23,5 +24,4 @@ for generator in /lib/systemd/system-generators/*; do
   esac
 done
 
-mkdir -p "${record%/*}"
 echo machine >"$record"

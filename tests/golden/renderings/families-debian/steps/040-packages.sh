@@ -5,6 +5,7 @@ set -eu
 record=/var/lib/provision/steps/0c75654cff8daf4ab695e0cd76127b16
 [ ! -e "$record" ] || exit 0
 umask 022
+[ -d "${record%/*}" ] || mkdir -p "${record%/*}"
 export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 export DEBIAN_FRONTEND=noninteractive
@@ -55,5 +56,4 @@ apt-get install -q -y --no-install-recommends -o Dpkg::Options::=--force-unsafe-
   python3-venv \
   sudo || explain $?
 
-mkdir -p "${record%/*}"
 echo packages >"$record"

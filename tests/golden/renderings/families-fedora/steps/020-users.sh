@@ -5,6 +5,7 @@ set -eu
 record=/var/lib/provision/steps/01908311c0bddff108b18ca7191e0c80
 [ ! -e "$record" ] || exit 0
 umask 022
+[ -d "${record%/*}" ] || mkdir -p "${record%/*}"
 export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 # refuse NAME ID: says who has the id already
@@ -25,5 +26,4 @@ install -d -m 0750 /etc/sudoers.d
 echo 'dev ALL=(ALL:ALL) NOPASSWD: ALL' >/etc/sudoers.d/dev
 chmod 0440 /etc/sudoers.d/dev
 
-mkdir -p "${record%/*}"
 echo users >"$record"

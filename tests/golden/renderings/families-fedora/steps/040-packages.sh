@@ -5,6 +5,7 @@ set -eu
 record=/var/lib/provision/steps/4463957cd35bfa45e969d02c9d780fd0
 [ ! -e "$record" ] || exit 0
 umask 022
+[ -d "${record%/*}" ] || mkdir -p "${record%/*}"
 export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 known() { dnf repoquery --quiet --whatprovides "$1" | grep -q .; }
@@ -52,5 +53,4 @@ dnf install -y --setopt=install_weak_deps=False --setopt=keepcache=True \
   python3-pip \
   sudo || explain $?
 
-mkdir -p "${record%/*}"
 echo packages >"$record"

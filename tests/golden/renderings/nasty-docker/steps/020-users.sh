@@ -5,6 +5,7 @@ set -eu
 record=/var/lib/provision/steps/772d40c418fd686dfbe028bef7a5d26f
 [ ! -e "$record" ] || exit 0
 umask 022
+[ -d "${record%/*}" ] || mkdir -p "${record%/*}"
 export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 # refuse NAME ID: says who has the id already
@@ -23,5 +24,4 @@ else
   useradd --create-home --home-dir '/home/it'"'"'s $(touch ran)' --shell '/bin/it'"'"'s $(touch ran)' --uid 1000 --user-group dev
 fi
 
-mkdir -p "${record%/*}"
 echo users >"$record"

@@ -5,6 +5,7 @@ set -eu
 record=/var/lib/provision/steps/0d5fc59e500a34c37fdf41302e924264
 [ ! -e "$record" ] || exit 0
 umask 022
+[ -d "${record%/*}" ] || mkdir -p "${record%/*}"
 export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 files=${0%/*}/../files
@@ -13,5 +14,4 @@ mkdir -p /srv
 ln -sfn 'it'"'"'s #{File.write('"'"'ran'"'"', 1)} `touch ran` $(touch ran) ${HOME} {{ 7 * 7 }} {% raw %} "q" \ %x(touch ran)
 <%= 1 %> EOF END ünï 🎉' /srv/link
 
-mkdir -p "${record%/*}"
 echo files >"$record"

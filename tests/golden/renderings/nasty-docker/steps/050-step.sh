@@ -2,15 +2,16 @@
 # run: step
 # Does nothing where its record says that it was done.
 set -eu
-record=/var/lib/provision/steps/f91d173cb841d214a6408094fd623293
+record=/var/lib/provision/steps/67ddbbc906e47431f9c15b5bd2d81841
 [ ! -e "$record" ] || exit 0
 umask 022
+[ -d "${record%/*}" ] || mkdir -p "${record%/*}"
 export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 export DEBIAN_FRONTEND=noninteractive
 export TEXT='it'"'"'s #{File.write('"'"'ran'"'"', 1)} `touch ran` $(touch ran) ${HOME} {{ 7 * 7 }} {% raw %} "q" \ %x(touch ran)
 <%= 1 %> EOF END ünï 🎉'
-script=$(mktemp)
+script=${record%/*}/step.sh
 trap 'rm -f "$script"' EXIT
 cat >"$script" <<'END_64dfa7ae'
 it's #{File.write('ran', 1)} `touch ran` $(touch ran) ${HOME} {{ 7 * 7 }} {% raw %} "q" \ %x(touch ran)
@@ -19,5 +20,4 @@ END_64dfa7ae
 cd '/srv/it'"'"'s $(touch ran)'
 HOME=/root sh -eu "$script"
 
-mkdir -p "${record%/*}"
 echo step >"$record"

@@ -5,6 +5,7 @@ set -eu
 record=/var/lib/provision/steps/c2811337052feeb3f814c146b5c9663c
 [ ! -e "$record" ] || exit 0
 umask 022
+[ -d "${record%/*}" ] || mkdir -p "${record%/*}"
 export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 known() { dnf repoquery --quiet --whatprovides "$1" | grep -q .; }
@@ -49,5 +50,4 @@ dnf install -y --setopt=install_weak_deps=False --setopt=keepcache=True \
   git \
   gcc-13.2.1 || explain $?
 
-mkdir -p "${record%/*}"
 echo packages >"$record"

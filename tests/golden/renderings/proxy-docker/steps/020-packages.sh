@@ -5,6 +5,7 @@ set -eu
 record=/var/lib/provision/steps/1f2360d0e80b96259a9713d2fecb77f2
 [ ! -e "$record" ] || exit 0
 umask 022
+[ -d "${record%/*}" ] || mkdir -p "${record%/*}"
 export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 # The proxy's certificate, beside those that the system trusts; for the time of this step.
@@ -64,5 +65,4 @@ apt-get update -q
 apt-get install -q -y --no-install-recommends -o Dpkg::Options::=--force-unsafe-io \
   curl || explain $?
 
-mkdir -p "${record%/*}"
 echo packages >"$record"

@@ -5,6 +5,7 @@ set -eu
 record=/var/lib/provision/steps/a2dbe0a4aca8fee84b6cdc9d00bb7101
 [ ! -e "$record" ] || exit 0
 umask 022
+[ -d "${record%/*}" ] || mkdir -p "${record%/*}"
 export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 export DEBIAN_FRONTEND=noninteractive
@@ -13,5 +14,4 @@ apt-get update -q
 apt-get install -q -y --no-install-recommends -o Dpkg::Options::=--force-unsafe-io \
   supervisor
 
-mkdir -p "${record%/*}"
 echo packages >"$record"

@@ -2,25 +2,26 @@
 # run: fetch
 # Does nothing where its record says that it was done.
 set -eu
-record=/var/lib/provision/steps/48b814498e171f3f54c7789dbd4af91e
+record=/var/lib/provision/steps/3d966d437a3a21bbee114e664fcb2b9f
 [ ! -e "$record" ] || exit 0
 umask 022
+[ -d "${record%/*}" ] || mkdir -p "${record%/*}"
 export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 export DEBIAN_FRONTEND=noninteractive
 TOKEN=$(cat /run/secrets/api_key)
 export TOKEN
-script=$(mktemp)
+script=${record%/*}/fetch.sh
 trap 'rm -f "$script"' EXIT
 cat >"$script" <<'END'
 test -n "$TOKEN"
 END
 cd /
-chmod 0644 "$script"
-user=app
-home=$(getent passwd "$user" | cut -d: -f6)
-setpriv --reuid "$user" --regid "$(id -g "$user")" --init-groups \
-  env HOME="$home" USER="$user" LOGNAME="$user" sh -eu "$script"
+export USER=app LOGNAME=app
+IFS=: read -r _ _ _ group _ HOME _ <<END
+$(getent passwd "$USER")
+END
+export HOME
+setpriv --reuid "$USER" --regid "$group" --init-groups sh -eu "$script"
 
-mkdir -p "${record%/*}"
 echo fetch >"$record"

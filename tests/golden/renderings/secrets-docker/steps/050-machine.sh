@@ -2,9 +2,10 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-record=/var/lib/provision/steps/a13974d1111436d6edc3ef9213f93820
+record=/var/lib/provision/steps/e0d642ea3782d783675838b9879c5fe1
 [ ! -e "$record" ] || exit 0
 umask 022
+[ -d "${record%/*}" ] || mkdir -p "${record%/*}"
 export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 rm -rf /usr/lib/provision
@@ -23,5 +24,4 @@ for generator in /lib/systemd/system-generators/*; do
   esac
 done
 
-mkdir -p "${record%/*}"
 echo machine >"$record"

@@ -5,6 +5,7 @@ set -eu
 record=/var/lib/provision/steps/9022b24bac95bfcfa859f79f335321b2
 [ ! -e "$record" ] || exit 0
 umask 022
+[ -d "${record%/*}" ] || mkdir -p "${record%/*}"
 export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 # A package's daemon never starts of its own accord: only the spec's services run.
@@ -18,5 +19,4 @@ echo Europe/Berlin >/etc/timezone
 mkdir -p /etc/default
 echo LANG=de_DE.UTF-8 >/etc/default/locale
 
-mkdir -p "${record%/*}"
 echo system >"$record"

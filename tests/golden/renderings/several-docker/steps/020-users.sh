@@ -5,6 +5,7 @@ set -eu
 record=/var/lib/provision/steps/40d861fd375a06cab45d0577ae1b51cf
 [ ! -e "$record" ] || exit 0
 umask 022
+[ -d "${record%/*}" ] || mkdir -p "${record%/*}"
 export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 # refuse NAME ID: says who has the id already
@@ -27,5 +28,4 @@ install -d -m 0750 /etc/sudoers.d
 echo 'dev ALL=(ALL:ALL) NOPASSWD: ALL' >/etc/sudoers.d/dev
 chmod 0440 /etc/sudoers.d/dev
 
-mkdir -p "${record%/*}"
 echo users >"$record"

@@ -2,9 +2,10 @@
 # files
 # Does nothing where its record says that it was done.
 set -eu
-record=/var/lib/provision/steps/55b686b0e964f15e03f1455cf3c4616f
+record=/var/lib/provision/steps/884a2ef3368586df9306ba2bd1500108
 [ ! -e "$record" ] || exit 0
 umask 022
+[ -d "${record%/*}" ] || mkdir -p "${record%/*}"
 export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 files=${0%/*}/../files
@@ -19,5 +20,4 @@ mkdir -p /srv
 ln -sfn /srv/page /srv/www
 rm -rf /etc/motd
 
-mkdir -p "${record%/*}"
 echo files >"$record"

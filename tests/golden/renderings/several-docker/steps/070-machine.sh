@@ -2,9 +2,10 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-record=/var/lib/provision/steps/69057e417f47ee583ca63f881c7858a5
+record=/var/lib/provision/steps/f7597e55c7d69fb049738ee042f9abf6
 [ ! -e "$record" ] || exit 0
 umask 022
+[ -d "${record%/*}" ] || mkdir -p "${record%/*}"
 export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 rm -rf /usr/lib/provision
@@ -23,5 +24,4 @@ for generator in /lib/systemd/system-generators/*; do
   esac
 done
 
-mkdir -p "${record%/*}"
 echo machine >"$record"

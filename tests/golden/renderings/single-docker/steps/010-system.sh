@@ -5,6 +5,7 @@ set -eu
 record=/var/lib/provision/steps/3ffa0d994b6bc0931ba0a96d2c24f3cc
 [ ! -e "$record" ] || exit 0
 umask 022
+[ -d "${record%/*}" ] || mkdir -p "${record%/*}"
 export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 apk add --update-cache --cache-dir /var/cache/apk \
@@ -19,5 +20,4 @@ echo UTC >/etc/timezone
 mkdir -p /etc/default
 echo LANG=C.UTF-8 >/etc/default/locale
 
-mkdir -p "${record%/*}"
 echo system >"$record"

@@ -5,6 +5,7 @@ set -eu
 record=/var/lib/provision/steps/c74949d8735690c72ac98ae6a036bfa0
 [ ! -e "$record" ] || exit 0
 umask 022
+[ -d "${record%/*}" ] || mkdir -p "${record%/*}"
 export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 # refuse NAME ID: says who has the id already
@@ -23,5 +24,4 @@ else
   useradd --create-home --home-dir /home/dev --shell /bin/sh --uid 1000 --user-group dev
 fi
 
-mkdir -p "${record%/*}"
 echo users >"$record"

@@ -5,6 +5,7 @@ set -eu
 record=/var/lib/provision/steps/08b983eadb33b7816658627f7379e709
 [ ! -e "$record" ] || exit 0
 umask 022
+[ -d "${record%/*}" ] || mkdir -p "${record%/*}"
 export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 known() { apk search --exact --quiet "$1" | grep -q .; }
@@ -47,5 +48,4 @@ explain() {
 apk add --update-cache --cache-dir /var/cache/apk \
   redis || explain $?
 
-mkdir -p "${record%/*}"
 echo packages >"$record"

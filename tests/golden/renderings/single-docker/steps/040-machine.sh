@@ -2,9 +2,10 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-record=/var/lib/provision/steps/dda050d40b954055120034e98263382d
+record=/var/lib/provision/steps/c57011f5256b4a5f1efc7c350d76266f
 [ ! -e "$record" ] || exit 0
 umask 022
+[ -d "${record%/*}" ] || mkdir -p "${record%/*}"
 export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 rm -rf /usr/lib/provision
@@ -23,5 +24,4 @@ for generator in /lib/systemd/system-generators/*; do
   esac
 done
 
-mkdir -p "${record%/*}"
 echo machine >"$record"

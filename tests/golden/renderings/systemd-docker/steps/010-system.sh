@@ -5,6 +5,7 @@ set -eu
 record=/var/lib/provision/steps/cf4252429544758bc32b6ac3ab21f47f
 [ ! -e "$record" ] || exit 0
 umask 022
+[ -d "${record%/*}" ] || mkdir -p "${record%/*}"
 export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 # A package's daemon never starts of its own accord: only the spec's services run.
@@ -18,5 +19,4 @@ echo UTC >/etc/timezone
 mkdir -p /etc/default
 echo LANG=C.UTF-8 >/etc/default/locale
 
-mkdir -p "${record%/*}"
 echo system >"$record"

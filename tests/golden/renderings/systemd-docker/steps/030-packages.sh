@@ -5,6 +5,7 @@ set -eu
 record=/var/lib/provision/steps/09bf475744e922006a13450507020e7d
 [ ! -e "$record" ] || exit 0
 umask 022
+[ -d "${record%/*}" ] || mkdir -p "${record%/*}"
 export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 export DEBIAN_FRONTEND=noninteractive
@@ -15,5 +16,4 @@ apt-get install -q -y --no-install-recommends -o Dpkg::Options::=--force-unsafe-
   systemd-sysv \
   dbus
 
-mkdir -p "${record%/*}"
 echo packages >"$record"

@@ -2,9 +2,10 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-record=/var/lib/provision/steps/2a3c23a70fe7528f1ce3563b704a4a2f
+record=/var/lib/provision/steps/cfc76f7d59d04edd4d2267802ff8588f
 [ ! -e "$record" ] || exit 0
 umask 022
+[ -d "${record%/*}" ] || mkdir -p "${record%/*}"
 export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 rm -rf /usr/lib/provision
@@ -23,5 +24,4 @@ for generator in /lib/systemd/system-generators/*; do
   esac
 done
 
-mkdir -p "${record%/*}"
 echo machine >"$record"

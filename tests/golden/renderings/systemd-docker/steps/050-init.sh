@@ -2,9 +2,10 @@
 # systemd and its units
 # Does nothing where its record says that it was done.
 set -eu
-record=/var/lib/provision/steps/458c50d719455935bddb5122beea0c66
+record=/var/lib/provision/steps/ae9462a9372d38e3f5a05633b7dd387a
 [ ! -e "$record" ] || exit 0
 umask 022
+[ -d "${record%/*}" ] || mkdir -p "${record%/*}"
 export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 # systemd starts the spec's services, and nothing that a package has enabled.
@@ -18,5 +19,4 @@ done
 systemctl enable --quiet provision.target
 : >/etc/machine-id # each container is a machine of its own
 
-mkdir -p "${record%/*}"
 echo init >"$record"

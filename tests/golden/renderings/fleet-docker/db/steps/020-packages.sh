@@ -5,6 +5,7 @@ set -eu
 record=/var/lib/provision/steps/baed8abba6d8e1ada5d96e463d8808f8
 [ ! -e "$record" ] || exit 0
 umask 022
+[ -d "${record%/*}" ] || mkdir -p "${record%/*}"
 export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 export DEBIAN_FRONTEND=noninteractive
@@ -50,5 +51,4 @@ apt-get update -q
 apt-get install -q -y --no-install-recommends -o Dpkg::Options::=--force-unsafe-io \
   redis-server || explain $?
 
-mkdir -p "${record%/*}"
 echo packages >"$record"
