@@ -9,7 +9,7 @@ from provision.errors import EnvironmentFailed
 from provision.model import ServiceStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from provision.model import Machine, Service
     from provision.progress import Progress
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 HEALTHY = "/usr/lib/provision/healthy"
 SETUP_STATE = "/run/provision/setup"
+GAVE_UP = "setup: failed: "  # on a service; a step that failed is named
 NOT_YET, FAILED = 1, 2
 NOT_RUNNING = ("starting", "stopped", "failed")
 WITHOUT_PROBE = 30.0
@@ -106,8 +107,11 @@ def wait_until_ready(
         revive = None
         if answer.code == FAILED:
             reason = next(line for line in reasons if line.startswith("setup: "))
+            if reason.startswith(GAVE_UP):  # what it waited for says best what is wrong
+                over = {name: max(waited, seconds) for name, seconds in allowed.items()}
+                _refuse_services(machine, reasons, over, last_lines)
             raise EnvironmentFailed(
-                f"setup of machine {machine.name} failed: {reason.removeprefix('setup: failed ')}",
+                f"setup of machine {machine.name} failed: {reason.removeprefix(GAVE_UP).removeprefix('setup: failed ')}",
                 evidence=last_lines("setup"),
                 hint="mend the step and `provision up` again: what succeeded is not run twice",
             )
@@ -117,8 +121,8 @@ def wait_until_ready(
                 evidence=answer.stderr.decode("utf-8", "replace").splitlines(),
                 hint="`provision up --rebuild` makes it anew",
             )
-        for reason in reasons:
-            _check_patience(machine, reason, allowed, waited, last_lines)
+        over = {name: waited for name, seconds in allowed.items() if waited > seconds}
+        _refuse_services(machine, reasons, over, last_lines)
         if waited > timeout:
             raise EnvironmentFailed(
                 f"machine {machine.name} was not ready within {timeout:g} s",
@@ -137,27 +141,28 @@ def _ended(machine: Machine, code: int, reasons: Sequence[str]) -> list[str]:
     return [*ended, "setup"] if code == FAILED else ended
 
 
-def _check_patience(
+def _refuse_services(
     machine: Machine,
-    reason: str,
-    allowed: dict[str, float],
-    waited: float,
+    reasons: Sequence[str],
+    over: Mapping[str, float],
     last_lines: Callable[[str], Sequence[str]],
 ) -> None:
-    """Raise for a service that is over its time, or that ended and is not started again."""
-    kind, _, rest = reason.partition(" ")
-    if kind != "service":
-        return
-    name, _, said = rest.partition(": ")
-    service = next(service for service in machine.services if service.name == name)
-    ended = said in ("stopped", "failed") and service.restart == "never"
-    if not ended and waited <= allowed[name]:
-        return
-    probe = service.ready
-    asked = f" ({probe.kind} {probe.subject})" if probe and said not in ("stopped", "failed") else ""
-    raise EnvironmentFailed(
-        f"service {name} of machine {machine.name} "
-        + ("ended" if ended else f"was not ready within {waited:.0f} s: {said}{asked}"),
-        evidence=last_lines(name),
-        hint=f"see {service.origin}, and `provision logs {name}`",
-    )
+    """Raise for a service that is over its time, with the seconds it had, or that ended for good."""
+    services = {service.name: service for service in machine.services}
+    for reason in reasons:
+        kind, _, rest = reason.partition(" ")
+        if kind != "service":
+            continue
+        name, _, said = rest.partition(": ")
+        service = services[name]
+        ended = said in ("stopped", "failed") and service.restart == "never"
+        if not ended and name not in over:
+            continue
+        probe = service.ready
+        asked = f" ({probe.kind} {probe.subject})" if probe and said not in ("stopped", "failed") else ""
+        raise EnvironmentFailed(
+            f"service {name} of machine {machine.name} "
+            + ("ended" if ended else f"was not ready within {over[name]:.0f} s: {said}{asked}"),
+            evidence=last_lines(name),
+            hint=f"see {service.origin}, and `provision logs {name}`",
+        )
