@@ -18,6 +18,7 @@ PEER = "bench/peers/vagrant"
 THAW = "bench/peers/qemu/thaw"
 VAGRANT = "vagrant"
 PROVIDER = "libvirt"  # the peer's
+LIBVIRT = "libvirt"  # the tool's own machine of the peer's provider
 RAW = "raw QEMU"
 KEPT = ".provision/bench/vm/qemu"
 
@@ -27,22 +28,41 @@ def ours(verb: str, *words: str, spec: str = tools.SPEC) -> list[str]:
     return tools.ours(verb, "--backend", "vm", *words, spec=spec)
 
 
+def ours_of_libvirt(verb: str, *words: str) -> list[str]:
+    """The same for the machine of libvirt, beside the other."""
+    spec = "bench/specs/libvirt.yaml"
+    return [tools.program(), verb, spec, "--backend", "vm", "--set", "port=18085", *words]
+
+
 def rows() -> tuple[Row, ...]:
     """Every row: the tool's machine of QEMU beside Vagrant's of libvirt, and what it is made of by hand."""
     vagrant = _vagrant()
-    up = {tools.OURS: Command(argv=ours("up", "--no-verify")), VAGRANT: Command(argv=[*vagrant, "up"])}
-    alike = {tools.OURS: Command(argv=ours("exec", "--", "true")),
-             VAGRANT: Command(argv=[*vagrant, "ssh", "-c", "true"])}  # fmt: skip
+    up = {
+        tools.OURS: Command(argv=ours("up", "--no-verify")),
+        LIBVIRT: Command(argv=ours_of_libvirt("up", "--no-verify")),
+        VAGRANT: Command(argv=[*vagrant, "up"]),
+    }
+    alike = {
+        tools.OURS: Command(argv=ours("exec", "--", "true")),
+        LIBVIRT: Command(argv=ours_of_libvirt("exec", "--", "true")),
+        VAGRANT: Command(argv=[*vagrant, "ssh", "-c", "true"]),
+    }
+    quarter = {LIBVIRT: Aim(limit=0.25, peer=VAGRANT)}
     hang_up = ["sh", "-c", "pkill -f '[p]rovision-.*\\[mux\\]' || true"]
     return (
         Row(
             title="cold: nothing of the disk cached; the box here",
             aim=Aim(limit=0.4, peer=VAGRANT),
+            other_aims={LIBVIRT: Aim(limit=1, peer=VAGRANT)},
             runs=1,
             warm_ups=0,
             commands={
                 tools.OURS: Command(
                     argv=ours("up", "--rebuild", "--no-verify"), before=[ours("down", "--images")]
+                ),
+                LIBVIRT: Command(
+                    argv=ours_of_libvirt("up", "--rebuild", "--no-verify"),
+                    before=[ours_of_libvirt("down", "--images")],
                 ),
                 VAGRANT: Command(argv=up[VAGRANT].argv, before=[[*vagrant, "destroy", "--force"]]),
             },
@@ -82,6 +102,7 @@ def rows() -> tuple[Row, ...]:
                     argv=up[tools.OURS].argv,
                     before=[ours("down"), ["sh", "-c", f"rm -f {KEPT}/*.kept"]],
                 ),
+                LIBVIRT: Command(argv=up[LIBVIRT].argv, before=[ours_of_libvirt("down")]),
                 VAGRANT: Command(argv=up[VAGRANT].argv, before=[[*vagrant, "destroy", "--force"]]),
             },
         ),
@@ -91,25 +112,45 @@ def rows() -> tuple[Row, ...]:
             warm_ups=0,
             commands={
                 tools.OURS: Command(argv=up[tools.OURS].argv, before=[up[tools.OURS].argv, ours("stop")]),
+                LIBVIRT: Command(argv=up[LIBVIRT].argv, before=[up[LIBVIRT].argv, ours_of_libvirt("stop")]),
                 VAGRANT: Command(argv=up[VAGRANT].argv, before=[up[VAGRANT].argv, [*vagrant, "halt"]]),
             },
         ),
-        Row(title="up again, nothing changed", aim=Aim(limit=0.15, peer=VAGRANT), runs=5, commands=up),
+        Row(
+            title="up again, nothing changed",
+            aim=Aim(limit=0.15, peer=VAGRANT),
+            other_aims=quarter,
+            runs=5,
+            commands=up,
+        ),
         Row(
             title="status",
             aim=Aim(limit=0.25, peer=VAGRANT),
+            other_aims=quarter,
             runs=5,
             commands={
                 tools.OURS: Command(argv=ours("status")),
+                LIBVIRT: Command(argv=ours_of_libvirt("status")),
                 VAGRANT: Command(argv=[*vagrant, "status"]),
             },
         ),
-        Row(title="exec true", aim=Aim(limit=0.35, peer=VAGRANT), runs=5, commands=alike),
+        Row(
+            title="exec true",
+            aim=Aim(limit=0.35, peer=VAGRANT),
+            other_aims=quarter,
+            runs=5,
+            commands=alike,
+        ),
         Row(
             title="exec true, no connection open",
             aim=Aim(limit=0.5, peer=VAGRANT),
+            other_aims={LIBVIRT: Aim(limit=0.5, peer=VAGRANT)},
             runs=5,
-            commands={**alike, tools.OURS: Command(argv=alike[tools.OURS].argv, before=[hang_up])},
+            commands={
+                **alike,
+                tools.OURS: Command(argv=alike[tools.OURS].argv, before=[hang_up]),
+                LIBVIRT: Command(argv=alike[LIBVIRT].argv, before=[hang_up]),
+            },
         ),
         Row(
             title="40 checks",
@@ -121,8 +162,9 @@ def rows() -> tuple[Row, ...]:
 
 
 def remove_everything() -> None:
-    """Take down both machines."""
-    process.run(ours("down", "--volumes"), cwd=PROJECT, check=False)
+    """Take down all machines."""
+    for down in (ours("down", "--volumes"), ours_of_libvirt("down", "--volumes")):
+        process.run(down, cwd=PROJECT, check=False)
     process.run([*_vagrant(), "destroy", "--force"], cwd=PROJECT, check=False)
 
 

@@ -37,11 +37,15 @@ class Aim:
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One comparison: a command for each peer, the tool's own under OURS."""
+    """One comparison: a command for each peer, the tool's own under OURS.
+
+    `other_aims` are those of the tool's other forms, by their names among the commands.
+    """
 
     title: str
     commands: Mapping[str, Command]
     aim: Aim | None = None
+    other_aims: Mapping[str, Aim] = field(default_factory=dict)
     runs: int = 7
     warm_ups: int = 1
 

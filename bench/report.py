@@ -13,9 +13,9 @@ from tools import CLI_VERSION, OURS
 from provision import process
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
-    from measuring import Measured
+    from measuring import Aim, Measured
 
 
 CONTAINERS = """\
@@ -33,10 +33,11 @@ MACHINES = """\
 # Results of virtual machines
 
 Written by `make bench-vm`, as [results.md](results.md) is. `provision` runs the environment
-of `envs/dev.yaml` as a machine of QEMU; the peer is `bench/peers/vagrant`, a Vagrantfile
-written by hand with one shell provisioner, on libvirt. `vagrant up` returns once that has
-ended, `provision` once the services answer. `raw QEMU` is `-loadvm` of the same state by
-hand, until HTTP 200 (`bench/peers/qemu/thaw`): nothing is mounted, no clock set, no setup run.
+of `envs/dev.yaml` as a machine of QEMU, or of libvirt where a line says so; the peer is
+`bench/peers/vagrant`, a Vagrantfile written by hand with one shell provisioner, on libvirt.
+`vagrant up` returns once that has ended, `provision` once the services answer. `raw QEMU` is
+`-loadvm` of the same state by hand, until HTTP 200 (`bench/peers/qemu/thaw`): nothing is
+mounted, no clock set, no setup run.
 """
 
 
@@ -53,7 +54,7 @@ def page(introduction: str, measured: Sequence[Measured], *facts: str) -> str:
         "",
         "| | provision | peers | at most | reached | met |",
         "| --- | --: | --- | --- | --: | --- |",
-        *(_row(each) for each in measured),
+        *(line for each in measured for line in _lines(each)),
         "",
         "Every run:",
         "",
@@ -66,17 +67,26 @@ def page(introduction: str, measured: Sequence[Measured], *facts: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _row(each: Measured) -> str:
-    own = each.median(OURS)
-    peers = ", ".join(f"{p} {each.median(p):.2f}" for p in each.seconds if p != OURS)
-    aim, reached, met = each.row.aim, "", ""
+def _lines(each: Measured) -> Iterator[str]:
+    """The tool's own line of a row, and one for each other form that has an aim."""
+    row = each.row
+    forms = (OURS, *row.other_aims)
+    peers = ", ".join(f"{p} {each.median(p):.2f}" for p in each.seconds if p not in forms)
+    yield _line(row.title, each, OURS, peers, row.aim)
+    for form, aim in row.other_aims.items():
+        yield _line(f"{row.title} ({form})", each, form, peers, aim)
+
+
+def _line(title: str, each: Measured, form: str, peers: str, aim: Aim | None) -> str:
+    own = each.median(form)
+    reached = met = ""
     if aim is not None and (not aim.peer or aim.peer in each.seconds):
         value = own / each.median(aim.peer) if aim.peer else own
         reached = f"{value:.2f}" if aim.peer else f"{value:.2f} s"
         met = "yes" if value <= aim.limit else "**no**"
     elif aim is not None:
         reached = met = "not measured"
-    return f"| {each.row.title} | {own:.2f} | {peers} | {aim or ''} | {reached} | {met} |"
+    return f"| {title} | {own:.2f} | {peers} | {aim or ''} | {reached} | {met} |"
 
 
 def _machine() -> list[str]:
