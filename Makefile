@@ -63,10 +63,11 @@ e2e: venv  ## tests on the real Docker engine, and the judges of both renderings
 	$(BIN)/pytest --backend docker --ignore-glob='*/test_vm_*' --ignore-glob='*/test_qemu_*' tests/contract tests/e2e
 
 # What is asked of machines each time: the ten rules and the life of one of QEMU, the reference
-# environment file by file and with libvirt, what goes wrong with libvirt, VirtualBox's own judge.
-# Emulated machines are slow: test-vm asks all the rest.
+# environment file by file and with libvirt, what goes wrong with libvirt, VirtualBox's own judge,
+# the examples. Emulated machines are slow: test-vm asks all the rest.
 RULES := $(patsubst %,tests/contract/test_%.py,checks lifecycle rules services)
-MACHINES := $(patsubst %,tests/e2e/test_%.py,qemu_same qemu_memory vm_both vm_faults vm_virtualbox)
+MACHINES := $(patsubst %,tests/e2e/test_%.py,qemu_same qemu_memory vm_both vm_faults vm_virtualbox) \
+  tests/e2e/test_examples.py::test_an_example_comes_up_and_is_what_it_says
 
 machines:
 	$(BIN)/pytest --backend vm $(RULES) $(MACHINES)
