@@ -110,8 +110,9 @@ def wait_until_ready(
             if reason.startswith(GAVE_UP):  # what it waited for says best what is wrong
                 over = {name: max(waited, seconds) for name, seconds in allowed.items()}
                 _refuse_services(machine, reasons, over, last_lines)
+            why = reason.removeprefix(GAVE_UP).removeprefix("setup: failed ")
             raise EnvironmentFailed(
-                f"setup of machine {machine.name} failed: {reason.removeprefix(GAVE_UP).removeprefix('setup: failed ')}",
+                f"setup of machine {machine.name} failed: {why}",
                 evidence=last_lines("setup"),
                 hint="mend the step and `provision up` again: what succeeded is not run twice",
             )

@@ -13,7 +13,7 @@ from provision.backends.requirements import refuse
 from provision.backends.vm import connection, offer, offline, providers, sync
 from provision.backends.vm.convergence import Convergence
 from provision.backends.vm.ending import remove, stop
-from provision.backends.vm.inside import enter, read_lines
+from provision.backends.vm.inside import ask, enter, read_lines
 from provision.backends.vm.network import cards
 from provision.backends.vm.provider import Disk
 from provision.backends.vm.remembered import REMEMBERED, Facts, facts_of
@@ -138,7 +138,7 @@ class VirtualMachines:
 
         def one(machine: Machine) -> MachineStatus:
             state = provider.state(place, machine.name)
-            found = _status(machine, state, facts.get(machine.name), place)
+            found = _status(machine, state, facts.get(machine.name), provider, place)
             card = joined.get(machine.name)
             address = card.address if card and state == "running" else found.address
             return replace(found, address=address, kept=provider.kept(place, machine.name))
@@ -249,15 +249,16 @@ def _refuse_former(environment: Environment, provider: Provider, place: Place) -
         )
 
 
-def _status(machine: Machine, state: str, known: Facts | None, place: Place) -> MachineStatus:
+def _status(
+    machine: Machine, state: str, known: Facts | None, provider: Provider, place: Place
+) -> MachineStatus:
     services = tuple(ServiceStatus(name=each.name, state="stopped") for each in machine.services)
     shown: MachineState = "running" if state == "running" else "stopped" if state == "stopped" else "absent"
     if shown == "running" and known is not None:
         try:
-            with enter(place, machine.name, known) as target:
-                said = target.run(HEALTHY, user="root")
-                services = service_states(machine, said.stdout.decode("utf-8", "replace").splitlines())
-                shown = "running" if said.code in (0, 1) else "unhealthy"
+            said = ask(provider, place, machine.name, HEALTHY)
+            services = service_states(machine, said.stdout.decode("utf-8", "replace").splitlines())
+            shown = "running" if said.code in (0, 1) else "unhealthy"
         except Unreachable:
             shown = "unhealthy"
     return MachineStatus(

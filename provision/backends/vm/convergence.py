@@ -81,7 +81,7 @@ class Convergence:
         digest = self.rendering.recipes[machine.name]
         script = f'[ "$(cat {APPLIED} 2>/dev/null)" = {digest} ] || exit 3; {HEALTHY} >/dev/null'
         try:
-            code = ask(self.provider, self.place, machine.name, script)
+            code = ask(self.provider, self.place, machine.name, script).code
         except Unreachable:
             return "start"
         known: dict[int, Action] = {0: "none", 3: "change"}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from provision import process
 from provision.backends.journal import read_journal
 from provision.backends.vm import connection
-from provision.target import Target, Unreachable
+from provision.target import Output, Target, Unreachable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,23 +23,23 @@ UNREACHABLE = 255  # ssh's own exit code
 
 def ask(
     provider: Provider, place: Place, machine: str, script: str, *, timeout: float = ANSWERS_WITHIN
-) -> int:
-    """Run text for `sh` in a machine as root, by the quickest way there is; its exit code.
+) -> Output:
+    """Run text for `sh` in a machine as root, by the quickest way there is.
 
     Raises:
         Unreachable: the machine does not answer.
     """
     quick = provider.asked(place, machine)
     if quick is not None:
-        return quick.run(script, timeout=timeout).code
+        return quick.run(script, timeout=timeout)
     try:
         words = connection.command(place, machine, ["sh", "-c", script])
-        code = process.run(words, check=False, timeout=timeout).code
+        ended = process.run(words, check=False, timeout=timeout)
     except process.CommandFailed as error:
         raise Unreachable(f"machine {machine} does not answer", evidence=error.evidence) from error
-    if code == UNREACHABLE:
+    if ended.code == UNREACHABLE:
         raise Unreachable(f"machine {machine} does not answer")
-    return code
+    return Output(code=ended.code, stdout=ended.stdout.encode(), stderr=ended.stderr.encode())
 
 
 def enter(place: Place, machine: str, known: Facts) -> Target:
