@@ -162,8 +162,9 @@ def rows() -> tuple[Row, ...]:
 
 
 def remove_everything() -> None:
-    """Take down all machines."""
-    for down in (ours("down", "--volumes"), ours_of_libvirt("down", "--volumes")):
+    """Take down all machines, and the peer that is a container."""
+    compose = [*tools.COMPOSE.down, "--volumes"]
+    for down in (ours("down", "--volumes"), ours_of_libvirt("down", "--volumes"), compose):
         process.run(down, cwd=PROJECT, check=False)
     process.run([*_vagrant(), "destroy", "--force"], cwd=PROJECT, check=False)
 
