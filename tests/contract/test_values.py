@@ -118,3 +118,37 @@ def test_command_words_and_scripts_of_the_spec(shared: Project) -> None:
         assert shared.raw("exec", "--", "cat", f"/srv/step-{number}") == value.encode()
         assert shared.raw("exec", "--", "cat", f"/srv/word-{number}") == value.encode()
     assert shared.run("exec", "--", "test", "-e", "/ran").code == 1
+
+
+def test_variables_whose_names_the_scripts_inside_might_use(shared: Project) -> None:
+    names = ("here", "log", "name", "step", "code", "user", "group", "home", "service", "record", "script")
+    said = "|".join(f"${{{name}}}" for name in names)
+    expected = "|".join(f"of {name}" for name in names)
+    shared.write(
+        "provision.yaml",
+        as_yaml(
+            {
+                "version": 1,
+                "name": "values",
+                "base": "debian:12",
+                "users": {"app": {}},
+                "env": {name: f"of {name}" for name in names},
+                "services": {
+                    "one": {
+                        "script": f'echo "{said}" >/tmp/one\nexec sleep infinity',
+                        "user": "app",
+                        "ready": {"script": 'test "$here" = "of here"'},
+                    },
+                    "two": {"command": "sleep infinity", "ready": {"command": "printenv here"}},
+                },
+                "setup": [
+                    {"name": "root", "script": f'echo "{said}" >/tmp/root'},
+                    {"name": "app", "user": "app", "script": f'echo "{said}" >/tmp/app'},
+                ],
+            }
+        ),
+    )
+    shared.up()
+    for writer in ("one", "root", "app"):
+        assert shared.raw("exec", "--", "cat", f"/tmp/{writer}").decode().strip() == expected
+    assert shared.raw("exec", "--", "sh", "-c", f'echo "{said}"').decode().strip() == expected

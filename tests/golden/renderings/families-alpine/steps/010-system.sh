@@ -2,10 +2,10 @@
 # locale and time zone
 # Does nothing where its record says that it was done.
 set -eu
-record=/var/lib/provision/steps/3ffa0d994b6bc0931ba0a96d2c24f3cc
-[ ! -e "$record" ] || exit 0
+_record=/var/lib/provision/steps/3ffa0d994b6bc0931ba0a96d2c24f3cc
+[ ! -e "$_record" ] || exit 0
 umask 022
-[ -d "${record%/*}" ] || mkdir -p "${record%/*}"
+[ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
 export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 apk add --update-cache --cache-dir /var/cache/apk \
@@ -20,4 +20,4 @@ echo UTC >/etc/timezone
 mkdir -p /etc/default
 echo LANG=C.UTF-8 >/etc/default/locale
 
-echo system >"$record"
+echo system >"$_record"

@@ -2,10 +2,10 @@
 # repositories team, other
 # Does nothing where its record says that it was done.
 set -eu
-record=/var/lib/provision/steps/90dc623f7f66f8e5255a9b10d19eca35
-[ ! -e "$record" ] || exit 0
+_record=/var/lib/provision/steps/90dc623f7f66f8e5255a9b10d19eca35
+[ ! -e "$_record" ] || exit 0
 umask 022
-[ -d "${record%/*}" ] || mkdir -p "${record%/*}"
+[ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
 export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 from=${0%/*}/../repositories
@@ -14,4 +14,4 @@ grep -qxF https://packages.example.org/team/stable/main /etc/apk/repositories ||
 grep -qxF https://packages.example.org/team/stable/extra /etc/apk/repositories || echo https://packages.example.org/team/stable/extra >>/etc/apk/repositories
 grep -qxF http://other.example.org/flat /etc/apk/repositories || echo http://other.example.org/flat >>/etc/apk/repositories
 
-echo repositories >"$record"
+echo repositories >"$_record"

@@ -2,10 +2,10 @@
 # 4 packages
 # Does nothing where its record says that it was done.
 set -eu
-record=/var/lib/provision/steps/e41be2956171d8913b12a804fbddd3ab
-[ ! -e "$record" ] || exit 0
+_record=/var/lib/provision/steps/e41be2956171d8913b12a804fbddd3ab
+[ ! -e "$_record" ] || exit 0
 umask 022
-[ -d "${record%/*}" ] || mkdir -p "${record%/*}"
+[ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
 export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 known() { apk search --exact --quiet "$1" | grep -q .; }
@@ -53,4 +53,4 @@ apk add --update-cache --cache-dir /var/cache/apk \
   py3-pip \
   sudo || explain $?
 
-echo packages >"$record"
+echo packages >"$_record"

@@ -2,10 +2,10 @@
 # locale and time zone
 # Does nothing where its record says that it was done.
 set -eu
-record=/var/lib/provision/steps/cf4252429544758bc32b6ac3ab21f47f
-[ ! -e "$record" ] || exit 0
+_record=/var/lib/provision/steps/cf4252429544758bc32b6ac3ab21f47f
+[ ! -e "$_record" ] || exit 0
 umask 022
-[ -d "${record%/*}" ] || mkdir -p "${record%/*}"
+[ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
 export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 # A package's daemon never starts of its own accord: only the spec's services run.
@@ -19,4 +19,4 @@ echo UTC >/etc/timezone
 mkdir -p /etc/default
 echo LANG=C.UTF-8 >/etc/default/locale
 
-echo system >"$record"
+echo system >"$_record"

@@ -2,10 +2,10 @@
 # repositories team, other
 # Does nothing where its record says that it was done.
 set -eu
-record=/var/lib/provision/steps/2cf9a1f454a70c6ce6199572b274fc05
-[ ! -e "$record" ] || exit 0
+_record=/var/lib/provision/steps/2cf9a1f454a70c6ce6199572b274fc05
+[ ! -e "$_record" ] || exit 0
 umask 022
-[ -d "${record%/*}" ] || mkdir -p "${record%/*}"
+[ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
 export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 export DEBIAN_FRONTEND=noninteractive
@@ -17,4 +17,4 @@ install -D -m 0644 "$from/"etc/apt/keyrings/team.asc /etc/apt/keyrings/team.asc
 install -D -m 0644 "$from/"etc/apt/sources.list.d/other.sources /etc/apt/sources.list.d/other.sources
 install -D -m 0644 "$from/"etc/apt/sources.list.d/team.sources /etc/apt/sources.list.d/team.sources
 
-echo repositories >"$record"
+echo repositories >"$_record"

@@ -2,10 +2,10 @@
 # 4 packages
 # Does nothing where its record says that it was done.
 set -eu
-record=/var/lib/provision/steps/0c75654cff8daf4ab695e0cd76127b16
-[ ! -e "$record" ] || exit 0
+_record=/var/lib/provision/steps/0c75654cff8daf4ab695e0cd76127b16
+[ ! -e "$_record" ] || exit 0
 umask 022
-[ -d "${record%/*}" ] || mkdir -p "${record%/*}"
+[ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
 export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 export DEBIAN_FRONTEND=noninteractive
@@ -56,4 +56,4 @@ apt-get install -q -y --no-install-recommends -o Dpkg::Options::=--force-unsafe-
   python3-venv \
   sudo || explain $?
 
-echo packages >"$record"
+echo packages >"$_record"

@@ -2,10 +2,10 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-record=/var/lib/provision/steps/bb3b9a0f309bf98ba4e3759cb9dd7821
-[ ! -e "$record" ] || exit 0
+_record=/var/lib/provision/steps/a303290c59ef8800f29189eb11e4937f
+[ ! -e "$_record" ] || exit 0
 umask 022
-[ -d "${record%/*}" ] || mkdir -p "${record%/*}"
+[ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
 export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 rm -rf /usr/lib/provision
@@ -24,4 +24,4 @@ for generator in /lib/systemd/system-generators/*; do
   esac
 done
 
-echo machine >"$record"
+echo machine >"$_record"

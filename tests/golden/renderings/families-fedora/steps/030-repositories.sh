@@ -2,10 +2,10 @@
 # repositories team, other
 # Does nothing where its record says that it was done.
 set -eu
-record=/var/lib/provision/steps/3eddbadc989141bf8416ecf844bbbb8b
-[ ! -e "$record" ] || exit 0
+_record=/var/lib/provision/steps/3eddbadc989141bf8416ecf844bbbb8b
+[ ! -e "$_record" ] || exit 0
 umask 022
-[ -d "${record%/*}" ] || mkdir -p "${record%/*}"
+[ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
 export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 from=${0%/*}/../repositories
@@ -13,4 +13,4 @@ install -D -m 0644 "$from/"etc/pki/rpm-gpg/RPM-GPG-KEY-team /etc/pki/rpm-gpg/RPM
 install -D -m 0644 "$from/"etc/yum.repos.d/other.repo /etc/yum.repos.d/other.repo
 install -D -m 0644 "$from/"etc/yum.repos.d/team.repo /etc/yum.repos.d/team.repo
 
-echo repositories >"$record"
+echo repositories >"$_record"

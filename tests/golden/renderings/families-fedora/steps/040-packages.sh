@@ -2,10 +2,10 @@
 # 4 packages
 # Does nothing where its record says that it was done.
 set -eu
-record=/var/lib/provision/steps/4463957cd35bfa45e969d02c9d780fd0
-[ ! -e "$record" ] || exit 0
+_record=/var/lib/provision/steps/4463957cd35bfa45e969d02c9d780fd0
+[ ! -e "$_record" ] || exit 0
 umask 022
-[ -d "${record%/*}" ] || mkdir -p "${record%/*}"
+[ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
 export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 known() { dnf repoquery --quiet --whatprovides "$1" | grep -q .; }
@@ -53,4 +53,4 @@ dnf install -y --setopt=install_weak_deps=False --setopt=keepcache=True \
   python3-pip \
   sudo || explain $?
 
-echo packages >"$record"
+echo packages >"$_record"

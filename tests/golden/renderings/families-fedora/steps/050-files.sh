@@ -2,13 +2,13 @@
 # files
 # Does nothing where its record says that it was done.
 set -eu
-record=/var/lib/provision/steps/c09c867ed21122ffa92878c2370607a9
-[ ! -e "$record" ] || exit 0
+_record=/var/lib/provision/steps/c09c867ed21122ffa92878c2370607a9
+[ ! -e "$_record" ] || exit 0
 umask 022
-[ -d "${record%/*}" ] || mkdir -p "${record%/*}"
+[ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
 export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 files=${0%/*}/../files
 install -D -o root -g "$(id -g root)" -m 0644 "$files"/etc/motd /etc/motd
 
-echo files >"$record"
+echo files >"$_record"

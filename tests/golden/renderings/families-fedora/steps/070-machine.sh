@@ -2,10 +2,10 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-record=/var/lib/provision/steps/b683e623029f1b3e9043428b67c68463
-[ ! -e "$record" ] || exit 0
+_record=/var/lib/provision/steps/94fcd5b8f9e34f9aeb7dd11cca27fc2f
+[ ! -e "$_record" ] || exit 0
 umask 022
-[ -d "${record%/*}" ] || mkdir -p "${record%/*}"
+[ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
 export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 rm -rf /usr/lib/provision
@@ -24,4 +24,4 @@ for generator in /lib/systemd/system-generators/*; do
   esac
 done
 
-echo machine >"$record"
+echo machine >"$_record"

@@ -2,10 +2,10 @@
 # users dev
 # Does nothing where its record says that it was done.
 set -eu
-record=/var/lib/provision/steps/772d40c418fd686dfbe028bef7a5d26f
-[ ! -e "$record" ] || exit 0
+_record=/var/lib/provision/steps/772d40c418fd686dfbe028bef7a5d26f
+[ ! -e "$_record" ] || exit 0
 umask 022
-[ -d "${record%/*}" ] || mkdir -p "${record%/*}"
+[ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
 export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 # refuse NAME ID: says who has the id already
@@ -24,4 +24,4 @@ else
   useradd --create-home --home-dir '/home/it'"'"'s $(touch ran)' --shell '/bin/it'"'"'s $(touch ran)' --uid 1000 --user-group dev
 fi
 
-echo users >"$record"
+echo users >"$_record"

@@ -2,10 +2,10 @@
 # 2 packages
 # Does nothing where its record says that it was done.
 set -eu
-record=/var/lib/provision/steps/2da4b0acf4622066795554befec3c942
-[ ! -e "$record" ] || exit 0
+_record=/var/lib/provision/steps/2da4b0acf4622066795554befec3c942
+[ ! -e "$_record" ] || exit 0
 umask 022
-[ -d "${record%/*}" ] || mkdir -p "${record%/*}"
+[ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
 export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 export DEBIAN_FRONTEND=noninteractive
@@ -52,4 +52,4 @@ apt-get install -q -y --no-install-recommends -o Dpkg::Options::=--force-unsafe-
   'g++=4:12.2.0-3~x+$(touch' \
   supervisor || explain $?
 
-echo packages >"$record"
+echo packages >"$_record"

@@ -2,10 +2,10 @@
 # files
 # Does nothing where its record says that it was done.
 set -eu
-record=/var/lib/provision/steps/0d5fc59e500a34c37fdf41302e924264
-[ ! -e "$record" ] || exit 0
+_record=/var/lib/provision/steps/0d5fc59e500a34c37fdf41302e924264
+[ ! -e "$_record" ] || exit 0
 umask 022
-[ -d "${record%/*}" ] || mkdir -p "${record%/*}"
+[ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
 export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 files=${0%/*}/../files
@@ -14,4 +14,4 @@ mkdir -p /srv
 ln -sfn 'it'"'"'s #{File.write('"'"'ran'"'"', 1)} `touch ran` $(touch ran) ${HOME} {{ 7 * 7 }} {% raw %} "q" \ %x(touch ran)
 <%= 1 %> EOF END ünï 🎉' /srv/link
 
-echo files >"$record"
+echo files >"$_record"

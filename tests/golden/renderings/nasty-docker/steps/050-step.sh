@@ -2,22 +2,22 @@
 # run: step
 # Does nothing where its record says that it was done.
 set -eu
-record=/var/lib/provision/steps/67ddbbc906e47431f9c15b5bd2d81841
-[ ! -e "$record" ] || exit 0
+_record=/var/lib/provision/steps/fe6b0be290a354f0105fc98b06461b84
+[ ! -e "$_record" ] || exit 0
 umask 022
-[ -d "${record%/*}" ] || mkdir -p "${record%/*}"
+[ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
 export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 export DEBIAN_FRONTEND=noninteractive
 export TEXT='it'"'"'s #{File.write('"'"'ran'"'"', 1)} `touch ran` $(touch ran) ${HOME} {{ 7 * 7 }} {% raw %} "q" \ %x(touch ran)
 <%= 1 %> EOF END ünï 🎉'
-script=${record%/*}/step.sh
-trap 'rm -f "$script"' EXIT
-cat >"$script" <<'END_64dfa7ae'
+_script=${_record%/*}/step.sh
+trap 'rm -f "$_script"' EXIT
+cat >"$_script" <<'END_64dfa7ae'
 it's #{File.write('ran', 1)} `touch ran` $(touch ran) ${HOME} {{ 7 * 7 }} {% raw %} "q" \ %x(touch ran)
 <%= 1 %> EOF END ünï 🎉
 END_64dfa7ae
 cd '/srv/it'"'"'s $(touch ran)'
-HOME=/root sh -eu "$script"
+HOME=/root sh -eu "$_script"
 
-echo step >"$record"
+echo step >"$_record"

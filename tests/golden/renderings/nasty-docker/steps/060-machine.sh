@@ -2,10 +2,10 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-record=/var/lib/provision/steps/7d6e66701f10599154c9c94868589950
-[ ! -e "$record" ] || exit 0
+_record=/var/lib/provision/steps/88ac40bc3b860c869ab5000dc5cd483b
+[ ! -e "$_record" ] || exit 0
 umask 022
-[ -d "${record%/*}" ] || mkdir -p "${record%/*}"
+[ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
 export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 rm -rf /usr/lib/provision
@@ -24,4 +24,4 @@ for generator in /lib/systemd/system-generators/*; do
   esac
 done
 
-echo machine >"$record"
+echo machine >"$_record"

@@ -2,10 +2,10 @@
 # 2 packages
 # Does nothing where its record says that it was done.
 set -eu
-record=/var/lib/provision/steps/c2811337052feeb3f814c146b5c9663c
-[ ! -e "$record" ] || exit 0
+_record=/var/lib/provision/steps/c2811337052feeb3f814c146b5c9663c
+[ ! -e "$_record" ] || exit 0
 umask 022
-[ -d "${record%/*}" ] || mkdir -p "${record%/*}"
+[ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
 export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 known() { dnf repoquery --quiet --whatprovides "$1" | grep -q .; }
@@ -50,4 +50,4 @@ dnf install -y --setopt=install_weak_deps=False --setopt=keepcache=True \
   git \
   gcc-13.2.1 || explain $?
 
-echo packages >"$record"
+echo packages >"$_record"

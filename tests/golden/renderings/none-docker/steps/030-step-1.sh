@@ -2,19 +2,19 @@
 # run: step-1
 # Does nothing where its record says that it was done.
 set -eu
-record=/var/lib/provision/steps/6034c6ce151baa2abcfaeb61c2278955
-[ ! -e "$record" ] || exit 0
+_record=/var/lib/provision/steps/3cf2f315e124416cbc643757b641a925
+[ ! -e "$_record" ] || exit 0
 umask 022
-[ -d "${record%/*}" ] || mkdir -p "${record%/*}"
+[ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
 export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 export DEBIAN_FRONTEND=noninteractive
-script=${record%/*}/step-1.sh
-trap 'rm -f "$script"' EXIT
-cat >"$script" <<'END'
+_script=${_record%/*}/step-1.sh
+trap 'rm -f "$_script"' EXIT
+cat >"$_script" <<'END'
 dnf --version
 END
 cd /
-HOME=/root sh -eu "$script"
+HOME=/root sh -eu "$_script"
 
-echo step-1 >"$record"
+echo step-1 >"$_record"

@@ -2,10 +2,10 @@
 # 1 packages
 # Does nothing where its record says that it was done.
 set -eu
-record=/var/lib/provision/steps/1f2360d0e80b96259a9713d2fecb77f2
-[ ! -e "$record" ] || exit 0
+_record=/var/lib/provision/steps/1f2360d0e80b96259a9713d2fecb77f2
+[ ! -e "$_record" ] || exit 0
 umask 022
-[ -d "${record%/*}" ] || mkdir -p "${record%/*}"
+[ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
 export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 # The proxy's certificate, beside those that the system trusts; for the time of this step.
@@ -65,4 +65,4 @@ apt-get update -q
 apt-get install -q -y --no-install-recommends -o Dpkg::Options::=--force-unsafe-io \
   curl || explain $?
 
-echo packages >"$record"
+echo packages >"$_record"

@@ -2,10 +2,10 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-record=/var/lib/provision/steps/358908dfebe1228a44c7de96c0b816aa
-[ ! -e "$record" ] || exit 0
+_record=/var/lib/provision/steps/b7f61d9cd60ee7b6c76c23646b878533
+[ ! -e "$_record" ] || exit 0
 umask 022
-[ -d "${record%/*}" ] || mkdir -p "${record%/*}"
+[ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
 export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 # The proxy's certificate, beside those that the system trusts; for the time of this step.
@@ -38,4 +38,4 @@ for generator in /lib/systemd/system-generators/*; do
   esac
 done
 
-echo machine >"$record"
+echo machine >"$_record"

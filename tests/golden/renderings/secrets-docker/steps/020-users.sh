@@ -2,10 +2,10 @@
 # users app
 # Does nothing where its record says that it was done.
 set -eu
-record=/var/lib/provision/steps/476d5b16d533594bc8f1e9aa1d6cbda8
-[ ! -e "$record" ] || exit 0
+_record=/var/lib/provision/steps/476d5b16d533594bc8f1e9aa1d6cbda8
+[ ! -e "$_record" ] || exit 0
 umask 022
-[ -d "${record%/*}" ] || mkdir -p "${record%/*}"
+[ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
 export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 # refuse NAME ID: says who has the id already
@@ -23,4 +23,4 @@ else
   useradd --create-home --home-dir /home/app --shell /bin/sh app
 fi
 
-echo users >"$record"
+echo users >"$_record"

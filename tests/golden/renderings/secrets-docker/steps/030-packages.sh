@@ -2,10 +2,10 @@
 # 1 packages
 # Does nothing where its record says that it was done.
 set -eu
-record=/var/lib/provision/steps/a2dbe0a4aca8fee84b6cdc9d00bb7101
-[ ! -e "$record" ] || exit 0
+_record=/var/lib/provision/steps/a2dbe0a4aca8fee84b6cdc9d00bb7101
+[ ! -e "$_record" ] || exit 0
 umask 022
-[ -d "${record%/*}" ] || mkdir -p "${record%/*}"
+[ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
 export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 export DEBIAN_FRONTEND=noninteractive
@@ -14,4 +14,4 @@ apt-get update -q
 apt-get install -q -y --no-install-recommends -o Dpkg::Options::=--force-unsafe-io \
   supervisor
 
-echo packages >"$record"
+echo packages >"$_record"

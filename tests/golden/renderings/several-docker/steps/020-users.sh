@@ -2,10 +2,10 @@
 # users dev
 # Does nothing where its record says that it was done.
 set -eu
-record=/var/lib/provision/steps/40d861fd375a06cab45d0577ae1b51cf
-[ ! -e "$record" ] || exit 0
+_record=/var/lib/provision/steps/40d861fd375a06cab45d0577ae1b51cf
+[ ! -e "$_record" ] || exit 0
 umask 022
-[ -d "${record%/*}" ] || mkdir -p "${record%/*}"
+[ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
 export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 # refuse NAME ID: says who has the id already
@@ -28,4 +28,4 @@ install -d -m 0750 /etc/sudoers.d
 echo 'dev ALL=(ALL:ALL) NOPASSWD: ALL' >/etc/sudoers.d/dev
 chmod 0440 /etc/sudoers.d/dev
 
-echo users >"$record"
+echo users >"$_record"

@@ -2,19 +2,19 @@
 # run: mirror
 # Does nothing where its record says that it was done.
 set -eu
-record=/var/lib/provision/steps/0e02a64f2faf857c02361cd7e2625a06
-[ ! -e "$record" ] || exit 0
+_record=/var/lib/provision/steps/9a2f73eeaf811af9c5935f50747bb8c3
+[ ! -e "$_record" ] || exit 0
 umask 022
-[ -d "${record%/*}" ] || mkdir -p "${record%/*}"
+[ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
 export LANG=de_DE.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 export DEBIAN_FRONTEND=noninteractive
-script=${record%/*}/mirror.sh
-trap 'rm -f "$script"' EXIT
-cat >"$script" <<'END'
+_script=${_record%/*}/mirror.sh
+trap 'rm -f "$_script"' EXIT
+cat >"$_script" <<'END'
 echo before
 END
 cd /
-HOME=/root sh -eu "$script"
+HOME=/root sh -eu "$_script"
 
-echo mirror >"$record"
+echo mirror >"$_record"

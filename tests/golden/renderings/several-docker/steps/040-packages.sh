@@ -2,10 +2,10 @@
 # 7 packages
 # Does nothing where its record says that it was done.
 set -eu
-record=/var/lib/provision/steps/2e02cdff4adc4aa1e939f0d79f64b3e9
-[ ! -e "$record" ] || exit 0
+_record=/var/lib/provision/steps/3a1db89649b35b7a29669ead2e332260
+[ ! -e "$_record" ] || exit 0
 umask 022
-[ -d "${record%/*}" ] || mkdir -p "${record%/*}"
+[ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
 export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 export DEBIAN_FRONTEND=noninteractive
@@ -61,4 +61,4 @@ apt-get install -q -y --no-install-recommends -o Dpkg::Options::=--force-unsafe-
 sed -i 's/^# *\(de_DE\.UTF-8 .*\)/\1/' /etc/locale.gen
 locale-gen
 
-echo packages >"$record"
+echo packages >"$_record"

@@ -2,10 +2,10 @@
 # users dev
 # Does nothing where its record says that it was done.
 set -eu
-record=/var/lib/provision/steps/c74949d8735690c72ac98ae6a036bfa0
-[ ! -e "$record" ] || exit 0
+_record=/var/lib/provision/steps/c74949d8735690c72ac98ae6a036bfa0
+[ ! -e "$_record" ] || exit 0
 umask 022
-[ -d "${record%/*}" ] || mkdir -p "${record%/*}"
+[ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
 export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 # refuse NAME ID: says who has the id already
@@ -24,4 +24,4 @@ else
   useradd --create-home --home-dir /home/dev --shell /bin/sh --uid 1000 --user-group dev
 fi
 
-echo users >"$record"
+echo users >"$_record"

@@ -2,10 +2,10 @@
 # 1 packages
 # Does nothing where its record says that it was done.
 set -eu
-record=/var/lib/provision/steps/08b983eadb33b7816658627f7379e709
-[ ! -e "$record" ] || exit 0
+_record=/var/lib/provision/steps/08b983eadb33b7816658627f7379e709
+[ ! -e "$_record" ] || exit 0
 umask 022
-[ -d "${record%/*}" ] || mkdir -p "${record%/*}"
+[ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
 export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 known() { apk search --exact --quiet "$1" | grep -q .; }
@@ -48,4 +48,4 @@ explain() {
 apk add --update-cache --cache-dir /var/cache/apk \
   redis || explain $?
 
-echo packages >"$record"
+echo packages >"$_record"

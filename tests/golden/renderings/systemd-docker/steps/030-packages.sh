@@ -2,10 +2,10 @@
 # 3 packages
 # Does nothing where its record says that it was done.
 set -eu
-record=/var/lib/provision/steps/09bf475744e922006a13450507020e7d
-[ ! -e "$record" ] || exit 0
+_record=/var/lib/provision/steps/09bf475744e922006a13450507020e7d
+[ ! -e "$_record" ] || exit 0
 umask 022
-[ -d "${record%/*}" ] || mkdir -p "${record%/*}"
+[ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
 export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 export DEBIAN_FRONTEND=noninteractive
@@ -16,4 +16,4 @@ apt-get install -q -y --no-install-recommends -o Dpkg::Options::=--force-unsafe-
   systemd-sysv \
   dbus
 
-echo packages >"$record"
+echo packages >"$_record"

@@ -2,10 +2,10 @@
 # systemd and its units
 # Does nothing where its record says that it was done.
 set -eu
-record=/var/lib/provision/steps/ae9462a9372d38e3f5a05633b7dd387a
-[ ! -e "$record" ] || exit 0
+_record=/var/lib/provision/steps/f0dc149a99d6608b8490c0272597cbac
+[ ! -e "$_record" ] || exit 0
 umask 022
-[ -d "${record%/*}" ] || mkdir -p "${record%/*}"
+[ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
 export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 # systemd starts the spec's services, and nothing that a package has enabled.
@@ -19,4 +19,4 @@ done
 systemctl enable --quiet provision.target
 : >/etc/machine-id # each container is a machine of its own
 
-echo init >"$record"
+echo init >"$_record"

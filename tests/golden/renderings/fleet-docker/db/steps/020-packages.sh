@@ -2,10 +2,10 @@
 # 1 packages
 # Does nothing where its record says that it was done.
 set -eu
-record=/var/lib/provision/steps/baed8abba6d8e1ada5d96e463d8808f8
-[ ! -e "$record" ] || exit 0
+_record=/var/lib/provision/steps/baed8abba6d8e1ada5d96e463d8808f8
+[ ! -e "$_record" ] || exit 0
 umask 022
-[ -d "${record%/*}" ] || mkdir -p "${record%/*}"
+[ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
 export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 export DEBIAN_FRONTEND=noninteractive
@@ -51,4 +51,4 @@ apt-get update -q
 apt-get install -q -y --no-install-recommends -o Dpkg::Options::=--force-unsafe-io \
   redis-server || explain $?
 
-echo packages >"$record"
+echo packages >"$_record"

@@ -2,21 +2,21 @@
 # setup: load
 # Does nothing where its record says that it was done.
 set -eu
-record=/var/lib/provision/setup/ab35f0a9c322fce63e0599389f9546fa
-[ ! -e "$record" ] || exit 0
+_record=/var/lib/provision/setup/2e662473cd4fa49708ccbcbdca93ca83
+[ ! -e "$_record" ] || exit 0
 umask 022
-[ -d "${record%/*}" ] || mkdir -p "${record%/*}"
+[ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
 export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 export DEBIAN_FRONTEND=noninteractive
 PASSWORD=$(cat /run/secrets/db_password)
 export PASSWORD
-script=${record%/*}/load.sh
-trap 'rm -f "$script"' EXIT
-cat >"$script" <<'END'
+_script=${_record%/*}/load.sh
+trap 'rm -f "$_script"' EXIT
+cat >"$_script" <<'END'
 test -n "$PASSWORD"
 END
 cd /
-HOME=/root sh -eu "$script"
+HOME=/root sh -eu "$_script"
 
-echo load >"$record"
+echo load >"$_record"

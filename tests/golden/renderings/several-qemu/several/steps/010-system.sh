@@ -2,10 +2,10 @@
 # locale and time zone
 # Does nothing where its record says that it was done.
 set -eu
-record=/var/lib/provision/steps/9022b24bac95bfcfa859f79f335321b2
-[ ! -e "$record" ] || exit 0
+_record=/var/lib/provision/steps/9022b24bac95bfcfa859f79f335321b2
+[ ! -e "$_record" ] || exit 0
 umask 022
-[ -d "${record%/*}" ] || mkdir -p "${record%/*}"
+[ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
 export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 # A package's daemon never starts of its own accord: only the spec's services run.
@@ -19,4 +19,4 @@ echo Europe/Berlin >/etc/timezone
 mkdir -p /etc/default
 echo LANG=de_DE.UTF-8 >/etc/default/locale
 
-echo system >"$record"
+echo system >"$_record"

@@ -2,10 +2,10 @@
 # files
 # Does nothing where its record says that it was done.
 set -eu
-record=/var/lib/provision/steps/884a2ef3368586df9306ba2bd1500108
-[ ! -e "$record" ] || exit 0
+_record=/var/lib/provision/steps/a4dbf7bcf59d4389278be4d411a1e7e5
+[ ! -e "$_record" ] || exit 0
 umask 022
-[ -d "${record%/*}" ] || mkdir -p "${record%/*}"
+[ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
 export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 files=${0%/*}/../files
@@ -20,4 +20,4 @@ mkdir -p /srv
 ln -sfn /srv/page /srv/www
 rm -rf /etc/motd
 
-echo files >"$record"
+echo files >"$_record"

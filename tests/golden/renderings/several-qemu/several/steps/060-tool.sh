@@ -2,25 +2,25 @@
 # run: tool
 # Does nothing where its record says that it was done.
 set -eu
-record=/var/lib/provision/steps/2a44dd23d24b21a869b04032cf10e34d
-[ ! -e "$record" ] || exit 0
+_record=/var/lib/provision/steps/3dcbff961633abb0f8ec2d19207e0e5f
+[ ! -e "$_record" ] || exit 0
 umask 022
-[ -d "${record%/*}" ] || mkdir -p "${record%/*}"
+[ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
 export LANG=de_DE.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 export DEBIAN_FRONTEND=noninteractive
 export LEVEL=3
-script=${record%/*}/tool.sh
-trap 'rm -f "$script"' EXIT
-cat >"$script" <<'END'
+_script=${_record%/*}/tool.sh
+trap 'rm -f "$_script"' EXIT
+cat >"$_script" <<'END'
 printf '%s' "$LEVEL" >/opt/level
 END
 cd /srv/cache
 export USER=dev LOGNAME=dev
-IFS=: read -r _ _ _ group _ HOME _ <<END
+IFS=: read -r _ _ _ _group _ HOME _ <<END
 $(getent passwd "$USER")
 END
 export HOME
-setpriv --reuid "$USER" --regid "$group" --init-groups sh -eu "$script"
+setpriv --reuid "$USER" --regid "$_group" --init-groups sh -eu "$_script"
 
-echo tool >"$record"
+echo tool >"$_record"

@@ -2,10 +2,10 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-record=/var/lib/provision/steps/1bfc7d539e48beb7a87f2177721d7f91
-[ ! -e "$record" ] || exit 0
+_record=/var/lib/provision/steps/befef9e8276cfda4d1bb9c92cdd70910
+[ ! -e "$_record" ] || exit 0
 umask 022
-[ -d "${record%/*}" ] || mkdir -p "${record%/*}"
+[ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
 export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 rm -rf /usr/lib/provision
@@ -24,4 +24,4 @@ for generator in /lib/systemd/system-generators/*; do
   esac
 done
 
-echo machine >"$record"
+echo machine >"$_record"

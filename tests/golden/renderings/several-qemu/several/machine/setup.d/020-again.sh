@@ -2,19 +2,19 @@
 # setup: again
 # Does nothing where its record says that it was done.
 set -eu
-record=/run/provision/setup.d/a30982617fd3cd9be62405bd5366a036
-[ ! -e "$record" ] || exit 0
+_record=/run/provision/setup.d/5d8c40ec94368b93c61522848c138ad8
+[ ! -e "$_record" ] || exit 0
 umask 022
-[ -d "${record%/*}" ] || mkdir -p "${record%/*}"
+[ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
 export LANG=de_DE.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 export DEBIAN_FRONTEND=noninteractive
-script=${record%/*}/again.sh
-trap 'rm -f "$script"' EXIT
-cat >"$script" <<'END'
+_script=${_record%/*}/again.sh
+trap 'rm -f "$_script"' EXIT
+cat >"$_script" <<'END'
 redis-cli get greeting
 END
 cd /workspace
-HOME=/root sh -eu "$script"
+HOME=/root sh -eu "$_script"
 
-echo again >"$record"
+echo again >"$_record"
