@@ -17,8 +17,7 @@ from provision.progress import Plain, Silent
 PEER = "bench/peers/vagrant"
 THAW = "bench/peers/qemu/thaw"
 VAGRANT = "vagrant"
-PROVIDER = "libvirt"  # the peer's
-LIBVIRT = "libvirt"  # the tool's own machine of the peer's provider
+LIBVIRT = "libvirt"  # the peer's provider, and the tool's own machine of it
 RAW = "raw QEMU"
 KEPT = ".provision/bench/vm/qemu"
 
@@ -171,8 +170,8 @@ def remove_everything() -> None:
 
 def _vagrant() -> list[str]:
     """Vagrant in the peer's folder, with the box and the acceleration that the tool itself takes."""
-    box = build_box(find_base("debian:12"), PROVIDER, boxes_folder(), Plain(sys.stderr))
-    chosen = find_provider(PROVIDER).host_choices(Silent())  # type: ignore[attr-defined]
+    box = build_box(find_base("debian:12"), LIBVIRT, boxes_folder(), Plain(sys.stderr))
+    chosen = find_provider(LIBVIRT).host_choices(Silent())  # type: ignore[attr-defined]
     settings = {
         "VAGRANT_CWD": PEER,
         "VAGRANT_CHECKPOINT_DISABLE": "1",
