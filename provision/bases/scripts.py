@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 Kind = Literal["guest", "box"]  # for QEMU, with the kernel beside the disk; for Vagrant, booting by itself
-_COMMON = ("guest.sh", "tools.sh")
+_COMMON = ("guest.sh", "changes.sh", "tools.sh")
 
 
 def scripts(kind: Kind) -> Mapping[str, Path]:

@@ -90,6 +90,12 @@ def steps(
     return tuple(chain.steps)
 
 
+def until_packages(machine: Machine, taken: Sequence[Step]) -> Sequence[Step]:
+    """Those of a machine's steps that come before its files and the scripts after its packages."""
+    after = bool(machine.files) + sum(not script.before_packages for script in machine.run)
+    return taken[: len(taken) - 1 - after]
+
+
 def _packages(machine: Machine, runtime_packages: Sequence[str]) -> tuple[str, ...]:
     family = machine.base.family
     asked = {package.name: pinned(package, family) for package in machine.packages}

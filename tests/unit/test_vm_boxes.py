@@ -157,7 +157,7 @@ def test_what_is_made_is_kept_whole_or_not_at_all(tmp_path: Path) -> None:
 
 
 def test_both_kinds_of_machine_have_the_scripts_that_a_dockerfile_calls() -> None:
-    called = {"guest.sh", "configure.sh", "units.sh", "kernel.sh", "tools.sh", "disk.sh"}
+    called = {"guest.sh", "changes.sh", "configure.sh", "units.sh", "kernel.sh", "tools.sh", "disk.sh"}
     assert called <= set(scripts("guest"))
     assert called <= set(scripts("box"))
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from provision.bases.scripts import scripts
-from provision.recipe import FAMILIES
+from provision.recipe import FAMILIES, until_packages
 from provision.rendering import RenderedFile, render
 
 if TYPE_CHECKING:
@@ -36,9 +36,11 @@ class Form:
 def image_files(guest: Guest, form: Form) -> Mapping[str, RenderedFile]:
     """What a machine's disk is built of beside its steps, in the machine's folder."""
     machine = guest.machine
+    installing = until_packages(machine, guest.steps)
     context: dict[str, object] = {
         "machine": machine,
-        "steps": guest.steps[:-1],
+        "installing": installing,
+        "others": guest.steps[len(installing) : -1],
         "last": guest.steps[-1],
         "caches": FAMILIES[machine.base.family].caches,
         "form": form,

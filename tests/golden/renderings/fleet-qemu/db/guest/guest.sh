@@ -1,14 +1,21 @@
 #!/bin/sh
 # guest.sh PACKAGE…: gives a root file system what a machine has beyond a container, an init and sshd
-# among it, lays root/ into it, and lets configure.sh say the rest.
+# among it, lays root/ into it, and lets configure.sh say the rest. Where changes/ says what all that
+# changed in a root that this one began as, and no step touched any of it since, only that is done.
 set -eu
 here=${0%/*}
 export DEBIAN_FRONTEND=noninteractive LANG=C.UTF-8
-rm -f /etc/apt/apt.conf.d/docker-clean # it would empty the cache of downloads
+changes=
+[ ! -d "$here/changes" ] || ! sh "$here/changes.sh" fit "$here/changes" || changes=$here/changes
 
 # Only the spec's services run: what packages enabled before there was an init is none of them.
 rm -rf /etc/systemd/system/*.wants /etc/systemd/system/*.requires /etc/rc[0-9S].d/S*
 find /etc/systemd/system -maxdepth 1 -type l -lname '*/systemd/system/*' ! -name default.target -delete # their other names
+if [ -n "$changes" ]; then
+  sh "$here/changes.sh" make "$changes"
+  exit
+fi
+rm -f /etc/apt/apt.conf.d/docker-clean # it would empty the cache of downloads
 if [ ! -e /usr/sbin/policy-rc.d ]; then
   printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
   chmod 0755 /usr/sbin/policy-rc.d
