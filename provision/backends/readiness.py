@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from provision.progress import Progress
     from provision.target import Output
 
-HEALTHY = "/usr/lib/provision/healthy"
+# 0 where the machine is ready, and why it is not; a bash that runs already starts none for it.
+HEALTHY = 'if [ -n "${BASH-}" ]; then . /usr/lib/provision/healthy; else /usr/lib/provision/healthy; fi'
 SETUP_STATE = "/run/provision/setup"
 GAVE_UP = "setup: failed: "  # on a service; a step that failed is named
 NOT_YET, FAILED = 1, 2

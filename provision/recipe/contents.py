@@ -66,7 +66,9 @@ def contents(machine: Machine) -> Mapping[str, RenderedFile]:
     for service in machine.services:
         files |= {f"services/{service.name}/{name}": file for name, file in _service(machine, service)}
     for number, step in enumerate(machine.setup, 1):
-        files[f"setup.d/{number * 10:03}-{step.name}.sh"] = _setup(machine, step)
+        path = f"setup.d/{number * 10:03}-{step.name}"
+        files[f"{path}.sh"] = _setup(machine, step, f"{HOME}/{path}")
+        files[path] = RenderedFile(content=step.script.encode())
     return dict(sorted(files.items()))
 
 
@@ -92,14 +94,9 @@ def _service(machine: Machine, service: Service) -> Iterator[tuple[str, Rendered
         yield "ready.script", RenderedFile(content=probe.subject.encode())
 
 
-def _setup(machine: Machine, step: Script) -> RenderedFile:
-    from provision.recipe.steps import heredoc_mark
-
-    body = render(
-        "shared/script.sh.j2",
-        {"machine": machine, "script": step, "mark": heredoc_mark(step.script)},
-    )
-    digest = hashlib.sha256(f"{step.name}\0{body}".encode()).hexdigest()[:32]
+def _setup(machine: Machine, step: Script, path: str) -> RenderedFile:
+    body = render("shared/script.sh.j2", {"machine": machine, "script": step, "path": path})
+    digest = hashlib.sha256(f"{step.name}\0{body}\0{step.script}".encode()).hexdigest()[:32]
     text = render(
         "shared/step.sh.j2",
         {

@@ -169,7 +169,7 @@ class _Chain:
             script.name,
             f"run: {script.name}",
             "script.sh.j2",
-            {"script": script, "mark": heredoc_mark(script.script)},
+            {"script": script, "path": "", "mark": heredoc_mark(script.script)},
             caches=FAMILIES[self._machine.base.family].caches,
             locale=self._machine.locale,
             secrets=script.secrets,

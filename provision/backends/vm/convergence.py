@@ -79,7 +79,8 @@ class Convergence:
     def _said(self, machine: Machine) -> Action:
         """What a running machine says itself: what was applied to it, and whether it is ready."""
         digest = self.rendering.recipes[machine.name]
-        script = f'[ "$(cat {APPLIED} 2>/dev/null)" = {digest} ] || exit 3; {HEALTHY} >/dev/null'
+        applied = f'{{ read -r _applied <{APPLIED} && [ "$_applied" = {digest} ]; }} 2>/dev/null'
+        script = f"{applied} || exit 3; {HEALTHY}"
         try:
             code = ask(self.provider, self.place, machine.name, script).code
         except Unreachable:

@@ -119,7 +119,7 @@ class Qemu:
 
     def go(self, place: Place, machine: str, recipe: str) -> None:
         """Say what time it is, and that it may begin."""
-        script = f"/usr/lib/provision-guest/go {time.time():.3f} {recipe}"
+        script = f". /usr/lib/provision-guest/go {time.time():.3f} {recipe}"
         said = Seat(place=place, machine=machine).line.run(script)
         if said.code != 0:
             raise EnvironmentFailed(

@@ -33,7 +33,7 @@ class Line:
         self._machine = machine
 
     def run(self, script: str, *, user: str | None = None, timeout: float = 60) -> Output:  # noqa: ARG002 - always root
-        """Run text for `sh` as root and wait for its end; what it says on stderr is among its stdout.
+        """Run text for `bash` as root and wait for its end; what it says on stderr is among its stdout.
 
         Raises:
             Unreachable: the machine is not there, or ended.

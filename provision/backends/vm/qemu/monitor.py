@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -40,6 +39,7 @@ def run_job(socket: Path, command: str, arguments: Mapping[str, object]) -> None
         Unreachable: QEMU ended meanwhile.
         EnvironmentFailed: the job failed, with QEMU's reason.
     """
+    import asyncio
 
     async def conversation(client: Any) -> None:
         name = "provision"
@@ -73,6 +73,8 @@ def open_files(socket: Path) -> tuple[str, ...]:
 
 
 def _converse(socket: Path, conversation: Callable[[Any], Awaitable[_Answer]]) -> _Answer:
+    import asyncio
+
     from qemu.qmp import QMPClient, QMPError
 
     async def connected() -> _Answer:

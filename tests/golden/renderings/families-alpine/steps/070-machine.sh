@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/b905b9349643a0d45f433bd3a8c29042
+_record=/var/lib/provision/steps/052bb02537c00e891c8ffb64260b01df
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

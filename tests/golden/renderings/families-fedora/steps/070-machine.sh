@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/94fcd5b8f9e34f9aeb7dd11cca27fc2f
+_record=/var/lib/provision/steps/04681197849d0b302b1d25eb0391a904
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

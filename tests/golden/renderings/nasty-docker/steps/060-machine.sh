@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/88ac40bc3b860c869ab5000dc5cd483b
+_record=/var/lib/provision/steps/bbbf8615cd4028cc91c0d179dde69731
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/245348043690e13815cf1d56b01dcea8
+_record=/var/lib/provision/steps/9b96ed1f7eca0b88cde6204aeec47d42
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

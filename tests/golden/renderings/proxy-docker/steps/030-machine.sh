@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/b7f61d9cd60ee7b6c76c23646b878533
+_record=/var/lib/provision/steps/0b41e630bc5e0909fc64684b996344f2
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/f8eb3747ad8a3103fa62119624aa0722
+_record=/var/lib/provision/steps/ddd45535098587950ce29931cdd7736c
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/55ed3c71160008764500fc4c5fff5420
+_record=/var/lib/provision/steps/e513f9f12bf58751f38e70ffa893824d
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

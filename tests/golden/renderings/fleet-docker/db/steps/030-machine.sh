@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/43ddbc2ee0dc25e2dfbea5dbc81e63c7
+_record=/var/lib/provision/steps/16fe945e344f061b6c1c91a0ace0ac05
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/d79fc68832f6880c6a52861515478f6d
+_record=/var/lib/provision/steps/d89f63c6051741ec6e25318095fa5a16
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/392fd7f8e4bba99945c7da8863474b33
+_record=/var/lib/provision/steps/dc3de9280dbd5bf244abe3cc48332ac0
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,24 +2,15 @@
 # setup: first
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/setup/c45387def09e411ea525c2e98d775ef3
+_record=/var/lib/provision/setup/5b8dcc42389210e637d35592ce1be96a
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
 export LANG=de_DE.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 export DEBIAN_FRONTEND=noninteractive
-_script=${_record%/*}/first.sh
-trap 'rm -f "$_script"' EXIT
-cat >"$_script" <<'END'
-redis-cli set greeting hello
-END
 cd /workspace
-export USER=dev LOGNAME=dev
-IFS=: read -r _ _ _ _group _ HOME _ <<END
-$(getent passwd "$USER")
-END
-export HOME
-setpriv --reuid "$USER" --regid "$_group" --init-groups sh -eu "$_script"
+# shellcheck source=/dev/null
+(set -- dev sh -eu /usr/lib/provision/setup.d/010-first && . /usr/lib/provision/as)
 
 echo first >"$_record"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/befef9e8276cfda4d1bb9c92cdd70910
+_record=/var/lib/provision/steps/f4c97045bbbd621dd3ad8fb1fcef909e
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
