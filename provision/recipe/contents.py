@@ -59,7 +59,7 @@ def folders(file: File) -> tuple[str, ...]:
 
 def contents(machine: Machine) -> Mapping[str, RenderedFile]:
     """The machine's own scripts, the same in every backend, by path below /usr/lib/provision."""
-    context: dict[str, object] = {"machine": machine}
+    context: dict[str, object] = {"machine": machine, "records": tuple(SETUP_RECORDS.values())}
     common = (*_COMMON, *(("secrets",) if machine.secrets else ()))
     common = (*common, *(("trust",) if trust_variables(machine) else ()))
     files = {name: _script(f"shared/machine/{name}.j2", context) for name in common}

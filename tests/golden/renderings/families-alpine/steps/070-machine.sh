@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/052bb02537c00e891c8ffb64260b01df
+_record=/var/lib/provision/steps/3eb2e54970f69471220c23b92e8c64fb
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/04681197849d0b302b1d25eb0391a904
+_record=/var/lib/provision/steps/b97edc47df87bec5e82a4feb4bc57730
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

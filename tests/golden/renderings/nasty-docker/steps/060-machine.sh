@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/bbbf8615cd4028cc91c0d179dde69731
+_record=/var/lib/provision/steps/b09bb75ed548f6bb578f074c7485a4ac
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

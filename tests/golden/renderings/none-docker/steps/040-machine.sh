@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/9b96ed1f7eca0b88cde6204aeec47d42
+_record=/var/lib/provision/steps/1e73c57ebd050eaa594e76cb50bd491a
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

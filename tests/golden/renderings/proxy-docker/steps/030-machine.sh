@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/0b41e630bc5e0909fc64684b996344f2
+_record=/var/lib/provision/steps/2600649616514d5a32f56914d6be9fdc
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/2f63f0bc2d5848bd9f8b177cbbd1df66
+_record=/var/lib/provision/steps/41ed1d7cb7481eb4c242f4c236241198
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

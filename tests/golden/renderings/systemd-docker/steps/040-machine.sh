@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/e513f9f12bf58751f38e70ffa893824d
+_record=/var/lib/provision/steps/87d236385fe3a15b5e759144b021a02e
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

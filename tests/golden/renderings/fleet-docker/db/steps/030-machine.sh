@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/16fe945e344f061b6c1c91a0ace0ac05
+_record=/var/lib/provision/steps/a6ee85e1c49e3bf084a2ea21e453b930
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/f4c97045bbbd621dd3ad8fb1fcef909e
+_record=/var/lib/provision/steps/f29aa07beeca03704acb6d5d1f56dbda
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
