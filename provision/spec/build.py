@@ -137,7 +137,12 @@ def _machine(
         env=env,
         packages=packages,
         repositories=read_repositories(fields.entries("repositories"), base, scope),
-        users=read_users(fields.entries("users"), workspace.source if workspace else None, scope),
+        users=read_users(
+            fields.entries("users"),
+            workspace.source if workspace else None,
+            fields.within("workspace").node("source"),
+            scope,
+        ),
         files=read_files(fields.entries("files"), context, known, scope),
         run=read_steps(
             fields.items("run"), default_user="root", workdir="/", users=known, secrets=secrets, scope=scope

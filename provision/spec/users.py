@@ -25,14 +25,16 @@ WELL_KNOWN = frozenset({
 })  # fmt: skip
 
 
-def read_users(nodes: Mapping[str, Node], workspace: Path | None, scope: Scope) -> tuple[User, ...]:
-    """The users that the spec makes; `uid: host` is the owner of the workspace folder."""
+def read_users(
+    nodes: Mapping[str, Node], workspace: Path | None, source: Node | None, scope: Scope
+) -> tuple[User, ...]:
+    """The users that the spec makes; `uid: host` is the owner of the workspace folder, named by `source`."""
     users = []
     for name, node in nodes.items():
         fields = scope.fields(node)
         uid: int | None
         if fields.data("uid") == "host":
-            uid = _owner(workspace, fields.node("uid") or node, scope)
+            uid = _owner(workspace, source, fields.node("uid") or node, scope)
         else:
             uid = fields.whole("uid")
         users.append(
@@ -51,8 +53,10 @@ def read_users(nodes: Mapping[str, Node], workspace: Path | None, scope: Scope) 
     return tuple(users)
 
 
-def _owner(workspace: Path | None, node: Node, scope: Scope) -> int | None:
+def _owner(workspace: Path | None, source: Node | None, node: Node, scope: Scope) -> int | None:
     if workspace is None:
+        if source is not None and scope.problems.at(source):
+            return None  # what is wrong is said there
         scope.problems.add(
             "uid: host is the owner of the workspace folder, and there is no workspace",
             node,
