@@ -15,6 +15,7 @@ from provision.bases.catalogue import find as find_base
 from provision.progress import Plain, Silent
 
 PEER = "bench/peers/vagrant"
+STEP = "bench/specs/step.yaml"
 THAW = "bench/peers/qemu/thaw"
 VAGRANT = "vagrant"
 LIBVIRT = "libvirt"  # the peer's provider, and the tool's own machine of it
@@ -46,6 +47,8 @@ def rows() -> tuple[Row, ...]:
         LIBVIRT: Command(argv=ours_of_libvirt("exec", "--", "true")),
         VAGRANT: Command(argv=[*vagrant, "ssh", "-c", "true"]),
     }
+    changed = ours("up", "--no-verify", spec=STEP)
+    alone = [ours_of_libvirt("down"), [*vagrant, "destroy", "--force"]]
     quarter = {LIBVIRT: Aim(limit=0.25, peer=VAGRANT)}
     hang_up = ["sh", "-c", "pkill -f '[p]rovision-.*\\[mux\\]' || true"]
     return (
@@ -67,13 +70,12 @@ def rows() -> tuple[Row, ...]:
             },
         ),
         Row(
-            title="one step changed",
+            title="the last run step changed",
             runs=2,
             warm_ups=0,
             commands={
                 tools.OURS: Command(
-                    argv=["sh", "-c", f"{shlex.join(ours('up', '--no-verify'))} --set editor=$(date +%N)"],
-                    before=[up[tools.OURS].argv],
+                    argv=["sh", "-c", f"{shlex.join(changed)} --set text=$(date +%N)"], before=[changed]
                 )
             },
         ),
@@ -82,13 +84,14 @@ def rows() -> tuple[Row, ...]:
             aim=Aim(limit=2, peer=RAW),
             runs=5,
             commands={
-                tools.OURS: Command(argv=up[tools.OURS].argv, before=[ours("down")]),
+                tools.OURS: Command(argv=up[tools.OURS].argv, before=[*alone, ours("down")]),
                 RAW: Command(
                     argv=["sh", THAW], before=[up[tools.OURS].argv, ours("down"), ["sh", THAW, "prepare"]]
                 ),
-                tools.COMPOSE_WAITS.name: Command(
-                    argv=tools.COMPOSE_WAITS.up, before=[tools.COMPOSE_WAITS.down]
-                ),
+                **{
+                    peer.name: Command(argv=peer.up, before=[peer.down])
+                    for peer in (tools.COMPOSE, tools.COMPOSE_WAITS)
+                },
             },
         ),
         Row(
