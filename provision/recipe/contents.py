@@ -7,7 +7,8 @@ The scripts go to /usr/lib/provision, in every backend alike:
     state SERVICE               running, starting, stopped or failed
     wait [SERVICE…]             until they are ready
     trust                       makes the certificates to trust, where a proxy has its own
-    setup                       runs setup.d/ once services are ready
+    setup                       runs setup.d/*.sh once services are ready
+    setup.d/NUMBER-NAME         the text of a step; NUMBER-NAME.sh runs it
     secrets                     puts the secrets that were brought into /run/secrets
     services/NAME/run           the service itself
     services/NAME/prepare       makes its runtime folders, as root
