@@ -21,14 +21,14 @@ case $1 in
 note)
   mkdir -p "$3"
   cd "$3"
-  facts "$2" >then
-  facts / >now
-  comm -z -23 then now >before
-  comm -z -13 then now | paths >after
+  facts "$2" >old
+  facts / >current
+  comm -z -23 old current >before
+  comm -z -13 old current | paths >after
   paths <before | comm -z -23 - after >gone
   paths <before | comm -z -13 - after >new
   tar -C / -c -f changes.tar --xattrs --numeric-owner --no-recursion --null -T after
-  rm then now after
+  rm old current after
   ;;
 fit)
   now=$(mktemp)
