@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import subprocess
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 import pytest
 
 from tests.conftest import make_project
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.conftest import Project
@@ -27,12 +29,14 @@ run:
   - {name: first, script: "echo first >/srv/first"}
   - {name: last, script: "STEP"}
 """
+IMAGE = "provision-test-disks"
 INSTALLS = "Setting up openssh-server"
 
 
 @pytest.fixture
-def vm(tmp_path: Path) -> Project:
-    return make_project(tmp_path / "project", "vm")
+def vm(tmp_path: Path) -> Iterator[Project]:
+    yield make_project(tmp_path / "project", "vm")
+    subprocess.run(["docker", "rmi", "--force", IMAGE], capture_output=True, check=True)
 
 
 def build(vm: Project, step: str) -> str:
@@ -40,14 +44,14 @@ def build(vm: Project, step: str) -> str:
     vm.spec(SPEC.replace("STEP", step))
     vm.good("render", "-o", str(vm.folder / "rendering"))
     words = ["docker", "buildx", "build", "--progress", "plain", "--target", "machine",
-             "--load", "--tag", "provision-test-disks", str(vm.folder / "rendering/disks")]  # fmt: skip
+             "--load", "--tag", IMAGE, str(vm.folder / "rendering/disks")]  # fmt: skip
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stderr
 
 
 def inside(script: str) -> str:
-    words = ["docker", "run", "--rm", "--entrypoint", "sh", "provision-test-disks", "-ec", script]
+    words = ["docker", "run", "--rm", "--entrypoint", "sh", IMAGE, "-ec", script]
     return subprocess.run(words, capture_output=True, text=True, check=True).stdout
 
 
@@ -57,13 +61,14 @@ def was_cached(said: str, layer: str) -> bool:
 
 
 def test_a_change_in_the_last_step_costs_that_layer(vm: Project) -> None:
-    build(vm, f"echo one {vm.folder} >/srv/last")
-    said = build(vm, f"echo {vm.folder} >/srv/last")
+    build(vm, f"echo {uuid4()} >/srv/last")
+    text = str(uuid4())  # the builder has kept what earlier runs built
+    said = build(vm, f"echo {text} >/srv/last")
     assert was_cached(said, "[guest 1/1]")
     assert was_cached(said, "[container 2/3]")
     assert not was_cached(said, "[container 3/3]")
     assert INSTALLS not in said
-    assert inside("cat /srv/last") == f"{vm.folder}\n"
+    assert inside("cat /srv/last") == f"{text}\n"
     assert inside("dpkg-query -W -f '${Status}' openssh-server") == "install ok installed"
     assert inside("getent passwd sshd").startswith("sshd:x:")
 
@@ -78,7 +83,7 @@ def test_a_change_in_the_last_step_costs_that_layer(vm: Project) -> None:
 )
 def test_what_a_step_changed_is_not_overwritten(vm: Project, step: str, path: str) -> None:
     """The packages are installed after it then: dpkg knows what is to stay."""
-    said = build(vm, f"{step}; : {vm.folder}").partition("changed by a step: ")[2]
+    said = build(vm, f"{step}; : {uuid4()}").partition("changed by a step: ")[2]
     assert path in said.partition("\n")[0]
     assert INSTALLS in said
     assert inside("dpkg --audit") == ""
