@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from provision import process
 from provision.backends.base import Finding
-from provision.backends.vm.acceleration import accelerated
+from provision.backends.vm.acceleration import PROGRAM, accelerated
 from provision.backends.vm.images import base_is_here
 from provision.backends.vm.qemu import memory, rendering, starting
 from provision.backends.vm.qemu.host import Seat
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from provision.rendering import RenderedFile, Rendering
     from provision.workspace import Place
 
-PROGRAMS = ("qemu-system-x86_64", "qemu-img", "ssh", "ssh-keygen")
+PROGRAMS = (PROGRAM, "qemu-img", "ssh", "ssh-keygen")
 OPTIONS = "trans=virtio,version=9p2000.L,msize=262144,cache=mmap"
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, cast
 from provision import process
 from provision.backends.ports import KEPT, key
 from provision.backends.readiness import HEALTHY, patience
-from provision.backends.vm.acceleration import accelerated
+from provision.backends.vm.acceleration import PROGRAM, accelerated
 from provision.backends.vm.connection import CONFIGURATION
 from provision.backends.vm.images import Made, Shelf, Way, way
 from provision.backends.vm.qemu import memory, monitor
@@ -344,7 +344,7 @@ def _key(asked: Start, machine: Machine, disk: Made) -> str:
 @cache
 def _version() -> str:
     """QEMU's, as it says it."""
-    return process.run(["qemu-system-x86_64", "--version"]).stdout.partition("\n")[0]
+    return process.run([PROGRAM, "--version"]).stdout.partition("\n")[0]
 
 
 def _folders(machine: Machine) -> tuple[str, ...]:
