@@ -39,12 +39,12 @@ def vm(tmp_path: Path) -> Iterator[Project]:
     subprocess.run(["docker", "rmi", "--force", IMAGE], capture_output=True, check=True)
 
 
-def build(vm: Project, step: str) -> str:
+def build(vm: Project, step: str, *options: str) -> str:
     """What the builder says of a machine whose last step is this, with the machine's image in the engine."""
     vm.spec(SPEC.replace("STEP", step))
     vm.good("render", "-o", str(vm.folder / "rendering"))
     words = ["docker", "buildx", "build", "--progress", "plain", "--target", "machine",
-             "--load", "--tag", IMAGE, str(vm.folder / "rendering/disks")]  # fmt: skip
+             "--load", "--tag", IMAGE, *options, str(vm.folder / "rendering/disks")]  # fmt: skip
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stderr
@@ -71,6 +71,15 @@ def test_a_change_in_the_last_step_costs_that_layer(vm: Project) -> None:
     assert inside("cat /srv/last") == f"{text}\n"
     assert inside("dpkg-query -W -f '${Status}' openssh-server") == "install ok installed"
     assert inside("getent passwd sshd").startswith("sshd:x:")
+
+
+def test_packages_that_were_installed_anew_are_the_same_ones(vm: Project) -> None:
+    """As `up --rebuild` of the container does: files of another hour, with what was in them before."""
+    build(vm, f"echo {uuid4()} >/srv/last")
+    build(vm, f"echo {uuid4()} >/srv/last", "--target", "container", "--no-cache")
+    said = build(vm, f"echo {uuid4()} >/srv/last")
+    assert was_cached(said, "[guest 1/1]")
+    assert INSTALLS not in said
 
 
 @pytest.mark.parametrize(

@@ -7,15 +7,19 @@
 set -eu
 export LC_ALL=C
 
-# A record for each file of a root, by its path: what a change of it would change, too.
+# A record for each file of a root, by its path: what a change of it would change, too. Logs, and
+# ldconfig's own cache, are there or not: what stands in them is of its hour, and nothing depends on it.
 facts() (
   cd "$1"
   find . -xdev \( -path ./dev -o -path ./proc -o -path ./run -o -path ./sys -o -path ./tmp -o -path ./var/tmp \
     -o -path ./var/cache/apt -o -path ./var/lib/apt/lists \
     -o -path ./etc/hosts -o -path ./etc/hostname -o -path ./etc/resolv.conf \) -prune \
-    -o -type d -printf '%p/\t%m %U:%G\0' -o -printf '%p\t%m %U:%G %s %T@ %l\0' | sort -z
+    -o -type d -printf '%p/\t%m %U:%G\0' \
+    -o \( -path './var/log/*' -o -path './var/cache/ldconfig/*' \) -printf '%p\t%m %U:%G\0' \
+    -o -printf '%p\t%m %U:%G %s %T@ %l\0' | sort -z
 )
 paths() { cut -z -f1; }
+pack() { tar -c --xattrs --numeric-owner --no-recursion --null "$@"; }
 
 case $1 in
 note)
@@ -23,19 +27,20 @@ note)
   cd "$3"
   facts "$2" >old
   facts / >current
-  comm -z -23 old current >before
+  comm -z -23 old current | paths >other
   comm -z -13 old current | paths >after
-  paths <before | comm -z -23 - after >gone
-  paths <before | comm -z -13 - after >new
-  tar -C / -c -f changes.tar --xattrs --numeric-owner --no-recursion --null -T after
-  rm old current after
+  comm -z -23 other after >gone
+  comm -z -13 other after >new
+  pack -f before.tar -C "$2" -T other
+  pack -f changes.tar -C / -T after
+  rm old current other after
   ;;
 fit)
-  now=$(mktemp)
-  facts / >"$now"
-  other=$({ comm -z -23 "$2/before" "$now"; paths <"$now" | comm -z -12 "$2/new" -; } | paths | tr '\0' '\n')
-  rm "$now"
-  [ -z "$other" ] || { echo "changed by a step: $(echo "$other" | sed 's/^\.//' | head -n 3 | tr '\n' ' ')"; exit 1; }
+  cd /
+  # By what is in them: packages that were installed anew have files of another hour.
+  other=$({ tar -d -f "$2/before.tar" --numeric-owner 2>&1 | sed '/Mod time differs/d'
+    xargs -0 -r -a "$2/new" ls -d 2>/dev/null | sed 's/$/: New/'; } | sed 's/^tar: //; s/^\.//')
+  [ -z "$other" ] || { echo "changed by a step: $(echo "$other" | head -n 3 | tr '\n' ' ')"; exit 1; }
   ;;
 make)
   cd /
