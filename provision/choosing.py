@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from provision import backends, engine
-from provision.workspace import Place
+from provision.state import StateDir
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from provision.backends.base import Offer
-    from provision.engine import Asked
+    from provision.engine import Request
 
 PREFERENCE = ("docker", "vm")  # a container is there in a second, and costs less
 NOUNS = {"docker": "a container", "vm": "a virtual machine"}
@@ -35,7 +35,7 @@ class Explanation:
     choice: Choice
 
 
-def explain(asked: Asked) -> Explanation:
+def explain(asked: Request) -> Explanation:
     """Ask every backend what it would give.
 
     Raises:
@@ -46,7 +46,7 @@ def explain(asked: Asked) -> Explanation:
     return Explanation(name=environments["docker"].name, offers=offers, choice=_choose(offers))
 
 
-def choose(asked: Asked) -> Choice:
+def choose(asked: Request) -> Choice:
     """The backend for a spec: a container where it gives all that is asked and can be had here."""
     environment = engine.load(replace(asked, backend="docker"))
     container = backends.find("docker").describe(environment)
@@ -56,11 +56,11 @@ def choose(asked: Asked) -> Choice:
     return _choose({"docker": container, "vm": machine})
 
 
-def chosen_before(asked: Asked) -> str | None:
+def chosen_before(asked: Request) -> str | None:
     """The one backend in which the environment has a place already; None where none or several have."""
-    known = engine.know(replace(asked, backend="docker"))
-    folder = known.place.folder.parent
-    here = [name for name in PREFERENCE if Place(folder=folder / name).rendering.is_dir()]
+    ref = engine.resolve(replace(asked, backend="docker"))
+    folder = ref.state_dir.folder.parent
+    here = [name for name in PREFERENCE if StateDir(folder=folder / name).rendering.is_dir()]
     return here[0] if len(here) == 1 else None
 
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from provision import backends, secrets
 from provision.errors import EnvironmentFailed, HostLacks, UsageError
+from provision.state import StateDir
 from provision.target import Unreachable
-from provision.workspace import Place
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -24,7 +24,7 @@ LONGEST_START = 3600.0  # seconds; each service's own time ends sooner
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
+class Request:
     """What the command line asks for: which spec, which backend, what is laid over it."""
 
     spec: Path
@@ -37,15 +37,15 @@ class Asked:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Known:
+class EnvironmentRef:
     """An environment by name alone: enough for what runs already, whatever its spec says now."""
 
     name: str
     backend: Backend
-    place: Place
+    state_dir: StateDir
 
 
-def load(asked: Asked) -> Environment:
+def load(asked: Request) -> Environment:
     """Read and check a spec; SpecError with every problem in it."""
     from provision import spec
 
@@ -60,14 +60,14 @@ def load(asked: Asked) -> Environment:
     )
 
 
-def validate(asked: Asked) -> Environment:
+def validate(asked: Request) -> Environment:
     """Read and check a spec, and whether this host has the secrets that it names."""
     environment = load(asked)
     secrets.require(environment)
     return environment
 
 
-def know(asked: Asked) -> Known:
+def resolve(asked: Request) -> EnvironmentRef:
     """The environment that a spec names, without reading more of it than the name."""
     from provision import spec
 
@@ -75,24 +75,24 @@ def know(asked: Asked) -> Known:
         asked.spec, backend=asked.backend, settings=asked.settings, local=asked.local
     )
     project = spec.project_of(asked.spec)
-    return Known(
+    return EnvironmentRef(
         name=name,
         backend=backends.find(asked.backend),
-        place=Place.of(project, name, asked.backend),
+        state_dir=StateDir.of(project, name, asked.backend),
     )
 
 
-def place_of(environment: Environment, backend: str) -> Place:
+def state_of(environment: Environment, backend: str) -> StateDir:
     """Where an environment's state of a backend lies."""
-    return Place.of(environment.project, environment.name, backend)
+    return StateDir.of(environment.project, environment.name, backend)
 
 
-def render(asked: Asked, folder: Path | None) -> tuple[Mapping[str, bytes], Path | None]:
+def render(asked: Request, folder: Path | None) -> tuple[Mapping[str, bytes], Path | None]:
     """The rendering, written to a folder where one is given."""
     environment = load(asked)
-    backend, place = backends.find(asked.backend), place_of(environment, asked.backend)
+    backend, state_dir = backends.find(asked.backend), state_of(environment, asked.backend)
     rendering = backend.render(
-        backend.settle(environment, place), folder.resolve() if folder else place.rendering
+        backend.settle(environment, state_dir), folder.resolve() if folder else state_dir.rendering
     )
     if folder:
         rendering.write(folder)
@@ -102,8 +102,8 @@ def render(asked: Asked, folder: Path | None) -> tuple[Mapping[str, bytes], Path
 def plan(environment: Environment, backend: str) -> Plan:
     """What `up` would do, as things are now."""
     secrets.require(environment)
-    acting, place = backends.find(backend), place_of(environment, backend)
-    return acting.plan(acting.settle(environment, place), place)
+    acting, state_dir = backends.find(backend), state_of(environment, backend)
+    return acting.plan(acting.settle(environment, state_dir), state_dir)
 
 
 def up(
@@ -116,10 +116,10 @@ def up(
     offline: bool = False,
 ) -> Plan:
     """Bring an environment up, ready, its setup done; offline, only if nothing has to be fetched."""
-    acting, place = backends.find(backend), place_of(environment, backend)
+    acting, state_dir = backends.find(backend), state_of(environment, backend)
     secrets.require(environment)
-    settled = acting.settle(environment, place)
-    missing = acting.missing(settled, place) if offline else ()
+    settled = acting.settle(environment, state_dir)
+    missing = acting.missing(settled, state_dir) if offline else ()
     if missing:
         raise HostLacks(
             f"{environment.name} cannot be brought up offline: {len(missing)} things are missing"
@@ -128,7 +128,7 @@ def up(
             evidence=missing,
             hint="`provision up` without --offline fetches what is missing, and keeps it",
         )
-    return acting.up(settled, place, progress, rebuild=rebuild, timeout=timeout)
+    return acting.up(settled, state_dir, progress, rebuild=rebuild, timeout=timeout)
 
 
 def prepare_to_verify(environment: Environment) -> None:
@@ -151,7 +151,7 @@ def verify(
     asked = _chosen(environment, machine)
     capabilities = {each.name: acting.gives(each) for each in environment.machines}
     try:
-        targets = acting.targets(environment.name, place_of(environment, backend))
+        targets = acting.targets(environment.name, state_of(environment, backend))
     except Unreachable:
         targets = {}  # each machine that is missing is a failed result
     try:
@@ -165,9 +165,9 @@ def verify(
 
 def status(environment: Environment, backend: str, machine: str | None = None) -> tuple[MachineStatus, ...]:
     """Every machine, or the one that is named, as it is now."""
-    acting, place = backends.find(backend), place_of(environment, backend)
+    acting, state_dir = backends.find(backend), state_of(environment, backend)
     asked = {each.name for each in _chosen(environment, machine)}
-    found = acting.status(acting.settle(environment, place), place)
+    found = acting.status(acting.settle(environment, state_dir), state_dir)
     return tuple(status for status in found if status.name in asked)
 
 
@@ -186,34 +186,34 @@ def _chosen(environment: Environment, machine: str | None) -> tuple[Machine, ...
 
 def published(environment: Environment, backend: str) -> Mapping[str, Sequence[PortStatus]]:
     """The ports of the running machines as they are on the host."""
-    targets = backends.find(backend).targets(environment.name, place_of(environment, backend))
+    targets = backends.find(backend).targets(environment.name, state_of(environment, backend))
     return {machine: target.ports for machine, target in targets.items()}
 
 
-def stop(known: Known, progress: Progress, machine: str | None) -> bool:
+def stop(ref: EnvironmentRef, progress: Progress, machine: str | None) -> bool:
     """End the machines, or the one that is named, and keep them; False where none was running."""
-    return known.backend.stop(known.name, known.place, progress, machine)
+    return ref.backend.stop(ref.name, ref.state_dir, progress, machine)
 
 
-def down(known: Known, progress: Progress, *, volumes: bool, images: bool) -> bool:
+def down(ref: EnvironmentRef, progress: Progress, *, volumes: bool, images: bool) -> bool:
     """Remove the machines; False where there were none."""
-    return known.backend.down(known.name, known.place, progress, volumes=volumes, images=images)
+    return ref.backend.down(ref.name, ref.state_dir, progress, volumes=volumes, images=images)
 
 
-def target(known: Known, machine: str | None) -> Target:
+def target(ref: EnvironmentRef, machine: str | None) -> Target:
     """A running machine: the one named, or the only one.
 
     Raises:
         UsageError: there are several and none was named, or none has that name.
     """
-    targets = known.backend.targets(known.name, known.place, machine)
+    targets = ref.backend.targets(ref.name, ref.state_dir, machine)
     if len(targets) > 1:
         raise UsageError("say which machine", hint=f"--machine: {', '.join(sorted(targets))}")
     return next(iter(targets.values()))
 
 
 def logs(
-    known: Known,
+    ref: EnvironmentRef,
     services: Sequence[str],
     each_line: Callable[[str], None],
     *,
@@ -221,11 +221,11 @@ def logs(
     follow: bool,
 ) -> None:
     """Hand each line of the services' logs to `each_line`: of all machines, or of the one that is named."""
-    known.backend.logs(known.name, known.place, services, machine=machine, follow=follow, each_line=each_line)
+    ref.backend.logs(ref.name, ref.state_dir, services, machine=machine, follow=follow, each_line=each_line)
 
 
 def restart(
-    known: Known, services: Sequence[str], machine: str | None, progress: Progress
+    ref: EnvironmentRef, services: Sequence[str], machine: str | None, progress: Progress
 ) -> tuple[str, ...]:
     """Start services anew, all where none is named; which they were, once they are ready.
 
@@ -233,9 +233,9 @@ def restart(
         UsageError: no machine has a service of this name.
         EnvironmentFailed: one was not ready in its time.
     """
-    targets = known.backend.targets(known.name, known.place)
+    targets = ref.backend.targets(ref.name, ref.state_dir)
     if machine is not None:
-        targets = {machine: target(known, machine)}
+        targets = {machine: target(ref, machine)}
     there = {name: _services(each) for name, each in targets.items()}
     unknown = [service for service in services if not any(service in found for found in there.values())]
     if unknown:
@@ -248,7 +248,7 @@ def restart(
         wanted = [service for service in there[name] if not services or service in services]
         if wanted:
             with each, progress.step(f"restarting {', '.join(wanted)}"):
-                known.backend.restart(known.place, each, wanted)
+                ref.backend.restart(ref.state_dir, each, wanted)
                 _wait_for(each, wanted)
             restarted += wanted
     return tuple(restarted)
@@ -268,6 +268,6 @@ def _wait_for(target: Target, services: Sequence[str]) -> None:
         )
 
 
-def sync(known: Known, *, watch: bool, progress: Progress) -> int:
+def sync(ref: EnvironmentRef, *, watch: bool, progress: Progress) -> int:
     """Carry copied folders into the machines; how many there were. Live ones need none."""
-    return known.backend.sync(known.place, progress, watch=watch)
+    return ref.backend.sync(ref.state_dir, progress, watch=watch)

@@ -17,12 +17,12 @@ from provision.progress import Labelled
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from provision.engine import Asked
+    from provision.engine import Request
     from provision.model import Environment
     from provision.progress import Progress
 
 
-def variations(asked: Asked, names: Sequence[str]) -> tuple[str, Mapping[str, Asked]]:
+def variations(asked: Request, names: Sequence[str]) -> tuple[str, Mapping[str, Request]]:
     """The environment's name, and what `test` makes of its spec: its matrix, else one for each backend.
 
     Args:
@@ -54,7 +54,7 @@ def variations(asked: Asked, names: Sequence[str]) -> tuple[str, Mapping[str, As
 
 def run(
     own: str,
-    asked: Mapping[str, Asked],
+    asked: Mapping[str, Request],
     progress: Progress,
     *,
     keep: bool,
@@ -94,7 +94,7 @@ def run(
             return (Result(machine=own, check="up", outcome="failed", message=message, seconds=seconds),)
         finally:
             if not keep:
-                engine.down(engine.know(asked[name]), said, volumes=True, images=False)
+                engine.down(engine.resolve(asked[name]), said, volumes=True, images=False)
 
     def in_turn(names: Sequence[str]) -> Mapping[str, tuple[Result, ...]]:
         return {name: one(name) for name in names}

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from provision.model import Environment, Machine, MachineStatus
     from provision.progress import Progress
     from provision.rendering import Rendering
+    from provision.state import StateDir
     from provision.target import Target
-    from provision.workspace import Place
 
 Action = Literal["create", "recreate", "change", "refresh", "start", "wait", "none", "remove"]
 """`refresh` gives a machine the new value of a secret, and starts its services anew."""
@@ -63,7 +63,7 @@ class Offer:
 class Backend(Protocol):
     """A way of making machines.
 
-    `place` is where the environment's state of this backend lies on the host. Verbs
+    `state_dir` is where the environment's state of this backend lies on the host. Verbs
     raise HostLacks where the host cannot do it, EnvironmentFailed where the environment
     did not come up.
     """
@@ -76,22 +76,22 @@ class Backend(Protocol):
     def describe(self, environment: Environment) -> Offer:
         """What it would give an environment here, for people who choose; changes nothing."""
 
-    def settle(self, environment: Environment, place: Place) -> Environment:
+    def settle(self, environment: Environment, state_dir: StateDir) -> Environment:
         """The environment with what this host decides filled in, such as the provider."""
 
     def render(self, environment: Environment, location: Path) -> Rendering:
         """What `up` would hand to the engine, as files for the folder `location`; pure."""
 
-    def missing(self, environment: Environment, place: Place) -> tuple[str, ...]:
+    def missing(self, environment: Environment, state_dir: StateDir) -> tuple[str, ...]:
         """What `up` would have to fetch from the network, in words; looks and changes nothing."""
 
-    def plan(self, environment: Environment, place: Place) -> Plan:
+    def plan(self, environment: Environment, state_dir: StateDir) -> Plan:
         """What `up` would do; looks and changes nothing."""
 
     def up(
         self,
         environment: Environment,
-        place: Place,
+        state_dir: StateDir,
         progress: Progress,
         *,
         rebuild: bool,
@@ -99,20 +99,22 @@ class Backend(Protocol):
     ) -> Plan:
         """Make what runs equal to what was asked, wait until it is ready; what was done."""
 
-    def stop(self, name: str, place: Place, progress: Progress, machine: str | None) -> bool:
+    def stop(self, name: str, state_dir: StateDir, progress: Progress, machine: str | None) -> bool:
         """End the machines, or the one that is named, and keep them. False: none was running.
 
         Raises:
             UsageError: there is no machine of that name.
         """
 
-    def down(self, name: str, place: Place, progress: Progress, *, volumes: bool, images: bool) -> bool:
+    def down(
+        self, name: str, state_dir: StateDir, progress: Progress, *, volumes: bool, images: bool
+    ) -> bool:
         """Remove the machines; also volumes and images where asked. False: there were none."""
 
-    def status(self, environment: Environment, place: Place) -> tuple[MachineStatus, ...]:
+    def status(self, environment: Environment, state_dir: StateDir) -> tuple[MachineStatus, ...]:
         """Every machine as it is now."""
 
-    def targets(self, name: str, place: Place, machine: str | None = None) -> Mapping[str, Target]:
+    def targets(self, name: str, state_dir: StateDir, machine: str | None = None) -> Mapping[str, Target]:
         """The running machines by name; the one that is asked for, if one is.
 
         Raises:
@@ -120,17 +122,17 @@ class Backend(Protocol):
             UsageError: there is no machine of that name.
         """
 
-    def sync(self, place: Place, progress: Progress, *, watch: bool) -> int:
+    def sync(self, state_dir: StateDir, progress: Progress, *, watch: bool) -> int:
         """Carry folders that are copied, not live, into the machines; how many there were.
 
         With `watch`, again whenever one changes, until interrupted.
         """
 
-    def restart(self, place: Place, target: Target, services: Sequence[str]) -> None:
+    def restart(self, state_dir: StateDir, target: Target, services: Sequence[str]) -> None:
         """End the services of a running machine as they should end, and start them again.
 
         Args:
-            place: of its environment.
+            state_dir: of its environment.
             target: the machine.
             services: names of services that it has, one at least.
         """
@@ -138,7 +140,7 @@ class Backend(Protocol):
     def logs(
         self,
         name: str,
-        place: Place,
+        state_dir: StateDir,
         services: Sequence[str],
         *,
         machine: str | None,

@@ -11,23 +11,23 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from provision.process import CommandFailed
-    from provision.workspace import Place
+    from provision.state import StateDir
 
 LAST_LINES = 20
 
 
-def build_failed(error: CommandFailed, place: Place) -> EnvironmentFailed:
+def build_failed(error: CommandFailed, state_dir: StateDir) -> EnvironmentFailed:
     """Name the step that failed, and show what it printed."""
-    said = place.log.read_text().splitlines()
+    said = state_dir.log.read_text().splitlines()
     failed = re.search(r"steps/\d+-([\w-]+)\.sh.*exit code: (\d+)", "\n".join(error.evidence))
     if failed is None:
         return EnvironmentFailed(
-            "the image could not be built", evidence=error.evidence, hint=f"all of it: {place.log}"
+            "the image could not be built", evidence=error.evidence, hint=f"all of it: {state_dir.log}"
         )
     return EnvironmentFailed(
         f"the step {failed[1]} ended with exit code {failed[2]}",
         evidence=printed(said),
-        hint=f"mend it and `provision up` again: the steps before it are kept; all of it: {place.log}",
+        hint=f"mend it and `provision up` again: the steps before it are kept; all of it: {state_dir.log}",
     )
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from provision.model import Environment, Port
     from provision.progress import Progress
-    from provision.workspace import Place
+    from provision.state import StateDir
 
 KEPT = "ports"
 
@@ -24,7 +24,7 @@ def key(machine: str, port: Port) -> str:
 
 def choose(
     environment: Environment,
-    place: Place,
+    state_dir: StateDir,
     ours: Collection[tuple[int, str]],
     progress: Progress,
 ) -> Mapping[str, int]:
@@ -35,15 +35,15 @@ def choose(
 
     Args:
         environment: whose ports they are.
-        place: where the ones it had are remembered.
+        state_dir: where the ones it had are remembered.
         ours: (port, protocol) pairs that this environment itself holds now.
         progress: told which port differs from what was asked.
 
     Raises:
         EnvironmentFailed: naming every taken port, and who holds it where that can be known.
     """
-    kept = place.read(KEPT)
-    elsewhere = {port for sibling in place.siblings() for port in sibling.read(KEPT).values()}
+    kept = state_dir.read(KEPT)
+    elsewhere = {port for sibling in state_dir.siblings() for port in sibling.read(KEPT).values()}
     chosen: dict[str, int] = {}
     taken = []
     for machine in environment.machines:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 import click
 
-from provision.engine import Asked
+from provision.engine import Request
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,7 +24,7 @@ CHOOSING = ("up", "plan", "render", "validate", "explain")  # the verbs for whic
 SPEC_ENDINGS = (".yaml", ".yml")
 
 
-def asks(command: Callable[Concatenate[Asked, P], R]) -> Callable[P, R]:
+def asks(command: Callable[Concatenate[Request, P], R]) -> Callable[P, R]:
     """Give a command SPEC and the options that say which environment is meant."""
 
     @click.argument("spec", required=False, type=click.Path(path_type=Path))
@@ -37,10 +37,10 @@ def asks(command: Callable[Concatenate[Asked, P], R]) -> Callable[P, R]:
 
 def asks_with_words(
     metavar: str,
-) -> Callable[[Callable[Concatenate[Asked, P], R]], Callable[P, R]]:
+) -> Callable[[Callable[Concatenate[Request, P], R]], Callable[P, R]]:
     """As `asks`, for a command whose words (`metavar` in its help) may begin with SPEC, a .yaml file."""
 
-    def decorate(command: Callable[Concatenate[Asked, P], R]) -> Callable[P, R]:
+    def decorate(command: Callable[Concatenate[Request, P], R]) -> Callable[P, R]:
         @click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar=metavar)
         @functools.wraps(command)
         def with_words(*args: P.args, **options: P.kwargs) -> R:
@@ -85,7 +85,7 @@ def backend_option(command: Callable[P, R]) -> Callable[P, R]:
                         help="docker, vm, or auto; $PROVISION_BACKEND.")(command)  # fmt: skip
 
 
-def collect(options: dict[str, object]) -> Asked:
+def collect(options: dict[str, object]) -> Request:
     """What the shared options say, taken out of `options`."""
     from provision import backends, spec
 
@@ -102,7 +102,7 @@ def collect(options: dict[str, object]) -> Asked:
             raise click.BadParameter(f"{text!r} is not NAME=VALUE", param_hint="--set")
         settings[name] = value
     in_ci = os.environ.get("CI") == "true"
-    asked = Asked(
+    asked = Request(
         spec=given if isinstance(given, Path) else spec.find_spec(Path()),
         backend=backend,
         settings=settings,
@@ -113,7 +113,7 @@ def collect(options: dict[str, object]) -> Asked:
     return _resolved(asked) if backend == AUTO else asked
 
 
-def _resolved(asked: Asked) -> Asked:
+def _resolved(asked: Request) -> Request:
     """With a backend in the place of `auto`: where it is already, else what the spec and this host want."""
     from provision.choosing import choose, chosen_before
 
@@ -124,7 +124,7 @@ def _resolved(asked: Asked) -> Asked:
     return replace(asked, backend=choice.backend)
 
 
-def same(asked: Asked) -> str:
+def same(asked: Request) -> str:
     """The words by which another verb means the same environment."""
     words = [str(asked.spec)]
     words += ["-b", asked.backend] if asked.backend != "docker" else []

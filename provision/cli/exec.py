@@ -10,7 +10,7 @@ import click
 from provision.cli.asking import TakesCommand, asks_with_words, machine_option
 
 if TYPE_CHECKING:
-    from provision.engine import Asked
+    from provision.engine import Request
 
 
 @click.command("exec", cls=TakesCommand, options_metavar="[SPEC] [OPTIONS] [--]")
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @click.option("-u", "--user", metavar="USER", help="Who runs it; else the workspace's user, else root.")
 @click.option("-w", "--workdir", metavar="PATH", help="Where; else the workspace, else /.")
 def command(
-    asked: Asked, words: tuple[str, ...], machine: str | None, user: str | None, workdir: str | None
+    asked: Request, words: tuple[str, ...], machine: str | None, user: str | None, workdir: str | None
 ) -> None:
     """Run a command in a machine: its stdin, output and exit code are this command's own.
 
@@ -29,7 +29,7 @@ def command(
 
     if not words:
         raise click.UsageError("Say what to run: provision exec [SPEC] -- COMMAND…")
-    target = engine.target(engine.know(asked), machine)
+    target = engine.target(engine.resolve(asked), machine)
     terminal = sys.stdin.isatty() and sys.stdout.isatty()
     process.replace(
         target.enter(

@@ -12,13 +12,13 @@ from provision.cli.show import table
 
 if TYPE_CHECKING:
     from provision.choosing import Explanation
-    from provision.engine import Asked
+    from provision.engine import Request
 
 
 @click.command("explain")
 @asks
 @format_option
-def command(asked: Asked, form: str) -> None:
+def command(asked: Request, form: str) -> None:
     """Say what a container and a virtual machine give this spec on this host, and which to take."""
     from provision.choosing import explain
 

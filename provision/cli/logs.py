@@ -9,15 +9,15 @@ import click
 from provision.cli.asking import asks_with_words, machine_option
 
 if TYPE_CHECKING:
-    from provision.engine import Asked
+    from provision.engine import Request
 
 
 @click.command("logs", options_metavar="[SPEC] [OPTIONS]")
 @asks_with_words("[SERVICE]…")
 @machine_option
 @click.option("-f", "--follow", is_flag=True, help="Go on with the lines to come.")
-def command(asked: Asked, words: tuple[str, ...], machine: str | None, follow: bool) -> None:  # noqa: FBT001 - click's flag
+def command(asked: Request, words: tuple[str, ...], machine: str | None, follow: bool) -> None:  # noqa: FBT001 - click's flag
     """Show what the services wrote: all of them, or those named; `setup` is one too."""
     from provision import engine
 
-    engine.logs(engine.know(asked), words, click.echo, machine=machine, follow=follow)
+    engine.logs(engine.resolve(asked), words, click.echo, machine=machine, follow=follow)

@@ -11,7 +11,7 @@ from provision.cli.asking import asks, format_option
 from provision.cli.show import table
 
 if TYPE_CHECKING:
-    from provision.engine import Asked
+    from provision.engine import Request
 
 WORDS = {
     "create": "is made",
@@ -28,7 +28,7 @@ WORDS = {
 @click.command("plan")
 @asks
 @format_option
-def command(asked: Asked, form: str) -> None:
+def command(asked: Request, form: str) -> None:
     """Say what `up` would do; nothing is changed."""
     from provision import engine
 

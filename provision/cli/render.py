@@ -10,14 +10,14 @@ import click
 from provision.cli.asking import asks
 
 if TYPE_CHECKING:
-    from provision.engine import Asked
+    from provision.engine import Request
 
 
 @click.command("render")
 @asks
 @click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
               help="Write the files there.")  # fmt: skip
-def command(asked: Asked, output: Path | None) -> None:
+def command(asked: Request, output: Path | None) -> None:
     """Show what would be handed to the engine, or write it to a folder.
 
     The folder works without this tool: `docker compose up` or `vagrant up` in it.

@@ -10,15 +10,15 @@ from provision.cli.asking import asks_with_words, machine_option
 from provision.cli.show import progress
 
 if TYPE_CHECKING:
-    from provision.engine import Asked
+    from provision.engine import Request
 
 
 @click.command("restart", options_metavar="[SPEC] [OPTIONS]")
 @asks_with_words("[SERVICE]…")
 @machine_option
-def command(asked: Asked, words: tuple[str, ...], machine: str | None) -> None:
+def command(asked: Request, words: tuple[str, ...], machine: str | None) -> None:
     """Start services anew, all of them or those named, and wait until they are ready."""
     from provision import engine
 
-    restarted = engine.restart(engine.know(asked), words, machine, progress())
+    restarted = engine.restart(engine.resolve(asked), words, machine, progress())
     click.echo(f"restarted: {', '.join(restarted)}" if restarted else "there are no services")

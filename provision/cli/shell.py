@@ -10,7 +10,7 @@ import click
 from provision.cli.asking import asks, machine_option
 
 if TYPE_CHECKING:
-    from provision.engine import Asked
+    from provision.engine import Request
 
 LOGIN_SHELL = 'shell=$(getent passwd "$(id -un)" | cut -d: -f7); exec "${shell:-/bin/sh}" -l'
 
@@ -19,11 +19,11 @@ LOGIN_SHELL = 'shell=$(getent passwd "$(id -un)" | cut -d: -f7); exec "${shell:-
 @asks
 @machine_option
 @click.option("-u", "--user", metavar="USER", help="Whose shell; else the workspace's user, else root.")
-def command(asked: Asked, machine: str | None, user: str | None) -> None:
+def command(asked: Request, machine: str | None, user: str | None) -> None:
     """Open a login shell in a machine, in the workspace."""
     from provision import engine, process
 
-    target = engine.target(engine.know(asked), machine)
+    target = engine.target(engine.resolve(asked), machine)
     process.replace(
         target.enter(
             ["sh", "-c", LOGIN_SHELL],

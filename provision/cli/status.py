@@ -12,7 +12,7 @@ from provision.cli.asking import asks, format_option, machine_option
 from provision.cli.show import table
 
 if TYPE_CHECKING:
-    from provision.engine import Asked
+    from provision.engine import Request
     from provision.model import MachineStatus
 
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @asks
 @machine_option
 @format_option
-def command(asked: Asked, machine: str | None, form: str) -> None:
+def command(asked: Request, machine: str | None, form: str) -> None:
     """Show the machines, their ports and services."""
     from provision import engine
 

@@ -10,16 +10,16 @@ from provision.cli.asking import asks
 from provision.cli.show import progress
 
 if TYPE_CHECKING:
-    from provision.engine import Asked
+    from provision.engine import Request
 
 
 @click.command("sync")
 @asks
 @click.option("--watch", is_flag=True, help="Go on: carry each change as it is made.")
-def command(asked: Asked, watch: bool) -> None:  # noqa: FBT001 - click's flag
+def command(asked: Request, watch: bool) -> None:  # noqa: FBT001 - click's flag
     """Carry folders that are copied into the machine; a live folder needs none of this."""
     from provision import engine
 
-    carried = engine.sync(engine.know(asked), watch=watch, progress=progress())
+    carried = engine.sync(engine.resolve(asked), watch=watch, progress=progress())
     if not carried:
         click.echo("every folder is live: there is nothing to carry")

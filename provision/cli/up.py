@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from provision.backends.base import Plan
-    from provision.engine import Asked
+    from provision.engine import Request
     from provision.model import Environment, PortStatus
 
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
               show_default=True, metavar="SECONDS",
               help="How long a machine may take to become ready, setup included.")  # fmt: skip
 def command(
-    asked: Asked,
+    asked: Request,
     no_verify: bool,  # noqa: FBT001 - click's flag
     rebuild: bool,  # noqa: FBT001
     offline: bool,  # noqa: FBT001
@@ -58,7 +58,7 @@ def command(
     _report(environment, asked, plan, begun, count(results) if results else "")
 
 
-def _report(environment: Environment, asked: Asked, plan: Plan, begun: float, checked: str) -> None:
+def _report(environment: Environment, asked: Request, plan: Plan, begun: float, checked: str) -> None:
     """What a person needs next: whether it is up, where it answers, how to get in."""
     from provision import engine
 

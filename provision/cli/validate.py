@@ -9,12 +9,12 @@ import click
 from provision.cli.asking import asks
 
 if TYPE_CHECKING:
-    from provision.engine import Asked
+    from provision.engine import Request
 
 
 @click.command("validate")
 @asks
-def command(asked: Asked) -> None:
+def command(asked: Request) -> None:
     """Check a spec and report every problem in it, each with file, line and column."""
     from provision import engine
 

@@ -12,7 +12,7 @@ from provision.cli.asking import asks, format_option, machine_option
 from provision.cli.show import count, show_result
 
 if TYPE_CHECKING:
-    from provision.engine import Asked
+    from provision.engine import Request
 
 
 @click.command("verify")
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @format_option
 @click.option("--junit", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
               help="Write a JUnit report as well.")  # fmt: skip
-def command(asked: Asked, machine: str | None, form: str, junit: Path | None) -> None:
+def command(asked: Request, machine: str | None, form: str, junit: Path | None) -> None:
     """Check that what runs is what the spec says; exit code 1 where it is not."""
     from provision import engine
     from provision.verify.report import as_json, write_junit

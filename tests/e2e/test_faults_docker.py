@@ -387,9 +387,9 @@ def test_a_workspace_of_root_in_which_its_user_cannot_write(fresh: Project) -> N
         named("fresh") + "users: {dev: {uid: host}}\nworkspace: {source: ., path: /workspace, user: dev}\n"
     )
     os.chown(fresh.folder, 0, 0)
-    assert f"the workspace {fresh.folder} is root's: dev can read it" in fresh.run("up").stderr
+    assert f"the workspace {fresh.folder} is owned by root; user dev cannot write" in fresh.run("up").stderr
     os.chown(fresh.folder, 4321, 4321)
     said = fresh.run("up", "--rebuild")
-    assert "is root's" not in said.stderr
+    assert "is owned by root" not in said.stderr
     fresh.inside("touch /workspace/mine")
     assert (fresh.folder / "mine").stat().st_uid == 4321

@@ -25,7 +25,7 @@ from provision.backends.vm.boxes import ensure_box, forget_box
 from provision.backends.vm.providers.virtualbox import PROVIDER
 from provision.progress import Silent
 from provision.resources import cache
-from provision.workspace import Place
+from provision.state import StateDir
 from tests.conftest import ROOT, make_project
 
 if TYPE_CHECKING:
@@ -170,7 +170,9 @@ def made(virtualbox: VirtualBox, tmp_path_factory: pytest.TempPathFactory) -> It
     environment = spec.load(project.folder / "provision.yaml", backend="vm", settings={}, host={})
     (machine,) = environment.machines
     rendered = backends.find("vm").render(environment, rendering)
-    box = ensure_box(machine, "virtualbox", Place(folder=rendering.parent), rendered, Silent(), rebuild=False)
+    box = ensure_box(
+        machine, "virtualbox", StateDir(folder=rendering.parent), rendered, Silent(), rebuild=False
+    )
     assert box.made is not None
     chosen = {"boxes": {"judged": {"name": box.name, "url": box.url}}}
     (rendering / "host.json").write_text(json.dumps(chosen))

@@ -22,7 +22,7 @@ FLOORS = (
     {"choosing", "trial"},
     {"engine"},
     {"backends", "verify"},
-    {"recipe", "rendering", "spec", "workspace"},
+    {"recipe", "rendering", "spec", "state"},
     {"bases"},
     {"target", "model", "errors", "process", "progress", "resources", "secrets"},
 )

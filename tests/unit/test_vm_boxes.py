@@ -16,7 +16,7 @@ from provision.bases.making import keep
 from provision.bases.packing import BOX_PROVIDERS, pack, size_of
 from provision.bases.scripts import scripts
 from provision.errors import HostLacks, UsageError
-from provision.workspace import Place
+from provision.state import StateDir
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -124,7 +124,7 @@ def test_boxes_are_thrown_away_with_the_last_machine_that_was_made_of_them(
         (shelf.folder / name).mkdir(parents=True)
     first, second = (Box(name=f"provision/{name}", made=shelf.known(name)) for name in ("first", "second"))
     base = Box(name="debian/bookworm64")
-    mine, theirs = (Place(folder=tmp_path / name) for name in ("mine", "theirs"))
+    mine, theirs = (StateDir(folder=tmp_path / name) for name in ("mine", "theirs"))
     assert taken.take(mine, "libvirt", "web", first) is None
     assert taken.take(mine, "libvirt", "db", second) is None
     assert taken.take(theirs, "libvirt", "web", first) is None

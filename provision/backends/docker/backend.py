@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from provision.model import Environment, Machine
     from provision.progress import Progress
     from provision.rendering import Rendering
+    from provision.state import StateDir
     from provision.target import Target
-    from provision.workspace import Place
 
 UNITS = "/usr/lib/provision/units"
 
@@ -52,7 +52,7 @@ class Docker:
         """What it would give an environment here."""
         return offer.describe(environment)
 
-    def settle(self, environment: Environment, place: Place) -> Environment:  # noqa: ARG002 - the contract's words
+    def settle(self, environment: Environment, state_dir: StateDir) -> Environment:  # noqa: ARG002 - the contract's words
         """With the version of its cgroups, where systemd needs to know it."""
         return systemd.settle(environment)
 
@@ -62,71 +62,75 @@ class Docker:
         systemd.refuse_base(environment)
         return render_environment(environment, location)
 
-    def missing(self, environment: Environment, place: Place) -> tuple[str, ...]:
+    def missing(self, environment: Environment, state_dir: StateDir) -> tuple[str, ...]:
         """What `up` would have to fetch: bases, and packages that no layer holds."""
-        return tuple(offline.missing(environment, place, self.render(environment, place.rendering)))
+        return tuple(offline.missing(environment, state_dir, self.render(environment, state_dir.rendering)))
 
-    def plan(self, environment: Environment, place: Place) -> Plan:
+    def plan(self, environment: Environment, state_dir: StateDir) -> Plan:
         """What `up` would do: each container's label tells what rendering it was made from."""
-        return self._convergence(environment, place).plan()
+        return self._convergence(environment, state_dir).plan()
 
     def up(
         self,
         environment: Environment,
-        place: Place,
+        state_dir: StateDir,
         progress: Progress,
         *,
         rebuild: bool,
         timeout: float,
     ) -> Plan:
         """Build what changed, let Compose converge, start in order, wait until every machine is ready."""
-        asked = self._convergence(environment, place, timeout)
+        asked = self._convergence(environment, state_dir, timeout)
         offer.require_host(environment)
         return asked.up(progress, rebuild=rebuild)
 
-    def _convergence(self, environment: Environment, place: Place, timeout: float = 0.0) -> Convergence:
-        rendering = self.render(environment, place.rendering)
-        return Convergence(environment=environment, place=place, rendering=rendering, timeout=timeout)
+    def _convergence(
+        self, environment: Environment, state_dir: StateDir, timeout: float = 0.0
+    ) -> Convergence:
+        rendering = self.render(environment, state_dir.rendering)
+        return Convergence(environment=environment, state_dir=state_dir, rendering=rendering, timeout=timeout)
 
-    def stop(self, name: str, place: Place, progress: Progress, machine: str | None) -> bool:
+    def stop(self, name: str, state_dir: StateDir, progress: Progress, machine: str | None) -> bool:
         """`docker stop`, of all at once."""
-        containers = {each.labels[MACHINE]: each for each in of_environment(name, place)}
+        containers = {each.labels[MACHINE]: each for each in of_environment(name, state_dir)}
         refuse_unknown(machine, containers)
         asked = [each for label, each in containers.items() if machine in (None, label)]
         running = [each.name for each in asked if each.running or each.restarting or each.paused]
         if running:
-            with place.lock(), progress.step("stopping"):
+            with state_dir.lock(), progress.step("stopping"):
                 process.run(["docker", "stop", *running])
         return bool(running)
 
-    def down(self, name: str, place: Place, progress: Progress, *, volumes: bool, images: bool) -> bool:
+    def down(
+        self, name: str, state_dir: StateDir, progress: Progress, *, volumes: bool, images: bool
+    ) -> bool:
         """`docker compose down`; by the project's name alone where the rendering is gone."""
         containers = engine.project(name)
         for container in containers:
-            refuse_stranger(container, name, place)
-        rendered = (place.rendering / "compose.yaml").exists()
+            refuse_stranger(container, name, state_dir)
+        rendered = (state_dir.rendering / "compose.yaml").exists()
         if not containers and not (rendered and (volumes or images)):
             return False
         words = ["docker", "compose", "--project-name", name, "down", "--remove-orphans"]
         words += [*(["--volumes"] if volumes else []), *(["--rmi", "all"] if images else [])]
-        with place.lock(), progress.step("removing"):
-            process.stream(words, progress.line, cwd=place.rendering if rendered else None)
-            delivery.forget(place)
+        with state_dir.lock(), progress.step("removing"):
+            process.stream(words, progress.line, cwd=state_dir.rendering if rendered else None)
+            delivery.forget(state_dir)
         return True
 
-    def status(self, environment: Environment, place: Place) -> tuple[MachineStatus, ...]:
+    def status(self, environment: Environment, state_dir: StateDir) -> tuple[MachineStatus, ...]:
         """Every machine, with the state of each service where it runs."""
         names = {m.name: container_name(environment, m.name) for m in environment.machines}
         seen = engine.look(list(names.values())).containers
 
         def one(machine: Machine) -> MachineStatus:
-            return _status(machine, seen.get(names[machine.name]), environment.name, place)
+            return _status(machine, seen.get(names[machine.name]), environment.name, state_dir)
 
         return side_by_side(one, environment.machines)
 
-    def targets(self, name: str, place: Place, machine: str | None = None) -> Mapping[str, Target]:
+    def targets(self, name: str, state_dir: StateDir, machine: str | None = None) -> Mapping[str, Target]:
         """The running machines of an environment; user and folder as their labels say."""
-        containers = {each.labels[MACHINE]: each for each in of_environment(name, place)}
+        containers = {each.labels[MACHINE]: each for each in of_environment(name, state_dir)}
         refuse_unknown(machine, containers)
         asked = containers if machine is None else {machine: containers[machine]}
         running = {name: each for name, each in asked.items() if each.running}
@@ -141,13 +145,13 @@ class Docker:
             )  # fmt: skip
         return {name: enter(each) for name, each in running.items()}
 
-    def sync(self, place: Place, progress: Progress, *, watch: bool) -> int:  # noqa: ARG002 - the contract's words
+    def sync(self, state_dir: StateDir, progress: Progress, *, watch: bool) -> int:  # noqa: ARG002 - the contract's words
         """A container's folders are live: there is nothing to carry."""
         return 0
 
-    def restart(self, place: Place, target: Target, services: Sequence[str]) -> None:
+    def restart(self, state_dir: StateDir, target: Target, services: Sequence[str]) -> None:
         """By the supervisor; a service that is the container's own process with the container."""
-        ours = of_environment(place.folder.parent.name, place)
+        ours = of_environment(state_dir.folder.parent.name, state_dir)
         container = next(each.name for each in ours if each.labels[MACHINE] == target.machine)
         inside = ["docker", "exec", container]
         if target.run(f"test -d {UNITS}", user="root").code == 0:
@@ -161,7 +165,7 @@ class Docker:
     def logs(
         self,
         name: str,
-        place: Place,
+        state_dir: StateDir,
         services: Sequence[str],
         *,
         machine: str | None,
@@ -169,7 +173,7 @@ class Docker:
         each_line: Callable[[str], None],
     ) -> None:
         """The containers' output, which holds the lines of their services and of setup."""
-        containers = {each.labels[MACHINE]: each for each in of_environment(name, place)}
+        containers = {each.labels[MACHINE]: each for each in of_environment(name, state_dir)}
         if not containers:
             raise EnvironmentFailed(f"environment {name} is not up in docker: it has no logs")
         refuse_unknown(machine, containers)
@@ -197,9 +201,9 @@ class Docker:
         return all(finding.usable for finding in findings)
 
 
-def _status(machine: Machine, found: Container | None, name: str, place: Place) -> MachineStatus:
+def _status(machine: Machine, found: Container | None, name: str, state_dir: StateDir) -> MachineStatus:
     if found is not None:
-        refuse_stranger(found, name, place)
+        refuse_stranger(found, name, state_dir)
     services = tuple(ServiceStatus(name=each.name, state="stopped") for each in machine.services)
     shown = state(found)
     if found is not None and found.running and (services or shown == "unhealthy"):

@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
     from provision.backends.docker.engine import Container
     from provision.model import MachineState
-    from provision.workspace import Place
+    from provision.state import StateDir
 
 SUPERVISOR = "/usr/lib/provision/supervisord.conf"
 MACHINE = "provision.machine"  # the label that says which machine a container is
 
 
-def of_environment(name: str, place: Place) -> tuple[Container, ...]:
+def of_environment(name: str, state_dir: StateDir) -> tuple[Container, ...]:
     """Those of its machines; what else its compose.override.yaml brings is not ours.
 
     Raises:
@@ -28,17 +28,17 @@ def of_environment(name: str, place: Place) -> tuple[Container, ...]:
     """
     containers = engine.project(name)
     for container in containers:
-        refuse_stranger(container, name, place)
+        refuse_stranger(container, name, state_dir)
     return tuple(each for each in containers if MACHINE in each.labels)
 
 
-def refuse_stranger(container: Container, name: str, place: Place) -> None:
+def refuse_stranger(container: Container, name: str, state_dir: StateDir) -> None:
     """An environment of the same name from another folder is not ours to touch.
 
     Where that folder is gone, nobody else can take it down: then it is ours.
     """
     folder = Path(container.folder)
-    if folder != place.rendering and folder.exists():
+    if folder != state_dir.rendering and folder.exists():
         raise EnvironmentFailed(
             f"an environment {name} is already up in docker, from another folder",
             evidence=[f"{container.name} was started from {folder}"],

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from provision.model import Environment, Machine
     from provision.progress import Progress
     from provision.rendering import Rendering
+    from provision.state import StateDir
     from provision.target import Target
-    from provision.workspace import Place
 
 SETUP = "/usr/lib/provision/setup"
 LAST_LINES = 20
@@ -44,7 +44,7 @@ class Convergence:
     """What is asked, and where it lies; `timeout` is for the waits."""
 
     environment: Environment
-    place: Place
+    state_dir: StateDir
     rendering: Rendering
     timeout: float
 
@@ -55,7 +55,7 @@ class Convergence:
         containers = [self._container(machine) for machine in environment.machines]
         seen = engine.look([*containers, *dict.fromkeys(images.values())])
         for container in seen.containers.values():
-            refuse_stranger(container, environment.name, self.place)
+            refuse_stranger(container, environment.name, self.state_dir)
         actions = {
             machine.name: self._action(machine, seen.containers.get(name))
             for machine, name in zip(environment.machines, containers, strict=True)
@@ -84,7 +84,7 @@ class Convergence:
         """Build what changed, let Compose converge, start in order, wait until every machine is ready."""
         plan = self.plan()
         if plan.changes or rebuild:
-            with self.place.lock():
+            with self.state_dir.lock():
                 self._converge(plan, progress, rebuild=rebuild)
                 if self._ordered:
                     self._wait_for_all(plan, progress, rebuild=rebuild)
@@ -101,14 +101,14 @@ class Convergence:
         return container_name(self.environment, machine.name)
 
     def _converge(self, plan: Plan, progress: Progress, *, rebuild: bool) -> None:
-        environment, place = self.environment, self.place
+        environment, state_dir = self.environment, self.state_dir
         made = any(action != "create" for action in plan.actions.values())
         present = engine.project(environment.name) if made else ()
         ours = {(port.host, port.protocol) for container in present for port in container.ports}
-        chosen = choose(environment, place, ours, progress)
-        self.rendering.write(place.rendering)
-        place.log.write_text("")
-        (place.rendering / ".env").write_text(kept_ports(environment, chosen) + self._secrets_folder())
+        chosen = choose(environment, state_dir, ours, progress)
+        self.rendering.write(state_dir.rendering)
+        state_dir.log.write_text("")
+        (state_dir.rendering / ".env").write_text(kept_ports(environment, chosen) + self._secrets_folder())
         images = image_names(environment, self.rendering.recipes)
         stale = set(images.values()) if rebuild else set(plan.build)
         if stale:
@@ -125,15 +125,15 @@ class Convergence:
             try:
                 self._compose(["up", *words, "--no-build", "--remove-orphans"], progress)
             except process.CommandFailed as error:
-                raise start_failed(error, place) from error
-        place.remember(KEPT, dict(chosen))
+                raise start_failed(error, state_dir) from error
+        state_dir.remember(KEPT, dict(chosen))
 
     def _secrets_folder(self) -> str:
         """The line of `.env` that says where the secrets of variables are, after they were laid there."""
         variables = any(
             secret.variable for machine in self.environment.machines for secret in machine.secrets
         )
-        return f"{SECRETS}={delivery.lay(self.environment, self.place)}\n" if variables else ""
+        return f"{SECRETS}={delivery.lay(self.environment, self.state_dir)}\n" if variables else ""
 
     def _build(self, machines: Collection[str], progress: Progress, *, rebuild: bool) -> None:
         from provision.bases.image import ensure_image
@@ -146,8 +146,8 @@ class Convergence:
                 words = ["build", *(["--no-cache"] if rebuild else [])]
                 self._compose([*words, *(machine.name for machine in built)], progress)
             except process.CommandFailed as error:
-                refuse_found(self.place.log.read_text().splitlines(), built)
-                raise build_failed(error, self.place) from error
+                refuse_found(self.state_dir.log.read_text().splitlines(), built)
+                raise build_failed(error, self.state_dir) from error
 
     def _refresh(self, plan: Plan, progress: Progress) -> None:
         """Start a container again whose secrets have new values: it takes them at its start."""
@@ -160,7 +160,7 @@ class Convergence:
 
     def _compose(self, words: Sequence[str], progress: Progress) -> None:
         """Run Compose on the rendering; what it says goes to the log and past the eye."""
-        with self.place.log.open("a", buffering=1) as log:
+        with self.state_dir.log.open("a", buffering=1) as log:
 
             def each_line(line: str) -> None:
                 log.write(line + "\n")
@@ -168,7 +168,9 @@ class Convergence:
 
             try:
                 process.stream(
-                    ["docker", "compose", "--progress", "plain", *words], each_line, cwd=self.place.rendering
+                    ["docker", "compose", "--progress", "plain", *words],
+                    each_line,
+                    cwd=self.state_dir.rendering,
                 )
             except process.CommandFailed:
                 require_compose()
@@ -199,7 +201,7 @@ class Convergence:
         try:
             process.run(["docker", "start", self._container(machine)])
         except process.CommandFailed as error:
-            raise start_failed(error, self.place) from error
+            raise start_failed(error, self.state_dir) from error
 
     def _wait(self, machine: Machine, progress: Progress, *, was_up: bool) -> None:
         name = self._container(machine)
@@ -238,13 +240,13 @@ class Convergence:
 def _note_what_is_roots(environment: Environment, progress: Progress) -> None:
     """Say where the user cannot write in the workspace: a bind mount shows owners as they are."""
     for machine in environment.machines:
-        place = machine.workspace
-        if place is None or place.user == "root":
+        workspace = machine.workspace
+        if workspace is None or workspace.user == "root":
             continue
-        status = place.source.stat()
+        status = workspace.source.stat()
         if status.st_uid == 0 and not status.st_mode & stat.S_IWOTH:
             progress.note(
-                f"the workspace {place.source} is root's: {place.user} can read it, and not write in it"
+                f"the workspace {workspace.source} is owned by root; user {workspace.user} cannot write to it"
                 " (chown it to another user, or say `workspace: {user: root}`)"
             )
 

@@ -19,18 +19,18 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from provision.model import Environment, Machine
-    from provision.workspace import Place
+    from provision.state import StateDir
 
 MEMORY = "/dev/shm"  # noqa: S108 - a folder of our own in it, whose owner is looked at
 
 
-def folder(place: Place) -> Path:
+def folder(state_dir: StateDir) -> Path:
     """Where an environment's secrets lie in the host's memory."""
     own = Path(os.environ.get("XDG_RUNTIME_DIR") or MEMORY) / f"provision-{os.getuid()}"
-    return own / f"secrets-{hashlib.sha256(str(place.folder).encode()).hexdigest()[:16]}"
+    return own / f"secrets-{hashlib.sha256(str(state_dir.folder).encode()).hexdigest()[:16]}"
 
 
-def lay(environment: Environment, place: Place) -> Path:
+def lay(environment: Environment, state_dir: StateDir) -> Path:
     """Make the folder hold the values that are taken from variables; where it is.
 
     Files keep their identity: a running container sees the new value in the old file.
@@ -39,7 +39,7 @@ def lay(environment: Environment, place: Place) -> Path:
         SpecError: the host lacks one of them.
         HostLacks: somebody else has a folder of this name.
     """
-    where = folder(place)
+    where = folder(state_dir)
     for part in (where.parent, where):
         part.mkdir(mode=0o700, exist_ok=True)
         found = part.lstat()
@@ -54,9 +54,9 @@ def lay(environment: Environment, place: Place) -> Path:
     return where
 
 
-def forget(place: Place) -> None:
+def forget(state_dir: StateDir) -> None:
     """Remove them from the host's memory."""
-    shutil.rmtree(folder(place), ignore_errors=True)
+    shutil.rmtree(folder(state_dir), ignore_errors=True)
 
 
 def stale(container: str, machine: Machine) -> Sequence[str]:

@@ -8,7 +8,7 @@ from provision.errors import EnvironmentFailed, HostLacks
 
 if TYPE_CHECKING:
     from provision.process import CommandFailed
-    from provision.workspace import Place
+    from provision.state import StateDir
 
 
 def require_compose() -> None:
@@ -20,10 +20,10 @@ def require_compose() -> None:
         raise HostLacks("docker has no Compose v2 here", evidence=[found.detail], hint=found.hint)
 
 
-def start_failed(error: CommandFailed, place: Place) -> EnvironmentFailed:
+def start_failed(error: CommandFailed, state_dir: StateDir) -> EnvironmentFailed:
     """What the engine refused, in its own words, and what to change."""
     refused = [line for line in error.evidence if "rror" in line] or error.evidence
-    hint = f"all of it: {place.log}"
+    hint = f"all of it: {state_dir.log}"
     if any("Range of CPUs" in line for line in refused):
         hint = "ask for fewer in resources, or, for this host alone, in NAME.local.yaml"
     if any("port is already allocated" in line or "address already in use" in line for line in refused):

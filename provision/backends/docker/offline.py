@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
     from provision.model import Environment
     from provision.rendering import Rendering
-    from provision.workspace import Place
+    from provision.state import StateDir
 
 
-def missing(environment: Environment, place: Place, rendering: Rendering) -> Iterator[str]:
+def missing(environment: Environment, state_dir: StateDir, rendering: Rendering) -> Iterator[str]:
     """The images of bases that are not here, and packages that no built layer holds."""
     images = image_names(environment, rendering.recipes)
     bases = {machine.base.image for machine in environment.machines}
@@ -29,7 +29,7 @@ def missing(environment: Environment, place: Place, rendering: Rendering) -> Ite
             continue
         needed[machine.base.image] = None
         folder = f"{image.rpartition('/')[2]}/" if environment.several else ""
-        former = place.rendering if built is not None else place.rendering / "none"
+        former = state_dir.rendering if built is not None else state_dir.rendering / "none"
         yield from steps_to_fetch(machine, rendering, folder, former)
     for name in needed:
         if name not in seen:

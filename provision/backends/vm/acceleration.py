@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 
 from provision import process, resources
 from provision.errors import ProvisionError
-from provision.workspace import Place
+from provision.state import StateDir
 
 # A boot sector that writes K to the first serial port and leaves through isa-debug-exit.
 BOOT_SECTOR = bytes.fromhex("ba f803 b0 4b ee ba f400 b0 10 ee f4").ljust(510, b"\0") + b"\x55\xaa"
@@ -30,11 +30,11 @@ def accelerated() -> str | None:
     else:
         return None
     host = f"{platform.release()} {_qemu()}"
-    place = Place(folder=resources.cache())
-    boots = place.read(REMEMBERED).get(host)
+    state_dir = StateDir(folder=resources.cache())
+    boots = state_dir.read(REMEMBERED).get(host)
     if not isinstance(boots, bool):
         boots = _boots(kind)
-        place.remember(REMEMBERED, {host: boots})
+        state_dir.remember(REMEMBERED, {host: boots})
     return kind if boots else None
 
 

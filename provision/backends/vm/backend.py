@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from provision.model import Environment, Machine, MachineState
     from provision.progress import Progress
     from provision.rendering import Rendering
+    from provision.state import StateDir
     from provision.target import Target
-    from provision.workspace import Place
 
 
 class VirtualMachines:
@@ -48,11 +48,11 @@ class VirtualMachines:
         """What it would give an environment here."""
         return offer.describe(environment)
 
-    def settle(self, environment: Environment, place: Place) -> Environment:
+    def settle(self, environment: Environment, state_dir: StateDir) -> Environment:
         """With the provider: the spec's, $PROVISION_PROVIDER, the one it has, the first of this host."""
         if _named(environment):
             return environment
-        asked = os.environ.get("PROVISION_PROVIDER") or place.read(REMEMBERED).get("provider")
+        asked = os.environ.get("PROVISION_PROVIDER") or state_dir.read(REMEMBERED).get("provider")
         chosen = asked or providers.first_usable(of_boxes=_of_boxes(environment))
         machines = tuple(
             replace(machine, options={**machine.options, "provider": chosen} if chosen else machine.options)
@@ -65,94 +65,100 @@ class VirtualMachines:
         refuse(environment, offer.lacks, "`-b docker` gives it where the engine has a runtime for it")
         return render_environment(environment, _provider(environment), location)
 
-    def missing(self, environment: Environment, place: Place) -> tuple[str, ...]:
+    def missing(self, environment: Environment, state_dir: StateDir) -> tuple[str, ...]:
         """What `up` would have to fetch: boxes, bases, and packages that no disk holds."""
-        rendering = self.render(environment, place.rendering)
-        return tuple(offline.missing(environment, _provider(environment), place, rendering))
+        rendering = self.render(environment, state_dir.rendering)
+        return tuple(offline.missing(environment, _provider(environment), state_dir, rendering))
 
-    def plan(self, environment: Environment, place: Place) -> Plan:
+    def plan(self, environment: Environment, state_dir: StateDir) -> Plan:
         """What `up` would do: a machine says itself what was applied to it."""
-        return self._convergence(environment, place).plan()
+        return self._convergence(environment, state_dir).plan()
 
     def up(
         self,
         environment: Environment,
-        place: Place,
+        state_dir: StateDir,
         progress: Progress,
         *,
         rebuild: bool,
         timeout: float,
     ) -> Plan:
         """Make or boot what is not there, apply what changed, in order, until all are ready."""
-        asked = self._convergence(environment, place, timeout)
+        asked = self._convergence(environment, state_dir, timeout)
         providers.require(asked.provider)
         offer.require_host(environment)
-        _refuse_former(environment, asked.provider, place)
+        _refuse_former(environment, asked.provider, state_dir)
         return asked.up(progress, rebuild=rebuild)
 
-    def _convergence(self, environment: Environment, place: Place, timeout: float = 0.0) -> Convergence:
+    def _convergence(
+        self, environment: Environment, state_dir: StateDir, timeout: float = 0.0
+    ) -> Convergence:
         return Convergence(
             environment=environment,
             provider=_provider(environment),
-            place=place,
-            rendering=self.render(environment, place.rendering),
+            state_dir=state_dir,
+            rendering=self.render(environment, state_dir.rendering),
             timeout=timeout,
         )
 
-    def stop(self, name: str, place: Place, progress: Progress, machine: str | None) -> bool:
+    def stop(self, name: str, state_dir: StateDir, progress: Progress, machine: str | None) -> bool:
         """As their provider ends them."""
         del name  # the place says it all
-        refuse_unknown(machine, facts_of(place))
+        refuse_unknown(machine, facts_of(state_dir))
         stopped = False
-        with place.lock():
+        with state_dir.lock():
             for provider in map(providers.find, providers.names()):
-                asked = [each for each in provider.machines(place) if machine in (None, each)]
-                running = [each for each in asked if provider.state(place, each) == "running"]
+                asked = [each for each in provider.machines(state_dir) if machine in (None, each)]
+                running = [each for each in asked if provider.state(state_dir, each) == "running"]
                 if running:
-                    stop(provider, place, progress, running)
+                    stop(provider, state_dir, progress, running)
                     stopped = True
         return stopped
 
-    def down(self, name: str, place: Place, progress: Progress, *, volumes: bool, images: bool) -> bool:
+    def down(
+        self, name: str, state_dir: StateDir, progress: Progress, *, volumes: bool, images: bool
+    ) -> bool:
         """Remove the machines, half-made ones too; boxes stay, other environments use them."""
         del name  # the place says it all
-        made = [p for p in map(providers.find, providers.names()) if p.machines(place)]
-        kept = [Disk(**disk) for facts in facts_of(place).values() for disk in facts.disks]
+        made = [p for p in map(providers.find, providers.names()) if p.machines(state_dir)]
+        kept = [Disk(**disk) for facts in facts_of(state_dir).values() for disk in facts.disks]
         if not made and not images and not (volumes and kept):
             return False
-        there = any(p.state(place, machine) != "absent" for p in made for machine in p.machines(place))
-        with place.lock():
+        there = any(
+            p.state(state_dir, machine) != "absent" for p in made for machine in p.machines(state_dir)
+        )
+        with state_dir.lock():
             for provider in made:
-                remove(provider, place, progress)
+                remove(provider, state_dir, progress)
             for disk in kept if volumes else ():
-                providers.find(str(place.read(REMEMBERED)["provider"])).remove_volume(place, disk)
+                providers.find(str(state_dir.read(REMEMBERED)["provider"])).remove_volume(state_dir, disk)
             for provider in map(providers.find, providers.names()) if images else ():
-                provider.forget(place)
+                provider.forget(state_dir)
         return there
 
-    def status(self, environment: Environment, place: Place) -> tuple[MachineStatus, ...]:
+    def status(self, environment: Environment, state_dir: StateDir) -> tuple[MachineStatus, ...]:
         """Every machine, with the state of each service where it runs."""
         provider = _provider(environment)
-        facts = facts_of(place)
+        facts = facts_of(state_dir)
         joined = cards(environment) if provider.joins else {}
 
         def one(machine: Machine) -> MachineStatus:
-            state = provider.state(place, machine.name)
-            found = _status(machine, state, facts.get(machine.name), provider, place)
+            state = provider.state(state_dir, machine.name)
+            found = _status(machine, state, facts.get(machine.name), provider, state_dir)
             card = joined.get(machine.name)
             address = card.address if card and state == "running" else found.address
-            return replace(found, address=address, kept=provider.kept(place, machine.name))
+            return replace(found, address=address, kept=provider.kept(state_dir, machine.name))
 
         return side_by_side(one, environment.machines)
 
-    def targets(self, name: str, place: Place, machine: str | None = None) -> Mapping[str, Target]:
+    def targets(self, name: str, state_dir: StateDir, machine: str | None = None) -> Mapping[str, Target]:
         """The running machines of an environment; user and folder as they were brought up."""
-        facts = facts_of(place)
+        facts = facts_of(state_dir)
         refuse_unknown(machine, facts)
         states = {
-            each: provider.state(place, each)
+            each: provider.state(state_dir, each)
             for provider in map(providers.find, providers.names())
-            for each in provider.machines(place)
+            for each in provider.machines(state_dir)
         }
         asked = [each for each in facts if machine in (None, each)]
         running = [each for each in asked if states.get(each) == "running"]
@@ -163,27 +169,27 @@ class VirtualMachines:
                 f"{what} is {'not running' if there else 'not up'} in vm",
                 hint="`provision up -b vm` starts it",
             )
-        return {each: enter(place, each, facts[each]) for each in running}
+        return {each: enter(state_dir, each, facts[each]) for each in running}
 
-    def sync(self, place: Place, progress: Progress, *, watch: bool) -> int:
+    def sync(self, state_dir: StateDir, progress: Progress, *, watch: bool) -> int:
         """Carry copied folders into the machines; with `watch`, at each change, until interrupted."""
-        folders = sync.remembered(place)
+        folders = sync.remembered(state_dir)
         if folders:
-            self.targets(place.folder.parent.name, place)  # says which is not running
-        sync.carry(place, folders, progress)
+            self.targets(state_dir.folder.parent.name, state_dir)  # says which is not running
+        sync.carry(state_dir, folders, progress)
         if folders and watch:
-            sync.watch(place, folders, progress)
+            sync.watch(state_dir, folders, progress)
         return len(folders)
 
-    def restart(self, place: Place, target: Target, services: Sequence[str]) -> None:
+    def restart(self, state_dir: StateDir, target: Target, services: Sequence[str]) -> None:
         """By systemd."""
         units = [f"{service}.service" for service in services]
-        process.run(connection.command(place, target.machine, ["systemctl", "restart", *units]))
+        process.run(connection.command(state_dir, target.machine, ["systemctl", "restart", *units]))
 
     def logs(
         self,
         name: str,
-        place: Place,
+        state_dir: StateDir,
         services: Sequence[str],
         *,
         machine: str | None,
@@ -191,12 +197,12 @@ class VirtualMachines:
         each_line: Callable[[str], None],
     ) -> None:
         """The journals of the services and of setup, since each machine's last boot."""
-        facts = facts_of(place)
-        known = {each: facts[each].services for each in sorted(self.targets(name, place, machine))}
+        facts = facts_of(state_dir)
+        known = {each: facts[each].services for each in sorted(self.targets(name, state_dir, machine))}
 
         def read(one: str, wanted: Sequence[str], line: Callable[[str], None]) -> None:
             asked = wanted or (*known[one], "setup")
-            read_lines(place, one, asked, line, follow=follow, labelled=len(known[one]) > 1)
+            read_lines(state_dir, one, asked, line, follow=follow, labelled=len(known[one]) > 1)
 
         read_all(known, services, each_line, read, follow=follow)
 
@@ -237,12 +243,12 @@ def _of_boxes(environment: Environment) -> bool:
     return any(machine.options.get("box") for machine in environment.machines)
 
 
-def _refuse_former(environment: Environment, provider: Provider, place: Place) -> None:
+def _refuse_former(environment: Environment, provider: Provider, state_dir: StateDir) -> None:
     """Raise UsageError where another provider's machines are there: they would be forgotten, and run on."""
-    former = place.read(REMEMBERED).get("provider")
+    former = state_dir.read(REMEMBERED).get("provider")
     if former not in providers.names() or former == provider.name:
         return
-    if providers.find(str(former)).machines(place):
+    if providers.find(str(former)).machines(state_dir):
         raise UsageError(
             f"{environment.name} is there as a machine of {former}, and {provider.name} is asked for",
             hint=f"`provision down {environment.spec.name} -b vm` removes it; its volumes stay with {former}",
@@ -250,13 +256,13 @@ def _refuse_former(environment: Environment, provider: Provider, place: Place) -
 
 
 def _status(
-    machine: Machine, state: str, known: Facts | None, provider: Provider, place: Place
+    machine: Machine, state: str, known: Facts | None, provider: Provider, state_dir: StateDir
 ) -> MachineStatus:
     services = tuple(ServiceStatus(name=each.name, state="stopped") for each in machine.services)
     shown: MachineState = "running" if state == "running" else "stopped" if state == "stopped" else "absent"
     if shown == "running" and known is not None:
         try:
-            said = ask(provider, place, machine.name, HEALTHY)
+            said = ask(provider, state_dir, machine.name, HEALTHY)
             services = service_states(machine, said.stdout.decode("utf-8", "replace").splitlines())
             shown = "running" if said.code in (0, 1) else "unhealthy"
         except Unreachable:
@@ -264,7 +270,7 @@ def _status(
     return MachineStatus(
         name=machine.name,
         state=shown,
-        address=connection.address(place, machine.name) if shown == "running" else None,
+        address=connection.address(state_dir, machine.name) if shown == "running" else None,
         ports=known.ports if known and state == "running" else (),
         services=services,
     )

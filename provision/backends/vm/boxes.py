@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from provision.model import Machine
     from provision.progress import Progress
     from provision.rendering import RenderedFile, Rendering
-    from provision.workspace import Place
+    from provision.state import StateDir
 
 GIBIBYTE = 1024**3
 QUIET = {"VAGRANT_NO_COLOR": "1", "VAGRANT_CHECKPOINT_DISABLE": "1"}
@@ -93,7 +93,7 @@ def box_files(guest: Guest, provider: str) -> Mapping[str, RenderedFile]:
 def ensure_box(
     machine: Machine,
     provider: str,
-    place: Place,
+    state_dir: StateDir,
     rendering: Rendering,
     progress: Progress,
     *,
@@ -106,7 +106,7 @@ def ensure_box(
         EnvironmentFailed: it was to be made of the machine's image, and a step failed.
         UsageError: the disk that is asked for is smaller than what it holds.
     """
-    box = _of_image(machine, provider, place, rendering, progress, rebuild=rebuild)
+    box = _of_image(machine, provider, state_dir, rendering, progress, rebuild=rebuild)
     if box is None:
         box = _of_base(machine, provider, progress)
         _refuse_smaller(machine, _base_size(machine, provider))  # it may not have been here before
@@ -114,7 +114,13 @@ def ensure_box(
 
 
 def _of_image(
-    machine: Machine, provider: str, place: Place, rendering: Rendering, progress: Progress, *, rebuild: bool
+    machine: Machine,
+    provider: str,
+    state_dir: StateDir,
+    rendering: Rendering,
+    progress: Progress,
+    *,
+    rebuild: bool,
 ) -> Box | None:
     """The box of a machine's image, or None where it is to be of its base."""
     impossible = _why_no_image(machine, provider)
@@ -129,7 +135,7 @@ def _of_image(
         return None
     finish = partial(_finish, machine, cast("BoxProvider", provider))
     try:
-        made = BOXES.ensure(machine, place, rendering, progress, rebuild=rebuild, finish=finish)
+        made = BOXES.ensure(machine, state_dir, rendering, progress, rebuild=rebuild, finish=finish)
     except HostLacks as error:  # the base's image, and not its box
         if "build" in machine.options:
             raise
@@ -139,7 +145,7 @@ def _of_image(
     try:
         _refuse_smaller(machine, size_of(file))
     except UsageError:
-        made.release(place.folder)  # nobody would remember it
+        made.release(state_dir.folder)  # nobody would remember it
         raise
     name = (made.folder / NAME).read_text()
     return Box(name=f"provision/{name}-{made.name[:16]}", url=file.as_uri(), made=made)

@@ -19,41 +19,41 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from provision.rendering import RenderedFile
-    from provision.workspace import Place
+    from provision.state import StateDir
 
 KEPT_OPEN = "600"  # seconds after the last command
 CONFIGURATION = "ssh_config"
 ENTER = "/usr/lib/provision/enter"
 
 
-def command(place: Place, machine: str, words: Sequence[str], *, terminal: bool = False) -> list[str]:
+def command(state_dir: StateDir, machine: str, words: Sequence[str], *, terminal: bool = False) -> list[str]:
     """The host's command that runs `words` in the machine as root."""
     return [
-        "ssh", "-F", str(place.folder / CONFIGURATION), *_options(place, machine),
-        "-tt" if terminal else "-T", machine, *become_root(place, machine), shlex.join(words),
+        "ssh", "-F", str(state_dir.folder / CONFIGURATION), *_options(state_dir, machine),
+        "-tt" if terminal else "-T", machine, *become_root(state_dir, machine), shlex.join(words),
     ]  # fmt: skip
 
 
-def shell(place: Place, machine: str) -> str:
-    """The same connection as rsync wants it: words without a space or quote, run in `place.folder`."""
-    return " ".join(["ssh", "-F", CONFIGURATION, *_options(place, machine)])
+def shell(state_dir: StateDir, machine: str) -> str:
+    """The same connection as rsync wants it: words without a space or quote, run in `state_dir.folder`."""
+    return " ".join(["ssh", "-F", CONFIGURATION, *_options(state_dir, machine)])
 
 
-def address(place: Place, machine: str) -> str | None:
+def address(state_dir: StateDir, machine: str) -> str | None:
     """The machine's own address, where the host reaches it by that and not through a forward."""
-    found = _configured(place, machine, "HostName")
+    found = _configured(state_dir, machine, "HostName")
     return found if found and not found.startswith("127.") else None
 
 
-def become_root(place: Place, machine: str) -> Sequence[str]:
+def become_root(state_dir: StateDir, machine: str) -> Sequence[str]:
     """The words inside by which whoever enters is root."""
-    return () if _configured(place, machine, "User") == "root" else ("sudo", "--")
+    return () if _configured(state_dir, machine, "User") == "root" else ("sudo", "--")
 
 
-def _configured(place: Place, machine: str, name: str) -> str | None:
+def _configured(state_dir: StateDir, machine: str, name: str) -> str | None:
     """What the ssh configuration says of a machine."""
     try:
-        text = (place.folder / CONFIGURATION).read_text()
+        text = (state_dir.folder / CONFIGURATION).read_text()
     except OSError:
         return None
     found = re.search(rf"^Host {re.escape(machine)}$.*?^\s+{name} (\S+)$", text, re.MULTILINE | re.DOTALL)
@@ -61,14 +61,14 @@ def _configured(place: Place, machine: str, name: str) -> str | None:
 
 
 def entered(
-    place: Place, machine: str, words: Sequence[str], *, user: str, workdir: str, terminal: bool
+    state_dir: StateDir, machine: str, words: Sequence[str], *, user: str, workdir: str, terminal: bool
 ) -> list[str]:
     """The host's command that runs `words` as a user, with the environment's variables."""
-    return command(place, machine, [ENTER, user, workdir, *words], terminal=terminal)
+    return command(state_dir, machine, [ENTER, user, workdir, *words], terminal=terminal)
 
 
 def lay(
-    place: Place, machine: str, files: Mapping[str, RenderedFile], folder: str, *, mode: str = "0755"
+    state_dir: StateDir, machine: str, files: Mapping[str, RenderedFile], folder: str, *, mode: str = "0755"
 ) -> None:
     """Make a folder of the machine, of this mode, hold these files and nothing else.
 
@@ -77,33 +77,33 @@ def lay(
     """
     quoted = shlex.quote(folder)
     script = f"rm -rf {quoted} && mkdir -p {quoted} && chmod {mode} {quoted} && tar -x -C {quoted}"
-    process.run(command(place, machine, ["sh", "-c", script]), stdin=_archive(files))
+    process.run(command(state_dir, machine, ["sh", "-c", script]), stdin=_archive(files))
 
 
-def follow(place: Place, machine: str, script: str, each_line: Callable[[str], None]) -> None:
+def follow(state_dir: StateDir, machine: str, script: str, each_line: Callable[[str], None]) -> None:
     """Run text for `sh` in the machine as root, handing on each line it prints.
 
     Raises:
         CommandFailed: it failed, or the machine does not answer.
     """
-    process.stream(command(place, machine, ["sh", "-c", script]), each_line)
+    process.stream(command(state_dir, machine, ["sh", "-c", script]), each_line)
 
 
-def close(place: Place, machine: str) -> None:
+def close(state_dir: StateDir, machine: str) -> None:
     """End the open connection: it leads to a machine that is gone, or will be."""
-    control = socket(place, machine)
+    control = socket(state_dir, machine)
     if control.exists():
         process.run(["ssh", "-o", f"ControlPath={control}", "-O", "exit", machine], check=False)
 
 
-def _options(place: Place, machine: str) -> list[str]:
+def _options(state_dir: StateDir, machine: str) -> list[str]:
     """Opened once and kept; a machine that fell silent is given up after 30 s."""
     return ["-o", "ControlMaster=auto", "-o", f"ControlPersist={KEPT_OPEN}",
-            "-o", f"ControlPath={socket(place, machine)}", "-o", "ConnectTimeout=30",
+            "-o", f"ControlPath={socket(state_dir, machine)}", "-o", "ConnectTimeout=30",
             "-o", "ServerAliveInterval=5", "-o", "ServerAliveCountMax=6"]  # fmt: skip
 
 
-def socket(place: Place, name: str) -> Path:
+def socket(state_dir: StateDir, name: str) -> Path:
     """Where a socket of the environment lies: a short path, for it may have 108 bytes."""
     folder = Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir())
     own = folder / f"provision-{os.getuid()}"
@@ -113,7 +113,7 @@ def socket(place: Place, name: str) -> Path:
             f"{own} belongs to another user: no connection is safe there",
             hint="remove it, or set XDG_RUNTIME_DIR to a folder of your own",
         )
-    return own / hashlib.sha256(f"{place.folder}\0{name}".encode()).hexdigest()[:16]
+    return own / hashlib.sha256(f"{state_dir.folder}\0{name}".encode()).hexdigest()[:16]
 
 
 def _archive(files: Mapping[str, RenderedFile]) -> bytes:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from provision.model import Environment, Machine
     from provision.progress import Progress
     from provision.rendering import Rendering
-    from provision.workspace import Place
+    from provision.state import StateDir
 
 APPLIED = "/var/lib/provision/applied"
 LAST_LINES = 20
@@ -45,7 +45,7 @@ class Convergence:
 
     environment: Environment
     provider: Provider
-    place: Place
+    state_dir: StateDir
     rendering: Rendering
     timeout: float
 
@@ -54,25 +54,25 @@ class Convergence:
         machines = self.environment.machines
         found = zip(machines, side_by_side(self._action, machines), strict=True)
         actions = {machine.name: action for machine, action in found}
-        there = self.provider.machines(self.place)
+        there = self.provider.machines(self.state_dir)
         return Plan(actions=actions | {name: "remove" for name in there if name not in actions})
 
     def _action(self, machine: Machine) -> Action:
         name = machine.name
-        state = self.provider.state(self.place, name)
+        state = self.provider.state(self.state_dir, name)
         if state != "running":
             return "create" if state == "absent" else "start"
-        definitions = cast("Mapping[str, str]", self.place.read(REMEMBERED).get("definitions", {}))
+        definitions = cast("Mapping[str, str]", self.state_dir.read(REMEMBERED).get("definitions", {}))
         if definitions.get(name) != self.rendering.digests[name]:
             return "recreate"
         action = self._said(machine)
-        if action == "change" and self.provider.begins_done(self.place):
+        if action == "change" and self.provider.begins_done(self.state_dir):
             return "recreate"
-        known = facts_of(self.place).get(name)
+        known = facts_of(self.state_dir).get(name)
         if action in ("none", "wait"):
-            if known and not self.provider.is_forwarded(self.place, name, known.ports):
+            if known and not self.provider.is_forwarded(self.state_dir, name, known.ports):
                 return "change"
-            if delivery.stale(self.place, machine):
+            if delivery.stale(self.state_dir, machine):
                 return "refresh"
         return action
 
@@ -82,7 +82,7 @@ class Convergence:
         applied = f'{{ read -r _applied <{APPLIED} && [ "$_applied" = {digest} ]; }} 2>/dev/null'
         script = f"{applied} || exit 3; {HEALTHY}"
         try:
-            code = ask(self.provider, self.place, machine.name, script).code
+            code = ask(self.provider, self.state_dir, machine.name, script).code
         except Unreachable:
             return "start"
         known: dict[int, Action] = {0: "none", 3: "change"}
@@ -92,12 +92,12 @@ class Convergence:
         """Make or boot what is not there, apply what changed, in order, until all are ready."""
         plan = self.plan()
         if not rebuild and not plan.changes:
-            sync.carry(self.place, sync.remembered(self.place), progress)
+            sync.carry(self.state_dir, sync.remembered(self.state_dir), progress)
             self._wait_for_all(plan, progress)
             return plan
-        with self.place.lock():
+        with self.state_dir.lock():
             if rebuild:
-                remove(self.provider, self.place, progress)
+                remove(self.provider, self.state_dir, progress)
                 plan = self.plan()
             self._boot(plan, progress, rebuild=rebuild)
             if self.environment.several:
@@ -111,30 +111,30 @@ class Convergence:
 
     def _boot(self, plan: Plan, progress: Progress, *, rebuild: bool) -> None:
         """Have every machine running, with its ports chosen and its copied folders carried."""
-        environment, provider, place = self.environment, self.provider, self.place
-        place.make()
-        place.log.write_text("")
+        environment, provider, state_dir = self.environment, self.provider, self.state_dir
+        state_dir.make()
+        state_dir.log.write_text("")
         if gone := [name for name, action in plan.actions.items() if action == "remove"]:
-            remove(provider, place, progress, gone)
+            remove(provider, state_dir, progress, gone)
         for machine in environment.machines:
             if plan.actions[machine.name] in ("create", "start"):
-                provider.release(place, machine.name)
+                provider.release(state_dir, machine.name)
         ours = {
             (port.host, port.protocol)
-            for name, facts in facts_of(place).items()
-            if provider.state(place, name) == "running"
+            for name, facts in facts_of(state_dir).items()
+            if provider.state(state_dir, name) == "running"
             for port in facts.ports
         }
-        chosen = choose(environment, place, ours, progress)
-        self.rendering.write(place.rendering)
-        place.remember(KEPT, dict(chosen))
+        chosen = choose(environment, state_dir, ours, progress)
+        self.rendering.write(state_dir.rendering)
+        state_dir.remember(KEPT, dict(chosen))
         booted = {name for name, action in plan.actions.items() if action in ("create", "start", "recreate")}
         if booted:
             again = [name for name, action in plan.actions.items() if action == "recreate"]
             for name in booted:
-                connection.close(place, name)
-            provider.start(environment, place, progress, self.rendering, again=again, rebuild=rebuild)
-        place.remember(
+                connection.close(state_dir, name)
+            provider.start(environment, state_dir, progress, self.rendering, again=again, rebuild=rebuild)
+        state_dir.remember(
             REMEMBERED,
             {
                 "definitions": dict(self.rendering.digests),
@@ -142,13 +142,13 @@ class Convergence:
                 "machines": {each.name: asdict(self._facts(each)) for each in environment.machines},
             },
         )
-        folders = copied_folders(environment, provider, place.rendering)
-        sync.remember(place, folders)
+        folders = copied_folders(environment, provider, state_dir.rendering)
+        sync.remember(state_dir, folders)
         carried = booted if provider.carries else set()
-        sync.carry(place, [each for each in folders if each.machine not in carried], progress)
+        sync.carry(state_dir, [each for each in folders if each.machine not in carried], progress)
 
     def _facts(self, machine: Machine) -> Facts:
-        return Facts.of(self.environment, machine, cast("Mapping[str, int]", self.place.read(KEPT)))
+        return Facts.of(self.environment, machine, cast("Mapping[str, int]", self.state_dir.read(KEPT)))
 
     def _bring_up(self, plan: Plan, progress: Progress) -> None:
         """Take the steps of all side by side, then begin in order what each is for, until it is ready."""
@@ -156,10 +156,10 @@ class Convergence:
         building = [m for m in changing if plan.actions[m.name] != "refresh"]
 
         def build(machine: Machine) -> None:
-            delivery.bring_proxy(self.place, self.environment, machine)
+            delivery.bring_proxy(self.state_dir, self.environment, machine)
             self._apply(machine, Beside(progress, machine.name), "build")
 
-        if building and not self.provider.begins_done(self.place):
+        if building and not self.provider.begins_done(self.state_dir):
             with progress.step("preparing"):
                 in_order([replace(machine, needs=()) for machine in building], build)
 
@@ -176,24 +176,24 @@ class Convergence:
 
     def _prepare(self, machine: Machine, action: Action, progress: Progress) -> None:
         """Let a machine that was booted be what it is for, with its secrets."""
-        place, provider = self.place, self.provider
+        state_dir, provider = self.state_dir, self.provider
         if action == "refresh":
-            changed = ", ".join(delivery.stale(place, machine)) or "its secrets"
+            changed = ", ".join(delivery.stale(state_dir, machine)) or "its secrets"
             progress.note(f"{machine.name} gets the new value of {changed}")
-            delivery.renew(place, machine)
+            delivery.renew(state_dir, machine)
             return
-        delivery.bring_proxy(place, self.environment, machine)
-        if provider.begins_done(place):
-            delivery.bring(place, machine)
-            delivery.settle(place, machine)
-            provider.go(place, machine.name, self.rendering.recipes[machine.name])
+        delivery.bring_proxy(state_dir, self.environment, machine)
+        if provider.begins_done(state_dir):
+            delivery.bring(state_dir, machine)
+            delivery.settle(state_dir, machine)
+            provider.go(state_dir, machine.name, self.rendering.recipes[machine.name])
         else:
             self._apply(machine, progress)
-        provider.forward(place, machine.name, self._facts(machine).ports)
+        provider.forward(state_dir, machine.name, self._facts(machine).ports)
 
     def _apply(self, machine: Machine, progress: Progress, word: str = "") -> None:
         """Lay the machine's folder into it and run it there; recorded inside when it has succeeded."""
-        place, prefix = self.place, f"{machine.name}/"
+        state_dir, prefix = self.state_dir, f"{machine.name}/"
         files = {
             path.removeprefix(prefix): file
             for path, file in self.rendering.files.items()
@@ -201,7 +201,7 @@ class Convergence:
         }
         record = "" if word else f" && echo {self.rendering.recipes[machine.name]} >{APPLIED}"
         said: list[str] = []
-        with progress.step(f"preparing {machine.name}"), place.log.open("a", buffering=1) as log:
+        with progress.step(f"preparing {machine.name}"), state_dir.log.open("a", buffering=1) as log:
 
             def each_line(line: str) -> None:
                 said.append(line)
@@ -209,12 +209,12 @@ class Convergence:
                 progress.line(line)
 
             try:
-                connection.lay(place, machine.name, files, HOME)
-                delivery.bring(place, machine)
-                connection.follow(place, machine.name, f"sh {HOME}/apply {word} 2>&1{record}", each_line)
+                connection.lay(state_dir, machine.name, files, HOME)
+                delivery.bring(state_dir, machine)
+                connection.follow(state_dir, machine.name, f"sh {HOME}/apply {word} 2>&1{record}", each_line)
             except process.CommandFailed as error:
                 refuse_found(said, [machine])
-                raise _step_failed(error, machine, said, place) from error
+                raise _step_failed(error, machine, said, state_dir) from error
 
     def _wait_for_all(self, plan: Plan, progress: Progress) -> None:
         waiting = [m for m in self.environment.machines if plan.actions[m.name] != "none"]
@@ -224,47 +224,47 @@ class Convergence:
                     self._wait(machine, progress, was_up=plan.actions[machine.name] == "wait")
 
     def _wait(self, machine: Machine, progress: Progress, *, was_up: bool) -> None:
-        place, name = self.place, machine.name
+        state_dir, name = self.state_dir, machine.name
 
         def revive(service: str) -> None:
             script = f"systemctl restart {service}.service"
             if service == "setup":
                 script = f"rm -f {SETUP_STATE}; systemctl restart provision-setup.service"
-            ask(self.provider, place, name, script)
+            ask(self.provider, state_dir, name, script)
 
         begun = time.monotonic()
         while True:
             try:
-                with enter(place, name, self._facts(machine)) as target:
+                with enter(state_dir, name, self._facts(machine)) as target:
                     return wait_until_ready(
                         machine,
-                        self.provider.asked(place, name) or target,
+                        self.provider.asked(state_dir, name) or target,
                         progress,
                         timeout=self.timeout,
                         settles=SETTLES,
-                        last_lines=partial(_last_lines, place, name),
+                        last_lines=partial(_last_lines, state_dir, name),
                         revive=revive if was_up else None,
                     )
             except Unreachable:
                 # One that was up may be on its way down and up again: somebody inside said reboot.
                 over = time.monotonic() - begun > REBOOTS_WITHIN
-                if over or not was_up or self.provider.state(place, name) != "running":
+                if over or not was_up or self.provider.state(state_dir, name) != "running":
                     raise
                 time.sleep(BETWEEN)
 
 
-def _last_lines(place: Place, machine: str, service: str) -> Sequence[str]:
+def _last_lines(state_dir: StateDir, machine: str, service: str) -> Sequence[str]:
     lines: list[str] = []
-    read_lines(place, machine, [service], lines.append)
+    read_lines(state_dir, machine, [service], lines.append)
     return lines[-LAST_LINES:]
 
 
 def _step_failed(
-    error: process.CommandFailed, machine: Machine, said: Sequence[str], place: Place
+    error: process.CommandFailed, machine: Machine, said: Sequence[str], state_dir: StateDir
 ) -> EnvironmentFailed:
     """Name the step that failed, and show what it printed."""
     begun = [number for number, line in enumerate(said) if line.startswith("==> ")]
-    hint = f"mend it and `provision up` again: the steps before it are kept; all of it: {place.log}"
+    hint = f"mend it and `provision up` again: the steps before it are kept; all of it: {state_dir.log}"
     if error.code == UNREACHABLE:
         return Unreachable(
             f"machine {machine.name} was lost while it was prepared", evidence=error.evidence,

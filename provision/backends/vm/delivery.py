@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from provision.model import Environment, Machine
-    from provision.workspace import Place
+    from provision.state import StateDir
 
 PROXY = "/var/lib/provision/proxy"
 SETTLE = "/usr/lib/provision/secrets"
@@ -31,13 +31,13 @@ fi
 """
 
 
-def bring_proxy(place: Place, environment: Environment, machine: Machine) -> None:
+def bring_proxy(state_dir: StateDir, environment: Environment, machine: Machine) -> None:
     """Lay the proxy into the machine: it is the environment's, and no image has it."""
     if machine.proxy is not None:
-        connection.lay(place, machine.name, proxy_files(machine, environment.names), PROXY)
+        connection.lay(state_dir, machine.name, proxy_files(machine, environment.names), PROXY)
 
 
-def bring(place: Place, machine: Machine) -> None:
+def bring(state_dir: StateDir, machine: Machine) -> None:
     """Lay the values into the machine, for root alone: `apply` and `settle` take them from there.
 
     Raises:
@@ -46,27 +46,27 @@ def bring(place: Place, machine: Machine) -> None:
     """
     if machine.secrets:
         brought = {name: RenderedFile(content=value) for name, value in secrets.values(machine).items()}
-        connection.lay(place, machine.name, brought, secrets.BROUGHT, mode="0700")
+        connection.lay(state_dir, machine.name, brought, secrets.BROUGHT, mode="0700")
 
 
-def settle(place: Place, machine: Machine) -> None:
+def settle(state_dir: StateDir, machine: Machine) -> None:
     """Have the machine put what was brought where it is read; its services begin then."""
     if machine.secrets:
-        process.run(connection.command(place, machine.name, [SETTLE]))
+        process.run(connection.command(state_dir, machine.name, [SETTLE]))
 
 
-def renew(place: Place, machine: Machine) -> None:
+def renew(state_dir: StateDir, machine: Machine) -> None:
     """Give a running machine the values that the host has now; services that have others start anew."""
-    bring(place, machine)
-    process.run(connection.command(place, machine.name, ["sh", "-c", RENEW]))
+    bring(state_dir, machine)
+    process.run(connection.command(state_dir, machine.name, ["sh", "-c", RENEW]))
 
 
-def stale(place: Place, machine: Machine) -> Sequence[str]:
+def stale(state_dir: StateDir, machine: Machine) -> Sequence[str]:
     """The secrets of which a running machine has another value than the host."""
     if not machine.secrets:
         return ()
     question = secrets.Question(machine)
     said = process.run(
-        connection.command(place, machine.name, ["sh", "-c", question.script]), check=False
+        connection.command(state_dir, machine.name, ["sh", "-c", question.script]), check=False
     )  # fmt: skip
     return question.stale(said.stdout)

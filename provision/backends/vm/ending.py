@@ -14,29 +14,29 @@ if TYPE_CHECKING:
 
     from provision.backends.vm.provider import Provider
     from provision.progress import Progress
-    from provision.workspace import Place
+    from provision.state import StateDir
 
 STOP = "xargs systemctl stop </var/lib/provision/units; sync"
 
 
-def stop(provider: Provider, place: Place, progress: Progress, machines: Collection[str]) -> None:
+def stop(provider: Provider, state_dir: StateDir, progress: Progress, machines: Collection[str]) -> None:
     """End these running machines, and keep them."""
     with progress.step("stopping"):
         for machine in machines:
-            connection.close(place, machine)
-        provider.stop(place, progress, machines)
+            connection.close(state_dir, machine)
+        provider.stop(state_dir, progress, machines)
         for machine in machines:
-            provider.release(place, machine)
+            provider.release(state_dir, machine)
 
 
 def remove(
-    provider: Provider, place: Place, progress: Progress, machines: Collection[str] | None = None
+    provider: Provider, state_dir: StateDir, progress: Progress, machines: Collection[str] | None = None
 ) -> None:
     """Remove these machines, or all that are there."""
     with progress.step("removing"):
-        for machine in provider.machines(place) if machines is None else machines:
-            if provider.state(place, machine) == "running":
+        for machine in provider.machines(state_dir) if machines is None else machines:
+            if provider.state(state_dir, machine) == "running":
                 with suppress(EnvironmentFailed):  # one that does not answer is removed all the same
-                    ask(provider, place, machine, STOP)
-            connection.close(place, machine)
-        provider.remove(place, progress, machines)
+                    ask(provider, state_dir, machine, STOP)
+            connection.close(state_dir, machine)
+        provider.remove(state_dir, progress, machines)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from provision.model import Base, Machine, Secret
     from provision.progress import Progress
     from provision.rendering import Rendering
-    from provision.workspace import Place
+    from provision.state import StateDir
 
 Way = Literal["image", "provision"]
 INSTEAD = "`backends: {vm: {build: provision}}` does without: the machine takes its steps itself"
@@ -102,7 +102,7 @@ class Shelf:
     def ensure(
         self,
         machine: Machine,
-        place: Place,
+        state_dir: StateDir,
         rendering: Rendering,
         progress: Progress,
         *,
@@ -115,7 +115,7 @@ class Shelf:
 
         Args:
             machine: the machine.
-            place: its environment's, the rendering lies there.
+            state_dir: its environment's, the rendering lies there.
             rendering: what it is made of.
             progress: sees each line of the builder.
             rebuild: trust nothing that was built before.
@@ -140,7 +140,7 @@ class Shelf:
                 shutil.rmtree(half, ignore_errors=True)  # of one that was interrupted
                 try:
                     with progress.step(f"building the {self.kind}"):
-                        self._build(machine, half, place, progress, rebuild=rebuild)
+                        self._build(machine, half, state_dir, progress, rebuild=rebuild)
                         finish(half)
                     made = self._keep(half)
                     _forget_layers()
@@ -172,8 +172,10 @@ class Shelf:
             half.rename(made.folder)
         return made
 
-    def _build(self, machine: Machine, out: Path, place: Place, progress: Progress, *, rebuild: bool) -> None:
-        with place.log.open("a", buffering=1) as log:
+    def _build(
+        self, machine: Machine, out: Path, state_dir: StateDir, progress: Progress, *, rebuild: bool
+    ) -> None:
+        with state_dir.log.open("a", buffering=1) as log:
 
             def each_line(line: str) -> None:
                 log.write(line + "\n")
@@ -185,14 +187,14 @@ class Shelf:
             words += [word for name in proxy for word in ("--build-arg", name)]
             if machine.proxy and machine.proxy.ca_file:
                 words += ["--secret", f"id=proxy.ca,src={machine.proxy.ca_file}"]
-            context = str(place.rendering / machine.name)
+            context = str(state_dir.rendering / machine.name)
             try:
                 process.stream([*words, "--output", f"type=local,dest={out}", context], each_line, env=proxy)
             except process.CommandFailed as error:
-                refuse_found(place.log.read_text().splitlines(), [machine])
-                raise self._failed(error, place) from error
+                refuse_found(state_dir.log.read_text().splitlines(), [machine])
+                raise self._failed(error, state_dir) from error
 
-    def _failed(self, error: process.CommandFailed, place: Place) -> EnvironmentFailed:
+    def _failed(self, error: process.CommandFailed, state_dir: StateDir) -> EnvironmentFailed:
         said = "\n".join(error.evidence)
         if "no space left" in said.lower() or "exporting to client directory" in said:
             free = shutil.disk_usage(self.folder).free >> 20
@@ -204,10 +206,10 @@ class Shelf:
         if re.search(rf'process "[^"]*/{GUEST}/', said):
             return EnvironmentFailed(
                 f"the image could not be made into a {self.kind}",
-                evidence=printed(place.log.read_text().splitlines()) or error.evidence,
-                hint=f"{INSTEAD}; all of it: {place.log}",
+                evidence=printed(state_dir.log.read_text().splitlines()) or error.evidence,
+                hint=f"{INSTEAD}; all of it: {state_dir.log}",
             )
-        return build_failed(error, place)
+        return build_failed(error, state_dir)
 
 
 def way(machine: Machine, why_not: str = "", *, instead: bool) -> tuple[Way, str]:

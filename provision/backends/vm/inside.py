@@ -15,25 +15,25 @@ if TYPE_CHECKING:
 
     from provision.backends.vm.provider import Provider
     from provision.backends.vm.remembered import Facts
-    from provision.workspace import Place
+    from provision.state import StateDir
 
 ANSWERS_WITHIN = 60.0  # seconds
 UNREACHABLE = 255  # ssh's own exit code
 
 
 def ask(
-    provider: Provider, place: Place, machine: str, script: str, *, timeout: float = ANSWERS_WITHIN
+    provider: Provider, state_dir: StateDir, machine: str, script: str, *, timeout: float = ANSWERS_WITHIN
 ) -> Output:
     """Run text for `sh` in a machine as root, by the quickest way there is.
 
     Raises:
         Unreachable: the machine does not answer.
     """
-    quick = provider.asked(place, machine)
+    quick = provider.asked(state_dir, machine)
     if quick is not None:
         return quick.run(script, timeout=timeout)
     try:
-        words = connection.command(place, machine, ["sh", "-c", script])
+        words = connection.command(state_dir, machine, ["sh", "-c", script])
         ended = process.run(words, check=False, timeout=timeout)
     except process.CommandFailed as error:
         raise Unreachable(f"machine {machine} does not answer", evidence=error.evidence) from error
@@ -42,11 +42,11 @@ def ask(
     return Output(code=ended.code, stdout=ended.stdout.encode(), stderr=ended.stderr.encode())
 
 
-def enter(place: Place, machine: str, known: Facts) -> Target:
+def enter(state_dir: StateDir, machine: str, known: Facts) -> Target:
     """The machine as the user, and in the folder, that it was brought up with."""
     return Target(
         machine,
-        partial(connection.entered, place, machine),
+        partial(connection.entered, state_dir, machine),
         user=known.user,
         workdir=known.workdir,
         ports=known.ports,
@@ -54,7 +54,7 @@ def enter(place: Place, machine: str, known: Facts) -> Target:
 
 
 def read_lines(
-    place: Place,
+    state_dir: StateDir,
     machine: str,
     services: Sequence[str],
     each_line: Callable[[str], None],
@@ -63,5 +63,5 @@ def read_lines(
     labelled: bool = False,
 ) -> None:
     """Hand on what services have said since the machine's last boot."""
-    way = partial(connection.command, place, machine)
+    way = partial(connection.command, state_dir, machine)
     read_journal(way, services, each_line, follow=follow, labelled=labelled)

@@ -12,18 +12,18 @@ if TYPE_CHECKING:
     from provision.backends.vm.provider import Provider
     from provision.model import Environment
     from provision.rendering import Rendering
-    from provision.workspace import Place
+    from provision.state import StateDir
 
 
 def missing(
-    environment: Environment, provider: Provider, place: Place, rendering: Rendering
+    environment: Environment, provider: Provider, state_dir: StateDir, rendering: Rendering
 ) -> Iterator[str]:
     """What machines are made of and is not here, and packages that nothing of it holds."""
     for machine in environment.machines:
-        lacking = provider.missing(machine, place, rendering)
+        lacking = provider.missing(machine, state_dir, rendering)
         if lacking is None:
             continue
         yield from lacking
-        there = provider.state(place, machine.name) != "absent"
-        former = place.rendering if there else place.rendering / "none"
+        there = provider.state(state_dir, machine.name) != "absent"
+        former = state_dir.rendering if there else state_dir.rendering / "none"
         yield from steps_to_fetch(machine, rendering, f"{machine.name}/", former)

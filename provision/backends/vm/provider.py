@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from provision.model import Environment, Machine, PortStatus, Step
     from provision.progress import Progress
     from provision.rendering import RenderedFile, Rendering
-    from provision.workspace import Place
+    from provision.state import StateDir
 
 GuestState = Literal["running", "stopped", "absent"]
 
@@ -125,19 +125,19 @@ class Provider(Protocol):
     ) -> Mapping[str, RenderedFile]:
         """The files from which the machines are made; pure."""
 
-    def machines(self, place: Place) -> tuple[str, ...]:
+    def machines(self, state_dir: StateDir) -> tuple[str, ...]:
         """The machines that it has made there, half-made ones too."""
 
-    def state(self, place: Place, machine: str) -> GuestState:
+    def state(self, state_dir: StateDir, machine: str) -> GuestState:
         """Whether a machine is there, and runs; quick."""
 
-    def missing(self, machine: Machine, place: Place, rendering: Rendering) -> tuple[str, ...] | None:
+    def missing(self, machine: Machine, state_dir: StateDir, rendering: Rendering) -> tuple[str, ...] | None:
         """What would have to be fetched to make a machine, beside what its steps install.
 
         None where nothing at all would: what it begins with is there, and has them done.
         """
 
-    def begins_done(self, place: Place) -> bool:
+    def begins_done(self, state_dir: StateDir) -> bool:
         """Whether the machines that it made there began with all steps done.
 
         A step that changed makes such a machine anew, and nothing is applied inside.
@@ -146,7 +146,7 @@ class Provider(Protocol):
     def start(
         self,
         environment: Environment,
-        place: Place,
+        state_dir: StateDir,
         progress: Progress,
         rendering: Rendering,
         *,
@@ -158,45 +158,47 @@ class Provider(Protocol):
         `again` are running ones to boot anew; `rebuild` trusts nothing that was built before.
 
         The text of an ssh configuration that reaches each by its name is in
-        `place.folder / "ssh_config"` afterwards.
+        `state_dir.folder / "ssh_config"` afterwards.
         """
 
-    def go(self, place: Place, machine: str, recipe: str) -> None:
+    def go(self, state_dir: StateDir, machine: str, recipe: str) -> None:
         """Let what was held back in a machine that began done begin; nothing where it has.
 
         Until then no service has what the host gives at a start: folders that are copied, secrets.
         """
 
-    def asked(self, place: Place, machine: str) -> Asked | None:
+    def asked(self, state_dir: StateDir, machine: str) -> Asked | None:
         """A quicker way to ask a running machine as root than ssh; None where there is none."""
 
-    def release(self, place: Place, machine: str) -> None:
+    def release(self, state_dir: StateDir, machine: str) -> None:
         """Give back what a machine that does not run still holds of the host: its ports."""
 
-    def is_forwarded(self, place: Place, machine: str, ports: Sequence[PortStatus]) -> bool:
+    def is_forwarded(self, state_dir: StateDir, machine: str, ports: Sequence[PortStatus]) -> bool:
         """Whether these ports of a running machine are forwarded; quick."""
 
-    def forward(self, place: Place, machine: str, ports: Sequence[PortStatus]) -> None:
+    def forward(self, state_dir: StateDir, machine: str, ports: Sequence[PortStatus]) -> None:
         """Forward those ports of a running machine that are not.
 
         Raises:
             EnvironmentFailed: one of them is held by another.
         """
 
-    def stop(self, place: Place, progress: Progress, machines: Collection[str]) -> None:
+    def stop(self, state_dir: StateDir, progress: Progress, machines: Collection[str]) -> None:
         """End these running machines as they should end, or suspend them; nothing of theirs is lost."""
 
-    def remove(self, place: Place, progress: Progress, machines: Collection[str] | None = None) -> None:
+    def remove(
+        self, state_dir: StateDir, progress: Progress, machines: Collection[str] | None = None
+    ) -> None:
         """Remove these machines, or all, half-made ones too, with everything that only they used."""
 
-    def kept(self, place: Place, machine: str) -> int:
+    def kept(self, state_dir: StateDir, machine: str) -> int:
         """The bytes that are kept of a machine for its next start; removed or not."""
 
-    def forget(self, place: Place) -> None:
+    def forget(self, state_dir: StateDir) -> None:
         """Throw away what was built or kept for the next start of removed machines."""
 
-    def remove_volume(self, place: Place, disk: Disk) -> None:
+    def remove_volume(self, state_dir: StateDir, disk: Disk) -> None:
         """Remove a volume, if it is there: its data is gone then."""
 
-    def console(self, place: Place, machine: str) -> Sequence[str]:
+    def console(self, state_dir: StateDir, machine: str) -> Sequence[str]:
         """The last lines of a machine's console; none where they are not kept."""

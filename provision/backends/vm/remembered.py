@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from provision.model import Environment, Machine
-    from provision.workspace import Place
+    from provision.state import StateDir
 
 REMEMBERED = "machines"
 
@@ -48,9 +48,9 @@ class Facts:
         )
 
 
-def facts_of(place: Place) -> Mapping[str, Facts]:
+def facts_of(state_dir: StateDir) -> Mapping[str, Facts]:
     """All that were brought up and not removed since, by name."""
-    machines = cast("Mapping[str, Mapping[str, Any]]", place.read(REMEMBERED).get("machines", {}))
+    machines = cast("Mapping[str, Mapping[str, Any]]", state_dir.read(REMEMBERED).get("machines", {}))
     return {
         name: Facts(**{**known, "ports": tuple(PortStatus(**port) for port in known["ports"])})
         for name, known in machines.items()

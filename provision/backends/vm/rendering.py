@@ -106,8 +106,8 @@ def _guest(
         (mount.source, mount.path, mount.read_only, None) for mount in machine.mounts
     ]
     if machine.workspace:
-        place = machine.workspace
-        binds.insert(0, (place.source, place.path, False, place.user))
+        workspace = machine.workspace
+        binds.insert(0, (workspace.source, workspace.path, False, workspace.user))
     sync = machine.options.get("sync", "auto")
     kind = provider.live_folders if sync == "auto" else str(sync)
     return Guest(

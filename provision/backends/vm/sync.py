@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, cast
 from provision import process
 from provision.backends.vm import connection
 from provision.errors import EnvironmentFailed, HostLacks
-from provision.workspace import FOLDER
+from provision.state import FOLDER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from provision.backends.vm.provider import Folder
     from provision.progress import Progress
-    from provision.workspace import Place
+    from provision.state import StateDir
 
 COPIED = "rsync"
 SYNCED = "synced"
@@ -49,18 +49,18 @@ def copied(machine: str, folders: Sequence[Folder], location: Path) -> tuple[Cop
     )
 
 
-def remember(place: Place, folders: Sequence[Copied]) -> None:
+def remember(state_dir: StateDir, folders: Sequence[Copied]) -> None:
     """Keep which folders the machines have copies of."""
-    place.remember(SYNCED, {"folders": [asdict(folder) for folder in folders]})
+    state_dir.remember(SYNCED, {"folders": [asdict(folder) for folder in folders]})
 
 
-def remembered(place: Place) -> tuple[Copied, ...]:
+def remembered(state_dir: StateDir) -> tuple[Copied, ...]:
     """The folders that the machines have copies of."""
-    known = cast("Sequence[Mapping[str, Any]]", place.read(SYNCED).get("folders", ()))
+    known = cast("Sequence[Mapping[str, Any]]", state_dir.read(SYNCED).get("folders", ()))
     return tuple(Copied(**folder) for folder in known)
 
 
-def carry(place: Place, folders: Sequence[Copied], progress: Progress) -> None:
+def carry(state_dir: StateDir, folders: Sequence[Copied], progress: Progress) -> None:
     """Make each copy equal to its folder: what is only in the copy goes, as with Vagrant's rsync.
 
     Raises:
@@ -71,10 +71,10 @@ def carry(place: Place, folders: Sequence[Copied], progress: Progress) -> None:
         raise HostLacks("there is no rsync on this host", hint="install rsync: apt-get install rsync")
     for folder in folders:
         with progress.step(f"carrying {Path(folder.source).name} into {folder.machine}"):
-            _carry(place, folder)
+            _carry(state_dir, folder)
 
 
-def watch(place: Place, folders: Sequence[Copied], progress: Progress) -> None:
+def watch(state_dir: StateDir, folders: Sequence[Copied], progress: Progress) -> None:
     """Carry each folder again whenever something in it changes; ends when it is interrupted."""
     from watchfiles import DefaultFilter
     from watchfiles import watch as changes
@@ -86,27 +86,27 @@ def watch(place: Place, folders: Sequence[Copied], progress: Progress) -> None:
         paths = [Path(path) for _, path in changed]
         touched = [folder for folder in folders if any(path.is_relative_to(folder.source) for path in paths)]
         # What changed before it was watched is carried once it is.
-        carry(place, touched if watching else folders, progress)
+        carry(state_dir, touched if watching else folders, progress)
         if not watching:
             progress.note("watching for changes: Ctrl-C ends it")
             watching = True
 
 
-def _carry(place: Place, folder: Copied) -> None:
+def _carry(state_dir: StateDir, folder: Copied) -> None:
     excluded = [f"--exclude={pattern}" for pattern in LEFT_OUT]
     script = 'id -gn "$1" 2>/dev/null || true'  # a user whom the steps are yet to make has no group
     try:
         asked = process.run(
-            connection.command(place, folder.machine, ["sh", "-c", script, "sh", folder.user])
+            connection.command(state_dir, folder.machine, ["sh", "-c", script, "sh", folder.user])
         )
         group = asked.stdout.strip()
         process.run(
             ["rsync", "--archive", "--delete", "--protect-args", *excluded,
              *([f"--chown={folder.user}:{group}"] if group else []), "--rsync-path",
-             " ".join([*connection.become_root(place, folder.machine), "rsync"]),
-             "--rsh", connection.shell(place, folder.machine),
+             " ".join([*connection.become_root(state_dir, folder.machine), "rsync"]),
+             "--rsh", connection.shell(state_dir, folder.machine),
              f"{folder.source}/", f"{folder.machine}:{folder.path}/"],
-            cwd=place.folder,
+            cwd=state_dir.folder,
         )  # fmt: skip
     except process.CommandFailed as error:
         raise EnvironmentFailed(

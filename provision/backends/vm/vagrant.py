@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from provision.model import Environment, Machine, PortStatus
     from provision.progress import Progress
     from provision.rendering import Rendering
-    from provision.workspace import Place
+    from provision.state import StateDir
 
 INSTALL = "scripts/host-setup vm installs it from the distribution"
 CHOICES = "host.json"  # the Vagrantfile reads it
@@ -110,50 +110,50 @@ class VagrantProvider:
             files |= box_files(guest, self.name)
         return files
 
-    def machines(self, place: Place) -> tuple[str, ...]:
+    def machines(self, state_dir: StateDir) -> tuple[str, ...]:
         """Those of which Vagrant has written down an identity."""
-        found = (place.rendering / ".vagrant" / "machines").glob(f"*/{self.name}/id")
+        found = (state_dir.rendering / ".vagrant" / "machines").glob(f"*/{self.name}/id")
         return tuple(sorted(path.parent.parent.name for path in found))
 
-    def state(self, place: Place, machine: str) -> GuestState:
+    def state(self, state_dir: StateDir, machine: str) -> GuestState:
         """As the hypervisor says, or, where it cannot be asked, Vagrant."""
-        identity = self.identity(place, machine)
-        return "absent" if identity is None else self.state_of(identity, place, machine)
+        identity = self.identity(state_dir, machine)
+        return "absent" if identity is None else self.state_of(identity, state_dir, machine)
 
-    def state_of(self, identity: str, place: Place, machine: str) -> GuestState:  # noqa: ARG002 - for those that can ask the hypervisor
+    def state_of(self, identity: str, state_dir: StateDir, machine: str) -> GuestState:  # noqa: ARG002 - for those that can ask the hypervisor
         """Ask Vagrant, which takes seconds."""
-        states = _vagrant(place, _ignore).status(vm_name=machine)
+        states = _vagrant(state_dir, _ignore).status(vm_name=machine)
         return {"running": "running", "not_created": "absent"}.get(states[0].state, "stopped")  # type: ignore[return-value]
 
-    def identity(self, place: Place, machine: str) -> str | None:
+    def identity(self, state_dir: StateDir, machine: str) -> str | None:
         """The hypervisor's name of a machine, as Vagrant wrote it down when it was made."""
-        path = place.rendering / ".vagrant" / "machines" / machine / self.name / "id"
+        path = state_dir.rendering / ".vagrant" / "machines" / machine / self.name / "id"
         try:
             return path.read_text().strip() or None
         except OSError:
             return None
 
-    def missing(self, machine: Machine, place: Place, rendering: Rendering) -> tuple[str, ...] | None:
+    def missing(self, machine: Machine, state_dir: StateDir, rendering: Rendering) -> tuple[str, ...] | None:
         """The box of a machine that is not there yet, or what it is made of."""
-        if self.state(place, machine.name) != "absent":
+        if self.state(state_dir, machine.name) != "absent":
             return ()
         return missing_box(machine, self.name, rendering)
 
-    def begins_done(self, place: Place) -> bool:  # noqa: ARG002 - the contract's words
+    def begins_done(self, state_dir: StateDir) -> bool:  # noqa: ARG002 - the contract's words
         """One whose box has them done still has what the host gives attached, and can take more."""
         return False
 
-    def go(self, place: Place, machine: str, recipe: str) -> None:
+    def go(self, state_dir: StateDir, machine: str, recipe: str) -> None:
         """Nothing is held back."""
 
-    def asked(self, place: Place, machine: str) -> Asked | None:  # noqa: ARG002 - the contract's words
+    def asked(self, state_dir: StateDir, machine: str) -> Asked | None:  # noqa: ARG002 - the contract's words
         """By ssh alone."""
         return None
 
     def start(
         self,
         environment: Environment,
-        place: Place,
+        state_dir: StateDir,
         progress: Progress,
         rendering: Rendering,
         *,
@@ -162,47 +162,47 @@ class VagrantProvider:
     ) -> None:
         """`vagrant up` or `reload`, without provisioning: that is done over our own connection."""
         choices = {
-            "boxes": self.boxes(environment, place, progress, rendering, rebuild=rebuild),
-            "ports": place.read(KEPT),
+            "boxes": self.boxes(environment, state_dir, progress, rendering, rebuild=rebuild),
+            "ports": state_dir.read(KEPT),
             **self.host_choices(progress),
         }
-        (place.rendering / CHOICES).write_text(json.dumps(choices, indent=2) + "\n")
+        (state_dir.rendering / CHOICES).write_text(json.dumps(choices, indent=2) + "\n")
         try:
-            self._boot(place, progress, again=again)
+            self._boot(state_dir, progress, again=again)
         except LeftOver as error:
             progress.note(f"{error.message}: it is removed first")
-            self._clear(environment, place, progress)
-            self._boot(place, progress, again=())
-        configuration = _vagrant(place, _ignore).ssh_config()
-        (place.folder / "ssh_config").write_text(configuration)
+            self._clear(environment, state_dir, progress)
+            self._boot(state_dir, progress, again=())
+        configuration = _vagrant(state_dir, _ignore).ssh_config()
+        (state_dir.folder / "ssh_config").write_text(configuration)
 
-    def _boot(self, place: Place, progress: Progress, *, again: Collection[str]) -> None:
-        with progress.step("booting"), self._conversation(place, progress) as vagrant:
+    def _boot(self, state_dir: StateDir, progress: Progress, *, again: Collection[str]) -> None:
+        with progress.step("booting"), self._conversation(state_dir, progress) as vagrant:
             for machine in again:
                 vagrant.reload(vm_name=machine, provision=False)
             vagrant.up(provision=False, provider=self.name)
 
-    def _clear(self, environment: Environment, place: Place, progress: Progress) -> None:
+    def _clear(self, environment: Environment, state_dir: StateDir, progress: Progress) -> None:
         """Let Vagrant remove what is left of the machines that are no more."""
-        gone = [m.name for m in environment.machines if self.state(place, m.name) == "absent"]
-        with self._conversation(place, progress) as vagrant:
+        gone = [m.name for m in environment.machines if self.state(state_dir, m.name) == "absent"]
+        with self._conversation(state_dir, progress) as vagrant:
             for machine in gone:
                 vagrant.destroy(vm_name=machine)
 
-    def release(self, place: Place, machine: str) -> None:
+    def release(self, state_dir: StateDir, machine: str) -> None:
         """Nothing: the hypervisor forwards ports itself, and ends that with the machine."""
 
-    def is_forwarded(self, place: Place, machine: str, ports: Sequence[PortStatus]) -> bool:  # noqa: ARG002 - for those whose forwards are processes
+    def is_forwarded(self, state_dir: StateDir, machine: str, ports: Sequence[PortStatus]) -> bool:  # noqa: ARG002 - for those whose forwards are processes
         """The hypervisor's own forwards live as long as the machine."""
         return True
 
-    def forward(self, place: Place, machine: str, ports: Sequence[PortStatus]) -> None:
+    def forward(self, state_dir: StateDir, machine: str, ports: Sequence[PortStatus]) -> None:
         """Nothing: the hypervisor has done it."""
 
     def boxes(
         self,
         environment: Environment,
-        place: Place,
+        state_dir: StateDir,
         progress: Progress,
         rendering: Rendering,
         *,
@@ -212,14 +212,14 @@ class VagrantProvider:
         for each in environment.machines:
             refuse_small_disk(each, self.name)
         boxes = {}
-        former = _chosen_boxes(place)
+        former = _chosen_boxes(state_dir)
         for each in environment.machines:
-            if each.name in former and self.state(place, each.name) != "absent":
+            if each.name in former and self.state(state_dir, each.name) != "absent":
                 boxes[each.name] = former[each.name]
                 continue
-            box = ensure_box(each, self.name, place, rendering, progress, rebuild=rebuild)
+            box = ensure_box(each, self.name, state_dir, rendering, progress, rebuild=rebuild)
             boxes[each.name] = {"name": box.name, "url": box.url}
-            gone = taken.take(place, self.name, each.name, box)
+            gone = taken.take(state_dir, self.name, each.name, box)
             if gone:
                 self._forget_box(gone)
         return boxes
@@ -231,72 +231,76 @@ class VagrantProvider:
     def forget_copies(self, box: str) -> None:
         """Remove what the hypervisor keeps of a box, and Vagrant leaves there: here, nothing."""
 
-    def stop(self, place: Place, progress: Progress, machines: Collection[str]) -> None:
+    def stop(self, state_dir: StateDir, progress: Progress, machines: Collection[str]) -> None:
         """`vagrant halt`."""
-        with self._conversation(place, progress) as vagrant:
+        with self._conversation(state_dir, progress) as vagrant:
             for machine in machines:
                 vagrant.halt(vm_name=machine)
 
-    def remove(self, place: Place, progress: Progress, machines: Collection[str] | None = None) -> None:
+    def remove(
+        self, state_dir: StateDir, progress: Progress, machines: Collection[str] | None = None
+    ) -> None:
         """`vagrant destroy`, which takes half-made machines too."""
-        if not (place.rendering / ".vagrant").is_dir():
+        if not (state_dir.rendering / ".vagrant").is_dir():
             return
-        with self._conversation(place, progress) as vagrant:
+        with self._conversation(state_dir, progress) as vagrant:
             for machine in machines if machines is not None else [None]:
                 vagrant.destroy(vm_name=machine)
 
-    def kept(self, place: Place, machine: str) -> int:  # noqa: ARG002 - the contract's words
+    def kept(self, state_dir: StateDir, machine: str) -> int:  # noqa: ARG002 - the contract's words
         """Nothing is kept."""
         return 0
 
-    def forget(self, place: Place) -> None:
+    def forget(self, state_dir: StateDir) -> None:
         """Throw away boxes made of images that nobody else uses; those of bases stay."""
-        for box in taken.drop_all(place, self.name):
+        for box in taken.drop_all(state_dir, self.name):
             self._forget_box(box)
 
-    def remove_volume(self, place: Place, disk: Disk) -> None:
+    def remove_volume(self, state_dir: StateDir, disk: Disk) -> None:
         """A file beside the rendering, unless the provider keeps it elsewhere."""
-        (place.folder / f"{disk.serial}.vdi").unlink(missing_ok=True)
+        (state_dir.folder / f"{disk.serial}.vdi").unlink(missing_ok=True)
 
-    def console(self, place: Place, machine: str) -> Sequence[str]:
+    def console(self, state_dir: StateDir, machine: str) -> Sequence[str]:
         """The last lines that the machine wrote to its serial console."""
         try:
-            text = (place.folder / CONSOLE.format(machine=machine)).read_bytes()
+            text = (state_dir.folder / CONSOLE.format(machine=machine)).read_bytes()
         except OSError:
             return ()
         lines = text.decode("utf-8", "replace").replace("\r", "").splitlines()
         return [line for line in lines if line.strip()][-EVIDENCE_LINES:]
 
     @contextmanager
-    def _conversation(self, place: Place, progress: Progress) -> Iterator[Any]:
+    def _conversation(self, state_dir: StateDir, progress: Progress) -> Iterator[Any]:
         """Vagrant's own words go to the log and past the eye; its last ones into the error."""
-        place.make()
-        with place.log.open("a", buffering=1) as log:
+        state_dir.make()
+        with state_dir.log.open("a", buffering=1) as log:
 
             def each_line(line: str) -> None:
                 log.write(line + "\n")
                 progress.line(line)
 
-            said = _Listener(each_line, place)
+            said = _Listener(each_line, state_dir)
             try:
-                yield _vagrant(place, said.hear)
+                yield _vagrant(state_dir, said.hear)
             except process.ProcessFailed as error:
-                raise self.explain(said, place) from error
+                raise self.explain(said, state_dir) from error
             finally:
                 said.rest()
 
-    def explain(self, said: _Listener, place: Place) -> ProvisionError:
+    def explain(self, said: _Listener, state_dir: StateDir) -> ProvisionError:
         """The error that Vagrant's last words stand for."""
-        machines = sorted(path.stem.removeprefix("console-") for path in place.folder.glob("console-*.log"))
-        console = [line for machine in machines for line in self.console(place, machine)]
+        machines = sorted(
+            path.stem.removeprefix("console-") for path in state_dir.folder.glob("console-*.log")
+        )
+        console = [line for machine in machines for line in self.console(state_dir, machine)]
         if said.given_up:
             return EnvironmentFailed(
                 f"the machine got no address within {ADDRESS_PATIENCE:g} s",
                 evidence=console[-EVIDENCE_LINES:] or list(said.last),
                 hint="its console, above, says how far it came, and `virsh net-list` whether its network"
-                f" is up; nothing of it was kept; all of it: {place.log}",
+                f" is up; nothing of it was kept; all of it: {state_dir.log}",
             )
-        return fault(said.last, self.name, console, str(place.log))
+        return fault(said.last, self.name, console, str(state_dir.log))
 
 
 class _Listener:
@@ -305,11 +309,11 @@ class _Listener:
     Vagrant itself would wait for ten minutes, whatever its boot_timeout.
     """
 
-    def __init__(self, each_line: Callable[[str], None], place: Place) -> None:
+    def __init__(self, each_line: Callable[[str], None], state_dir: StateDir) -> None:
         self.last: deque[str] = deque(maxlen=HEARD_LINES)  # without Ruby's frames, which may be hundreds
         self.given_up = False
         self._each_line = each_line
-        self._folder = place.rendering
+        self._folder = state_dir.rendering
         self._clock: threading.Timer | None = None
 
     def hear(self, raw: str) -> None:
@@ -341,10 +345,10 @@ class _Listener:
                     child.send_signal(signal.SIGINT)
 
 
-def _chosen_boxes(place: Place) -> Mapping[str, object]:
+def _chosen_boxes(state_dir: StateDir) -> Mapping[str, object]:
     """The boxes that were chosen at the last start."""
     try:
-        return cast("Mapping[str, object]", json.loads((place.rendering / CHOICES).read_text())["boxes"])
+        return cast("Mapping[str, object]", json.loads((state_dir.rendering / CHOICES).read_text())["boxes"])
     except (OSError, ValueError, KeyError):
         return {}
 
@@ -359,7 +363,7 @@ def plugin_installed(name: str) -> bool:
     return name in own or (Path("/usr/share/vagrant-plugins/plugins.d") / f"{name}.json").exists()
 
 
-def _vagrant(place: Place, each_line: Callable[[str], None]) -> Any:
+def _vagrant(state_dir: StateDir, each_line: Callable[[str], None]) -> Any:
     """Vagrant in the rendering's folder; each line that it prints is handed on."""
     import vagrant
 
@@ -368,7 +372,7 @@ def _vagrant(place: Place, each_line: Callable[[str], None]) -> Any:
 
     environment = {**os.environ, "VAGRANT_NO_COLOR": "1", "VAGRANT_CHECKPOINT_DISABLE": "1"}
     make: Any = vagrant.Vagrant
-    return make(root=str(place.rendering), env=environment, out_cm=lines, err_cm=lines)
+    return make(root=str(state_dir.rendering), env=environment, out_cm=lines, err_cm=lines)
 
 
 @contextmanager

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from provision.model import PortStatus
     from provision.process import Completed
     from provision.progress import Progress
-    from provision.workspace import Place
+    from provision.state import StateDir
 
 SYSTEM = "qemu:///system"
 NO_SUCH = ("domain not found", "failed to get domain")
@@ -64,7 +64,7 @@ class Libvirt(VagrantProvider):
         """Virtiofs mounts by tag."""
         return f"mount -t virtiofs {'-o ro ' if read_only else ''}{tag}"
 
-    def state_of(self, identity: str, place: Place, machine: str) -> GuestState:  # noqa: ARG002 - the contract's words
+    def state_of(self, identity: str, state_dir: StateDir, machine: str) -> GuestState:  # noqa: ARG002 - the contract's words
         """As libvirtd says; one removed by hand is absent, one that nobody can ask about is not."""
         asked = _virsh("domstate", identity)
         if asked.code == 0:
@@ -77,22 +77,22 @@ class Libvirt(VagrantProvider):
             hint="systemctl start libvirtd, or scripts/host-setup vm; running machines are not lost",
         )
 
-    def release(self, place: Place, machine: str) -> None:
+    def release(self, state_dir: StateDir, machine: str) -> None:
         """End the ssh processes that forwarded its ports: they outlive a machine that died."""
-        forwards.stop(self._pids(place, machine))
+        forwards.stop(self._pids(state_dir, machine))
 
-    def is_forwarded(self, place: Place, machine: str, ports: Sequence[PortStatus]) -> bool:
+    def is_forwarded(self, state_dir: StateDir, machine: str, ports: Sequence[PortStatus]) -> bool:
         """Whether an ssh of ours listens on each port."""
-        return not forwards.lost(self._pids(place, machine), ports)
+        return not forwards.lost(self._pids(state_dir, machine), ports)
 
-    def forward(self, place: Place, machine: str, ports: Sequence[PortStatus]) -> None:
+    def forward(self, state_dir: StateDir, machine: str, ports: Sequence[PortStatus]) -> None:
         """Forward what Vagrant, which is silent about it, did not, or what has died since."""
-        configuration = place.folder / connection.CONFIGURATION
-        address = connection.address(place, machine) or "localhost"
-        forwards.ensure(self._pids(place, machine), ports, configuration, machine, address)
+        configuration = state_dir.folder / connection.CONFIGURATION
+        address = connection.address(state_dir, machine) or "localhost"
+        forwards.ensure(self._pids(state_dir, machine), ports, configuration, machine, address)
 
-    def _pids(self, place: Place, machine: str) -> Path:
-        return place.rendering / ".vagrant" / "machines" / machine / self.name / "pids"
+    def _pids(self, state_dir: StateDir, machine: str) -> Path:
+        return state_dir.rendering / ".vagrant" / "machines" / machine / self.name / "pids"
 
     def forget_copies(self, box: str) -> None:
         """Delete from libvirt's pool what vagrant-libvirt brought there."""
@@ -101,7 +101,7 @@ class Libvirt(VagrantProvider):
             if name.startswith(prefix):
                 _virsh("vol-delete", "--pool", POOL, name)
 
-    def remove_volume(self, place: Place, disk: Disk) -> None:  # noqa: ARG002 - the contract's words
+    def remove_volume(self, state_dir: StateDir, disk: Disk) -> None:  # noqa: ARG002 - the contract's words
         """Delete it from libvirt's pool, where `vagrant destroy` leaves it."""
         _virsh("vol-delete", "--pool", POOL, disk.file)
 

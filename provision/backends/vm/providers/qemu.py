@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from provision.model import Environment, Machine, PortStatus
     from provision.progress import Progress
     from provision.rendering import RenderedFile, Rendering
-    from provision.workspace import Place
+    from provision.state import StateDir
 
 PROGRAMS = (PROGRAM, "qemu-img", "ssh", "ssh-keygen")
 OPTIONS = "trans=virtio,version=9p2000.L,msize=262144,cache=mmap"
@@ -79,35 +79,35 @@ class Qemu:
             files |= rendering.render_machine(environment, guest)
         return files
 
-    def machines(self, place: Place) -> tuple[str, ...]:
+    def machines(self, state_dir: StateDir) -> tuple[str, ...]:
         """Those that have a disk of their own."""
-        folder = Seat(place=place, machine="").state
+        folder = Seat(state_dir=state_dir, machine="").state
         names = {path.stem for path in folder.glob("*.qcow2")}
-        return tuple(sorted(name for name in names if name in place.read(starting.MADE)))
+        return tuple(sorted(name for name in names if name in state_dir.read(starting.MADE)))
 
-    def state(self, place: Place, machine: str) -> GuestState:
+    def state(self, state_dir: StateDir, machine: str) -> GuestState:
         """By its process and its disk."""
-        seat = Seat(place=place, machine=machine)
+        seat = Seat(state_dir=state_dir, machine=machine)
         if seat.process() is not None:
             return "running"
         return "stopped" if seat.overlay.exists() else "absent"
 
-    def missing(self, machine: Machine, place: Place, rendering: Rendering) -> tuple[str, ...] | None:
+    def missing(self, machine: Machine, state_dir: StateDir, rendering: Rendering) -> tuple[str, ...] | None:
         """Nothing where its disk is there; else its base's image."""
         if starting.DISKS.find(machine, rendering) is not None:
             return None
-        if self.state(place, machine.name) != "absent" or base_is_here(machine):
+        if self.state(state_dir, machine.name) != "absent" or base_is_here(machine):
             return ()
         return (f"the image {machine.base.image}",)
 
-    def begins_done(self, place: Place) -> bool:
+    def begins_done(self, state_dir: StateDir) -> bool:
         """Where its disk was made of its image."""
-        return starting.made_by_image(place, self.machines(place))
+        return starting.made_by_image(state_dir, self.machines(state_dir))
 
     def start(
         self,
         environment: Environment,
-        place: Place,
+        state_dir: StateDir,
         progress: Progress,
         rendering: Rendering,
         *,
@@ -115,12 +115,12 @@ class Qemu:
         rebuild: bool,
     ) -> None:
         """From memory, from its disk, or made anew."""
-        starting.start(environment, place, progress, rendering, rebuild=rebuild)
+        starting.start(environment, state_dir, progress, rendering, rebuild=rebuild)
 
-    def go(self, place: Place, machine: str, recipe: str) -> None:
+    def go(self, state_dir: StateDir, machine: str, recipe: str) -> None:
         """Say what time it is, and that it may begin."""
         script = f". /usr/lib/provision-guest/go {time.time():.3f} {recipe}"
-        said = Seat(place=place, machine=machine).line.run(script)
+        said = Seat(state_dir=state_dir, machine=machine).line.run(script)
         if said.code != 0:
             raise EnvironmentFailed(
                 f"machine {machine} could not begin",
@@ -128,60 +128,60 @@ class Qemu:
                 hint="`provision up --rebuild` makes it anew",
             )
 
-    def asked(self, place: Place, machine: str) -> Asked | None:
+    def asked(self, state_dir: StateDir, machine: str) -> Asked | None:
         """By its line."""
-        return Seat(place=place, machine=machine).line
+        return Seat(state_dir=state_dir, machine=machine).line
 
-    def release(self, place: Place, machine: str) -> None:
+    def release(self, state_dir: StateDir, machine: str) -> None:
         """Nothing: QEMU forwards ports itself, and ends that with the machine."""
 
-    def is_forwarded(self, place: Place, machine: str, ports: Sequence[PortStatus]) -> bool:  # noqa: ARG002 - the contract's words
+    def is_forwarded(self, state_dir: StateDir, machine: str, ports: Sequence[PortStatus]) -> bool:  # noqa: ARG002 - the contract's words
         """They live as long as the machine."""
         return True
 
-    def forward(self, place: Place, machine: str, ports: Sequence[PortStatus]) -> None:
+    def forward(self, state_dir: StateDir, machine: str, ports: Sequence[PortStatus]) -> None:
         """Nothing: QEMU has done it."""
 
-    def stop(self, place: Place, progress: Progress, machines: Collection[str]) -> None:
+    def stop(self, state_dir: StateDir, progress: Progress, machines: Collection[str]) -> None:
         """Suspend them; one that may keep no memory shuts down."""
         with ThreadPoolExecutor(len(machines)) as pool:
-            list(pool.map(lambda machine: starting.stop(place, machine, progress), machines))
+            list(pool.map(lambda machine: starting.stop(state_dir, machine, progress), machines))
 
     def remove(
         self,
-        place: Place,
+        state_dir: StateDir,
         progress: Progress,  # noqa: ARG002 - the contract's word
         machines: Collection[str] | None = None,
     ) -> None:
         """End them and remove their disks; a state that is kept for the next start stays."""
-        for machine in self.machines(place) if machines is None else machines:
-            seat = Seat(place=place, machine=machine)
+        for machine in self.machines(state_dir) if machines is None else machines:
+            seat = Seat(state_dir=state_dir, machine=machine)
             seat.end()
             memory.drop_suspended(seat)
             if not memory.lay_aside(seat):
                 seat.overlay.unlink(missing_ok=True)
             seat.console.unlink(missing_ok=True)
 
-    def kept(self, place: Place, machine: str) -> int:
+    def kept(self, state_dir: StateDir, machine: str) -> int:
         """What its memory takes."""
-        return memory.kept(Seat(place=place, machine=machine))
+        return memory.kept(Seat(state_dir=state_dir, machine=machine))
 
-    def forget(self, place: Place) -> None:
+    def forget(self, state_dir: StateDir) -> None:
         """Throw away kept states, and disks that nobody else uses."""
-        for machine, record in place.read(starting.MADE).items():
-            seat = Seat(place=place, machine=machine)
+        for machine, record in state_dir.read(starting.MADE).items():
+            seat = Seat(state_dir=state_dir, machine=machine)
             memory.forget(seat)
             if isinstance(record, dict) and "disk" in record:
                 starting.DISKS.known(record["disk"]).release(seat.overlay)
-        (place.folder / f"{starting.MADE}.json").unlink(missing_ok=True)
+        (state_dir.folder / f"{starting.MADE}.json").unlink(missing_ok=True)
 
-    def remove_volume(self, place: Place, disk: Disk) -> None:
+    def remove_volume(self, state_dir: StateDir, disk: Disk) -> None:
         """A file beside the machine's disk."""
-        (Seat(place=place, machine="").state / "volumes" / disk.file).unlink(missing_ok=True)
+        (Seat(state_dir=state_dir, machine="").state / "volumes" / disk.file).unlink(missing_ok=True)
 
-    def console(self, place: Place, machine: str) -> Sequence[str]:
+    def console(self, state_dir: StateDir, machine: str) -> Sequence[str]:
         """The last lines of its serial console."""
-        return Seat(place=place, machine=machine).last_lines(EVIDENCE_LINES)
+        return Seat(state_dir=state_dir, machine=machine).last_lines(EVIDENCE_LINES)
 
 
 PROVIDER = Qemu()

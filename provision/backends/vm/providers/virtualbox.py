@@ -14,7 +14,7 @@ from provision.backends.vm.vagrant import VagrantProvider
 
 if TYPE_CHECKING:
     from provision.backends.vm.provider import GuestState
-    from provision.workspace import Place
+    from provision.state import StateDir
 
 DRIVER = Path("/dev/vboxdrv")
 
@@ -56,7 +56,7 @@ class VirtualBox(VagrantProvider):
                 master = (folder / "master_id").read_text().strip()
                 process.run(["VBoxManage", "unregistervm", master, "--delete"], check=False)
 
-    def state_of(self, identity: str, place: Place, machine: str) -> GuestState:  # noqa: ARG002 - the contract's words
+    def state_of(self, identity: str, state_dir: StateDir, machine: str) -> GuestState:  # noqa: ARG002 - the contract's words
         """As VBoxManage says; one removed by hand is absent."""
         asked = process.run(["VBoxManage", "showvminfo", identity, "--machinereadable"], check=False)
         if asked.code != 0:

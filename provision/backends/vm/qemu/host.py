@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from psutil import Process
 
-    from provision.workspace import Place
+    from provision.state import StateDir
 
 STATE = "qemu"
 ENDS_WITHIN = 20.0
@@ -39,13 +39,13 @@ class PortTaken(EnvironmentFailed):
 class Seat:
     """Where one machine of an environment sits on the host."""
 
-    place: Place
+    state_dir: StateDir
     machine: str
 
     @property
     def state(self) -> Path:
         """The folder of disks, keys and consoles of the environment's machines."""
-        return self.place.folder / STATE
+        return self.state_dir.folder / STATE
 
     @property
     def overlay(self) -> Path:
@@ -60,7 +60,7 @@ class Seat:
     @property
     def monitor(self) -> Path:
         """QEMU's control socket."""
-        return connection.socket(self.place, f"{self.machine}.qmp")
+        return connection.socket(self.state_dir, f"{self.machine}.qmp")
 
     @property
     def line(self) -> Line:
@@ -69,7 +69,7 @@ class Seat:
 
     @property
     def _line(self) -> Path:
-        return connection.socket(self.place, f"{self.machine}.line")
+        return connection.socket(self.state_dir, f"{self.machine}.line")
 
     @property
     def _pid(self) -> Path:
@@ -95,7 +95,7 @@ class Seat:
         for socket in (self.monitor, self._line):
             socket.unlink(missing_ok=True)
         self.console.unlink(missing_ok=True)
-        words = ["sh", str(self.place.rendering / script_name(self.machine)),
+        words = ["sh", str(self.state_dir.rendering / script_name(self.machine)),
                  "-chardev", f"socket,id=line,server=on,wait=off,path={self._line}",
                  "-device", "virtconsole,chardev=line",
                  "-qmp", f"unix:{self.monitor},server=on,wait=off",

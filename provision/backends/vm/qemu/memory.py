@@ -73,12 +73,12 @@ def suspend(seat: Seat, key: str) -> None:
     _stand_still_and_save(seat, SUSPENDED)
     seat.end()
     written = {file: Path(file).stat().st_mtime_ns for file in volumes if file != str(seat.overlay)}
-    seat.place.remember(_suspended(seat), {"key": key, "volumes": written})
+    seat.state_dir.remember(_suspended(seat), {"key": key, "volumes": written})
 
 
 def is_suspended(seat: Seat, key: str) -> bool:
     """Whether a start can go on where `stop` ended: nothing that it depends on has changed since."""
-    known = seat.place.read(_suspended(seat))
+    known = seat.state_dir.read(_suspended(seat))
     volumes = known.get("volumes")
     if known.get("key") != key or not isinstance(volumes, dict):
         return False
@@ -109,7 +109,7 @@ def drop_suspended(seat: Seat) -> None:
 
 def lay_aside(seat: Seat) -> bool:
     """Keep the overlay that holds a state, for a machine that is about to be removed."""
-    if not seat.overlay.exists() or REMEMBERED not in seat.place.read(f"{REMEMBERED}-{seat.machine}"):
+    if not seat.overlay.exists() or REMEMBERED not in seat.state_dir.read(f"{REMEMBERED}-{seat.machine}"):
         return False
     # What was written since is no part of it, and may be a secret: its bytes go, not only its blocks.
     file = {"driver": "file", "discard": "unmap", "filename": str(seat.overlay)}
@@ -131,7 +131,7 @@ def take_up(seat: Seat, key: str) -> bool:
     if not _aside(seat).exists():
         forget(seat)
         return False
-    if seat.place.read(f"{REMEMBERED}-{seat.machine}").get(REMEMBERED) != key:
+    if seat.state_dir.read(f"{REMEMBERED}-{seat.machine}").get(REMEMBERED) != key:
         forget(seat)
         raise EnvironmentFailed("it was kept of another spec, disk, QEMU or processor")
     _aside(seat).replace(seat.overlay)
@@ -140,7 +140,7 @@ def take_up(seat: Seat, key: str) -> bool:
 
 def kept(seat: Seat) -> int:
     """The bytes that the machine's disk and its kept state take; 0 where none is kept."""
-    size = seat.place.read(f"{REMEMBERED}-{seat.machine}").get("bytes", 0)
+    size = seat.state_dir.read(f"{REMEMBERED}-{seat.machine}").get("bytes", 0)
     there = seat.overlay.exists() or _aside(seat).exists()
     return size if there and isinstance(size, int) else 0
 
@@ -148,7 +148,7 @@ def kept(seat: Seat) -> int:
 def forget(seat: Seat) -> None:
     """Throw a kept state away."""
     _aside(seat).unlink(missing_ok=True)
-    (seat.place.folder / f"{REMEMBERED}-{seat.machine}.json").unlink(missing_ok=True)
+    (seat.state_dir.folder / f"{REMEMBERED}-{seat.machine}.json").unlink(missing_ok=True)
 
 
 def _require_room(seat: Seat) -> None:
@@ -186,12 +186,12 @@ def _suspended(seat: Seat) -> str:
 
 
 def _suspended_record(seat: Seat) -> Path:
-    return seat.place.folder / f"{_suspended(seat)}.json"
+    return seat.state_dir.folder / f"{_suspended(seat)}.json"
 
 
 def _remember(seat: Seat, key: str) -> None:
     size = seat.overlay.stat().st_size
-    seat.place.remember(f"{REMEMBERED}-{seat.machine}", {REMEMBERED: key, "bytes": size})
+    seat.state_dir.remember(f"{REMEMBERED}-{seat.machine}", {REMEMBERED: key, "bytes": size})
 
 
 def _aside(seat: Seat) -> Path:

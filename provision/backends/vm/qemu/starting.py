@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from provision.model import Environment, Machine
     from provision.progress import Progress
     from provision.rendering import Rendering
-    from provision.workspace import Place
+    from provision.state import StateDir
 
 DISKS = Shelf(kind="disk", within="disks", file="disk.qcow2")
 MADE = "made"
@@ -48,14 +48,14 @@ class Start:
     """What a call of `start` knows: an environment, where it lies, what it is made of."""
 
     environment: Environment
-    place: Place
+    state_dir: StateDir
     rendering: Rendering
     progress: Progress
     processor: Mapping[str, str]
 
     def seat(self, machine: Machine) -> Seat:
         """Where a machine sits."""
-        return Seat(place=self.place, machine=machine.name)
+        return Seat(state_dir=self.state_dir, machine=machine.name)
 
     def record(self, machine: Machine, build: str) -> dict[str, str]:
         """What a machine is made of now."""
@@ -67,7 +67,7 @@ class Start:
 
 def start(
     environment: Environment,
-    place: Place,
+    state_dir: StateDir,
     progress: Progress,
     rendering: Rendering,
     *,
@@ -80,9 +80,13 @@ def start(
     """
     processor = _processor(progress)
     asked = Start(
-        environment=environment, place=place, rendering=rendering, progress=progress, processor=processor
+        environment=environment,
+        state_dir=state_dir,
+        rendering=rendering,
+        progress=progress,
+        processor=processor,
     )
-    place.make()
+    state_dir.make()
     several = len(environment.machines) > 1
 
     def one(machine: Machine) -> str | None:
@@ -101,12 +105,12 @@ def start(
                 if booted.get(machine.name, "memory") != "memory":
                     _wait(asked.seat(machine))
     for machine in environment.machines:
-        whole = {name: value for name, value in _made(place)[machine.name].items() if name != HALF_MADE}
+        whole = {name: value for name, value in _made(state_dir)[machine.name].items() if name != HALF_MADE}
         if machine.name in booted:
             _remember(asked, machine, {**whole, SUSPENDS: _suspends(asked, machine, whole)})
     _write_configuration(asked)
     for machine in environment.machines:
-        made = _made(place)[machine.name]
+        made = _made(state_dir)[machine.name]
         if booted.get(machine.name) == "new" and _keeps_memory(machine, made["build"]):
             _keep_memory(asked, machine)
 
@@ -114,7 +118,7 @@ def start(
 def _start(asked: Start, machine: Machine, *, rebuild: bool) -> str | None:
     """Start a machine: `new`, from its own `disk`, or from `memory`; None where it runs as it should."""
     seat = asked.seat(machine)
-    made = _made(asked.place).get(machine.name, {})
+    made = _made(asked.state_dir).get(machine.name, {})
     # One that took its steps itself, and is gone, may have an engine today.
     kept = seat.overlay.exists() or made.get("build") == "image"
     build = _build(machine, made if kept else {})
@@ -164,7 +168,7 @@ def _build(machine: Machine, made: Mapping[str, str]) -> Way:
 
 def _disk(asked: Start, machine: Machine, build: str, *, rebuild: bool) -> Made:
     if build == "image":
-        return DISKS.ensure(machine, asked.place, asked.rendering, asked.progress, rebuild=rebuild)
+        return DISKS.ensure(machine, asked.state_dir, asked.rendering, asked.progress, rebuild=rebuild)
     return Made(folder=build_disk(machine.base, DISKS.folder, asked.progress))
 
 
@@ -222,10 +226,10 @@ def _resume(asked: Start, machine: Machine, disk: Made) -> bool:
     return True
 
 
-def stop(place: Place, machine: str, progress: Progress) -> None:
+def stop(state_dir: StateDir, machine: str, progress: Progress) -> None:
     """Suspend a machine, or let it shut down where its memory may not be kept."""
-    seat = Seat(place=place, machine=machine)
-    if key := _made(place).get(machine, {}).get(SUSPENDS):
+    seat = Seat(state_dir=state_dir, machine=machine)
+    if key := _made(state_dir).get(machine, {}).get(SUSPENDS):
         try:
             memory.suspend(seat, key)
         except ProvisionError as error:
@@ -242,7 +246,7 @@ def _reason(error: ProvisionError) -> str:
 def _keep_memory(asked: Start, machine: Machine) -> None:
     """Save the state of a machine that has just booted, before it is given anything of the host."""
     seat = asked.seat(machine)
-    disk = DISKS.known(_made(asked.place)[machine.name]["disk"])
+    disk = DISKS.known(_made(asked.state_dir)[machine.name]["disk"])
     with asked.progress.step("keeping its memory"):
         try:
             run = held(machine, _folders(machine)) == "setup"
@@ -296,10 +300,10 @@ def _wait(seat: Seat) -> None:
 
 def _variables(asked: Start, machine: Machine, disk: Made, *, hold: str | None) -> Mapping[str, str]:
     """What the rendered script is told of this host."""
-    chosen = cast("Mapping[str, int]", asked.place.read(KEPT))
+    chosen = cast("Mapping[str, int]", asked.state_dir.read(KEPT))
     ports = {port_variable(port): str(chosen[key(machine.name, port)]) for port in machine.ports}
     append = f"provision.hold={hold}" if hold else ""
-    network = network_of(str(asked.place.folder))
+    network = network_of(str(asked.state_dir.folder))
     return {**asked.processor, **ports, "IMAGE": str(disk.folder), "NETWORK": network, "APPEND": append}
 
 
@@ -331,7 +335,7 @@ def _write_configuration(asked: Start) -> None:
             "  LogLevel ERROR",
             "",
         ]
-    (asked.place.folder / CONFIGURATION).write_text("\n".join(lines))
+    (asked.state_dir.folder / CONFIGURATION).write_text("\n".join(lines))
 
 
 def _key(asked: Start, machine: Machine, disk: Made) -> str:
@@ -352,16 +356,16 @@ def _folders(machine: Machine) -> tuple[str, ...]:
     return tuple([machine.workspace.path, *mounted] if machine.workspace else mounted)
 
 
-def _made(place: Place) -> Mapping[str, Mapping[str, str]]:
-    return cast("Mapping[str, Mapping[str, str]]", place.read(MADE))
+def _made(state_dir: StateDir) -> Mapping[str, Mapping[str, str]]:
+    return cast("Mapping[str, Mapping[str, str]]", state_dir.read(MADE))
 
 
 def _remember(asked: Start, machine: Machine, record: Mapping[str, str]) -> None:
     with _REMEMBERING:
-        asked.place.remember(MADE, {**_made(asked.place), machine.name: record})
+        asked.state_dir.remember(MADE, {**_made(asked.state_dir), machine.name: record})
 
 
-def made_by_image(place: Place, machines: Sequence[str]) -> bool:
+def made_by_image(state_dir: StateDir, machines: Sequence[str]) -> bool:
     """Whether those machines began with all steps done."""
-    made = _made(place)
+    made = _made(state_dir)
     return bool(machines) and all(made.get(name, {}).get("build") == "image" for name in machines)

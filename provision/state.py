@@ -20,13 +20,13 @@ HOLDER = "holder"  # who changes it now, or did last: the lock itself says wheth
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
+class StateDir:
     """The folder of one environment's state in one backend."""
 
     folder: Path
 
     @classmethod
-    def of(cls, project: Path, name: str, backend: str) -> Place:
+    def of(cls, project: Path, name: str, backend: str) -> StateDir:
         """Where the environment `name` of a project keeps its state; makes nothing."""
         return cls(folder=project / FOLDER / name / backend)
 
@@ -40,10 +40,10 @@ class Place:
         """What the engine said during the last change."""
         return self.folder / "log.txt"
 
-    def siblings(self) -> tuple[Place, ...]:
+    def siblings(self) -> tuple[StateDir, ...]:
         """The places of the same environment in other backends."""
         return tuple(
-            Place(folder=folder)
+            StateDir(folder=folder)
             for folder in self.folder.parent.glob("*")
             if folder.is_dir() and folder != self.folder
         )
