@@ -168,7 +168,7 @@ def _make(base: Base, provider: BoxProvider, work: Path, progress: Progress) -> 
         },
     )
     box = work / "box"
-    pack(provider, work / "out" / "disk", int((work / "out" / "gib").read_text()), box, time=seconds)
+    pack(provider, work / "out", box, time=seconds)
     return box
 
 

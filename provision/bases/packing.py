@@ -20,14 +20,36 @@ FORMATS: Mapping[BoxProvider, str] = {"libvirt": "qcow2", "virtualbox": "vmdk"}
 _DISKS: Mapping[BoxProvider, str] = {"libvirt": "box.img", "virtualbox": "box.vmdk"}
 
 
-def pack(provider: BoxProvider, disk: Path, gib: int, box: Path, *, time: int) -> None:
-    """Write the box of a disk of `gib` GiB in the provider's format; its files are of `time`."""
+KERNEL = "vmlinuz"  # in a box, beside its disk
+
+
+def pack(provider: BoxProvider, folder: Path, box: Path, *, time: int) -> None:
+    """Write a box; its files are of `time`.
+
+    Args:
+        provider: whose box it is.
+        folder: has the `disk`, its size in GiB in `gib`, and the kernel on it.
+        box: the file to write.
+        time: seconds since the epoch.
+    """
+    disk = folder / "disk"
     with tarfile.open(box, "w") as tar:
-        for name, content in descriptions(provider, gib):
+        for name, content in descriptions(provider, int((folder / "gib").read_text())):
             add(tar, name, content, time)
+        add(tar, KERNEL, (folder / KERNEL).read_bytes(), time)
         member = _member(_DISKS[provider], disk.stat().st_size, time, 0o644)
         with disk.open("rb") as file:
             tar.addfile(member, file)
+
+
+def kernel_of(box: Path) -> bytes | None:
+    """The kernel of a box that was packed here; None where it has none beside its disk."""
+    with tarfile.open(box) as tar:
+        try:
+            file = tar.extractfile(KERNEL)
+        except KeyError:
+            return None
+        return file.read() if file else None
 
 
 def size_of(box: Path) -> int:

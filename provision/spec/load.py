@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 OPTIONS = {
     "docker": ("init", "shm_size", "compose"),
-    "vm": ("provider", "box", "build", "memory", "sync", "options"),
+    "vm": ("provider", "accelerator", "box", "build", "memory", "sync", "options"),
 }
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from provision.spec.tree import Node
     from provision.spec.variables import Plain
 
-PERSONAL = ("proxy",)
+PERSONAL = ("backends", "proxy")
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,40}")
 
 

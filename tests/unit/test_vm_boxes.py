@@ -13,7 +13,7 @@ from provision.backends.vm import boxes, images, taken
 from provision.backends.vm.boxes import Box, may_be_of_image, refuse_small_disk
 from provision.backends.vm.images import Made, Shelf, way
 from provision.bases.making import keep
-from provision.bases.packing import BOX_PROVIDERS, pack, size_of
+from provision.bases.packing import BOX_PROVIDERS, kernel_of, pack, size_of
 from provision.bases.scripts import scripts
 from provision.errors import HostLacks, UsageError
 from provision.state import StateDir
@@ -86,11 +86,12 @@ def test_an_engine_of_another_architecture_is_none(tmp_path: Path, engine: Simpl
 
 @pytest.mark.parametrize("provider", BOX_PROVIDERS)
 def test_a_box_says_how_large_its_disk_is(tmp_path: Path, provider: str) -> None:
-    disk = tmp_path / "disk"
-    disk.write_bytes(b"a disk")
+    for name, content in {"disk": "a disk", "gib": "3", "vmlinuz": "a kernel"}.items():
+        (tmp_path / name).write_text(content)
     box = tmp_path / "box"
-    pack(cast("boxes.BoxProvider", provider), disk, 3, box, time=0)
+    pack(cast("boxes.BoxProvider", provider), tmp_path, box, time=0)
     assert size_of(box) == 3
+    assert kernel_of(box) == b"a kernel"
 
 
 def test_a_disk_that_no_box_fits_is_refused_before_anything_is_made(tmp_path: Path) -> None:

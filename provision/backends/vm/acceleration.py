@@ -1,65 +1,182 @@
-"""Whether a guest really boots with KVM or HVF on this host: tried once, and remembered."""
+"""What runs guests on this host: KVM, HVF, or emulation where the machines' own kernel boots with neither.
+
+A device node proves nothing, nor does a boot sector: a software or nested KVM may run real mode
+and hang every kernel. So an accelerator counts once the very kernel that a machine boots has
+come up with it, and the answer is remembered for that kernel, QEMU and host.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
 import sys
-from functools import cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import NamedTemporaryFile
+from typing import TYPE_CHECKING, Literal, cast
 
 from provision import process, resources
-from provision.errors import ProvisionError
+from provision.errors import HostLacks, ProvisionError
 from provision.state import StateDir
 
-# A boot sector that writes K to the first serial port and leaves through isa-debug-exit.
-BOOT_SECTOR = bytes.fromhex("ba f803 b0 4b ee ba f400 b0 10 ee f4").ljust(510, b"\0") + b"\x55\xaa"
-PATIENCE = 20.0
-REMEMBERED = "acceleration"
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from provision.model import Machine
+    from provision.progress import Progress
+
+Accelerator = Literal["kvm", "hvf", "emulation"]
+CHOICES = ("auto", "kvm", "hvf", "emulation")
 PROGRAM = "qemu-system-x86_64"
+VARIABLE = "PROVISION_ACCELERATOR"
+BOOTS_WITHIN = 20.0  # seconds until a kernel without a root has given up: three with KVM
+FIRST_LINE = "Linux version"
+REMEMBERED = "acceleration"
+MOST_REMEMBERED = 50
+INSTEAD = "`backends: {vm: {accelerator: emulation}}` does without it"
 
 
-@cache
-def accelerated() -> str | None:
-    """`kvm` or `hvf`, if it can be used. A device node proves nothing, so a guest is booted."""
+def offered() -> Accelerator | None:
+    """What this host offers, proven or not: `hvf` on macOS, `kvm` where this user may open /dev/kvm."""
     if sys.platform == "darwin":
-        kind = "hvf"
-    elif os.access("/dev/kvm", os.R_OK | os.W_OK):
-        kind = "kvm"
-    else:
-        return None
-    host = f"{platform.release()} {_qemu()}"
-    state_dir = StateDir(folder=resources.cache())
-    boots = state_dir.read(REMEMBERED).get(host)
-    if not isinstance(boots, bool):
-        boots = _boots(kind)
-        state_dir.remember(REMEMBERED, {host: boots})
-    return kind if boots else None
+        return "hvf"
+    return "kvm" if os.access("/dev/kvm", os.R_OK | os.W_OK) else None
 
 
-def _qemu() -> str:
-    """Which QEMU it is: by its file, for to ask it for its version takes as long as all else."""
-    found = process.find(PROGRAM)
-    if found is None:
-        return ""
-    file = Path(found).stat()
-    return f"{found} {file.st_size} {file.st_mtime_ns}"
+def wanted(machine: Machine) -> str:
+    """One of CHOICES: what the spec names, else $PROVISION_ACCELERATOR, else `auto`.
+
+    Raises:
+        HostLacks: the variable holds another word.
+    """
+    named = str(machine.options.get("accelerator") or os.environ.get(VARIABLE) or "auto")
+    if named not in CHOICES:
+        raise HostLacks(f"${VARIABLE} is {named!r}", hint=f"choose from {', '.join(CHOICES)}")
+    return named
 
 
-def _boots(kind: str) -> bool:
-    with TemporaryDirectory() as folder:
-        disk = Path(folder) / "boot.img"
-        disk.write_bytes(BOOT_SECTOR)
+def choose(machine: Machine, kernel: bytes | None, progress: Progress, *, called: str = "") -> Accelerator:
+    """What a machine with this kernel runs with here.
+
+    Args:
+        machine: its spec may name an accelerator.
+        kernel: the kernel that it boots; None where it cannot be had by itself.
+        progress: told what is tried, and why a machine is emulated.
+        called: what the verdict on a machine without `kernel` is remembered by.
+
+    Raises:
+        HostLacks: the accelerator that is asked for does not boot the kernel here.
+    """
+    asked, here = wanted(machine), offered()
+    if any(each.name == "kvm" for each in machine.requires):
+        asked = "kvm"
+    if asked == "emulation":
+        return "emulation"
+    if asked not in ("auto", here):
+        raise HostLacks(
+            f"machine {machine.name} asks for {asked.upper()}, which this host does not offer",
+            evidence=[f"this host offers {here.upper() if here else 'no accelerator'}"],
+            hint=INSTEAD,
+        )
+    if here is not None and _boots(here, kernel, called, progress):
+        return here
+    if asked != "auto":
+        raise HostLacks(f"{asked.upper()} does not boot the kernel of machine {machine.name}", hint=INSTEAD)
+    reason = f"{here.upper()} does not boot its kernel on this host" if here else "this host has no KVM"
+    progress.note(f"{machine.name} is emulated, which is slow: {reason}")
+    return "emulation"
+
+
+def known() -> bool | None:
+    """Whether this host's accelerator has booted a machine's kernel; None: none was tried."""
+    here = offered()
+    if here is None:
+        return False
+    prefix = f"{_host(here)} "
+    found = [boots for key, boots in _verdicts().items() if key.startswith(prefix)]
+    return any(found) if found else None
+
+
+def describe() -> str:
+    """The words for `doctor` and `explain`."""
+    here = offered()
+    if here is None:
+        return "emulation: slow, this host has no KVM that this user may use"
+    boots = known()
+    if boots is None:
+        return f"{here.upper()}, not tried yet: the first machine's kernel is booted with it"
+    return here.upper() if boots else f"emulation: slow, {here.upper()} boots no kernel of a machine here"
+
+
+def remember(accelerator: Accelerator, kernel: bytes | None, *, boots: bool, called: str = "") -> None:
+    """Keep whether a kernel booted with an accelerator, after it did or did not."""
+    from filelock import FileLock
+
+    store = _store()
+    store.make()
+    with FileLock(store.folder / f"{REMEMBERED}.lock"):
+        key = _key(accelerator, kernel, called)
+        others = {name: value for name, value in _verdicts().items() if name != key}
+        store.remember(REMEMBERED, dict([*others.items(), (key, boots)][-MOST_REMEMBERED:]))
+
+
+def _boots(accelerator: Accelerator, kernel: bytes | None, called: str, progress: Progress) -> bool:
+    """Whether a kernel comes up with an accelerator: as remembered, or tried now.
+
+    One that cannot be tried by itself is believed where no other has failed: its console is
+    watched while it boots.
+    """
+    boots = _verdicts().get(_key(accelerator, kernel, called))
+    if boots is not None:
+        return boots
+    if kernel is None or process.find(PROGRAM) is None:
+        return known() is not False
+    with progress.step(f"trying {accelerator.upper()} with the machine's kernel"):
+        boots = _try(accelerator, kernel)
+    remember(accelerator, kernel, boots=boots)
+    return boots
+
+
+def _try(accelerator: Accelerator, kernel: bytes) -> bool:
+    """Boot a kernel without a root: it says its version, gives up, and QEMU ends."""
+    with NamedTemporaryFile(prefix="provision-kernel-") as file:
+        file.write(kernel)
+        file.flush()
         try:
             tried = process.run(
-                [PROGRAM, "-accel", kind, "-cpu", "host", "-display", "none",
-                 "-nodefaults", "-serial", "stdio",
-                 "-device", "isa-debug-exit,iobase=0xf4,iosize=4",
-                 "-drive", f"file={disk},format=raw,if=ide"],
+                [PROGRAM, "-accel", accelerator, "-cpu", "host", "-machine", "pc", "-m", "256",
+                 "-nodefaults", "-no-user-config", "-display", "none", "-serial", "stdio", "-no-reboot",
+                 "-kernel", file.name, "-append", "console=ttyS0 panic=-1"],
                 check=False,
-                timeout=PATIENCE,
+                timeout=BOOTS_WITHIN,
             )  # fmt: skip
         except ProvisionError:
             return False
-    return "K" in tried.stdout
+    return FIRST_LINE in tried.stdout
+
+
+def _key(accelerator: Accelerator, kernel: bytes | None, called: str) -> str:
+    """By which a verdict is known; disks that were built apart may have the same kernel."""
+    identity = called if kernel is None else hashlib.sha256(kernel).hexdigest()[:32]
+    return f"{_host(accelerator)} {identity}"
+
+
+def _store() -> StateDir:
+    return StateDir(folder=resources.cache())
+
+
+def _verdicts() -> Mapping[str, bool]:
+    found = _store().read(REMEMBERED)
+    return cast("Mapping[str, bool]", {key: boots for key, boots in found.items() if isinstance(boots, bool)})
+
+
+def _host(accelerator: Accelerator) -> str:
+    """This host as far as it matters: its kernel, its processor's module, its QEMU's file.
+
+    Asking QEMU for its version would take as long as all else.
+    """
+    modules = sorted(path.name for path in Path("/sys/module").glob("kvm_*"))
+    program = process.find(PROGRAM)
+    file = Path(program).stat() if program else None
+    qemu = f"{program} {file.st_size} {file.st_mtime_ns}" if file else "none"
+    return f"{accelerator} {platform.release()} {','.join(modules)} {qemu}"

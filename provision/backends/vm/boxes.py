@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from provision import process
 from provision.backends.vm.faults import fault
@@ -25,7 +27,7 @@ from provision.bases.box import (
     can_make_box,
 )
 from provision.bases.catalogue import catalogue
-from provision.bases.packing import BOX_PROVIDERS, FORMATS, pack, size_of
+from provision.bases.packing import BOX_PROVIDERS, FORMATS, KERNEL, kernel_of, pack, size_of
 from provision.errors import EnvironmentFailed, HostLacks, UsageError
 
 if TYPE_CHECKING:
@@ -153,11 +155,20 @@ def _of_image(
 
 def _finish(machine: Machine, provider: BoxProvider, folder: Path) -> None:
     """Make a box of a disk that was built."""
-    disk, gib = folder / "disk", folder / "gib"
-    pack(provider, disk, int(gib.read_text()), folder / BOXES.file, time=int(disk.stat().st_mtime))
+    pack(provider, folder, folder / BOXES.file, time=int((folder / "disk").stat().st_mtime))
     (folder / NAME).write_text(machine.group)
-    disk.unlink()
-    gib.unlink()
+    for name in ("disk", "gib", KERNEL):
+        (folder / name).unlink()
+
+
+def box_kernel(name: str, url: str | None, provider: str) -> bytes | None:
+    """The kernel of a box, from its file or from where Vagrant keeps it; None where it shows none."""
+    if url is not None and (file := Path(url2pathname(urlsplit(url).path))).is_file():
+        return kernel_of(file)
+    for folder in folders(name, provider):
+        if (kernel := folder / KERNEL).is_file():
+            return kernel.read_bytes()
+    return None
 
 
 def _of_base(machine: Machine, provider: str, progress: Progress) -> Box:

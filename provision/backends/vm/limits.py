@@ -25,6 +25,18 @@ def refuse_impossible(environment: Environment, provider: Provider) -> None:
                 "take qemu, libvirt or virtualbox, or containers with `-b docker`",
             )
         )
+    for machine in environment.machines:
+        accelerator = machine.options.get("accelerator", "auto")
+        if accelerator != "auto" and accelerator not in provider.accelerators:
+            problems.append(
+                Problem(
+                    f"{provider.name} cannot run {machine.name} with the accelerator {accelerator}",
+                    Origin(file=str(environment.spec), line=1, column=1),
+                    f"choose from auto, {', '.join(sorted(provider.accelerators))}"
+                    if provider.accelerators
+                    else "leave it out: this hypervisor decides that itself",
+                )
+            )
     if problems:
         raise SpecError(problems)
 

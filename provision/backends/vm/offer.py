@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 from provision.backends.base import Offer
 from provision.backends.requirements import TITLES, Reasons, cannot, required, volumes_kept
-from provision.backends.vm import providers
-from provision.backends.vm.acceleration import accelerated
+from provision.backends.vm import acceleration, providers
 from provision.errors import HostLacks
 
 if TYPE_CHECKING:
@@ -46,8 +45,8 @@ def require_host(environment: Environment) -> None:
 def _host_lacks(wanted: frozenset[Capability]) -> Reasons:
     if "kvm" not in wanted:
         return {}
-    if not accelerated():
-        return {"kvm": "no guest boots with KVM on this host"}
+    if acceleration.known() is False:
+        return {"kvm": "no machine's kernel boots with KVM on this host"}
     nested = any(path.read_text().strip() in ("1", "Y") for path in NESTED if path.exists())
     return {} if nested else {"kvm": "KVM of this host is not nested: a guest gets none"}
 
@@ -79,7 +78,7 @@ def _start(environment: Environment, usable: Sequence[Finding]) -> str:
         None,
     )
     provider = named or next((finding.subject for finding in usable), None)
-    fast = bool(usable) and accelerated()
+    fast = bool(usable) and acceleration.known() is not False
     boot = (
         "some twenty seconds"
         if fast or provider == "qemu"

@@ -102,6 +102,7 @@ class Provider(Protocol):
     joins: bool  # whether it can join the machines of an environment, and nobody else, in a network
     introduces: bool  # whether it tells a machine itself its address there, and the names of all
     takes_boxes: bool  # whether its machines are made of boxes
+    accelerators: frozenset[str]  # those that a spec may name: kvm, hvf, emulation
     carries: bool  # whether it carries copied folders in itself when it makes a machine
 
     def examine(self) -> Finding:

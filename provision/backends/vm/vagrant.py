@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import threading
-from collections import deque
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
@@ -15,6 +13,8 @@ from provision import process
 from provision.backends.base import Finding
 from provision.backends.ports import KEPT, key
 from provision.backends.vm import taken
+from provision.backends.vm.acceleration import INSTEAD
+from provision.backends.vm.boot import Hangs, shown
 from provision.backends.vm.boxes import (
     box_files,
     ensure_box,
@@ -23,9 +23,18 @@ from provision.backends.vm.boxes import (
     missing_box,
     refuse_small_disk,
 )
-from provision.backends.vm.faults import LeftOver, fault, legible, plain
+from provision.backends.vm.faults import LeftOver, fault
 from provision.backends.vm.rendering import HOME
 from provision.backends.vm.sync import INSIDE, LEFT_OUT
+from provision.backends.vm.vagrant_boot import (
+    ADDRESS_PATIENCE,
+    CHOICES,
+    CONSOLE,
+    KERNEL_PATIENCE,
+    Listener,
+    console_text,
+    consoles,
+)
 from provision.errors import EnvironmentFailed
 from provision.process import EVIDENCE_LINES
 from provision.recipe import container_packages
@@ -43,12 +52,6 @@ if TYPE_CHECKING:
     from provision.state import StateDir
 
 INSTALL = "scripts/host-setup vm installs it from the distribution"
-CHOICES = "host.json"  # the Vagrantfile reads it
-CONSOLE = "console-{machine}.log"
-HEARD_LINES = 60
-ADDRESS_PATIENCE = 300.0  # seconds: under emulation a machine has its address after 25 to 120
-WAITS_FOR_ADDRESS = "Waiting for domain to get an IP address..."
-HAS_ADDRESS = "Waiting for machine to boot"
 
 
 class VagrantProvider:
@@ -61,6 +64,7 @@ class VagrantProvider:
     joins = False
     introduces = False
     takes_boxes = True
+    accelerators: frozenset[str] = frozenset()
     carries = True
 
     def examine(self) -> Finding:
@@ -73,9 +77,18 @@ class VagrantProvider:
         """Whether the hypervisor and Vagrant's plugin for it can be used here."""
         raise NotImplementedError
 
-    def host_choices(self, progress: Progress) -> Mapping[str, object]:  # noqa: ARG002 - for those that have something to say
+    def host_choices(
+        self,
+        environment: Environment,  # noqa: ARG002 - for those that have something to say
+        boxes: Mapping[str, Mapping[str, str | None]],  # noqa: ARG002
+        progress: Progress,  # noqa: ARG002
+    ) -> Mapping[str, object]:
         """What this host decides of the machines: goes to host.json, which the Vagrantfile reads."""
         return {}
+
+    def forsake(self, environment: Environment, boxes: Mapping[str, Mapping[str, str | None]]) -> bool:  # noqa: ARG002 - for those that have another way
+        """Choose otherwise for machines that hang; False where there is no other way."""
+        return False
 
     def mount(self, tag: str, *, read_only: bool) -> str | None:  # noqa: ARG002 - the contract's words
         """Vagrant mounts its synced folders itself."""
@@ -161,20 +174,38 @@ class VagrantProvider:
         rebuild: bool,
     ) -> None:
         """`vagrant up` or `reload`, without provisioning: that is done over our own connection."""
-        choices = {
-            "boxes": self.boxes(environment, state_dir, progress, rendering, rebuild=rebuild),
-            "ports": state_dir.read(KEPT),
-            **self.host_choices(progress),
-        }
-        (state_dir.rendering / CHOICES).write_text(json.dumps(choices, indent=2) + "\n")
+        boxes = self.boxes(environment, state_dir, progress, rendering, rebuild=rebuild)
+        self._choose(environment, state_dir, boxes, progress)
         try:
             self._boot(state_dir, progress, again=again)
         except LeftOver as error:
             progress.note(f"{error.message}: it is removed first")
             self._clear(environment, state_dir, progress)
             self._boot(state_dir, progress, again=())
+        except Hangs as error:
+            if not self.forsake(environment, boxes):
+                raise
+            progress.note(f"{error.message}: KVM is not taken for this box any more")
+            self._clear(environment, state_dir, progress)
+            self._choose(environment, state_dir, boxes, progress)
+            self._boot(state_dir, progress, again=())
         configuration = _vagrant(state_dir, _ignore).ssh_config()
         (state_dir.folder / "ssh_config").write_text(configuration)
+
+    def _choose(
+        self,
+        environment: Environment,
+        state_dir: StateDir,
+        boxes: Mapping[str, Mapping[str, str | None]],
+        progress: Progress,
+    ) -> None:
+        """Write down for the Vagrantfile what this host decides."""
+        choices = {
+            "boxes": boxes,
+            "ports": state_dir.read(KEPT),
+            **self.host_choices(environment, boxes, progress),
+        }
+        (state_dir.rendering / CHOICES).write_text(json.dumps(choices, indent=2) + "\n")
 
     def _boot(self, state_dir: StateDir, progress: Progress, *, again: Collection[str]) -> None:
         with progress.step("booting"), self._conversation(state_dir, progress) as vagrant:
@@ -207,11 +238,11 @@ class VagrantProvider:
         rendering: Rendering,
         *,
         rebuild: bool,
-    ) -> Mapping[str, object]:
+    ) -> Mapping[str, Mapping[str, str | None]]:
         """The box of each machine by its name: the one that it was made of, or one had or made now."""
         for each in environment.machines:
             refuse_small_disk(each, self.name)
-        boxes = {}
+        boxes: dict[str, Mapping[str, str | None]] = {}
         former = _chosen_boxes(state_dir)
         for each in environment.machines:
             if each.name in former and self.state(state_dir, each.name) != "absent":
@@ -262,12 +293,8 @@ class VagrantProvider:
 
     def console(self, state_dir: StateDir, machine: str) -> Sequence[str]:
         """The last lines that the machine wrote to its serial console."""
-        try:
-            text = (state_dir.folder / CONSOLE.format(machine=machine)).read_bytes()
-        except OSError:
-            return ()
-        lines = text.decode("utf-8", "replace").replace("\r", "").splitlines()
-        return [line for line in lines if line.strip()][-EVIDENCE_LINES:]
+        text = console_text(state_dir.folder / CONSOLE.format(machine=machine))
+        return text.splitlines()[-EVIDENCE_LINES:]
 
     @contextmanager
     def _conversation(self, state_dir: StateDir, progress: Progress) -> Iterator[Any]:
@@ -279,7 +306,7 @@ class VagrantProvider:
                 log.write(line + "\n")
                 progress.line(line)
 
-            said = _Listener(each_line, state_dir)
+            said = Listener(each_line, state_dir, progress)
             try:
                 yield _vagrant(state_dir, said.hear)
             except process.ProcessFailed as error:
@@ -287,68 +314,33 @@ class VagrantProvider:
             finally:
                 said.rest()
 
-    def explain(self, said: _Listener, state_dir: StateDir) -> ProvisionError:
+    def explain(self, said: Listener, state_dir: StateDir) -> ProvisionError:
         """The error that Vagrant's last words stand for."""
-        machines = sorted(
-            path.stem.removeprefix("console-") for path in state_dir.folder.glob("console-*.log")
-        )
-        console = [line for machine in machines for line in self.console(state_dir, machine)]
+        texts = [console_text(path) for path in consoles(state_dir)]
+        console = [line for text in texts for line in text.splitlines()[-EVIDENCE_LINES:]]
+        if said.given_up == "hangs":
+            return Hangs(
+                f"the machine's kernel has not begun within {KERNEL_PATIENCE:g} s",
+                evidence=shown(tuple(console)),
+                hint=INSTEAD,
+            )
         if said.given_up:
             return EnvironmentFailed(
                 f"the machine got no address within {ADDRESS_PATIENCE:g} s",
-                evidence=console[-EVIDENCE_LINES:] or list(said.last),
-                hint="its console, above, says how far it came, and `virsh net-list` whether its network"
-                f" is up; nothing of it was kept; all of it: {state_dir.log}",
+                evidence=shown(tuple(console[-EVIDENCE_LINES:])),
+                hint="the end of its console, above, shows how far it came, and `virsh net-list` whether its"
+                f" network is up; nothing of it was kept; all of it: {state_dir.log}",
             )
         return fault(said.last, self.name, console, str(state_dir.log))
 
 
-class _Listener:
-    """Hears Vagrant line by line, and stops it where it waits for an address for too long.
-
-    Vagrant itself would wait for ten minutes, whatever its boot_timeout.
-    """
-
-    def __init__(self, each_line: Callable[[str], None], state_dir: StateDir) -> None:
-        self.last: deque[str] = deque(maxlen=HEARD_LINES)  # without Ruby's frames, which may be hundreds
-        self.given_up = False
-        self._each_line = each_line
-        self._folder = state_dir.rendering
-        self._clock: threading.Timer | None = None
-
-    def hear(self, raw: str) -> None:
-        """Keep a line, hand it on, and see whether the machine is waited for."""
-        line = plain(raw)
-        self.last.extend(legible([line]))
-        self._each_line(line)
-        if line.endswith(WAITS_FOR_ADDRESS) and self._clock is None:
-            self._clock = threading.Timer(ADDRESS_PATIENCE, self._give_up)
-            self._clock.daemon = True
-            self._clock.start()
-        elif HAS_ADDRESS in line:
-            self.rest()
-
-    def rest(self) -> None:
-        """Stop the clock."""
-        if self._clock is not None:
-            self._clock.cancel()
-            self._clock = None
-
-    def _give_up(self) -> None:
-        """Interrupt the Vagrant that this process started there: it cleans up and ends."""
-        import psutil
-
-        for child in psutil.Process().children():
-            with suppress(psutil.Error):
-                if child.cwd() == str(self._folder.resolve()):
-                    self.given_up = True
-                    child.send_signal(signal.SIGINT)
-
-
-def _chosen_boxes(state_dir: StateDir) -> Mapping[str, object]:
+def _chosen_boxes(state_dir: StateDir) -> Mapping[str, Mapping[str, str | None]]:
     """The boxes that were chosen at the last start."""
     try:
-        return cast("Mapping[str, object]", json.loads((state_dir.rendering / CHOICES).read_text())["boxes"])
+        return cast(
+            "Mapping[str, Mapping[str, str | None]]",
+            json.loads((state_dir.rendering / CHOICES).read_text())["boxes"],
+        )
     except (OSError, ValueError, KeyError):
         return {}
 

@@ -56,5 +56,6 @@ qcow2) # zstd packs it in a fifth of the time; QEMU before 5.1 has it not
   ;;
 vmdk) qemu-img convert -O vmdk -o subformat=streamOptimized "$raw" "$out/disk" ;;
 esac
+cp -L "$root/vmlinuz" "$out/vmlinuz" # by it a host tries what boots it
 echo "$gib" >"$out/gib"
 rm "$raw" "$out/core"

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from provision import process
 from provision.backends.base import Finding
-from provision.backends.vm import connection, forwards
-from provision.backends.vm.acceleration import accelerated
+from provision.backends.vm import acceleration, connection, forwards
+from provision.backends.vm.boxes import box_kernel
 from provision.backends.vm.vagrant import INSTALL, VagrantProvider, plugin_installed
 from provision.errors import HostLacks
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from provision.backends.vm.provider import Disk, GuestState
-    from provision.model import PortStatus
+    from provision.model import Environment, PortStatus
     from provision.process import Completed
     from provision.progress import Progress
     from provision.state import StateDir
@@ -25,6 +25,12 @@ if TYPE_CHECKING:
 SYSTEM = "qemu:///system"
 NO_SUCH = ("domain not found", "failed to get domain")
 POOL = "default"
+KVM = {"driver": "kvm", "cpu_mode": "host-passthrough"}
+DRIVERS = {
+    "kvm": KVM,
+    "hvf": KVM,
+    "emulation": {"driver": "qemu", "cpu_mode": "custom", "cpu_model": "qemu64"},
+}
 
 
 class Libvirt(VagrantProvider):
@@ -35,6 +41,7 @@ class Libvirt(VagrantProvider):
     forwards = frozenset({"tcp"})
     keeps_volumes = True
     joins = True
+    accelerators = frozenset({"kvm", "emulation"})
 
     def hypervisor(self) -> Finding:
         """Libvirtd answers, and Vagrant has its plugin."""
@@ -50,15 +57,28 @@ class Libvirt(VagrantProvider):
                 detail=(asked.stderr.strip().splitlines() or ["libvirtd does not answer"])[-1],
                 hint="start libvirtd (systemctl start libvirtd), or run scripts/host-setup vm",
             )
-        kind = "KVM" if accelerated() else "emulation: slow, no guest boots with KVM here"
-        return Finding(subject=self.name, usable=True, detail=kind)
+        return Finding(subject=self.name, usable=True, detail=acceleration.describe())
 
-    def host_choices(self, progress: Progress) -> Mapping[str, object]:
-        """How guests are run on this host, found by trying."""
-        if accelerated():
-            return {"driver": "kvm", "cpu_mode": "host-passthrough"}
-        progress.note("no guest boots with KVM on this host: the machine is emulated, which is slow")
-        return {"driver": "qemu", "cpu_mode": "custom", "cpu_model": "qemu64"}
+    def host_choices(
+        self, environment: Environment, boxes: Mapping[str, Mapping[str, str | None]], progress: Progress
+    ) -> Mapping[str, object]:
+        """How each machine is run on this host: by KVM where that boots its box's kernel."""
+        choices = {}
+        for machine in environment.machines:
+            box = boxes[machine.name]
+            kernel = box_kernel(str(box["name"]), box["url"], self.name)
+            kind = acceleration.choose(machine, kernel, progress, called=str(box["name"]))
+            choices[machine.name] = DRIVERS[kind]
+        return {"processors": choices}
+
+    def forsake(self, environment: Environment, boxes: Mapping[str, Mapping[str, str | None]]) -> bool:
+        """KVM is not tried again with the kernels of these boxes."""
+        kvm = [each for each in environment.machines if acceleration.wanted(each) == "auto"]
+        for machine in kvm:
+            box = boxes[machine.name]
+            kernel = box_kernel(str(box["name"]), box["url"], self.name)
+            acceleration.remember("kvm", kernel, boots=False, called=str(box["name"]))
+        return bool(kvm)
 
     def mount(self, tag: str, *, read_only: bool) -> str | None:
         """Virtiofs mounts by tag."""

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from provision import process
 from provision.backends.base import Finding
-from provision.backends.vm.acceleration import PROGRAM, accelerated
+from provision.backends.vm import acceleration
+from provision.backends.vm.acceleration import PROGRAM
 from provision.backends.vm.images import base_is_here
 from provision.backends.vm.qemu import memory, rendering, starting
 from provision.backends.vm.qemu.host import Seat
@@ -42,6 +43,7 @@ class Qemu:
     joins = True
     introduces = True
     takes_boxes = False
+    accelerators = frozenset({"kvm", "hvf", "emulation"})
     carries = False
 
     def examine(self) -> Finding:
@@ -55,9 +57,7 @@ class Qemu:
             return Finding(
                 subject=self.name, usable=False, detail=f"no {' and no '.join(missing)} command", hint=hint
             )
-        kind = accelerated()
-        detail = kind.upper() if kind else "emulation: slow, no guest boots with the processor's help here"
-        return Finding(subject=self.name, usable=True, detail=detail)
+        return Finding(subject=self.name, usable=True, detail=acceleration.describe())
 
     def mount(self, tag: str, *, read_only: bool) -> str | None:
         """9p mounts by tag."""

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 STATE = "qemu"
 ENDS_WITHIN = 20.0
+SAYS_WITHIN = 2.0  # seconds until a machine, or its QEMU, counts as not answering
 BETWEEN = 0.02
 _STARTING = threading.Lock()  # the first machine of an environment makes the key of all
 
@@ -75,6 +76,10 @@ class Seat:
     def _pid(self) -> Path:
         return self.state / f"{self.machine}.pid"
 
+    @property
+    def _answered(self) -> Path:
+        return self.state / f"{self.machine}.answered"
+
     def process(self) -> Process | None:
         """QEMU, where it runs: not another that has its id now."""
         import psutil
@@ -117,11 +122,11 @@ class Seat:
         if found is None:
             return
         with suppress(ProvisionError):
-            monitor.execute(self.monitor, "quit")
+            monitor.execute(self.monitor, "quit", within=SAYS_WITHIN)
         import psutil
 
         try:
-            found.wait(ENDS_WITHIN)
+            found.wait(ENDS_WITHIN / 4)
         except psutil.TimeoutExpired:
             found.kill()
             found.wait(ENDS_WITHIN)
@@ -135,20 +140,45 @@ class Seat:
         if self.process() is None:
             return
         with suppress(ProvisionError):
-            self.line.run("systemctl --no-block poweroff", timeout=10)
+            self.line.run("systemctl --no-block poweroff", timeout=10, answers_within=SAYS_WITHIN)
             deadline = time.monotonic() + 60
             while self.process() is not None and time.monotonic() < deadline:
                 time.sleep(BETWEEN)
         self.end()
 
-    def last_lines(self, count: int) -> Sequence[str]:
-        """The end of its console."""
+    def console_text(self) -> str:
+        """All that its console has said since it was started, without what moves and colours."""
         try:
             text = self.console.read_bytes().decode("utf-8", "replace")
         except OSError:
-            return ()
-        lines = [re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\r", "", line) for line in text.splitlines()]
-        return [line for line in lines if line.strip()][-count:]
+            return ""
+        return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\x1bc|\r", "", text)
+
+    def last_lines(self, count: int) -> tuple[str, ...]:
+        """The end of its console."""
+        return tuple(line for line in self.console_text().splitlines() if line.strip())[-count:]
+
+    def note_answered(self) -> None:
+        """Remember that the QEMU that runs now has come up: its machine has answered."""
+        self._answered.write_text(self._pid.read_text())
+
+    def has_answered(self) -> bool:
+        """Whether the machine has answered since its QEMU was started."""
+        try:
+            return self._answered.read_text() == self._pid.read_text()
+        except OSError:
+            return False
+
+    def is_paused(self) -> bool:
+        """Whether QEMU has stopped the machine's processors; False where QEMU does not say.
+
+        A machine that is being saved or loaded counts as paused.
+        """
+        try:
+            said = monitor.execute(self.monitor, "query-status", within=SAYS_WITHIN)
+        except ProvisionError:
+            return False
+        return not said["running"]
 
 
 def _refused(machine: str, said: Sequence[str]) -> ProvisionError:

@@ -18,8 +18,14 @@ BETWEEN = 0.02
 _Answer = TypeVar("_Answer")
 
 
-def execute(socket: Path, command: str, arguments: Mapping[str, object] | None = None) -> Any:
-    """One command, and its answer.
+def execute(
+    socket: Path,
+    command: str,
+    arguments: Mapping[str, object] | None = None,
+    *,
+    within: float = ANSWERS_WITHIN,
+) -> Any:
+    """One command, and its answer within some seconds.
 
     Raises:
         Unreachable: nobody answers there.
@@ -29,7 +35,7 @@ def execute(socket: Path, command: str, arguments: Mapping[str, object] | None =
     async def once(client: Any) -> Any:
         return await client.execute(command, dict(arguments or {}))
 
-    return _converse(socket, once)
+    return _converse(socket, once, within)
 
 
 def run_job(socket: Path, command: str, arguments: Mapping[str, object]) -> None:
@@ -54,7 +60,7 @@ def run_job(socket: Path, command: str, arguments: Mapping[str, object]) -> None
         if error := job.get("error"):
             raise EnvironmentFailed(f"QEMU refused {command}", evidence=[error])
 
-    _converse(socket, conversation)
+    _converse(socket, conversation, ANSWERS_WITHIN)
 
 
 def forwarded_port(socket: Path, guest: int) -> int:
@@ -72,7 +78,7 @@ def open_files(socket: Path) -> tuple[str, ...]:
     return tuple(each["inserted"]["file"] for each in found if "inserted" in each)
 
 
-def _converse(socket: Path, conversation: Callable[[Any], Awaitable[_Answer]]) -> _Answer:
+def _converse(socket: Path, conversation: Callable[[Any], Awaitable[_Answer]], within: float) -> _Answer:
     import asyncio
 
     from qemu.qmp import QMPClient, QMPError
@@ -87,7 +93,7 @@ def _converse(socket: Path, conversation: Callable[[Any], Awaitable[_Answer]]) -
                 await client.disconnect()
 
     try:
-        return asyncio.run(asyncio.wait_for(connected(), ANSWERS_WITHIN))
+        return asyncio.run(asyncio.wait_for(connected(), within))
     except EnvironmentFailed:
         raise
     except (QMPError, OSError, EOFError, TimeoutError) as error:

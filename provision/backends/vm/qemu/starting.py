@@ -8,19 +8,21 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 from provision import process
 from provision.backends.ports import KEPT, key
 from provision.backends.readiness import HEALTHY, patience
-from provision.backends.vm.acceleration import PROGRAM, accelerated
+from provision.backends.vm import acceleration
+from provision.backends.vm.acceleration import PROGRAM
+from provision.backends.vm.boot import Hangs, Watch, shown
 from provision.backends.vm.connection import CONFIGURATION
 from provision.backends.vm.images import Made, Shelf, Way, way
 from provision.backends.vm.qemu import memory, monitor
 from provision.backends.vm.qemu.host import BETWEEN, PortTaken, Seat
 from provision.backends.vm.qemu.rendering import disk_size, held, network_of, port_variable
 from provision.bases.disk import build_disk, can_make_disk
-from provision.errors import EnvironmentFailed, ProvisionError
+from provision.errors import EnvironmentFailed, HostLacks, ProvisionError
 from provision.process import EVIDENCE_LINES
 from provision.progress import Beside
 from provision.target import Unreachable
@@ -28,6 +30,7 @@ from provision.target import Unreachable
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from provision.backends.vm.acceleration import Accelerator
     from provision.model import Environment, Machine
     from provision.progress import Progress
     from provision.rendering import Rendering
@@ -40,6 +43,11 @@ SUSPENDS = "suspends"
 BOOTS_WITHIN = 300.0  # seconds: ten to thirty under emulation, more on a busy host
 ANSWERS_WITHIN = 20.0
 ASKED_AGAIN = 30.0  # what is said while a machine boots may be lost
+PROCESSORS = {
+    "kvm": {"ACCEL": "kvm", "CPU": "host"},
+    "hvf": {"ACCEL": "hvf", "CPU": "host"},
+    "emulation": {"ACCEL": "tcg,thread=multi,tb-size=256", "CPU": "max"},
+}
 _REMEMBERING = threading.Lock()  # machines are started side by side, and kept in one record
 
 
@@ -51,7 +59,6 @@ class Start:
     state_dir: StateDir
     rendering: Rendering
     progress: Progress
-    processor: Mapping[str, str]
 
     def seat(self, machine: Machine) -> Seat:
         """Where a machine sits."""
@@ -63,6 +70,16 @@ class Start:
         return {"definition": self.rendering.digests[machine.name], "build": build} | (
             {"recipe": recipe} if build == "image" else {}
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Started:
+    """How a machine was started: `new`, from its own `disk`, or from `memory`; held back by `hold`."""
+
+    how: Literal["new", "disk", "memory"]
+    disk: Made
+    accelerator: Accelerator
+    hold: str | None = None
 
 
 def start(
@@ -78,18 +95,11 @@ def start(
     One that runs as it should is left alone; one that is stopped and unchanged boots from
     its own disk; any other is made anew, from memory where a state of it is kept.
     """
-    processor = _processor(progress)
-    asked = Start(
-        environment=environment,
-        state_dir=state_dir,
-        rendering=rendering,
-        progress=progress,
-        processor=processor,
-    )
+    asked = Start(environment=environment, state_dir=state_dir, rendering=rendering, progress=progress)
     state_dir.make()
     several = len(environment.machines) > 1
 
-    def one(machine: Machine) -> str | None:
+    def one(machine: Machine) -> Started | None:
         said = Beside(progress, machine.name) if several else progress
         return _start(replace(asked, progress=said), machine, rebuild=rebuild)
 
@@ -98,25 +108,29 @@ def start(
         ThreadPoolExecutor(len(environment.machines)) as pool,
     ):
         ways = list(zip(environment.machines, pool.map(one, environment.machines), strict=True))
-    booted = {machine.name: how for machine, how in ways if how is not None}
-    if any(how != "memory" for how in booted.values()):
+    booted = {machine.name: started for machine, started in ways if started is not None}
+    if any(started.how != "memory" for started in booted.values()):
         with progress.step("booting"):
             for machine in environment.machines:
-                if booted.get(machine.name, "memory") != "memory":
-                    _wait(asked.seat(machine))
+                if machine.name in booted and booted[machine.name].how != "memory":
+                    booted[machine.name] = _wait(asked, machine, booted[machine.name])
+    for name in booted:
+        Seat(state_dir=state_dir, machine=name).note_answered()
     for machine in environment.machines:
         whole = {name: value for name, value in _made(state_dir)[machine.name].items() if name != HALF_MADE}
         if machine.name in booted:
-            _remember(asked, machine, {**whole, SUSPENDS: _suspends(asked, machine, whole)})
+            suspends = _suspends(asked, machine, whole, booted[machine.name])
+            _remember(asked, machine, {**whole, SUSPENDS: suspends})
     _write_configuration(asked)
     for machine in environment.machines:
         made = _made(state_dir)[machine.name]
-        if booted.get(machine.name) == "new" and _keeps_memory(machine, made["build"]):
-            _keep_memory(asked, machine)
+        started = booted.get(machine.name)
+        if started is not None and started.how == "new" and _keeps_memory(machine, made["build"]):
+            _keep_memory(asked, machine, started)
 
 
-def _start(asked: Start, machine: Machine, *, rebuild: bool) -> str | None:
-    """Start a machine: `new`, from its own `disk`, or from `memory`; None where it runs as it should."""
+def _start(asked: Start, machine: Machine, *, rebuild: bool) -> Started | None:
+    """Start a machine, in the quickest way there is; None where it runs as it should."""
     seat = asked.seat(machine)
     made = _made(asked.state_dir).get(machine.name, {})
     # One that took its steps itself, and is gone, may have an engine today.
@@ -130,13 +144,15 @@ def _start(asked: Start, machine: Machine, *, rebuild: bool) -> str | None:
             return None
         seat.shut_down()
         own = DISKS.known(made["disk"])
-        if same and _resume(asked, machine, own):
-            return "memory"
+        kind = _accelerator(asked, machine, own)
+        if same and _resume(asked, machine, own, kind):
+            return Started(how="memory", disk=own, accelerator=kind)
         if build == "provision":
             seat.grow(disk_size(machine))
         _remember(asked, machine, {**made, **record})
-        seat.start(_variables(asked, machine, own, hold=None))
-        return "disk"
+        started = Started(how="disk", disk=own, accelerator=kind)
+        seat.start(_variables(asked, machine, started))
+        return started
     seat.shut_down()
     memory.drop_suspended(seat)
     seat.overlay.unlink(missing_ok=True)
@@ -150,13 +166,22 @@ def _start(asked: Start, machine: Machine, *, rebuild: bool) -> str | None:
     if made and made["disk"] != disk.name:
         DISKS.known(made["disk"]).release(seat.overlay)
     keeps = _keeps_memory(machine, build)
-    if keeps and _start_from_memory(asked, machine, disk):
-        how = "memory"
-    else:
-        how = "new"
-        hold = held(machine, _folders(machine)) if keeps else None
-        seat.start(_variables(asked, machine, disk, hold=hold))
-    return how
+    hold = held(machine, _folders(machine)) if keeps else None
+    kind = _accelerator(asked, machine, disk)
+    started = Started(how="memory", disk=disk, accelerator=kind, hold=hold)
+    if keeps and _start_from_memory(asked, machine, started):
+        return started
+    started = replace(started, how="new")
+    seat.start(_variables(asked, machine, started))
+    return started
+
+
+def _accelerator(asked: Start, machine: Machine, disk: Made) -> Accelerator:
+    return acceleration.choose(machine, _kernel(disk), asked.progress)
+
+
+def _kernel(disk: Made) -> bytes:
+    return (disk.folder / "vmlinuz").read_bytes()
 
 
 def _build(machine: Machine, made: Mapping[str, str]) -> Way:
@@ -177,13 +202,13 @@ def _keeps_memory(machine: Machine, build: str) -> bool:
     return build == "image" and machine.options.get("memory", "on") != "off"
 
 
-def _start_from_memory(asked: Start, machine: Machine, disk: Made) -> bool:
+def _start_from_memory(asked: Start, machine: Machine, started: Started) -> bool:
     seat = asked.seat(machine)
     try:
-        if not memory.take_up(seat, _key(asked, machine, disk)):
+        if not memory.take_up(seat, _key(asked, machine, started.disk, started.accelerator)):
             return False
         with asked.progress.step("starting from memory"):
-            seat.start(_variables(asked, machine, disk, hold=held(machine, _folders(machine))), waits=True)
+            seat.start(_variables(asked, machine, started), waits=True)
             memory.load(seat)
             seat.line.run("true", timeout=ANSWERS_WITHIN)
     except PortTaken:
@@ -200,21 +225,21 @@ def _start_from_memory(asked: Start, machine: Machine, disk: Made) -> bool:
     return True
 
 
-def _suspends(asked: Start, machine: Machine, made: Mapping[str, str]) -> str:
+def _suspends(asked: Start, machine: Machine, made: Mapping[str, str], started: Started) -> str:
     """The key of the state that `stop` may keep of a machine; none where that would hold a secret."""
     if machine.secrets or machine.proxy or not _keeps_memory(machine, made["build"]):
         return ""
-    return _key(asked, machine, DISKS.known(made["disk"]))
+    return _key(asked, machine, DISKS.known(made["disk"]), started.accelerator)
 
 
-def _resume(asked: Start, machine: Machine, disk: Made) -> bool:
+def _resume(asked: Start, machine: Machine, disk: Made, kind: Accelerator) -> bool:
     """Let a machine go on that `stop` had suspended; False where it has to boot."""
     seat = asked.seat(machine)
-    if not memory.is_suspended(seat, _key(asked, machine, disk)):
+    if not memory.is_suspended(seat, _key(asked, machine, disk, kind)):
         memory.drop_suspended(seat)
         return False
     with asked.progress.step("starting from memory"):
-        seat.start(_variables(asked, machine, disk, hold=None), waits=True)
+        seat.start(_variables(asked, machine, Started(how="memory", disk=disk, accelerator=kind)), waits=True)
         try:
             memory.resume(seat)
             seat.line.run("true", timeout=ANSWERS_WITHIN)
@@ -243,16 +268,15 @@ def _reason(error: ProvisionError) -> str:
     return "; ".join(error.evidence) or error.message
 
 
-def _keep_memory(asked: Start, machine: Machine) -> None:
+def _keep_memory(asked: Start, machine: Machine, started: Started) -> None:
     """Save the state of a machine that has just booted, before it is given anything of the host."""
     seat = asked.seat(machine)
-    disk = DISKS.known(_made(asked.state_dir)[machine.name]["disk"])
     with asked.progress.step("keeping its memory"):
         try:
             run = held(machine, _folders(machine)) == "setup"
             if run and not _services_are_ready(seat, machine):
                 return  # what is wrong with them, the wait until all is ready tells
-            memory.save(seat, _key(asked, machine, disk), ready=run)
+            memory.save(seat, _key(asked, machine, started.disk, started.accelerator), ready=run)
         except ProvisionError as error:
             asked.progress.note(f"the memory of {machine.name} is not kept: {_reason(error)}")
 
@@ -277,43 +301,73 @@ def _answers(seat: Seat) -> bool:
         return False
 
 
-def _wait(seat: Seat) -> None:
-    """Return once the machine's init answers, and its sshd takes connections."""
+def _wait(asked: Start, machine: Machine, started: Started) -> Started:
+    """Return once a machine has booted; one that hangs with an accelerator is started again without it."""
+    seat = asked.seat(machine)
+    kind = started.accelerator
+    try:
+        _wait_for_init(seat, kind, asked.progress)
+    except Hangs as hung:
+        seat.end()
+        if acceleration.wanted(machine) != "auto":
+            raise HostLacks(
+                f"machine {machine.name} does not boot with {kind.upper()}: {hung.message}",
+                evidence=shown(seat.last_lines(EVIDENCE_LINES)),
+                hint=acceleration.INSTEAD,
+            ) from hung
+        acceleration.remember(kind, _kernel(started.disk), boots=False)
+        asked.progress.note(
+            f"{machine.name} does not boot with {kind.upper()} ({hung.message}): it is emulated from now on,"
+            " which is slow"
+        )
+        if started.how == "new":
+            seat.overlay.unlink(missing_ok=True)  # what was written to it is of unknown worth
+        started = replace(started, accelerator="emulation")
+        seat.start(_variables(asked, machine, started))
+        _wait_for_init(seat, started.accelerator, asked.progress)
+    return started
+
+
+def _wait_for_init(seat: Seat, kind: Accelerator, progress: Progress) -> None:
+    """Return once the machine's init answers, and its sshd takes connections.
+
+    Raises:
+        Hangs: an accelerated machine fell silent.
+        EnvironmentFailed: QEMU ended, or it took too long.
+    """
     deadline = time.monotonic() + BOOTS_WITHIN
     reason = f"it did not answer within {BOOTS_WITHIN:g} s"
+    watch = Watch(
+        machine=seat.machine, console=seat.console_text, accelerated=kind != "emulation", progress=progress
+    )
     while time.monotonic() < deadline:
         if seat.process() is None:
             reason = "QEMU ended"
             break
         try:
-            seat.line.run("systemctl start ssh.service", timeout=ASKED_AGAIN)
+            seat.line.run("systemctl start ssh.service", timeout=ASKED_AGAIN, meanwhile=watch.look)
         except Unreachable:
+            watch.look()
             time.sleep(BETWEEN)
         else:
             return
     raise EnvironmentFailed(
         f"machine {seat.machine} did not boot: {reason}",
-        evidence=seat.last_lines(EVIDENCE_LINES),
-        hint="its console, above, says how far it came; `provision up` tries again, --rebuild makes it anew",
+        evidence=shown(seat.last_lines(EVIDENCE_LINES)),
+        hint="the end of its console, above, shows how far it came; `provision up` tries again, --rebuild"
+        " makes it anew",
     )
 
 
-def _variables(asked: Start, machine: Machine, disk: Made, *, hold: str | None) -> Mapping[str, str]:
+def _variables(asked: Start, machine: Machine, started: Started) -> Mapping[str, str]:
     """What the rendered script is told of this host."""
     chosen = cast("Mapping[str, int]", asked.state_dir.read(KEPT))
     ports = {port_variable(port): str(chosen[key(machine.name, port)]) for port in machine.ports}
-    append = f"provision.hold={hold}" if hold else ""
+    append = f"provision.hold={started.hold}" if started.hold else ""
     network = network_of(str(asked.state_dir.folder))
-    return {**asked.processor, **ports, "IMAGE": str(disk.folder), "NETWORK": network, "APPEND": append}
-
-
-def _processor(progress: Progress) -> Mapping[str, str]:
-    """How guests are run on this host, found by trying."""
-    kind = accelerated()
-    if kind is not None:
-        return {"ACCEL": kind, "CPU": "host"}
-    progress.note("no guest boots with the processor's help on this host: the machine is emulated")
-    return {"ACCEL": "tcg,thread=multi,tb-size=256", "CPU": "max"}
+    processor = PROCESSORS[started.accelerator]
+    image = str(started.disk.folder)
+    return {**processor, **ports, "IMAGE": image, "NETWORK": network, "APPEND": append}
 
 
 def _write_configuration(asked: Start) -> None:
@@ -338,10 +392,10 @@ def _write_configuration(asked: Start) -> None:
     (asked.state_dir.folder / CONFIGURATION).write_text("\n".join(lines))
 
 
-def _key(asked: Start, machine: Machine, disk: Made) -> str:
+def _key(asked: Start, machine: Machine, disk: Made, kind: Accelerator) -> str:
     recipe = asked.rendering.recipes[machine.name]
     return memory.fingerprint(
-        asked.rendering.digests[machine.name], recipe, disk.name, asked.processor, _version()
+        asked.rendering.digests[machine.name], recipe, disk.name, PROCESSORS[kind], _version()
     )
 
 

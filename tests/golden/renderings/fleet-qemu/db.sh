@@ -28,7 +28,7 @@ exec qemu-system-x86_64 -name db -nodefaults -no-user-config -display none \
   -machine pc,usb=off -accel "${ACCEL:-tcg,thread=multi,tb-size=256}" -cpu "${CPU:-max}" \
   -smp 2 -m 1024 -rtc base=utc \
   -kernel "$image/vmlinuz" -initrd "$image/initrd" \
-  -append "root=/dev/vda console=ttyS0 quiet loglevel=4 no_timer_check net.ifnames=0 systemd.machine_id=e3ed40ab59705f4a2d81b97085e11d2d provision.name=db.example.org provision.gib=10 provision.address=198.18.208.209/16 provision.key=$key ${APPEND:-}" \
+  -append "root=/dev/vda console=ttyS0 loglevel=6 no_timer_check net.ifnames=0 systemd.machine_id=e3ed40ab59705f4a2d81b97085e11d2d provision.name=db.example.org provision.gib=10 provision.address=198.18.208.209/16 provision.key=$key ${APPEND:-}" \
   -blockdev "driver=qcow2,node-name=root,discard=unmap,file.driver=file,file.discard=unmap,file.filename=$(option "$state/db.qcow2")" \
   -device virtio-blk-pci,drive=root \
   -blockdev "driver=qcow2,node-name=v84afa51d1d6e0ac9,discard=unmap,file.driver=file,file.discard=unmap,file.filename=$(option "$state/volumes/fleet.db.data.qcow2")" \

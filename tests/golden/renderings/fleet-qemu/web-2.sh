@@ -28,7 +28,7 @@ exec qemu-system-x86_64 -name web-2 -nodefaults -no-user-config -display none \
   -machine pc,usb=off -accel "${ACCEL:-tcg,thread=multi,tb-size=256}" -cpu "${CPU:-max}" \
   -smp 2 -m 1024 -rtc base=utc \
   -kernel "$image/vmlinuz" -initrd "$image/initrd" \
-  -append "root=/dev/vda console=ttyS0 quiet loglevel=4 no_timer_check net.ifnames=0 systemd.machine_id=2783e397fd6b4a6e4a531d2af971f593 provision.name=web-2 provision.gib=10 provision.address=198.18.97.14/16 provision.key=$key ${APPEND:-}" \
+  -append "root=/dev/vda console=ttyS0 loglevel=6 no_timer_check net.ifnames=0 systemd.machine_id=2783e397fd6b4a6e4a531d2af971f593 provision.name=web-2 provision.gib=10 provision.address=198.18.97.14/16 provision.key=$key ${APPEND:-}" \
   -blockdev "driver=qcow2,node-name=root,discard=unmap,file.driver=file,file.discard=unmap,file.filename=$(option "$state/web-2.qcow2")" \
   -device virtio-blk-pci,drive=root \
   -netdev "user,id=net,ipv6=off,hostfwd=tcp:127.0.0.1:${SSH:-0}-:22,hostfwd=tcp:127.0.0.1:${PORT_8080_TCP:-0}-:8080" \

@@ -29,7 +29,7 @@ exec qemu-system-x86_64 -name several -nodefaults -no-user-config -display none 
   -machine pc,usb=off -accel "${ACCEL:-tcg,thread=multi,tb-size=256}" -cpu "${CPU:-max}" \
   -smp 2 -m 512 -rtc base=utc \
   -kernel "$image/vmlinuz" -initrd "$image/initrd" \
-  -append "root=/dev/vda console=ttyS0 quiet loglevel=4 no_timer_check net.ifnames=0 systemd.machine_id=3f4213e959499e1491aae42d02e80f73 provision.name=several provision.gib=12 provision.key=$key ${APPEND:-}" \
+  -append "root=/dev/vda console=ttyS0 loglevel=6 no_timer_check net.ifnames=0 systemd.machine_id=3f4213e959499e1491aae42d02e80f73 provision.name=several provision.gib=12 provision.key=$key ${APPEND:-}" \
   -blockdev "driver=qcow2,node-name=root,discard=unmap,file.driver=file,file.discard=unmap,file.filename=$(option "$state/several.qcow2")" \
   -device virtio-blk-pci,drive=root \
   -blockdev "driver=qcow2,node-name=v7c0a9c7eaf8adb37,discard=unmap,file.driver=file,file.discard=unmap,file.filename=$(option "$state/volumes/several-several-data.qcow2")" \
