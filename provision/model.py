@@ -13,7 +13,8 @@ Family = Literal["apt", "dnf", "apk"]
 Capability = Literal["kernel", "systemd", "kvm", "gpu"]
 Protocol = Literal["tcp", "udp"]
 Outcome = Literal["passed", "failed", "skipped"]
-MachineState = Literal["running", "stopped", "absent", "unhealthy"]
+MachineState = Literal["running", "starting", "paused", "stopped", "absent", "unhealthy", "not answering"]
+"""`not answering`: it runs, and nobody inside says anything; what its services do is not known then."""
 
 
 @dataclass(frozen=True, kw_only=True, order=True)

@@ -96,3 +96,25 @@ def test_a_service_that_was_stopped_is_started_by_up(shared: Project) -> None:
             break
         time.sleep(1)
     assert shared.checks()["service one"] == "passed"
+
+
+def test_a_build_that_fails_leaves_the_machine_that_runs(own: Project) -> None:
+    text = """
+        version: 1
+        name: trial
+        base: debian:12
+        run:
+          - {name: good, script: echo built > /var/tmp/built}
+        services:
+          idle: {command: sleep infinity}
+    """
+    own.spec(text)
+    own.up()
+    own.inside("echo mine > /var/tmp/mine")
+    own.spec(text.replace("services:", "  - {name: bad, script: echo it breaks; exit 7}\n        services:"))
+    for words in (["up"], ["up", "--rebuild"]):
+        said = own.run(*words)
+        assert said.code == 1, said.all
+        assert "it breaks" in said.stderr
+        assert own.state()["state"] == "running"
+        assert own.inside("cat /var/tmp/mine") == "mine\n"

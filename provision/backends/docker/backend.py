@@ -213,8 +213,10 @@ def _status(machine: Machine, found: Container | None, name: str, state_dir: Sta
             services = service_states(machine, answer.stdout.decode("utf-8", "replace").splitlines())
             if answer.code == 0:
                 shown = "running"  # the engine's own word may be ten seconds old
+            elif found.health == "starting":
+                shown = "starting"
         except Unreachable:
-            shown = "unhealthy"  # it runs, and does not answer: it ends, or begins again
+            shown = "not answering"  # it runs: it ends, or begins again
     return MachineStatus(
         name=machine.name,
         state=shown,

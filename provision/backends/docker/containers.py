@@ -51,6 +51,8 @@ def state(found: Container | None) -> MachineState:
     """How a machine does, by its container alone."""
     if found is None:
         return "absent"
+    if found.paused:
+        return "paused"
     if found.restarting or (found.running and found.health == "unhealthy"):
         return "unhealthy"
     return "running" if found.running else "stopped"

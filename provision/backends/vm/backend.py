@@ -13,7 +13,7 @@ from provision.backends.requirements import refuse
 from provision.backends.vm import connection, offer, offline, providers, sync
 from provision.backends.vm.convergence import Convergence
 from provision.backends.vm.ending import remove, stop
-from provision.backends.vm.inside import ask, enter, read_lines
+from provision.backends.vm.inside import SAYS_WITHIN, ask, enter, read_lines
 from provision.backends.vm.network import cards
 from provision.backends.vm.provider import Disk
 from provision.backends.vm.remembered import REMEMBERED, Facts, facts_of
@@ -260,13 +260,13 @@ def _status(
 ) -> MachineStatus:
     services = tuple(ServiceStatus(name=each.name, state="stopped") for each in machine.services)
     shown: MachineState = "running" if state == "running" else "stopped" if state == "stopped" else "absent"
-    if shown == "running" and known is not None:
+    if shown == "running":
         try:
-            said = ask(provider, state_dir, machine.name, HEALTHY)
+            said = ask(provider, state_dir, machine.name, HEALTHY, answers_within=SAYS_WITHIN)
             services = service_states(machine, said.stdout.decode("utf-8", "replace").splitlines())
             shown = "running" if said.code in (0, 1) else "unhealthy"
         except Unreachable:
-            shown = "unhealthy"
+            shown, services = provider.silence(state_dir, machine.name), ()
     return MachineStatus(
         name=machine.name,
         state=shown,

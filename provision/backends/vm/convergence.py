@@ -17,7 +17,7 @@ from provision.backends.ports import KEPT, choose
 from provision.backends.readiness import BETWEEN, HEALTHY, SETUP_STATE, wait_until_ready
 from provision.backends.vm import connection, delivery, sync
 from provision.backends.vm.ending import remove
-from provision.backends.vm.inside import UNREACHABLE, ask, enter, read_lines
+from provision.backends.vm.inside import SAYS_WITHIN, UNREACHABLE, ask, enter, read_lines
 from provision.backends.vm.remembered import REMEMBERED, Facts, facts_of
 from provision.backends.vm.rendering import HOME, copied_folders
 from provision.errors import EnvironmentFailed
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from provision.state import StateDir
 
 APPLIED = "/var/lib/provision/applied"
+LEFT = "/run/provision-guest/left"  # not empty while a machine is without the host's folders
+COMES_BACK_WITHIN = 20.0  # seconds: a busy host's machine may be slow, and is not started anew for it
+MADE_ANEW = ("create", "recreate")
 LAST_LINES = 20
 SETTLES = 5.0  # seconds
 REBOOTS_WITHIN = 300.0
@@ -80,13 +83,24 @@ class Convergence:
         """What a running machine says itself: what was applied to it, and whether it is ready."""
         digest = self.rendering.recipes[machine.name]
         applied = f'{{ read -r _applied <{APPLIED} && [ "$_applied" = {digest} ]; }} 2>/dev/null'
-        script = f"{applied} || exit 3; {HEALTHY}"
+        # Whoever was killed while it saved a machine may have left it without the host's folders.
+        script = f"{applied} || exit 3; [ ! -s {LEFT} ] || exit 4; {HEALTHY}"
         try:
-            code = ask(self.provider, self.state_dir, machine.name, script).code
+            code = self._code(machine, script)
         except Unreachable:
             return "start"
-        known: dict[int, Action] = {0: "none", 3: "change"}
+        known: dict[int, Action] = {0: "none", 3: "change", 4: "start"}
         return known.get(code, "wait")
+
+    def _code(self, machine: Machine, script: str) -> int:
+        """The exit code of a script inside, of a machine that is given time unless it is paused."""
+        provider, state_dir, name = self.provider, self.state_dir, machine.name
+        try:
+            return ask(provider, state_dir, name, script, answers_within=SAYS_WITHIN).code
+        except Unreachable:
+            if provider.silence(state_dir, name) == "paused":
+                raise
+            return ask(provider, state_dir, name, script, answers_within=COMES_BACK_WITHIN).code
 
     def up(self, progress: Progress, *, rebuild: bool) -> Plan:
         """Make or boot what is not there, apply what changed, in order, until all are ready."""
@@ -96,10 +110,7 @@ class Convergence:
             self._wait_for_all(plan, progress)
             return plan
         with self.state_dir.lock():
-            if rebuild:
-                remove(self.provider, self.state_dir, progress)
-                plan = self.plan()
-            self._boot(plan, progress, rebuild=rebuild)
+            plan = self._boot(plan, progress, rebuild=rebuild)
             if self.environment.several:
                 self._bring_up(plan, progress)
                 return plan
@@ -109,13 +120,15 @@ class Convergence:
         self._wait_for_all(plan, progress)
         return plan
 
-    def _boot(self, plan: Plan, progress: Progress, *, rebuild: bool) -> None:
-        """Have every machine running, with its ports chosen and its copied folders carried."""
+    def _boot(self, plan: Plan, progress: Progress, *, rebuild: bool) -> Plan:
+        """Have every machine running, with its ports chosen and its copied folders pushed.
+
+        What machines are made of is built before any is ended: a build that fails costs none.
+        Returns what was done, which for `rebuild` is more than was planned.
+        """
         environment, provider, state_dir = self.environment, self.provider, self.state_dir
         state_dir.make()
         state_dir.log.write_text("")
-        if gone := [name for name, action in plan.actions.items() if action == "remove"]:
-            remove(provider, state_dir, progress, gone)
         for machine in environment.machines:
             if plan.actions[machine.name] in ("create", "start"):
                 provider.release(state_dir, machine.name)
@@ -127,13 +140,22 @@ class Convergence:
         }
         chosen = choose(environment, state_dir, ours, progress)
         self.rendering.write(state_dir.rendering)
+        made = [m for m in environment.machines if rebuild or plan.actions[m.name] in MADE_ANEW]
+        provider.prepare(made, state_dir, progress, self.rendering, rebuild=rebuild)
+        if rebuild:
+            remove(provider, state_dir, progress)
+            for machine in environment.machines:
+                provider.release(state_dir, machine.name)
+            plan = self.plan()
+        elif gone := [name for name, action in plan.actions.items() if action == "remove"]:
+            remove(provider, state_dir, progress, gone)
         state_dir.remember(KEPT, dict(chosen))
         booted = {name for name, action in plan.actions.items() if action in ("create", "start", "recreate")}
         if booted:
             again = [name for name, action in plan.actions.items() if action == "recreate"]
             for name in booted:
                 connection.close(state_dir, name)
-            provider.start(environment, state_dir, progress, self.rendering, again=again, rebuild=rebuild)
+            provider.start(environment, state_dir, progress, self.rendering, again=again)
         state_dir.remember(
             REMEMBERED,
             {
@@ -146,6 +168,7 @@ class Convergence:
         sync.remember(state_dir, folders)
         carried = booted if provider.carries else set()
         sync.carry(state_dir, [each for each in folders if each.machine not in carried], progress)
+        return plan
 
     def _facts(self, machine: Machine) -> Facts:
         return Facts.of(self.environment, machine, cast("Mapping[str, int]", self.state_dir.read(KEPT)))

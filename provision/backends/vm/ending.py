@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from provision.backends.vm import connection
-from provision.backends.vm.inside import ask
+from provision.backends.vm.inside import answers, ask
 from provision.errors import EnvironmentFailed
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def remove(
     """Remove these machines, or all that are there."""
     with progress.step("removing"):
         for machine in provider.machines(state_dir) if machines is None else machines:
-            if provider.state(state_dir, machine) == "running":
+            if provider.state(state_dir, machine) == "running" and answers(provider, state_dir, machine):
                 with suppress(EnvironmentFailed):  # one that does not answer is removed all the same
                     ask(provider, state_dir, machine, STOP)
             connection.close(state_dir, machine)

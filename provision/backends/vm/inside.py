@@ -18,20 +18,33 @@ if TYPE_CHECKING:
     from provision.state import StateDir
 
 ANSWERS_WITHIN = 60.0  # seconds
+SAYS_WITHIN = 2.0  # seconds for one that is only looked at, or is to be ended
+HANDSHAKE = 3.0  # seconds that ssh may take to get in, emulated
 UNREACHABLE = 255  # ssh's own exit code
 
 
 def ask(
-    provider: Provider, state_dir: StateDir, machine: str, script: str, *, timeout: float = ANSWERS_WITHIN
+    provider: Provider,
+    state_dir: StateDir,
+    machine: str,
+    script: str,
+    *,
+    timeout: float = ANSWERS_WITHIN,
+    answers_within: float | None = None,
 ) -> Output:
     """Run text for `sh` in a machine as root, by the quickest way there is.
+
+    `timeout` bounds all of it, `answers_within` the time until the machine has taken it;
+    over ssh, where that cannot be told apart, a handshake is allowed for.
 
     Raises:
         Unreachable: the machine does not answer.
     """
     quick = provider.asked(state_dir, machine)
     if quick is not None:
-        return quick.run(script, timeout=timeout)
+        return quick.run(script, timeout=timeout, answers_within=answers_within)
+    if answers_within is not None:
+        timeout = min(timeout, answers_within + HANDSHAKE)
     try:
         words = connection.command(state_dir, machine, ["sh", "-c", script])
         ended = process.run(words, check=False, timeout=timeout)
@@ -40,6 +53,14 @@ def ask(
     if ended.code == UNREACHABLE:
         raise Unreachable(f"machine {machine} does not answer")
     return Output(code=ended.code, stdout=ended.stdout.encode(), stderr=ended.stderr.encode())
+
+
+def answers(provider: Provider, state_dir: StateDir, machine: str) -> bool:
+    """Whether a machine takes a command, soon."""
+    try:
+        return ask(provider, state_dir, machine, "true", answers_within=SAYS_WITHIN).code == 0
+    except Unreachable:
+        return False
 
 
 def enter(state_dir: StateDir, machine: str, known: Facts) -> Target:

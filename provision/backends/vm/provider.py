@@ -10,13 +10,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from provision.backends.base import Finding
-    from provision.backends.readiness import Asked
+    from provision.backends.vm.qemu.line import Line
     from provision.model import Environment, Machine, PortStatus, Step
     from provision.progress import Progress
     from provision.rendering import RenderedFile, Rendering
     from provision.state import StateDir
 
 GuestState = Literal["running", "stopped", "absent"]
+Silence = Literal["starting", "paused", "not answering"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,6 +145,20 @@ class Provider(Protocol):
         A step that changed makes such a machine anew, and nothing is applied inside.
         """
 
+    def prepare(
+        self,
+        machines: Sequence[Machine],
+        state_dir: StateDir,
+        progress: Progress,
+        rendering: Rendering,
+        *,
+        rebuild: bool,
+    ) -> None:
+        """Build or fetch what machines are to be made of, so that `start` finds it; no machine is touched.
+
+        `rebuild` trusts nothing that was built before.
+        """
+
     def start(
         self,
         environment: Environment,
@@ -152,11 +167,10 @@ class Provider(Protocol):
         rendering: Rendering,
         *,
         again: Collection[str],
-        rebuild: bool,
     ) -> None:
         """Make or boot all machines, at the same time, and return when they answer.
 
-        `again` are running ones to boot anew; `rebuild` trusts nothing that was built before.
+        `again` are running ones to boot anew.
 
         The text of an ssh configuration that reaches each by its name is in
         `state_dir.folder / "ssh_config"` afterwards.
@@ -168,8 +182,11 @@ class Provider(Protocol):
         Until then no service has what the host gives at a start: folders that are copied, secrets.
         """
 
-    def asked(self, state_dir: StateDir, machine: str) -> Asked | None:
+    def asked(self, state_dir: StateDir, machine: str) -> Line | None:
         """A quicker way to ask a running machine as root than ssh; None where there is none."""
+
+    def silence(self, state_dir: StateDir, machine: str) -> Silence:
+        """Why a running machine does not answer, as far as the host can tell; quick."""
 
     def release(self, state_dir: StateDir, machine: str) -> None:
         """Give back what a machine that does not run still holds of the host: its ports."""

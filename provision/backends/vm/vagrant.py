@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import threading
+import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
@@ -43,14 +44,15 @@ from provision.rendering import RenderedFile, render
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
-    from provision.backends.readiness import Asked
-    from provision.backends.vm.provider import Disk, Guest, GuestState
+    from provision.backends.vm.provider import Disk, Guest, GuestState, Silence
+    from provision.backends.vm.qemu.line import Line
     from provision.errors import ProvisionError
     from provision.model import Environment, Machine, PortStatus
     from provision.progress import Progress
     from provision.rendering import Rendering
     from provision.state import StateDir
 
+STARTING_WITHIN = 10.0  # seconds since the console's last line
 INSTALL = "scripts/host-setup vm installs it from the distribution"
 
 
@@ -159,9 +161,24 @@ class VagrantProvider:
     def go(self, state_dir: StateDir, machine: str, recipe: str) -> None:
         """Nothing is held back."""
 
-    def asked(self, state_dir: StateDir, machine: str) -> Asked | None:  # noqa: ARG002 - the contract's words
+    def asked(self, state_dir: StateDir, machine: str) -> Line | None:  # noqa: ARG002 - the contract's words
         """By ssh alone."""
         return None
+
+    def prepare(
+        self,
+        machines: Sequence[Machine],
+        state_dir: StateDir,
+        progress: Progress,
+        rendering: Rendering,
+        *,
+        rebuild: bool,
+    ) -> None:
+        """The boxes of those that are to be made of one."""
+        for each in machines:
+            refuse_small_disk(each, self.name)
+            if rebuild or self.state(state_dir, each.name) == "absent":
+                ensure_box(each, self.name, state_dir, rendering, progress, rebuild=rebuild)
 
     def start(
         self,
@@ -171,10 +188,9 @@ class VagrantProvider:
         rendering: Rendering,
         *,
         again: Collection[str],
-        rebuild: bool,
     ) -> None:
         """`vagrant up` or `reload`, without provisioning: that is done over our own connection."""
-        boxes = self.boxes(environment, state_dir, progress, rendering, rebuild=rebuild)
+        boxes = self.boxes(environment, state_dir, progress, rendering)
         self._choose(environment, state_dir, boxes, progress)
         try:
             self._boot(state_dir, progress, again=again)
@@ -220,6 +236,15 @@ class VagrantProvider:
             for machine in gone:
                 vagrant.destroy(vm_name=machine)
 
+    def silence(self, state_dir: StateDir, machine: str) -> Silence:
+        """One whose console is still being written to is on its way."""
+        console = state_dir.folder / CONSOLE.format(machine=machine)
+        try:
+            begins = time.time() - console.stat().st_mtime < STARTING_WITHIN
+        except OSError:
+            begins = False
+        return "starting" if begins else "not answering"
+
     def release(self, state_dir: StateDir, machine: str) -> None:
         """Nothing: the hypervisor forwards ports itself, and ends that with the machine."""
 
@@ -236,19 +261,15 @@ class VagrantProvider:
         state_dir: StateDir,
         progress: Progress,
         rendering: Rendering,
-        *,
-        rebuild: bool,
     ) -> Mapping[str, Mapping[str, str | None]]:
         """The box of each machine by its name: the one that it was made of, or one had or made now."""
-        for each in environment.machines:
-            refuse_small_disk(each, self.name)
         boxes: dict[str, Mapping[str, str | None]] = {}
         former = _chosen_boxes(state_dir)
         for each in environment.machines:
             if each.name in former and self.state(state_dir, each.name) != "absent":
                 boxes[each.name] = former[each.name]
                 continue
-            box = ensure_box(each, self.name, state_dir, rendering, progress, rebuild=rebuild)
+            box = ensure_box(each, self.name, state_dir, rendering, progress, rebuild=False)
             boxes[each.name] = {"name": box.name, "url": box.url}
             gone = taken.take(state_dir, self.name, each.name, box)
             if gone:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from provision.backends.vm.provider import Disk, GuestState
+    from provision.backends.vm.provider import Disk, GuestState, Silence
     from provision.model import Environment, PortStatus
     from provision.process import Completed
     from provision.progress import Progress
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 SYSTEM = "qemu:///system"
 NO_SUCH = ("domain not found", "failed to get domain")
 POOL = "default"
+PAUSED = "paused"
+RUNS = ("running", PAUSED)
 KVM = {"driver": "kvm", "cpu_mode": "host-passthrough"}
 DRIVERS = {
     "kvm": KVM,
@@ -88,7 +90,7 @@ class Libvirt(VagrantProvider):
         """As libvirtd says; one removed by hand is absent, one that nobody can ask about is not."""
         asked = _virsh("domstate", identity)
         if asked.code == 0:
-            return "running" if asked.stdout.strip() == "running" else "stopped"
+            return "running" if asked.stdout.strip() in RUNS else "stopped"
         if any(words in asked.stderr.lower() for words in NO_SUCH):
             return "absent"
         raise HostLacks(
@@ -96,6 +98,13 @@ class Libvirt(VagrantProvider):
             evidence=asked.stderr.strip().splitlines(),
             hint="systemctl start libvirtd, or scripts/host-setup vm; running machines are not lost",
         )
+
+    def silence(self, state_dir: StateDir, machine: str) -> Silence:
+        """As libvirtd says, where the machine is paused."""
+        identity = self.identity(state_dir, machine)
+        if identity and _virsh("domstate", identity).stdout.strip() == PAUSED:
+            return "paused"
+        return super().silence(state_dir, machine)
 
     def release(self, state_dir: StateDir, machine: str) -> None:
         """End the ssh processes that forwarded its ports: they outlive a machine that died."""

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
-    from provision.backends.readiness import Asked
-    from provision.backends.vm.provider import Disk, Guest, GuestState
+    from provision.backends.vm.provider import Disk, Guest, GuestState, Silence
+    from provision.backends.vm.qemu.line import Line
     from provision.model import Environment, Machine, PortStatus
     from provision.progress import Progress
     from provision.rendering import RenderedFile, Rendering
@@ -104,6 +104,18 @@ class Qemu:
         """Where its disk was made of its image."""
         return starting.made_by_image(state_dir, self.machines(state_dir))
 
+    def prepare(
+        self,
+        machines: Sequence[Machine],
+        state_dir: StateDir,
+        progress: Progress,
+        rendering: Rendering,
+        *,
+        rebuild: bool,
+    ) -> None:
+        """Their disks."""
+        starting.prepare(machines, state_dir, progress, rendering, rebuild=rebuild)
+
     def start(
         self,
         environment: Environment,
@@ -112,10 +124,9 @@ class Qemu:
         rendering: Rendering,
         *,
         again: Collection[str],  # noqa: ARG002 - what runs otherwise than it should is found out
-        rebuild: bool,
     ) -> None:
         """From memory, from its disk, or made anew."""
-        starting.start(environment, state_dir, progress, rendering, rebuild=rebuild)
+        starting.start(environment, state_dir, progress, rendering)
 
     def go(self, state_dir: StateDir, machine: str, recipe: str) -> None:
         """Say what time it is, and that it may begin."""
@@ -128,9 +139,18 @@ class Qemu:
                 hint="`provision up --rebuild` makes it anew",
             )
 
-    def asked(self, state_dir: StateDir, machine: str) -> Asked | None:
+    def asked(self, state_dir: StateDir, machine: str) -> Line | None:
         """By its line."""
         return Seat(state_dir=state_dir, machine=machine).line
+
+    def silence(self, state_dir: StateDir, machine: str) -> Silence:
+        """As QEMU says; one that has not answered since its start is on its way for a while."""
+        seat = Seat(state_dir=state_dir, machine=machine)
+        if seat.is_paused():
+            return "paused"
+        found = seat.process()
+        young = found is not None and time.time() - found.create_time() < starting.BOOTS_WITHIN
+        return "starting" if young and not seat.has_answered() else "not answering"
 
     def release(self, state_dir: StateDir, machine: str) -> None:
         """Nothing: QEMU forwards ports itself, and ends that with the machine."""

@@ -80,6 +80,12 @@ class Seat:
     def _answered(self) -> Path:
         return self.state / f"{self.machine}.answered"
 
+    def go_on(self) -> None:
+        """Let a machine run again that was paused, or left so by whoever was killed while saving it."""
+        if self.is_paused():
+            with suppress(ProvisionError):
+                monitor.execute(self.monitor, "cont", within=SAYS_WITHIN)
+
     def process(self) -> Process | None:
         """QEMU, where it runs: not another that has its id now."""
         import psutil

@@ -12,12 +12,13 @@ import hashlib
 import json
 import platform
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from provision import process
 from provision.backends.vm.qemu import monitor
-from provision.errors import EnvironmentFailed
+from provision.errors import EnvironmentFailed, ProvisionError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -70,6 +71,8 @@ def suspend(seat: Seat, key: str) -> None:
         ProvisionError: it cannot be kept; the machine goes on, its folders let go.
     """
     volumes = monitor.open_files(seat.monitor)
+    with suppress(ProvisionError):  # one that is left of a stop that was killed
+        monitor.run_job(seat.monitor, "snapshot-delete", {"tag": SUSPENDED, "devices": ["root"]})
     _stand_still_and_save(seat, SUSPENDED)
     seat.end()
     written = {file: Path(file).stat().st_mtime_ns for file in volumes if file != str(seat.overlay)}

@@ -41,7 +41,7 @@ MADE = "made"
 HALF_MADE = "half-made"
 SUSPENDS = "suspends"
 BOOTS_WITHIN = 300.0  # seconds: ten to thirty under emulation, more on a busy host
-ANSWERS_WITHIN = 20.0
+ANSWERS_WITHIN = 20.0  # seconds
 ASKED_AGAIN = 30.0  # what is said while a machine boots may be lost
 PROCESSORS = {
     "kvm": {"ACCEL": "kvm", "CPU": "host"},
@@ -53,9 +53,8 @@ _REMEMBERING = threading.Lock()  # machines are started side by side, and kept i
 
 @dataclass(frozen=True, kw_only=True)
 class Start:
-    """What a call of `start` knows: an environment, where it lies, what it is made of."""
+    """What a call of `start` knows: where an environment lies, and what it is made of."""
 
-    environment: Environment
     state_dir: StateDir
     rendering: Rendering
     progress: Progress
@@ -70,6 +69,24 @@ class Start:
         return {"definition": self.rendering.digests[machine.name], "build": build} | (
             {"recipe": recipe} if build == "image" else {}
         )
+
+
+def prepare(
+    machines: Sequence[Machine],
+    state_dir: StateDir,
+    progress: Progress,
+    rendering: Rendering,
+    *,
+    rebuild: bool,
+) -> None:
+    """Have the disks that these machines are to be made of; no machine is touched."""
+    state_dir.make()
+    for machine in machines:
+        asked = Start(state_dir=state_dir, rendering=rendering, progress=progress)
+        made, record = _records(asked, machine)
+        same = {**made, **record} == made and DISKS.known(made["disk"]).is_there
+        if rebuild or not same:
+            _disk(asked, machine, record["build"], rebuild=rebuild)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,21 +104,19 @@ def start(
     state_dir: StateDir,
     progress: Progress,
     rendering: Rendering,
-    *,
-    rebuild: bool,
 ) -> None:
     """Have every machine running as it is rendered, and answering.
 
     One that runs as it should is left alone; one that is stopped and unchanged boots from
     its own disk; any other is made anew, from memory where a state of it is kept.
     """
-    asked = Start(environment=environment, state_dir=state_dir, rendering=rendering, progress=progress)
+    asked = Start(state_dir=state_dir, rendering=rendering, progress=progress)
     state_dir.make()
     several = len(environment.machines) > 1
 
     def one(machine: Machine) -> Started | None:
         said = Beside(progress, machine.name) if several else progress
-        return _start(replace(asked, progress=said), machine, rebuild=rebuild)
+        return _start(replace(asked, progress=said), machine)
 
     with (
         progress.step("starting the machines") if several else nullcontext(),
@@ -121,7 +136,7 @@ def start(
         if machine.name in booted:
             suspends = _suspends(asked, machine, whole, booted[machine.name])
             _remember(asked, machine, {**whole, SUSPENDS: suspends})
-    _write_configuration(asked)
+    _write_configuration(asked, environment)
     for machine in environment.machines:
         made = _made(state_dir)[machine.name]
         started = booted.get(machine.name)
@@ -129,19 +144,18 @@ def start(
             _keep_memory(asked, machine, started)
 
 
-def _start(asked: Start, machine: Machine, *, rebuild: bool) -> Started | None:
+def _start(asked: Start, machine: Machine) -> Started | None:
     """Start a machine, in the quickest way there is; None where it runs as it should."""
     seat = asked.seat(machine)
-    made = _made(asked.state_dir).get(machine.name, {})
-    # One that took its steps itself, and is gone, may have an engine today.
-    kept = seat.overlay.exists() or made.get("build") == "image"
-    build = _build(machine, made if kept else {})
-    record = asked.record(machine, build)
+    made, record = _records(asked, machine)
+    build = record["build"]
     same = {**made, **record} == made
     again = same or build == made.get("build") == "provision"
     if seat.overlay.exists() and again and HALF_MADE not in made:
-        if same and seat.process() is not None and _answers(seat):
-            return None
+        if same and seat.process() is not None:
+            seat.go_on()
+            if _answers(seat):
+                return None
         seat.shut_down()
         own = DISKS.known(made["disk"])
         kind = _accelerator(asked, machine, own)
@@ -157,8 +171,8 @@ def _start(asked: Start, machine: Machine, *, rebuild: bool) -> Started | None:
     memory.drop_suspended(seat)
     seat.overlay.unlink(missing_ok=True)
     disk = DISKS.known(made["disk"]) if same else None
-    if disk is None or not disk.is_there or rebuild:
-        disk = _disk(asked, machine, build, rebuild=rebuild)
+    if disk is None or not disk.is_there:
+        disk = _disk(asked, machine, build, rebuild=False)
     # Whoever ends this now leaves a machine that `down` knows, and the next `up` makes anew.
     disk.claim(seat.overlay)
     record = {**record, "disk": disk.name}
@@ -174,6 +188,14 @@ def _start(asked: Start, machine: Machine, *, rebuild: bool) -> Started | None:
     started = replace(started, how="new")
     seat.start(_variables(asked, machine, started))
     return started
+
+
+def _records(asked: Start, machine: Machine) -> tuple[Mapping[str, str], dict[str, str]]:
+    """What a machine was made of, if it was, and what it is to be made of."""
+    made = _made(asked.state_dir).get(machine.name, {})
+    # One that took its steps itself, and is gone, may have an engine today.
+    kept = asked.seat(machine).overlay.exists() or made.get("build") == "image"
+    return made, asked.record(machine, _build(machine, made if kept else {}))
 
 
 def _accelerator(asked: Start, machine: Machine, disk: Made) -> Accelerator:
@@ -254,6 +276,11 @@ def _resume(asked: Start, machine: Machine, disk: Made, kind: Accelerator) -> bo
 def stop(state_dir: StateDir, machine: str, progress: Progress) -> None:
     """Suspend a machine, or let it shut down where its memory may not be kept."""
     seat = Seat(state_dir=state_dir, machine=machine)
+    seat.go_on()
+    if not _answers(seat):
+        progress.note(f"{machine} does not answer: it is switched off")
+        seat.end()
+        return
     if key := _made(state_dir).get(machine, {}).get(SUSPENDS):
         try:
             memory.suspend(seat, key)
@@ -370,11 +397,11 @@ def _variables(asked: Start, machine: Machine, started: Started) -> Mapping[str,
     return {**processor, **ports, "IMAGE": image, "NETWORK": network, "APPEND": append}
 
 
-def _write_configuration(asked: Start) -> None:
+def _write_configuration(asked: Start, environment: Environment) -> None:
     """The text by which ssh enters each machine."""
-    state = asked.seat(asked.environment.machines[0]).state
+    state = asked.seat(environment.machines[0]).state
     lines = []
-    for machine in asked.environment.machines:
+    for machine in environment.machines:
         port = monitor.forwarded_port(asked.seat(machine).monitor, 22)
         lines += [
             f"Host {machine.name}",
