@@ -29,6 +29,8 @@ def main() -> None:
     from provision.errors import ProvisionError
 
     signal.signal(signal.SIGTERM, _interrupt)
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # as a shell's background job has it
+        signal.signal(signal.SIGINT, _interrupt)
     try:
         code = commands.main(prog_name="provision", standalone_mode=False)
     except ProvisionError as error:
@@ -55,6 +57,9 @@ def main() -> None:
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+    from provision import process
+
+    process.end_children()
     raise KeyboardInterrupt
 
 

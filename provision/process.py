@@ -7,16 +7,18 @@ import shlex
 import shutil
 import subprocess
 from collections import deque
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from provision.errors import HostLacks, ProvisionError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 EVIDENCE_LINES = 25
+_ENDABLE: set[subprocess.Popen[bytes]] = set()  # what runs now and ends with this process
 ProcessFailed = subprocess.CalledProcessError  # what libraries that run commands raise
 
 
@@ -72,25 +74,31 @@ def run(
         CommandFailed: it failed, or took longer than the timeout.
     """
     try:
-        done = subprocess.run(
+        child = subprocess.Popen(
             argv,
-            input=stdin,
-            stdin=subprocess.DEVNULL if stdin is None else None,
-            capture_output=True,
+            stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             cwd=cwd,
             env=_environment(env),
-            timeout=timeout,
-            check=False,
         )
     except FileNotFoundError as error:
         raise _missing(argv, error) from error
-    except subprocess.TimeoutExpired as error:
-        output = _text(error.stdout or b"") + _text(error.stderr or b"")
-        raise CommandFailed(argv, -9, output, f"it took longer than {timeout:g} s") from error
-    stdout, stderr = _text(done.stdout), _text(done.stderr)
-    if check and done.returncode != 0:
-        raise CommandFailed(argv, done.returncode, stderr or stdout)
-    return Completed(argv=tuple(argv), code=done.returncode, stdout=stdout, stderr=stderr)
+    with child, _endable(child):
+        try:
+            raw_stdout, raw_stderr = child.communicate(stdin, timeout)
+        except subprocess.TimeoutExpired as error:
+            child.kill()
+            raw_stdout, raw_stderr = child.communicate()
+            output = _text(raw_stdout) + _text(raw_stderr)
+            raise CommandFailed(argv, -9, output, f"it took longer than {timeout:g} s") from error
+        except BaseException:
+            child.kill()
+            raise
+    stdout, stderr = _text(raw_stdout), _text(raw_stderr)
+    if check and child.returncode != 0:
+        raise CommandFailed(argv, child.returncode, stderr or stdout)
+    return Completed(argv=tuple(argv), code=child.returncode, stdout=stdout, stderr=stderr)
 
 
 def stream(
@@ -120,18 +128,37 @@ def stream(
         raise _missing(argv, error) from error
     assert child.stdout is not None  # noqa: S101 - stdout=PIPE promises it
     try:
-        with child.stdout:
+        with child.stdout, _endable(child):
             for raw in child.stdout:
                 line = _text(raw).rstrip("\n")
                 last.append(line)
                 each_line(line)
-        code = child.wait()
+            code = child.wait()
     except BaseException:
         child.terminate()
         child.wait()
         raise
     if code != 0:
         raise CommandFailed(argv, code, "\n".join(last))
+
+
+def end_children() -> None:
+    """Ask every command that runs, in whatever thread, to end: an interrupt leaves nothing running.
+
+    A program that `attach` runs has the terminal, which tells it itself.
+    """
+    for child in tuple(_ENDABLE):
+        with suppress(OSError):
+            child.terminate()
+
+
+@contextmanager
+def _endable(child: subprocess.Popen[bytes]) -> Iterator[None]:
+    _ENDABLE.add(child)
+    try:
+        yield
+    finally:
+        _ENDABLE.discard(child)
 
 
 def attach(argv: Sequence[str], *, env: Mapping[str, str] | None = None) -> int:

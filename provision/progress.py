@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol, TextIO
@@ -9,6 +10,9 @@ from typing import TYPE_CHECKING, Protocol, TextIO
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
+
+
+SILENT_FOR = 5.0  # seconds
 
 
 class Progress(Protocol):
@@ -40,24 +44,48 @@ class Silent:
 
 
 class Plain:
-    """One line a step, when it ends; for CI and pipes."""
+    """One line a step when it begins and when it ends; for CI and pipes.
 
-    def __init__(self, stream: TextIO) -> None:
+    A step that is silent for longer says every few seconds that it goes on, with the last line
+    of what it runs: a log that stands still looks like a hang.
+    """
+
+    def __init__(self, stream: TextIO, *, silent_for: float = SILENT_FOR) -> None:
         self._stream = stream
+        self._silent_for = silent_for
+        self._printed = time.monotonic()
+        self._line = ""
 
     def note(self, text: str) -> None:
         """Print a line."""
         print(text, file=self._stream, flush=True)
+        self._printed = time.monotonic()
 
     def line(self, text: str) -> None:
-        """Lines of running commands are in the log; a pipe does not want them."""
+        """Lines of running commands are in the log; the last one is told where it takes long."""
+        self._line = text.strip()
 
     @contextmanager
     def step(self, title: str) -> Iterator[None]:
         """Print the title, and again with its duration."""
         self.note(f"… {title}")
+        self._line = ""
         begun = time.monotonic()
-        yield
+        ended = threading.Event()
+
+        def tell() -> None:
+            while not ended.wait(self._silent_for / 10):
+                if time.monotonic() - self._printed >= self._silent_for:
+                    last = f": {self._line}" if self._line else ""
+                    self.note(f"… {title} ({time.monotonic() - begun:.0f} s){last}")
+
+        teller = threading.Thread(target=tell, daemon=True)
+        teller.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            teller.join()
         self.note(f"✓ {title} ({time.monotonic() - begun:.1f} s)")
 
 
