@@ -77,8 +77,8 @@ FAULTS = (
         pattern=r"failed to set MSR|[Cc]ould not access KVM kernel module|failed to initialize kvm"
         r"|invalid argument: could not find capabilities for domaintype=kvm",
         message="KVM is there but no guest boots with it",
-        hint="`rm ~/.cache/provision/acceleration.json`, then `provision up`: it is tried again,"
-        " and emulated where it fails",
+        hint="PROVISION_ACCELERATOR=emulation provision up, or"
+        " `backends: {vm: {accelerator: emulation}}` in the spec",
         kind=HostLacks,
     ),
     Fault(
