@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 HEALTHY = 'if [ -n "${BASH-}" ]; then . /usr/lib/provision/healthy; else /usr/lib/provision/healthy; fi'
 SETUP_STATE = "/run/provision/setup"
 GAVE_UP = "setup: failed: "  # on a service; a step that failed is named
+ATTACH = "attach: "
 NOT_YET, FAILED = 1, 2
 NOT_RUNNING = ("starting", "stopped", "failed")
 WITHOUT_PROBE = 30.0
@@ -78,7 +79,7 @@ def wait_until_ready(
         timeout: seconds for all of it, setup included.
         last_lines: the end of the log of a service, or of `setup`.
         settles: seconds after which a service without a probe is believed to run.
-        revive: starts a service (or `setup`) again that had ended before this `up`.
+        revive: starts a service (or `setup`, or `attach`) again that had ended before this `up`.
 
     Raises:
         EnvironmentFailed: a service was not ready in its time, setup failed, or the
@@ -107,6 +108,13 @@ def wait_until_ready(
             continue
         revive = None
         if answer.code == FAILED:
+            if attach := next((line for line in reasons if line.startswith(ATTACH)), None):
+                raise EnvironmentFailed(
+                    f"the folders and volumes of machine {machine.name} could not be attached:"
+                    f" {attach.removeprefix(ATTACH)}",
+                    evidence=last_lines("attach"),
+                    hint="fix what its lines name and `provision up` again, or --rebuild",
+                )
             reason = next(line for line in reasons if line.startswith("setup: "))
             if reason.startswith(GAVE_UP):  # what it waited for says best what is wrong
                 over = {name: max(waited, seconds) for name, seconds in allowed.items()}
@@ -137,10 +145,12 @@ def wait_until_ready(
 
 
 def _ended(machine: Machine, code: int, reasons: Sequence[str]) -> list[str]:
-    """The services that do not run any more; `setup` where it has failed."""
+    """The services that do not run any more; `setup` or `attach` where that has failed."""
     states = service_states(machine, reasons)
     ended = [service.name for service in states if service.state in ("stopped", "failed")]
-    return [*ended, "setup"] if code == FAILED else ended
+    if code != FAILED:
+        return ended
+    return [*ended, "attach" if any(reason.startswith(ATTACH) for reason in reasons) else "setup"]
 
 
 def _refuse_services(

@@ -18,7 +18,8 @@ def systemd_scripts(machine: Machine) -> Mapping[str, RenderedFile]:
     """What goes to /usr/lib/provision where systemd is the init, by path below it; units/ holds its units."""
     context: dict[str, object] = {
         "machine": machine,
-        "wanted": [f"{service.name}.service" for service in machine.services]
+        "wanted": ["provision-attach.service"]  # by itself: a machine may have no service
+        + [f"{service.name}.service" for service in machine.services]
         + (["provision-setup.service"] if machine.setup else []),
     }
     own = {name: _file(f"systemd/{name}.j2", context, executable=True) for name in SCRIPTS}

@@ -118,3 +118,29 @@ def test_a_build_that_fails_leaves_the_machine_that_runs(own: Project) -> None:
         assert "it breaks" in said.stderr
         assert own.state()["state"] == "running"
         assert own.inside("cat /var/tmp/mine") == "mine\n"
+
+
+def test_a_machine_without_services_and_setup_has_its_workspace_and_volumes(own: Project) -> None:
+    own.write("inside.txt", "of the host\n")
+    own.spec("""
+        version: 1
+        name: trial
+        base: debian:12
+        workspace: {source: ., path: /work}
+        volumes: {data: /srv/data}
+        backends: {vm: {memory: off}}
+    """)
+    own.up()
+    assert own.inside("cat inside.txt; pwd") == "of the host\n/work\n"
+    assert own.inside("echo kept >/srv/data/file; findmnt -n -o TARGET /srv/data") == "/srv/data\n"
+    if own.backend == "vm":  # a reboot from inside loses nothing
+        own.run("exec", "--", "systemctl", "reboot")
+        own.up()
+        assert own.inside("cat inside.txt /srv/data/file") == "of the host\nkept\n"
+        # What cannot be attached is told with its own lines, and mended by the next up.
+        own.inside("sed -i '2i echo it breaks here >&2; exit 9' /usr/lib/provision/attach", user="root")
+        own.run("exec", "--", "systemctl", "reboot")
+        said = own.run("up")
+        assert said.code == 1, said.all
+        assert "the folders and volumes of machine trial could not be attached" in said.stderr
+        assert "it breaks here" in said.stderr

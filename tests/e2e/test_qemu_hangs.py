@@ -181,8 +181,8 @@ def test_a_stop_that_was_killed_is_healed(vm: Project) -> None:
     vm.up()
     assert workspace_is_there(vm)
     # And where it was killed a moment before that: it runs, without its folders.
-    vm.inside("/usr/lib/provision-guest/leave")
-    assert "kept" not in vm.inside("cd / && ls /work")
+    vm.good("exec", "-w", "/", "--", "/usr/lib/provision-guest/leave")
+    assert "kept" not in vm.good("exec", "-w", "/", "--", "ls", "/work")
     vm.up()
     assert workspace_is_there(vm)
     assert vm.run("stop").code == 0

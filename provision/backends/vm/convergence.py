@@ -251,6 +251,8 @@ class Convergence:
 
         def revive(service: str) -> None:
             script = f"systemctl restart {service}.service"
+            if service == "attach":
+                script = "systemctl restart provision-attach.service && systemctl restart provision.target"
             if service == "setup":
                 script = f"rm -f {SETUP_STATE}; systemctl restart provision-setup.service"
             ask(self.provider, state_dir, name, script)

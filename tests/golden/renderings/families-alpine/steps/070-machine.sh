@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/3eb2e54970f69471220c23b92e8c64fb
+_record=/var/lib/provision/steps/7781a538639375fc0cf34f573fa348fc
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

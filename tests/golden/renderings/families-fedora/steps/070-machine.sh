@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/b97edc47df87bec5e82a4feb4bc57730
+_record=/var/lib/provision/steps/e3ebc372974c4ebc4d8e3b7ad85ce2ea
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/b09bb75ed548f6bb578f074c7485a4ac
+_record=/var/lib/provision/steps/22f6467285b99f5f947699e4989ce27b
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

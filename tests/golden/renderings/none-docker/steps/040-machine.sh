@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/1e73c57ebd050eaa594e76cb50bd491a
+_record=/var/lib/provision/steps/b85b7d4b3fc932018236972fe7170405
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/2600649616514d5a32f56914d6be9fdc
+_record=/var/lib/provision/steps/7890365fe140a8388dbc718c884165a3
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

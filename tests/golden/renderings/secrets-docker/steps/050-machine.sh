@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/b42b30f656e488a0c3da9379e974af6a
+_record=/var/lib/provision/steps/952db0daf5d4bc40035e3c5f9c856c36
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/41ed1d7cb7481eb4c242f4c236241198
+_record=/var/lib/provision/steps/9f17c0c411680758e2d5aa2a4e827065
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/a6ee85e1c49e3bf084a2ea21e453b930
+_record=/var/lib/provision/steps/b5288c9956d47f52761fae4418f457b4
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/5e788b8ed58654f7fe75152838ee7280
+_record=/var/lib/provision/steps/3abcd4fcf0171996114770c05f846ffa
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

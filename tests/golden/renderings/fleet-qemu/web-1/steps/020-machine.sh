@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/4d0a4f787c1166e80d849a0e2660d032
+_record=/var/lib/provision/steps/427e88747b1991c0179eb3f0e20f31ea
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
