@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/1333eadca5face069a7a71e4c1aaf4d1
+_record=/var/lib/provision/steps/97c9b7dfc4d017a417127929b138d96a
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
