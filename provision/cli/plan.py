@@ -39,6 +39,7 @@ def command(asked: Request, form: str) -> None:
             "name": environment.name,
             "backend": asked.backend,
             "build": bool(plan.build),
+            "images": list(plan.build),
             "machines": [{"name": name, "action": action} for name, action in plan.actions.items()],
             "notes": list(plan.notes),
         }

@@ -247,7 +247,7 @@ BY_HAND = {
     "removed": (["rm", "--force"], "absent"),
     "stopped": (["stop", "--time", "1"], "stopped"),
     "killed": (["kill"], "stopped"),
-    "paused": (["pause"], "stopped"),
+    "paused": (["pause"], "paused"),
 }
 
 
@@ -309,18 +309,6 @@ def test_a_free_port_is_kept(broken: Project) -> None:
     broken.good("down")
     broken.up("--no-verify")
     assert broken.state()["ports"] == before
-
-
-def test_another_folder_has_an_environment_of_this_name(broken: Project, tmp_path: Path) -> None:
-    broken.up("--no-verify")
-    stranger = make(tmp_path / "stranger", "faults")
-    for words in (["up"], ["down"], ["exec", "--", "true"], ["status"], ["logs"]):
-        said = stranger.run(*words)
-        assert said.code == 1, said.all
-        assert "an environment faults is already up in docker, from another folder" in said.stderr
-        assert str(broken.folder) in said.stderr
-        assert "--name" in said.stderr
-    assert broken.state()["state"] == "running"
 
 
 def test_another_name_and_another_value(broken: Project) -> None:

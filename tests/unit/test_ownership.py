@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from provision.backends.docker import doctor
 from provision.backends.docker.containers import in_order_of_ending
 from provision.backends.docker.engine import Container, Seen
 from provision.backends.docker.ownership import refuse_strangers
@@ -84,7 +85,7 @@ def test_whoever_needs_another_ends_before_it(needs: dict[str, str], groups: lis
         ("new", {"dev": {"data": "d.data"}}, (), (), []),
         ("as it was", {"dev": {"data": "d.data"}}, ("d.data",), ("dev",), []),
         ("down and up", {"dev": {"data": "d.data"}}, ("d.data",), (), []),
-        ("renamed", {"dev": {"new": "d.new"}}, ("d.data",), ("dev",), ["empty volume new", "d.data any more"]),
+        ("renamed", {"dev": {"new": "d.new"}}, ("d.data",), ("dev",), ["empty volume new", "d.data"]),
         ("added", {"dev": {"new": "d.new"}}, (), ("dev",), ["empty volume new"]),
         ("taken out", {"dev": {}}, ("d.data",), ("dev",), ["d.data any more"]),
         ("one to several", {"web": {"data": "d.web.data"}}, ("d.data",), (), ["empty volume data", "d.data"]),
@@ -104,3 +105,18 @@ def test_what_is_said_of_volumes(
 
 def test_the_variables_of_compose_are_data() -> None:
     assert env_file({"A": "plain", "B": 'q"\\$x${y}\n#'}) == 'A="plain"\nB="q\\"\\\\\\$x\\${y}\\n#"\n'
+
+
+@pytest.mark.parametrize(
+    ("root", "place", "unreadable"),
+    [
+        ("/var/snap/docker/common/var-lib-docker", "/home/me/.local/state/provision", True),
+        ("/var/snap/docker/common/var-lib-docker", "/home/me/provision", False),
+        ("/var/lib/docker", "/home/me/.local/state/provision", False),
+    ],
+)
+def test_an_engine_that_is_a_snap_reads_no_hidden_folder(
+    root: str, place: str, unreadable: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PROVISION_STATE_DIR", place)
+    assert doctor._hidden_state(root) == (place if unreadable else "")
