@@ -10,6 +10,7 @@ import tools
 from measuring import PROJECT
 
 from provision import process
+from provision.state import StateDir
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -31,9 +32,7 @@ def footprint(say: Callable[[str], None]) -> Sequence[str]:
             resident = sum(_resident()) >> 20
             line = f"{number} up: {resident} MiB resident, {resident // number} each"
             if number <= 5:
-                own = sum(
-                    _bytes(PROJECT / ".provision" / NAME.format(number=n)) for n in range(1, number + 1)
-                )
+                own = sum(_bytes(_state(n)) for n in range(1, number + 1))
                 shared = _bytes(_disk()) >> 20
                 line += f"; on disk {own >> 20} MiB of their own, kept memory among it, and {shared} shared"
             lines.append(line)
@@ -52,18 +51,21 @@ def _ours(verb: str, number: int, *words: str) -> list[str]:
 def _resident() -> Iterator[int]:
     """The bytes of each QEMU of these environments, what they share divided among them."""
     for each in psutil.process_iter(["cmdline"]):
-        if any(word.startswith("bench-footprint-") for word in each.info["cmdline"] or ()):
+        if any("bench-footprint-" in word for word in each.info["cmdline"] or ()):
             yield each.memory_full_info().pss
 
 
 def _disk() -> Path:
     """The disk on which the first one's lies."""
-    overlay = (
-        PROJECT / ".provision" / NAME.format(number=1) / "vm" / "qemu" / f"{NAME.format(number=1)}.qcow2"
-    )
+    overlay = _state(1) / "qemu" / f"{NAME.format(number=1)}.qcow2"
     told = process.run(["qemu-img", "info", "--force-share", str(overlay)]).stdout
     found = next(line for line in told.splitlines() if line.startswith("backing file: "))
     return Path(found.removeprefix("backing file: ").partition(" (")[0]).parent
+
+
+def _state(number: int) -> Path:
+    """Where one of them keeps what is its own."""
+    return StateDir.of(PROJECT, NAME.format(number=number), "vm").folder
 
 
 def _bytes(folder: Path) -> int:

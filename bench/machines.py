@@ -13,6 +13,7 @@ from provision.backends.vm.providers import find as find_provider
 from provision.bases.box import boxes_folder, build_box
 from provision.bases.catalogue import find as find_base
 from provision.progress import Plain, Silent
+from provision.state import StateDir
 
 PEER = "bench/peers/vagrant"
 STEP = "bench/specs/step.yaml"
@@ -20,7 +21,8 @@ THAW = "bench/peers/qemu/thaw"
 VAGRANT = "vagrant"
 LIBVIRT = "libvirt"  # the peer's provider, and the tool's own machine of it
 RAW = "raw QEMU"
-KEPT = ".provision/bench/vm/qemu"
+STATE = StateDir.of(PROJECT, "bench", "vm").folder
+KEPT = str(STATE / "qemu")
 
 
 def ours(verb: str, *words: str, spec: str = tools.SPEC) -> list[str]:
@@ -86,7 +88,8 @@ def rows() -> tuple[Row, ...]:
             commands={
                 tools.OURS: Command(argv=up[tools.OURS].argv, before=[*alone, ours("down")]),
                 RAW: Command(
-                    argv=["sh", THAW], before=[up[tools.OURS].argv, ours("down"), ["sh", THAW, "prepare"]]
+                    argv=["sh", THAW, str(STATE)],
+                    before=[up[tools.OURS].argv, ours("down"), ["sh", THAW, str(STATE), "prepare"]],
                 ),
                 **{
                     peer.name: Command(argv=peer.up, before=[peer.down])

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from provision import backends, engine
-from provision.state import StateDir
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -58,9 +57,8 @@ def choose(asked: Request) -> Choice:
 
 def chosen_before(asked: Request) -> str | None:
     """The one backend in which the environment has a place already; None where none or several have."""
-    ref = engine.resolve(replace(asked, backend="docker"))
-    folder = ref.state_dir.folder.parent
-    here = [name for name in PREFERENCE if StateDir(folder=folder / name).rendering.is_dir()]
+    refs = [engine.resolve(replace(asked, backend=name)) for name in PREFERENCE]
+    here = [ref.backend.name for ref in refs if ref.state_dir.rendering.is_dir()]
     return here[0] if len(here) == 1 else None
 
 

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 from provision import backends, secrets
 from provision.errors import EnvironmentFailed, HostLacks, UsageError
-from provision.state import StateDir
+from provision.state import StateDir, refuse_mounted
 from provision.target import Unreachable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from provision.backends.base import Backend, Plan
+    from provision.backends.base import Backend, Plan, Remains
     from provision.model import Environment, Machine, MachineStatus, PortStatus, Result
     from provision.progress import Progress
     from provision.target import Target
@@ -78,13 +78,13 @@ def resolve(asked: Request) -> EnvironmentRef:
     return EnvironmentRef(
         name=name,
         backend=backends.find(asked.backend),
-        state_dir=StateDir.of(project, name, asked.backend),
+        state_dir=StateDir.of(project, name, asked.backend, asked.spec.absolute()),
     )
 
 
 def state_of(environment: Environment, backend: str) -> StateDir:
     """Where an environment's state of a backend lies."""
-    return StateDir.of(environment.project, environment.name, backend)
+    return StateDir.of(environment.project, environment.name, backend, environment.spec.absolute())
 
 
 def render(asked: Request, folder: Path | None) -> tuple[Mapping[str, bytes], Path | None]:
@@ -102,6 +102,7 @@ def render(asked: Request, folder: Path | None) -> tuple[Mapping[str, bytes], Pa
 def plan(environment: Environment, backend: str) -> Plan:
     """What `up` would do, as things are now."""
     secrets.require(environment)
+    refuse_mounted(environment)
     acting, state_dir = backends.find(backend), state_of(environment, backend)
     return acting.plan(acting.settle(environment, state_dir), state_dir)
 
@@ -118,6 +119,7 @@ def up(
     """Bring an environment up, ready, its setup done; offline, only if nothing has to be fetched."""
     acting, state_dir = backends.find(backend), state_of(environment, backend)
     secrets.require(environment)
+    refuse_mounted(environment)
     settled = acting.settle(environment, state_dir)
     missing = acting.missing(settled, state_dir) if offline else ()
     if missing:
@@ -195,9 +197,29 @@ def stop(ref: EnvironmentRef, progress: Progress, machine: str | None) -> bool:
     return ref.backend.stop(ref.name, ref.state_dir, progress, machine)
 
 
-def down(ref: EnvironmentRef, progress: Progress, *, volumes: bool, images: bool) -> bool:
-    """Remove the machines; False where there were none."""
-    return ref.backend.down(ref.name, ref.state_dir, progress, volumes=volumes, images=images)
+@dataclass(frozen=True, kw_only=True)
+class Removed:
+    """What `down` did: whether machines were there, whether anything else was, and what is left."""
+
+    machines: bool
+    others: bool
+    left: Remains
+
+
+def down(ref: EnvironmentRef, progress: Progress, *, volumes: bool, images: bool) -> Removed:
+    """Remove the machines; also volumes, and what was built, where asked.
+
+    Once nothing is left, and nothing is to be kept, its state goes too.
+    """
+    state_dir = ref.state_dir
+    before = ref.backend.remains(state_dir)
+    there = ref.backend.down(ref.name, state_dir, progress, volumes=volumes, images=images)
+    left = ref.backend.remains(state_dir)
+    gone = state_dir.project is not None and not state_dir.project.exists()
+    if not (left.machines or left.volumes or left.built) and (gone or (volumes and images)):
+        state_dir.remove()
+    others = (before.volumes, before.built) != (left.volumes, left.built)
+    return Removed(machines=there, others=others, left=left)
 
 
 def target(ref: EnvironmentRef, machine: str | None) -> Target:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -15,6 +16,8 @@ Protocol = Literal["tcp", "udp"]
 Outcome = Literal["passed", "failed", "skipped"]
 MachineState = Literal["running", "starting", "paused", "stopped", "absent", "unhealthy", "not answering"]
 """`not answering`: it runs, and nobody inside says anything; what its services do is not known then."""
+
+ID_DIGITS = 8
 
 
 @dataclass(frozen=True, kw_only=True, order=True)
@@ -352,6 +355,11 @@ class Machine:
         return self.workspace.path if self.workspace else "/"
 
 
+def identify(project: Path, name: str) -> str:
+    """The id of an environment: eight hexadecimal digits that follow from its folder and its name."""
+    return hashlib.sha256(f"{project}\0{name}".encode("utf-8", "surrogateescape")).hexdigest()[:ID_DIGITS]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Environment:
     """What was asked, for one backend, after layers and variables.
@@ -369,6 +377,16 @@ class Environment:
     layers: tuple[Path, ...] = ()
     several: bool = False
     machines: tuple[Machine, ...]
+
+    @property
+    def id(self) -> str:
+        """What tells it from an environment of the same name in another folder."""
+        return identify(self.project, self.name)
+
+    @property
+    def unique_name(self) -> str:
+        """What it is called where environments of other folders are too: in an engine, in the state."""
+        return f"{self.name}-{self.id}"
 
     @property
     def names(self) -> tuple[str, ...]:

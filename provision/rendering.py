@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import shlex
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
 from provision import resources
+from provision.confined import ConfinedFolder, is_confined
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,38 +48,27 @@ class Rendering:
         """Make `folder` hold these files; what an earlier rendering left there goes.
 
         Files that the rendering never wrote (a `.env` of a person's own) stay. A file
-        that is equal already is not touched.
+        that is equal already is not touched. No link is followed out of the folder.
         """
-        folder.mkdir(parents=True, exist_ok=True)
-        manifest = folder / MANIFEST
-        former = manifest.read_text().splitlines() if manifest.exists() else []
-        for path in set(former) - set(self.files):
-            _remove(folder, folder / path)
-        for path, file in self.files.items():
-            _write(folder / path, file)
-        listing = "".join(f"{path}\n" for path in self.files)
-        if not manifest.exists() or manifest.read_text() != listing:
-            manifest.write_text(listing)
+        with ConfinedFolder(folder) as confined:
+            former = (confined.read(MANIFEST) or b"").decode("utf-8", "replace").splitlines()
+            for path in set(former) - set(self.files):
+                if is_confined(path):
+                    confined.remove(path)
+            for path, file in self.files.items():
+                confined.write(path, file.content, 0o755 if file.executable else 0o644)
+            confined.write(MANIFEST, "".join(f"{path}\n" for path in self.files).encode(), 0o644)
 
 
-def _remove(folder: Path, path: Path) -> None:
-    """Remove a file, and the folders that it leaves empty: a build would see those."""
-    path.unlink(missing_ok=True)
-    for parent in path.parents:
-        if parent == folder or not parent.is_dir() or any(parent.iterdir()):
-            return
-        parent.rmdir()
+def path_from(location: Path, source: Path, project: Path) -> str:
+    """How a rendering at `location` names a path of the host.
 
-
-def _write(path: Path, file: RenderedFile) -> None:
-    mode = 0o755 if file.executable else 0o644
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    if not path.exists() or path.read_bytes() != file.content:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(file.content)
-    if path.stat().st_mode & 0o777 != mode:
-        path.chmod(mode)
+    Relative where it lies in the project, so that the project may be moved as a whole; else absolute.
+    """
+    if not location.is_relative_to(project):
+        return str(source)
+    path = os.path.relpath(source, location)
+    return path if path.startswith(".") else f"./{path}"
 
 
 def digest_of(files: Mapping[str, RenderedFile]) -> str:

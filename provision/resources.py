@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+NAME = "provision"
 _PACKAGE = Path(__file__).parent
 
 
@@ -16,4 +17,15 @@ def folder(name: str) -> Path:
 
 def cache() -> Path:
     """The user's folder for what was made or found out on this host and may be thrown away."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "provision"
+    import platformdirs
+
+    given = os.environ.get("XDG_CACHE_HOME")
+    return Path(given) / NAME if given else platformdirs.user_cache_path(NAME, appauthor=False)
+
+
+def state() -> Path:
+    """The user's folder for what must be remembered of environments; links to it are followed."""
+    import platformdirs
+
+    given = os.environ.get("PROVISION_STATE_DIR")
+    return Path(os.path.realpath(given or platformdirs.user_state_path(NAME, appauthor=False)))

@@ -1,34 +1,96 @@
-"""What an environment leaves on the host: .provision/NAME/BACKEND/ in the project folder."""
+"""What environments leave on the host: a folder of this user's for each, and one in it for each backend."""
 
 from __future__ import annotations
 
-import json
 import os
+import shutil
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
-from provision.errors import EnvironmentFailed
+from provision import records, runtime
+from provision.errors import EnvironmentFailed, UsageError
+from provision.model import ID_DIGITS, identify
+from provision.records import DamagedRecord, Record
+from provision.resources import state
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from pathlib import Path
+    from collections.abc import Iterator
 
-FOLDER = ".provision"
-HOLDER = "holder"  # who changes it now, or did last: the lock itself says whether
+    from provision.model import Environment
+
+ENVIRONMENTS = "environments"
+RECORD = "environment"
+R = TypeVar("R", bound=Record)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EnvironmentRecord:
+    """Which environment a folder of the state belongs to: enough to name it where its project is gone."""
+
+    name: str
+    project: str
+    spec: str
+    created: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Holder:
+    """Who changes an environment now, or did last: the lock itself says whether."""
+
+    process: int
+    words: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class KnownEnvironment:
+    """An environment that has a folder here; what its record says, where that can be read."""
+
+    name: str
+    id: str
+    folder: Path
+    record: EnvironmentRecord | None
+
+    def state_dir(self, backend: str) -> StateDir:
+        """Its state in one backend."""
+        return StateDir(
+            folder=self.folder / backend,
+            name=self.name,
+            id=self.id,
+            project=Path(self.record.project) if self.record else None,
+            spec=Path(self.record.spec) if self.record else None,
+        )
+
+    @property
+    def backends(self) -> tuple[str, ...]:
+        """Those in which it has a state."""
+        return tuple(sorted(path.name for path in self.folder.iterdir() if path.is_dir()))
 
 
 @dataclass(frozen=True, kw_only=True)
 class StateDir:
-    """The folder of one environment's state in one backend."""
+    """The folder of one environment's state in one backend, and whose it is."""
 
     folder: Path
+    name: str
+    id: str
+    project: Path | None = None
+    spec: Path | None = None
 
     @classmethod
-    def of(cls, project: Path, name: str, backend: str) -> StateDir:
+    def of(cls, project: Path, name: str, backend: str, spec: Path | None = None) -> StateDir:
         """Where the environment `name` of a project keeps its state; makes nothing."""
-        return cls(folder=project / FOLDER / name / backend)
+        identity = identify(project, name)
+        folder = environments() / f"{name}-{identity}" / backend
+        return cls(folder=folder, name=name, id=identity, project=project, spec=spec)
+
+    @property
+    def unique_name(self) -> str:
+        """What its environment is called in an engine."""
+        return f"{self.name}-{self.id}"
 
     @property
     def rendering(self) -> Path:
@@ -41,69 +103,155 @@ class StateDir:
         return self.folder / "log.txt"
 
     def siblings(self) -> tuple[StateDir, ...]:
-        """The places of the same environment in other backends."""
+        """The same environment's state in other backends, and that of its namesakes in other folders."""
         return tuple(
-            StateDir(folder=folder)
-            for folder in self.folder.parent.glob("*")
-            if folder.is_dir() and folder != self.folder
+            sibling
+            for known in known_environments()
+            if known.name == self.name
+            for backend in known.backends
+            if (sibling := known.state_dir(backend)).folder != self.folder
         )
 
     def make(self) -> None:
-        """Make the folder; git is told to overlook it.
+        """Make the folder, and note whose it is.
 
         Raises:
             EnvironmentFailed: it cannot be written.
         """
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            ignore = self.folder.parent.parent / ".gitignore"
-            if not ignore.exists():
-                ignore.write_text("*\n")
+            state().mkdir(mode=0o700, parents=True, exist_ok=True)
+            runtime.private(environments())
+            self.folder.parent.mkdir(mode=0o700, exist_ok=True)
+            self.folder.mkdir(mode=0o700, exist_ok=True)
+            self._note_environment()
         except OSError as error:
             raise EnvironmentFailed(
-                f"{self.folder} cannot be made: {error.strerror}",
-                hint=f"the tool keeps its state in {FOLDER} beside the spec's .git",
+                f"the state of {self.name} cannot be written to {self.folder}: {error.strerror}",
+                hint="make room there, or set PROVISION_STATE_DIR to a folder of your own",
             ) from error
+
+    def _note_environment(self) -> None:
+        path = _record_of(self.folder.parent)
+        try:
+            former = records.load(path, EnvironmentRecord)
+        except DamagedRecord:
+            former = None
+        if self.project is None or self.spec is None:
+            return
+        record = EnvironmentRecord(
+            name=self.name,
+            project=str(self.project),
+            spec=str(self.spec),
+            created=former.created if former else datetime.now(UTC).isoformat(timespec="seconds"),
+        )
+        if record != former:
+            records.save(path, record)
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Hold the environment: one change at a time.
+        """Hold the environment: one change at a time. Nothing is written where its state lies.
 
         Raises:
             EnvironmentFailed: another process is changing it.
         """
         from filelock import FileLock, Timeout
 
-        self.make()
+        own = runtime.sockets() / f"{self.unique_name}-{self.folder.name}"
+        holder = own.with_name(f"{own.name}.json")
         try:
-            with FileLock(self.folder / "lock", timeout=0):
-                self.remember(HOLDER, {"process": os.getpid(), "words": sys.argv[1:]})
+            with FileLock(own.with_name(f"{own.name}.lock"), timeout=0):
+                with suppress(OSError):  # it is only told to others
+                    records.save(holder, Holder(process=os.getpid(), words=tuple(sys.argv[1:])))
                 yield
         except Timeout as error:
-            holder = self.read(HOLDER)
+            with suppress(DamagedRecord):
+                found = records.load(holder, Holder)
+            said = f"process {found.process}: provision {' '.join(found.words)}" if found else ""
             raise EnvironmentFailed(
                 "another provision is changing this environment",
-                evidence=[f"process {holder.get('process')}: provision {_words(holder)}"] if holder else [],
-                hint=f"wait for it to end, then try again; the lock is {self.folder / 'lock'}",
+                evidence=[said] if said else [],
+                hint="wait for it to end, then try again",
             ) from error
 
-    def read(self, what: str) -> Mapping[str, object]:
-        """What was remembered under a name; nothing where nothing was, or it is unreadable."""
-        try:
-            remembered = json.loads((self.folder / f"{what}.json").read_text())
-        except (OSError, ValueError):
-            return {}
-        return cast("dict[str, object]", remembered) if isinstance(remembered, dict) else {}
+    def load(self, what: str, kind: type[R]) -> R | None:
+        """What was remembered under a name; None where nothing was.
 
-    def remember(self, what: str, content: Mapping[str, object]) -> None:
+        Raises:
+            DamagedRecord: it cannot be read; the hint says the way out.
+        """
+        try:
+            return records.load(self.path_of(what), kind)
+        except DamagedRecord as error:
+            hint = f"`provision down {self.id}` removes what is there and this record; then `provision up`"
+            raise DamagedRecord(error.path, error.reason, hint) from error
+
+    def load_sound(self, what: str, kind: type[R]) -> R | None:
+        """As `load`, for what has to work with a damaged record too: None then."""
+        try:
+            return self.load(what, kind)
+        except DamagedRecord:
+            return None
+
+    def save(self, what: str, record: Record) -> None:
         """Remember something after it happened; whole or not at all."""
         self.make()
-        path = self.folder / f"{what}.json"
-        beside = path.with_suffix(".new")
-        beside.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n")
-        os.replace(beside, path)  # noqa: PTH105 - the atomic one
+        records.save(self.path_of(what), record)
+
+    def forget(self, what: str) -> None:
+        """Remember no longer; also on a disk that cannot be written."""
+        with suppress(OSError):
+            self.path_of(what).unlink()
+
+    def remove(self) -> None:
+        """Remove the folder, and that of the environment where no backend has a state of it any more."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        if not any(path.is_dir() for path in self.folder.parent.glob("*")):
+            shutil.rmtree(self.folder.parent, ignore_errors=True)
+
+    def path_of(self, what: str) -> Path:
+        """Where something is remembered."""
+        return self.folder / f"{what}.json"
 
 
-def _words(holder: Mapping[str, object]) -> str:
-    words = holder.get("words")
-    return " ".join(str(word) for word in words) if isinstance(words, list) else ""
+def environments() -> Path:
+    """The folder that has one for each environment."""
+    return state() / ENVIRONMENTS
+
+
+def known_environments() -> tuple[KnownEnvironment, ...]:
+    """All that have a folder here, by name."""
+    found = []
+    for folder in sorted(environments().glob("*-*")):
+        name, _, identity = folder.name.rpartition("-")
+        if not folder.is_dir() or not name or len(identity) != ID_DIGITS:
+            continue
+        try:
+            record = records.load(_record_of(folder), EnvironmentRecord)
+        except DamagedRecord:
+            record = None
+        found.append(KnownEnvironment(name=name, id=identity, folder=folder, record=record))
+    return tuple(found)
+
+
+def refuse_mounted(environment: Environment) -> None:
+    """Raise UsageError where a machine would have what the tool keeps, which the host trusts."""
+    from provision.resources import cache
+
+    ours = [Path(os.path.realpath(folder)) for folder in (state(), cache())]
+    for machine in environment.machines:
+        sources = [mount.source for mount in machine.mounts]
+        sources += [machine.workspace.source] if machine.workspace else []
+        for source in sources:
+            real = Path(os.path.realpath(source))
+            for folder in ours:
+                if folder.is_relative_to(real) or real.is_relative_to(folder):
+                    raise UsageError(
+                        f"machine {machine.name} would have {source},"
+                        f" and with it what provision keeps in {folder}",
+                        hint="name a smaller folder, or set PROVISION_STATE_DIR and XDG_CACHE_HOME"
+                        " to folders outside it",
+                    )
+
+
+def _record_of(folder: Path) -> Path:
+    return folder / f"{RECORD}.json"

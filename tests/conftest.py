@@ -16,6 +16,8 @@ import pytest
 import yaml
 from hypothesis import settings
 
+from provision.state import StateDir
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
@@ -119,10 +121,29 @@ class Project:
         """Each check's outcome."""
         return {c["check"]: c["outcome"] for c in self.run("verify", "--format", "json").json()["checks"]}
 
+    def state_dir(self, name: str) -> StateDir:
+        """Where the state of an environment of this project lies."""
+        return StateDir.of(self.folder, name, self.backend)
+
+    def container(self, name: str, machine: str | None = None) -> str:
+        """What the engine calls the container of a machine; of the only one unless told."""
+        return f"{self.state_dir(name).unique_name}-{machine or name}-1"
+
+    def image(self, name: str, machine: str | None = None) -> str:
+        """What the engine calls the image that a machine was made of."""
+        words = ["docker", "inspect", "--format", "{{.Config.Image}}", self.container(name, machine)]
+        return subprocess.run(words, capture_output=True, check=True, text=True).stdout.strip()
+
     def state(self) -> dict[str, Any]:
         """The first machine, as status tells it."""
         machine: dict[str, Any] = json.loads(self.good("status", "--format", "json"))["machines"][0]
         return machine
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_state(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The state of tests is not the user's: no test lists, or takes down, what somebody works with."""
+    os.environ["PROVISION_STATE_DIR"] = str(tmp_path_factory.mktemp("state"))
 
 
 def make_project(folder: Path, backend: str) -> Project:

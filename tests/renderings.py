@@ -55,9 +55,8 @@ class Case:
         )
 
     def render(self, environment: Environment) -> Rendering:
-        """What is rendered where `up` renders it."""
-        place = environment.project / ".provision" / environment.name / self.backend / "rendering"
-        return backends.find(self.backend).render(environment, place)
+        """What `render -o rendering` writes."""
+        return backends.find(self.backend).render(environment, environment.project / "rendering")
 
 
 OWN = ("apply", "build", "machine/attach", "machine/enter", "machine/environment",

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from provision.model import Environment, Machine, MachineStatus
+    from provision.model import Environment, Machine, MachineState, MachineStatus
     from provision.progress import Progress
     from provision.rendering import Rendering
     from provision.state import StateDir
@@ -23,16 +23,31 @@ Action = Literal["create", "recreate", "change", "refresh", "start", "wait", "no
 class Plan:
     """What `up` would do: an action for each machine, and the images that it must build first.
 
-    To `remove` is a machine that is there and that the spec has no more.
+    To `remove` is a machine that is there and that the spec has no more. `notes` say what
+    else a person should know before.
     """
 
     actions: Mapping[str, Action]
     build: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def changes(self) -> bool:
         """Whether anything is made, replaced or started."""
         return bool(self.build) or any(action not in ("none", "wait") for action in self.actions.values())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Remains:
+    """What there is of an environment in a backend, whatever its spec says.
+
+    `built` is what was made for its machines and is kept for their next start: images,
+    disks, boxes, saved states.
+    """
+
+    machines: Mapping[str, MachineState]
+    volumes: tuple[str, ...]
+    built: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +124,16 @@ class Backend(Protocol):
     def down(
         self, name: str, state_dir: StateDir, progress: Progress, *, volumes: bool, images: bool
     ) -> bool:
-        """Remove the machines; also volumes and images where asked. False: there were none."""
+        """Remove the machines; also volumes and images where asked. False: there were none.
+
+        Needs no spec and no record: also on a full disk, and where a record is damaged.
+        """
+
+    def remains(self, state_dir: StateDir) -> Remains:
+        """What there is of an environment; needs no spec, and no record that could be damaged."""
+
+    def engine_environments(self) -> Mapping[str, tuple[str, str]]:
+        """This user's environments that the engine itself knows: id → name and project folder."""
 
     def status(self, environment: Environment, state_dir: StateDir) -> tuple[MachineStatus, ...]:
         """Every machine as it is now."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from provision.errors import EnvironmentFailed
@@ -14,7 +15,25 @@ if TYPE_CHECKING:
     from provision.progress import Progress
     from provision.state import StateDir
 
-KEPT = "ports"
+RECORD = "ports"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PortsRecord:
+    """The host's side of every port of an environment in one backend, by `key`."""
+
+    ports: Mapping[str, int]
+
+
+def kept(state_dir: StateDir) -> Mapping[str, int]:
+    """The host's sides that were chosen at the last `up`."""
+    record = state_dir.load(RECORD, PortsRecord)
+    return record.ports if record else {}
+
+
+def keep(state_dir: StateDir, chosen: Mapping[str, int]) -> None:
+    """Remember the host's sides, for the next `up` and for environments of the same name."""
+    state_dir.save(RECORD, PortsRecord(ports=dict(chosen)))
 
 
 def key(machine: str, port: Port) -> str:
@@ -30,8 +49,9 @@ def choose(
 ) -> Mapping[str, int]:
     """The host's side of every port, by `key`.
 
-    A port that names none gets the one it had, else a free one. One that this
-    environment's other backend holds is free to differ: both may be up at once.
+    A port that names none gets the one it had, else a free one. One that the same
+    environment has in another backend, or a namesake of it in another folder (a clone, a
+    worktree), is free to differ, and stays so: all of them may be up at once.
 
     Args:
         environment: whose ports they are.
@@ -42,23 +62,29 @@ def choose(
     Raises:
         EnvironmentFailed: naming every taken port, and who holds it where that can be known.
     """
-    kept = state_dir.read(KEPT)
-    elsewhere = {port for sibling in state_dir.siblings() for port in sibling.read(KEPT).values()}
+    had_before = kept(state_dir)
+    elsewhere = _elsewhere(state_dir)
     chosen: dict[str, int] = {}
     taken = []
+
+    def is_usable(port: Port, host: int) -> bool:
+        return (host, port.protocol) in ours or _is_free(port, host)
+
     for machine in environment.machines:
         for port in machine.ports:
             name = key(machine.name, port)
-            had = kept.get(name)
+            had = had_before.get(name)
             if port.host is None:
-                kept_free = isinstance(had, int) and ((had, port.protocol) in ours or _is_free(port, had))
-                chosen[name] = had if isinstance(had, int) and kept_free else _free(port)
-            elif (port.host, port.protocol) in ours or _is_free(port, port.host):
+                chosen[name] = had if had is not None and is_usable(port, had) else _free(port)
+                continue
+            holder = elsewhere.get(port.host)
+            other = had if had != port.host else None
+            if (holder is None or other is None) and is_usable(port, port.host):
                 chosen[name] = port.host
-            elif port.host in elsewhere:
-                chosen[name] = had if isinstance(had, int) and had != port.host else _free(port)
+            elif holder is not None:
+                chosen[name] = other if other is not None and is_usable(port, other) else _free(port)
                 progress.note(
-                    f"port {port.host} is held by {environment.name} in another backend:"
+                    f"port {port.host} belongs to {holder}:"
                     f" {chosen[name]} is taken for {machine.name}:{port.guest}"
                 )
             else:
@@ -74,6 +100,16 @@ def choose(
             " or leave the host's side out: a free one is chosen then",
         )
     return chosen
+
+
+def _elsewhere(state_dir: StateDir) -> Mapping[int, str]:
+    """The ports that namesakes have, and whose each is."""
+    found: dict[int, str] = {}
+    for sibling in state_dir.siblings():
+        record = sibling.load_sound(RECORD, PortsRecord)
+        where = "in another backend" if sibling.id == state_dir.id else f"of {sibling.project}"
+        found |= dict.fromkeys(record.ports.values() if record else (), f"{sibling.name} {where}")
+    return found
 
 
 def _bind(port: Port, host: int) -> int:

@@ -14,6 +14,7 @@ VERBS = {
     "up": "Bring the environment up and verify it.",
     "verify": "Check that what runs is what the spec says.",
     "status": "Show the machines, their ports and services.",
+    "list": "List every environment, wherever its spec is.",
     "exec": "Run a command in a machine.",
     "shell": "Open a shell in a machine.",
     "restart": "Start services anew, and wait until they are ready.",
@@ -30,6 +31,9 @@ VERBS = {
 }
 
 
+ALIASES = {"ls": "list"}
+
+
 class Verbs(click.Group):
     """A group whose commands are modules of this package, imported one at a time."""
 
@@ -39,6 +43,7 @@ class Verbs(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's contract
         """The command of a verb."""
+        cmd_name = ALIASES.get(cmd_name, cmd_name)
         if cmd_name not in VERBS:
             return None
         module = importlib.import_module(f"provision.cli.{cmd_name}")
@@ -50,7 +55,7 @@ class Verbs(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the verb; a mistyped one is answered with the nearest."""
-        if args and args[0] not in VERBS and not args[0].startswith("-"):
+        if args and args[0] not in (*VERBS, *ALIASES) and not args[0].startswith("-"):
             from difflib import get_close_matches
 
             near = get_close_matches(args[0], VERBS, 1)

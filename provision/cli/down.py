@@ -2,25 +2,59 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
-from provision.cli.asking import asks
+from provision.cli.asking import SPEC_ENDINGS, collect, environment_options
 from provision.cli.show import progress
 
 if TYPE_CHECKING:
-    from provision.engine import Request
+    from provision.engine import EnvironmentRef, Removed
 
 
 @click.command("down")
-@asks
+@click.argument("which", required=False, metavar="[SPEC|NAME|ID]")
+@environment_options
 @click.option("--volumes", is_flag=True, help="Remove its volumes too: their data is gone then.")
 @click.option("--images", is_flag=True, help="Remove what was built for it too.")
-def command(asked: Request, volumes: bool, images: bool) -> None:  # noqa: FBT001 - click's flags
-    """Remove the machines; volumes stay unless --volumes."""
+@click.pass_context
+def command(
+    context: click.Context,
+    /,
+    which: str | None,
+    volumes: bool,  # noqa: FBT001 - click's flags
+    images: bool,  # noqa: FBT001
+    **options: object,
+) -> None:
+    """Remove the machines; volumes stay unless --volumes.
+
+    By its NAME or ID, as `provision list` tells them, an environment is removed from
+    anywhere and from every backend (-b names one), also where its spec is gone.
+    """
     from provision import engine
 
-    ref = engine.resolve(asked)
-    there = engine.down(ref, progress(), volumes=volumes, images=images)
-    click.echo(f"{ref.name} is down" if there else f"{ref.name} was not up")
+    for ref in _refs(context, which, options):
+        removed = engine.down(ref, progress(), volumes=volumes, images=images)
+        click.echo(_told(ref, removed))
+
+
+def _refs(
+    context: click.Context, which: str | None, options: dict[str, object]
+) -> tuple[EnvironmentRef, ...]:
+    from provision import engine
+    from provision.listing import find_environments
+
+    if which is None or which.endswith(SPEC_ENDINGS) or Path(which).is_file():
+        spec = None if which is None else Path(which)
+        return (engine.resolve(collect({**options, "spec": spec})),)
+    typed = context.get_parameter_source("backend") is ParameterSource.COMMANDLINE
+    return find_environments(which, str(options["backend"]) if typed else None)
+
+
+def _told(ref: EnvironmentRef, removed: Removed) -> str:
+    if removed.machines:
+        return f"{ref.name} is down"
+    return f"{ref.name} was not up" + ("; what was kept of it is removed" if removed.others else "")

@@ -39,10 +39,14 @@ def command(asked: Request, form: str) -> None:
             "name": environment.name,
             "backend": asked.backend,
             "build": bool(plan.build),
+            "images": list(plan.build),
             "machines": [{"name": name, "action": action} for name, action in plan.actions.items()],
+            "notes": list(plan.notes),
         }
         click.echo(json.dumps(answer, indent=2))
         return
     for image in plan.build:
         click.echo(f"the image {image} is built first")
+    for note in plan.notes:
+        click.echo(note)
     table(["MACHINE", "WHAT HAPPENS"], [(name, WORDS[action]) for name, action in plan.actions.items()])

@@ -83,7 +83,7 @@ def test_building_and_running_go_through_it(own: Project, proxy: tuple[str, Call
     assert "bookworm/Release" in log()
     if own.backend == "docker":
         for words in (["image", "inspect"], ["history", "--no-trunc"], ["save"]):
-            kept = subprocess.run(["docker", *words, "provision/proxied"], capture_output=True, check=True)
+            kept = subprocess.run(["docker", *words, own.image("proxied")], capture_output=True, check=True)
             assert url.encode() not in kept.stdout, words
 
 

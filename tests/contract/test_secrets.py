@@ -166,7 +166,7 @@ def made_of(project: Project) -> dict[str, bytes]:
         return subprocess.run(words, capture_output=True, check=True).stdout
 
     if project.backend == "docker":
-        image, container = "provision/secrets", "secrets-secrets-1"
+        image, container = project.image("secrets"), project.container("secrets")
         return {
             "layers": output("docker", "save", image),
             "history": output("docker", "history", "--no-trunc", image),
@@ -175,7 +175,7 @@ def made_of(project: Project) -> dict[str, bytes]:
             "files": output("docker", "export", container),
             "logs": output("docker", "logs", container),
         }
-    state = project.folder / ".provision/secrets/vm/qemu"
+    state = project.state_dir("secrets").folder / "qemu"
     if state.is_dir():
         overlay = state / "secrets.qcow2"
         told = output("qemu-img", "info", "--force-share", "--backing-chain", "--output=json", str(overlay))
@@ -187,7 +187,7 @@ def made_of(project: Project) -> dict[str, bytes]:
             **{str(path): path.read_bytes() for path in chain},
         }
     virsh = ["virsh", "--connect", "qemu:///system"]
-    domain = "secrets-secrets"
+    domain = f"{project.state_dir('secrets').unique_name}-secrets"
     definition = output(*virsh, "dumpxml", domain)
     disks = output(*virsh, "domblklist", domain, "--details").decode().split()
     files = [Path(word) for word in disks if word.startswith("/")]
@@ -232,7 +232,7 @@ def test_a_new_value_is_delivered_and_said(up: Project) -> None:
 
 def test_a_machine_that_was_started_by_others_has_them_after_up(up: Project) -> None:
     if up.backend == "docker":
-        subprocess.run(["docker", "restart", "secrets-secrets-1"], capture_output=True, check=True)
+        subprocess.run(["docker", "restart", up.container("secrets")], capture_output=True, check=True)
     else:
         up.run("exec", "-u", "root", "--", "systemctl", "reboot")
     for _ in range(10):  # while it boots it may answer nobody, which is said

@@ -61,7 +61,7 @@ def test_it_is_process_1_and_runs_the_services_alone(up: Project) -> None:
 def test_a_container_has_no_privilege_for_it(up: Project) -> None:
     if up.backend == "docker":
         said = subprocess.run(
-            ["docker", "inspect", "--format", "{{json .HostConfig}}", "systemd-systemd-1"],
+            ["docker", "inspect", "--format", "{{json .HostConfig}}", up.container("systemd")],
             capture_output=True,
             check=True,
         )

@@ -154,7 +154,8 @@ def test_a_wrong_spec_is_told_where_and_why(project: Project, kind: str, verb: s
     assert "hint:" in said.stderr
     assert said.stdout == ""
     assert len(said.stderr) < 5000, "an error is to be read"
-    assert not (project.folder / ".provision").exists()
+    assert not project.state_dir("x").folder.parent.exists()
+    assert sorted(path.name for path in project.folder.iterdir()) == [".git", "provision.yaml"]
 
 
 MISTAKES = [

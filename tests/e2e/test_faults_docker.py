@@ -106,7 +106,7 @@ def begun(project: Project, *words: str) -> Iterator[subprocess.Popen[str]]:
 
 def wait_for(word: str, project: Project, running: subprocess.Popen[str]) -> None:
     """Until the log of what runs holds a word."""
-    log = project.folder / ".provision" / "fresh" / "docker" / "log.txt"
+    log = project.state_dir("fresh").log
     end = time.monotonic() + PATIENCE
     while not (log.exists() and re.search(rf"#\d+ \d+\.\d+ {word}", log.read_text())):
         assert running.poll() is None, running.communicate()
@@ -215,8 +215,8 @@ def test_two_at_once_and_the_second_says_who_is_first(fresh: Project) -> None:
 
 
 def test_a_log_that_cannot_be_written(fresh: Project) -> None:
-    place = fresh.folder / ".provision" / "fresh" / "docker"
-    place.mkdir(parents=True)
+    fresh.state_dir("fresh").make()
+    place = fresh.state_dir("fresh").folder
     (place / "log.txt").symlink_to("/dev/full")
     said = fresh.run("up")
     assert said.code == 1, said.all
@@ -233,7 +233,7 @@ def test_a_change_of_the_last_step_builds_that_step_alone(broken: Project) -> No
     broken.spec(named("faults", last=f"echo {uuid.uuid4()} >/opt/last"))
     said = broken.run("up", "--no-verify")
     assert said.code == 0, said.all
-    log = (broken.folder / ".provision" / "faults" / "docker" / "log.txt").read_text()
+    log = broken.state_dir("faults").log.read_text()
     step = dict(re.findall(r"#(\d+) \[[^\]]*\] RUN .*/steps/([\w-]+)\.sh", log))
     kept = {step[number] for number in re.findall(r"#(\d+) CACHED", log) if number in step}
     assert kept == {"010-system", "020-first"}
@@ -244,10 +244,10 @@ def test_a_change_of_the_last_step_builds_that_step_alone(broken: Project) -> No
 
 
 BY_HAND = {
-    "removed": (["rm", "--force", "faults-faults-1"], "absent"),
-    "stopped": (["stop", "--time", "1", "faults-faults-1"], "stopped"),
-    "killed": (["kill", "faults-faults-1"], "stopped"),
-    "paused": (["pause", "faults-faults-1"], "stopped"),
+    "removed": (["rm", "--force"], "absent"),
+    "stopped": (["stop", "--time", "1"], "stopped"),
+    "killed": (["kill"], "stopped"),
+    "paused": (["pause"], "paused"),
 }
 
 
@@ -255,7 +255,7 @@ BY_HAND = {
 def test_a_container_that_somebody_touched(broken: Project, how: str) -> None:
     broken.up("--no-verify")
     words, state = BY_HAND[how]
-    engine(*words)
+    engine(*words, broken.container("faults"))
     assert broken.state()["state"] == state
     assert broken.state()["services"] == [{"name": "one", "state": "stopped"}]
     said = broken.run("exec", "--", "true")
@@ -270,7 +270,7 @@ def test_a_container_that_somebody_touched(broken: Project, how: str) -> None:
 
 def test_down_of_a_paused_container(broken: Project) -> None:
     broken.up("--no-verify")
-    engine("pause", "faults-faults-1")
+    engine("pause", broken.container("faults"))
     broken.good("down")
     assert broken.state()["state"] == "absent"
 
@@ -278,22 +278,23 @@ def test_down_of_a_paused_container(broken: Project) -> None:
 def test_an_image_that_somebody_removed(broken: Project) -> None:
     broken.up("--no-verify")
     port = broken.state()["ports"]
-    engine("rm", "--force", "faults-faults-1")
-    engine("image", "rm", "provision/faults")
+    image = broken.image("faults")
+    engine("rm", "--force", broken.container("faults"))
+    engine("image", "rm", image)
     broken.up()
     assert broken.state()["ports"] == port
 
 
 def test_a_network_that_somebody_removed(broken: Project) -> None:
     broken.up("--no-verify")
-    engine("rm", "--force", "faults-faults-1")
-    engine("network", "rm", "faults_default")
+    engine("rm", "--force", broken.container("faults"))
+    engine("network", "rm", f"{broken.state_dir('faults').unique_name}_default")
     broken.up()
 
 
 def test_a_rendering_that_somebody_removed(broken: Project) -> None:
     broken.up("--no-verify")
-    for path in (broken.folder / ".provision").rglob("*"):
+    for path in broken.state_dir("faults").folder.rglob("*"):
         if path.is_file():
             path.unlink()
     assert broken.state()["state"] == "running"
@@ -308,18 +309,6 @@ def test_a_free_port_is_kept(broken: Project) -> None:
     broken.good("down")
     broken.up("--no-verify")
     assert broken.state()["ports"] == before
-
-
-def test_another_folder_has_an_environment_of_this_name(broken: Project, tmp_path: Path) -> None:
-    broken.up("--no-verify")
-    stranger = make(tmp_path / "stranger", "faults")
-    for words in (["up"], ["down"], ["exec", "--", "true"], ["status"], ["logs"]):
-        said = stranger.run(*words)
-        assert said.code == 1, said.all
-        assert "an environment faults is already up in docker, from another folder" in said.stderr
-        assert str(broken.folder) in said.stderr
-        assert "--name" in said.stderr
-    assert broken.state()["state"] == "running"
 
 
 def test_another_name_and_another_value(broken: Project) -> None:

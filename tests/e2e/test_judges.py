@@ -62,9 +62,9 @@ def judge(words: Sequence[str], folder: Path, env: Mapping[str, str] | None = No
 
 @pytest.fixture
 def written(case: Case, tmp_path: Path) -> Iterator[Path]:
-    """The folder that a case is rendered to, where `up` would; nothing of the spec runs there."""
+    """The folder that a case is rendered to; nothing of the spec runs there."""
     environment = case.load(tmp_path / "project")
-    folder = environment.project / ".provision" / environment.name / case.backend / "rendering"
+    folder = environment.project / "rendering"
     case.render(environment).write(folder)
     yield folder
     assert [path for path in tmp_path.rglob("ran*") if path.name.startswith("ran")] == []
@@ -114,7 +114,9 @@ def test_compose_reads_the_order_the_names_and_the_images_of_several_machines(
     assert services["web-1"]["depends_on"]["db"]["condition"] == "service_healthy"
     aliases = {name: set(each["networks"]["default"]["aliases"]) for name, each in services.items()}
     assert aliases == {"db": {"db.example.org", "database"}, "web-1": {"web"}, "web-2": {"web"}}
-    assert {each["image"] for each in services.values()} == {"provision/fleet/db", "provision/fleet/web"}
+    images = [each["image"].partition(":") for each in services.values()]
+    assert {name for name, _, _ in images} == {"provision/fleet/db", "provision/fleet/web"}
+    assert len({tag for name, _, tag in images if name.endswith("web")}) == 1
 
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=30)
@@ -297,7 +299,16 @@ def alone(tmp_path: Path) -> Iterator[Project]:
     project = make_project(tmp_path / "project", "docker")
     project.spec(ALONE)
     yield project
-    compose = ["docker", "compose", "--project-name", "alone", "down", "--volumes", "--rmi", "all"]
+    compose = [
+        "docker",
+        "compose",
+        "--project-name",
+        project.state_dir("alone").unique_name,
+        "down",
+        "--volumes",
+        "--rmi",
+        "all",
+    ]
     subprocess.run(compose, capture_output=True, check=False, timeout=PATIENCE)
 
 

@@ -58,7 +58,7 @@ def cmdline(process: psutil.Process) -> list[str]:
 
 
 def state(project: Project) -> Path:
-    return project.folder / ".provision/trouble/vm/qemu"
+    return project.state_dir("trouble").folder / "qemu"
 
 
 def qemu(project: Project) -> psutil.Process:
@@ -141,7 +141,7 @@ def test_an_interrupted_build(vm: Project) -> None:
     vm.spec(SPEC + "run: [sleep 30]\n")
     running = begin(vm)
     heard(running, "building the disk")
-    until(lambda: "steps/020-step-1.sh" in (vm.folder / ".provision/trouble/vm/log.txt").read_text())
+    until(lambda: "steps/020-step-1.sh" in vm.state_dir("trouble").log.read_text())
     running.send_signal(signal.SIGINT)
     running.communicate(timeout=60)
     assert running.returncode == 130
@@ -193,8 +193,9 @@ def test_qemu_is_killed_while_it_boots_while_it_saves_and_while_it_runs(vm: Proj
 
 def test_the_disk_full_while_memory_is_saved(vm: Project) -> None:
     """What does not fit is not kept, with a line that says so; the machine goes on."""
-    (vm.folder / ".provision").mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=128m", "tmpfs", str(vm.folder / ".provision")]
+    place = vm.state_dir("trouble").folder
+    vm.state_dir("trouble").make()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=128m,mode=700", "tmpfs", str(place)]
     subprocess.run(mount, check=True)
     try:
         said = vm.run("up")
@@ -207,7 +208,7 @@ def test_the_disk_full_while_memory_is_saved(vm: Project) -> None:
         assert vm.inside("ls /root", user="root") == "mine\n"
         vm.good("down", "--images")
     finally:
-        subprocess.run(["umount", str(vm.folder / ".provision")], check=True)
+        subprocess.run(["umount", str(place)], check=True)
 
 
 def test_a_machine_that_reboots_is_waited_for(vm: Project) -> None:
@@ -275,15 +276,15 @@ def test_a_state_that_is_no_state(kept: Project) -> None:
 def test_a_state_of_another_making(kept: Project) -> None:
     """Another QEMU, processor, disk or spec has another key."""
     kept.good("down")
-    memory = kept.folder / ".provision/trouble/vm/memory-trouble.json"
-    memory.write_text(memory.read_text().replace('"memory": "', '"memory": "other'))
+    memory = kept.state_dir("trouble").path_of("memory-trouble")
+    memory.write_text(memory.read_text().replace('"key": "', '"key": "other'))
     boots(kept, "another spec, disk, QEMU or processor")
 
 
 def test_a_state_whose_disk_is_gone(kept: Project) -> None:
     kept.good("down")
-    made = json.loads((kept.folder / ".provision/trouble/vm/made.json").read_text())
-    shutil.rmtree(CACHE / "disks" / made["trouble"]["disk"])
+    made = json.loads(kept.state_dir("trouble").path_of("made").read_text())
+    shutil.rmtree(CACHE / "disks" / made["machines"]["trouble"]["disk"])
     boots(kept, "another spec, disk, QEMU or processor")
 
 
@@ -302,7 +303,7 @@ def test_two_environments_on_one_disk(vm: Project, tmp_path: Path) -> None:
             subprocess.run(
                 ["qemu-img", "info", "-U", str(file)], capture_output=True, text=True, check=True
             ).stdout.split("backing file: ")[1].split()[0]
-            for file in (state(vm) / "trouble.qcow2", other.folder / ".provision/other/vm/qemu/other.qcow2")
+            for file in (state(vm) / "trouble.qcow2", other.state_dir("other").folder / "qemu/other.qcow2")
         ]  # fmt: skip
         assert backing[0] == backing[1]
         vm.inside("touch /root/mine", user="root")

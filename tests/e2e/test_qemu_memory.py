@@ -105,7 +105,7 @@ def test_a_stopped_one_goes_on_where_it_was(thawed: Project) -> None:
     )
     assert abs(int(thawed.inside("date +%s")) - time.time()) < 3
     thawed.inside("echo later >/root/later; sync", user="root")
-    pid = (thawed.folder / ".provision/thaw/vm/qemu/thaw.pid").read_text()
+    pid = (thawed.state_dir("thaw").folder / "qemu/thaw.pid").read_text()
     os.kill(int(pid), signal.SIGKILL)
     said = thawed.run("up")
     assert said.code == 0, said.all
@@ -118,7 +118,7 @@ def test_status_says_what_is_kept_and_down_images_empties_it(thawed: Project) ->
     assert "kept for its next start" in thawed.good("status")
     thawed.good("down", "--images")
     assert "kept" not in thawed.state()
-    assert not list((thawed.folder / ".provision/thaw/vm/qemu").glob("*.qcow2*"))
+    assert not list((thawed.state_dir("thaw").folder / "qemu").glob("*.qcow2*"))
     said = thawed.run("up")
     assert said.code == 0, said.all
     assert "starting from memory" not in said.stderr
@@ -160,7 +160,7 @@ def test_no_secret_is_in_what_is_kept(tmp_path: Path) -> None:
         project.up()
         assert project.inside("cat /run/secrets/token /srv/told", user="root") == secret + secret
         project.good("down")
-        kept = project.folder / ".provision/hush/vm/qemu/hush.qcow2.kept"
+        kept = project.state_dir("hush").folder / "qemu/hush.qcow2.kept"
         assert secret.encode() not in kept.read_bytes()
         said = project.run("up")
         assert "starting from memory" in said.stderr

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from provision.state import StateDir
 from tests.conftest import ROOT, make_project
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def inventories(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]
             told = project.raw("exec", *words, "-u", "root", "--", "sh", "-c", INVENTORY).decode()
             found[backend] = set(told.splitlines())
             if backend == "vm":
-                assert "CACHED" in (folder / ".provision/same/vm/log.txt").read_text()
+                assert "CACHED" in StateDir.of(folder, "same", "vm").log.read_text()
                 found["brought"] = files_of_packages(project, words, found)
         finally:
             down = project.run("down", *words, "--volumes", "--images")

@@ -12,6 +12,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from provision.state import StateDir
 from tests.conftest import LONG, ROOT, Said, make_project
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def test_dev_passes_in_both_with_no_check_skipped(provider: str, tmp_path: Path)
         status = provision("status", "envs/dev.yaml", "--name", "both", "-b", backend, "--format", "json",
                            provider=provider)  # fmt: skip
         assert json.loads(status.stdout)["machines"][0]["state"] == "absent"
-    log = (ROOT / ".provision/both/vm/log.txt").read_text()
+    log = StateDir.of(ROOT, "both", "vm").log.read_text()
     assert re.search(r"^==> attach:", log, re.MULTILINE)
     assert not re.search(r"^==> \d+-", log, re.MULTILINE), "its box had all steps done"
     suites = ET.parse(report).getroot()

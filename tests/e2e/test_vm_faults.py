@@ -76,12 +76,12 @@ def spec_with(**options: str) -> str:
 
 
 def vagrant_folder(project: Project, name: str = "faults") -> Path:
-    return project.folder / f".provision/{name}/vm/rendering/.vagrant/machines/{name}/libvirt"
+    return project.state_dir(name).rendering / f".vagrant/machines/{name}/libvirt"
 
 
 def machine_lock(project: Project) -> Path:
     """The file that Vagrant holds while it does something with the machine."""
-    root = project.folder / ".provision/faults/vm/rendering"
+    root = project.state_dir("faults").rendering
     identity = hashlib.md5(f"{root}{root}/.vagrantfaults".encode()).hexdigest()
     home = Path(os.environ.get("VAGRANT_HOME") or Path.home() / ".vagrant.d")
     return home / f"data/lock.machine-action-{identity}.lock"
@@ -167,7 +167,7 @@ def test_libvirtd_that_does_not_answer(nothing: Project) -> None:
 
 def test_its_box_is_made_of_its_image_so_that_it_boots_with_all_steps_done(vm: Project) -> None:
     """Nothing was taken inside: what each step left is older than the keys of the first boot."""
-    log = (vm.folder / ".provision/faults/vm/log.txt").read_text()
+    log = vm.state_dir("faults").log.read_text()
     assert re.search(r"^==> attach:", log, re.MULTILINE)
     assert not re.search(r"^==> \d+-", log, re.MULTILINE)
     assert "/var/lib/provision/steps/" in vm.inside("grep -rl look /var/lib/provision/steps", user="root")
@@ -246,7 +246,7 @@ def test_a_machine_that_is_killed_during_a_step(vm: Project) -> None:
         stderr=subprocess.PIPE,
         text=True,
     )
-    log = vm.folder / ".provision/faults/vm/log.txt"
+    log = vm.state_dir("faults").log
     until(lambda: "run: long" in log.read_text())
     virsh("destroy", uuid)
     said = running.communicate(timeout=120)[1]
@@ -267,16 +267,14 @@ def test_a_machine_that_is_killed_during_a_step(vm: Project) -> None:
 
 def test_a_machine_that_was_removed_by_hand_is_made_again_of_its_base_if_asked(vm: Project) -> None:
     vm.up()
-    virsh("destroy", "faults-faults")
-    virsh("undefine", "faults-faults")
+    virsh("destroy", f"{vm.state_dir('faults').unique_name}-faults")
+    virsh("undefine", f"{vm.state_dir('faults').unique_name}-faults")
     assert vm.state()["state"] == "absent"
     vm.spec(SPEC.replace("{provider:", "{build: provision, provider:"))
     vm.up()
     assert vm.state()["state"] == "running"
     assert vm.inside("cat /opt/seen-by-run /opt/seen-by-setup") == "first\n"
-    assert re.search(
-        r"^==> \d+-look:", (vm.folder / ".provision/faults/vm/log.txt").read_text(), re.MULTILINE
-    )
+    assert re.search(r"^==> \d+-look:", vm.state_dir("faults").log.read_text(), re.MULTILINE)
     assert boxes() == [], "nobody needs the box of its image any more"
 
 

@@ -171,7 +171,12 @@ def made(virtualbox: VirtualBox, tmp_path_factory: pytest.TempPathFactory) -> It
     (machine,) = environment.machines
     rendered = backends.find("vm").render(environment, rendering)
     box = ensure_box(
-        machine, "virtualbox", StateDir(folder=rendering.parent), rendered, Silent(), rebuild=False
+        machine,
+        "virtualbox",
+        StateDir(folder=rendering.parent, name="judged", id="00000000"),
+        rendered,
+        Silent(),
+        rebuild=False,
     )
     assert box.made is not None
     chosen = {"boxes": {"judged": {"name": box.name, "url": box.url}}}
@@ -289,7 +294,7 @@ def test_a_host_without_vboxmanage(tmp_path: Path) -> None:
     assert "virtualbox cannot be used on this host" in said.stderr
     assert "no VBoxManage command" in said.stderr
     assert "hint: install VirtualBox" in said.stderr
-    assert not (project.folder / ".provision/judged/vm/rendering").exists()
+    assert not project.state_dir("judged").rendering.exists()
 
 
 @pytest.mark.skipif(DRIVER.exists() and "CI" not in os.environ, reason=f"this host has {DRIVER}")
@@ -304,4 +309,4 @@ def test_a_host_without_the_kernel_driver(tmp_path: Path, virtualbox: VirtualBox
     assert f"{DRIVER} is missing" in said.stderr
     assert "hint: load its kernel driver" in said.stderr
     assert virtualbox.machines() == before
-    assert not (project.folder / ".provision/judged/vm/rendering").exists()
+    assert not project.state_dir("judged").rendering.exists()

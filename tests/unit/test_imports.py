@@ -19,12 +19,13 @@ PACKAGE = Path(__file__).parent.parent.parent / "provision"
 FLOORS = (
     {"__main__"},
     {"cli"},
-    {"choosing", "trial"},
+    {"choosing", "trial", "listing"},
     {"engine"},
     {"backends", "verify"},
     {"recipe", "rendering", "spec", "state"},
     {"bases"},
-    {"target", "model", "errors", "process", "progress", "resources", "secrets"},
+    {"records", "runtime"},
+    {"target", "model", "errors", "process", "progress", "resources", "secrets", "confined"},
 )
 STRANGERS = ({"backends", "verify"},)
 
@@ -140,6 +141,7 @@ def test_backends_and_checks_are_strangers() -> None:
                 "order",
                 "ports",
                 "readiness",
+                "volumes",
                 "requirements",
             },
         ),

@@ -125,7 +125,7 @@ def test_boxes_are_thrown_away_with_the_last_machine_that_was_made_of_them(
         (shelf.folder / name).mkdir(parents=True)
     first, second = (Box(name=f"provision/{name}", made=shelf.known(name)) for name in ("first", "second"))
     base = Box(name="debian/bookworm64")
-    mine, theirs = (StateDir(folder=tmp_path / name) for name in ("mine", "theirs"))
+    mine, theirs = (StateDir.of(tmp_path / name, "env", "vm") for name in ("mine", "theirs"))
     assert taken.take(mine, "libvirt", "web", first) is None
     assert taken.take(mine, "libvirt", "db", second) is None
     assert taken.take(theirs, "libvirt", "web", first) is None

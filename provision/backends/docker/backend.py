@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from provision import process
-from provision.backends.docker import delivery, engine, offer, offline, systemd
+from provision.backends.base import Remains
+from provision.backends.docker import delivery, engine, offer, offline, removal, systemd
 from provision.backends.docker.containers import (
     MACHINE,
     SUPERVISOR,
     enter,
     of_environment,
-    refuse_stranger,
     state,
 )
 from provision.backends.docker.convergence import Convergence
+from provision.backends.docker.images import remembered_images, remove_images
 from provision.backends.docker.logs import read_logs
+from provision.backends.docker.ownership import ENVIRONMENT, ID, OWNER, PROJECT, refuse_strangers
 from provision.backends.docker.rendering import container_name, render_environment
 from provision.backends.machines import read_all, refuse_unknown, side_by_side
 from provision.backends.readiness import HEALTHY, service_states
@@ -92,7 +95,8 @@ class Docker:
 
     def stop(self, name: str, state_dir: StateDir, progress: Progress, machine: str | None) -> bool:
         """`docker stop`, of all at once."""
-        containers = {each.labels[MACHINE]: each for each in of_environment(name, state_dir)}
+        del name  # what is its own carries its id
+        containers = {each.labels[MACHINE]: each for each in of_environment(state_dir)}
         refuse_unknown(machine, containers)
         asked = [each for label, each in containers.items() if machine in (None, label)]
         running = [each.name for each in asked if each.running or each.restarting or each.paused]
@@ -105,32 +109,57 @@ class Docker:
         self, name: str, state_dir: StateDir, progress: Progress, *, volumes: bool, images: bool
     ) -> bool:
         """`docker compose down`; by the project's name alone where the rendering is gone."""
-        containers = engine.project(name)
-        for container in containers:
-            refuse_stranger(container, name, state_dir)
-        rendered = (state_dir.rendering / "compose.yaml").exists()
-        if not containers and not (rendered and (volumes or images)):
+        del name  # what is its own carries its id
+        containers = of_environment(state_dir)
+        kept = engine.volumes_with(f"{ID}={state_dir.id}") if volumes else ()
+        built = remembered_images(state_dir) if images else ()
+        if not containers and not kept and not built and not engine.networks_with(f"{ID}={state_dir.id}"):
             return False
-        words = ["docker", "compose", "--project-name", name, "down", "--remove-orphans"]
-        words += [*(["--volumes"] if volumes else []), *(["--rmi", "all"] if images else [])]
         with state_dir.lock(), progress.step("removing"):
-            process.stream(words, progress.line, cwd=state_dir.rendering if rendered else None)
+            removal.end(containers, volumes=volumes)
+            removal.remove_networks(state_dir)
+            if volumes:
+                removal.remove_volumes(state_dir)
+            for name in remove_images(state_dir, built) if images else ():
+                progress.note(f"the image {name} stays: another environment needs it")
             delivery.forget(state_dir)
-        return True
+        return bool(containers)
 
-    def status(self, environment: Environment, state_dir: StateDir) -> tuple[MachineStatus, ...]:
+    def remains(self, state_dir: StateDir) -> Remains:
+        """Its containers and volumes, by their labels."""
+        label = f"{ID}={state_dir.id}"
+        return Remains(
+            machines={each.labels[MACHINE]: state(each) for each in of_environment(state_dir)},
+            volumes=engine.volumes_with(label),
+            built=tuple(engine.look(built).images) if (built := remembered_images(state_dir)) else (),
+        )
+
+    def engine_environments(self) -> Mapping[str, tuple[str, str]]:
+        """By the labels of this user's containers and volumes."""
+        form = "\t".join(f'{{{{.Label "{label}"}}}}' for label in (ID, ENVIRONMENT, PROJECT))
+        own = ["--filter", f"label={ID}", "--filter", f"label={OWNER}={os.getuid()}"]
+        found = {}
+        for words in (["ps", "--all"], ["volume", "ls"]):
+            for line in engine.lines(*words, *own, "--format", form):
+                identity, name, project = line.split("\t")
+                found[identity] = (name, project)
+        return found
+
+    def status(self, environment: Environment, state_dir: StateDir) -> tuple[MachineStatus, ...]:  # noqa: ARG002 - the contract's words
         """Every machine, with the state of each service where it runs."""
         names = {m.name: container_name(environment, m.name) for m in environment.machines}
-        seen = engine.look(list(names.values())).containers
+        found = engine.look(list(names.values()))
+        refuse_strangers(environment.id, found)
+        seen = found.containers
 
         def one(machine: Machine) -> MachineStatus:
-            return _status(machine, seen.get(names[machine.name]), environment.name, state_dir)
+            return _status(machine, seen.get(names[machine.name]))
 
         return side_by_side(one, environment.machines)
 
     def targets(self, name: str, state_dir: StateDir, machine: str | None = None) -> Mapping[str, Target]:
         """The running machines of an environment; user and folder as their labels say."""
-        containers = {each.labels[MACHINE]: each for each in of_environment(name, state_dir)}
+        containers = {each.labels[MACHINE]: each for each in of_environment(state_dir)}
         refuse_unknown(machine, containers)
         asked = containers if machine is None else {machine: containers[machine]}
         running = {name: each for name, each in asked.items() if each.running}
@@ -151,7 +180,7 @@ class Docker:
 
     def restart(self, state_dir: StateDir, target: Target, services: Sequence[str]) -> None:
         """By the supervisor; a service that is the container's own process with the container."""
-        ours = of_environment(state_dir.folder.parent.name, state_dir)
+        ours = of_environment(state_dir)
         container = next(each.name for each in ours if each.labels[MACHINE] == target.machine)
         inside = ["docker", "exec", container]
         if target.run(f"test -d {UNITS}", user="root").code == 0:
@@ -173,7 +202,7 @@ class Docker:
         each_line: Callable[[str], None],
     ) -> None:
         """The containers' output, which holds the lines of their services and of setup."""
-        containers = {each.labels[MACHINE]: each for each in of_environment(name, state_dir)}
+        containers = {each.labels[MACHINE]: each for each in of_environment(state_dir)}
         if not containers:
             raise EnvironmentFailed(f"environment {name} is not up in docker: it has no logs")
         refuse_unknown(machine, containers)
@@ -201,9 +230,7 @@ class Docker:
         return all(finding.usable for finding in findings)
 
 
-def _status(machine: Machine, found: Container | None, name: str, state_dir: StateDir) -> MachineStatus:
-    if found is not None:
-        refuse_stranger(found, name, state_dir)
+def _status(machine: Machine, found: Container | None) -> MachineStatus:
     services = tuple(ServiceStatus(name=each.name, state="stopped") for each in machine.services)
     shown = state(found)
     if found is not None and found.running and (services or shown == "unhealthy"):

@@ -1,12 +1,11 @@
-"""A container that is there: whose it is, how it does, the way in."""
+"""A container that is there: how it does, the way in."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from provision.backends.docker import engine
-from provision.errors import EnvironmentFailed
+from provision.backends.docker.ownership import ID
 from provision.target import Target
 
 if TYPE_CHECKING:
@@ -18,33 +17,25 @@ if TYPE_CHECKING:
 
 SUPERVISOR = "/usr/lib/provision/supervisord.conf"
 MACHINE = "provision.machine"  # the label that says which machine a container is
+NEEDS = "provision.needs"
 
 
-def of_environment(name: str, state_dir: StateDir) -> tuple[Container, ...]:
-    """Those of its machines; what else its compose.override.yaml brings is not ours.
-
-    Raises:
-        EnvironmentFailed: they were started from another folder.
-    """
-    containers = engine.project(name)
-    for container in containers:
-        refuse_stranger(container, name, state_dir)
-    return tuple(each for each in containers if MACHINE in each.labels)
+def of_environment(state_dir: StateDir) -> tuple[Container, ...]:
+    """Those of its machines: they carry its id."""
+    return tuple(each for each in engine.containers_with(f"{ID}={state_dir.id}") if MACHINE in each.labels)
 
 
-def refuse_stranger(container: Container, name: str, state_dir: StateDir) -> None:
-    """An environment of the same name from another folder is not ours to touch.
-
-    Where that folder is gone, nobody else can take it down: then it is ours.
-    """
-    folder = Path(container.folder)
-    if folder != state_dir.rendering and folder.exists():
-        raise EnvironmentFailed(
-            f"an environment {name} is already up in docker, from another folder",
-            evidence=[f"{container.name} was started from {folder}"],
-            hint=f"give this one another name with --name, or take the other down:"
-            f" docker compose --project-name {name} down",
-        )
+def in_order_of_ending(containers: Sequence[Container]) -> tuple[tuple[Container, ...], ...]:
+    """Groups that may end at the same time: whoever needs another ends before it."""
+    left = {each.labels[MACHINE]: each for each in containers}
+    groups = []
+    while left:
+        needed = {need for each in left.values() for need in each.labels.get(NEEDS, "").split()}
+        free = tuple(each for name, each in left.items() if name not in needed) or tuple(left.values())
+        groups.append(free)
+        for each in free:
+            del left[each.labels[MACHINE]]
+    return tuple(groups)
 
 
 def state(found: Container | None) -> MachineState:

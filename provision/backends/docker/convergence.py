@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import stat
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -12,20 +13,37 @@ from provision import process
 from provision.backends.base import Action, Plan
 from provision.backends.building import build_failed
 from provision.backends.docker import delivery, engine, systemd
-from provision.backends.docker.containers import MACHINE, SUPERVISOR, enter, refuse_stranger
+from provision.backends.docker.containers import MACHINE, SUPERVISOR, enter, of_environment
 from provision.backends.docker.failures import require_compose, start_failed
+from provision.backends.docker.images import remember_images
 from provision.backends.docker.logs import read_logs
-from provision.backends.docker.rendering import SECRETS, container_name, image_names, kept_ports
+from provision.backends.docker.ownership import COMPOSE_PROJECT, ID, refuse_strangers
+from provision.backends.docker.removal import end
+from provision.backends.docker.rendering import (
+    COMPOSE,
+    OVERRIDE,
+    OWNER,
+    PROJECT,
+    SECRETS,
+    VARIABLES,
+    container_name,
+    env_file,
+    image_names,
+    kept_ports,
+    volume_names,
+)
 from provision.backends.found import refuse_found
 from provision.backends.order import in_order
-from provision.backends.ports import KEPT, choose
+from provision.backends.ports import choose, keep
 from provision.backends.readiness import BETWEEN, SETUP_STATE, patience, wait_until_ready
+from provision.backends.volumes import notes_on_volumes
+from provision.confined import ConfinedFolder
 from provision.errors import EnvironmentFailed
 from provision.progress import Beside
 from provision.target import Unreachable
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from provision.backends.docker.engine import Container
     from provision.model import Environment, Machine
@@ -53,21 +71,32 @@ class Convergence:
         environment, rendering = self.environment, self.rendering
         images = image_names(environment, rendering.recipes)
         containers = [self._container(machine) for machine in environment.machines]
-        seen = engine.look([*containers, *dict.fromkeys(images.values())])
-        for container in seen.containers.values():
-            refuse_stranger(container, environment.name, self.state_dir)
+        volumes = [name for m in environment.machines for name in volume_names(environment, m).values()]
+        seen = engine.look([*containers, *dict.fromkeys(images.values()), *volumes, self._network])
+        refuse_strangers(environment.id, seen)
         actions = {
             machine.name: self._action(machine, seen.containers.get(name))
             for machine, name in zip(environment.machines, containers, strict=True)
         }
-        if environment.several:
-            there = (each.labels.get(MACHINE, "") for each in engine.project(environment.name))
-            actions |= {name: "remove" for name in there if name not in actions}
         stale = [
             image for machine, image in images.items()
             if seen.images.get(image, {}).get("provision.recipe") != rendering.recipes[machine]
         ]  # fmt: skip
-        return Plan(actions=actions, build=tuple(dict.fromkeys(stale)))
+        plan = Plan(actions=actions, build=tuple(dict.fromkeys(stale)))
+        if not plan.changes and not environment.several:
+            return plan
+        # Compose takes whatever carries its project's name for its own.
+        others = engine.containers_with(f"{COMPOSE_PROJECT}={environment.unique_name}")
+        refuse_strangers(environment.id, seen, others)
+        there = (each.labels.get(MACHINE, "") for each in of_environment(self.state_dir))
+        actions |= {name: "remove" for name in there if name not in actions}
+        return replace(plan, actions=actions, notes=self._notes_on_volumes(actions))
+
+    def _notes_on_volumes(self, actions: Mapping[str, Action]) -> tuple[str, ...]:
+        wanted = {m.name: volume_names(self.environment, m) for m in self.environment.machines}
+        there = engine.volumes_with(f"{ID}={self.environment.id}")
+        made = [name for name, action in actions.items() if action != "create"]
+        return notes_on_volumes(wanted, there, made)
 
     def _action(self, machine: Machine, found: Container | None) -> Action:
         if found is None:
@@ -97,45 +126,63 @@ class Convergence:
         """Whether a machine needs another: then each is started here, when that one is ready."""
         return any(machine.needs for machine in self.environment.machines)
 
+    @property
+    def _network(self) -> str:
+        return f"{self.environment.unique_name}_default"
+
     def _container(self, machine: Machine) -> str:
         return container_name(self.environment, machine.name)
 
     def _converge(self, plan: Plan, progress: Progress, *, rebuild: bool) -> None:
         environment, state_dir = self.environment, self.state_dir
-        made = any(action != "create" for action in plan.actions.values())
-        present = engine.project(environment.name) if made else ()
+        for note in plan.notes:
+            progress.note(note)
+        present = of_environment(state_dir)
         ours = {(port.host, port.protocol) for container in present for port in container.ports}
         chosen = choose(environment, state_dir, ours, progress)
+        state_dir.make()
         self.rendering.write(state_dir.rendering)
         state_dir.log.write_text("")
-        (state_dir.rendering / ".env").write_text(kept_ports(environment, chosen) + self._secrets_folder())
+        variables = self._variables(chosen)
+        with ConfinedFolder(state_dir.rendering) as rendering:
+            rendering.write(VARIABLES, env_file(variables).encode(), 0o600)
         images = image_names(environment, self.rendering.recipes)
         stale = set(images.values()) if rebuild else set(plan.build)
         if stale:
             # Of equal machines one is built: the image is that of all.
             building = {image: machine for machine, image in images.items() if image in stale}
-            self._build(building.values(), progress, rebuild=rebuild)
+            self._build(building.values(), progress, variables, rebuild=rebuild)
+        remember_images(state_dir, images.values())
         _note_what_is_roots(environment, progress)
         with progress.step("starting containers"):
             for container in present:
                 if container.paused:  # Compose would try to start it, which the engine refuses
                     process.run(["docker", "unpause", container.name])
+            end([each for each in present if plan.actions.get(each.labels[MACHINE]) == "remove"])
             self._refresh(plan, progress)
             words = ["--no-start"] if self._ordered else ["--detach"]
             try:
-                self._compose(["up", *words, "--no-build", "--remove-orphans"], progress)
+                self._compose(["up", *words, "--no-build"], progress, variables)
             except process.CommandFailed as error:
                 raise start_failed(error, state_dir) from error
-        state_dir.remember(KEPT, dict(chosen))
+        keep(state_dir, chosen)
 
-    def _secrets_folder(self) -> str:
-        """The line of `.env` that says where the secrets of variables are, after they were laid there."""
-        variables = any(
-            secret.variable for machine in self.environment.machines for secret in machine.secrets
-        )
-        return f"{SECRETS}={delivery.lay(self.environment, self.state_dir)}\n" if variables else ""
+    def _variables(self, chosen: Mapping[str, int]) -> Mapping[str, str]:
+        """What `.env` says of this host, after the secrets of variables were laid where it says."""
+        environment = self.environment
+        told = {PROJECT: str(environment.project), OWNER: str(os.getuid())}
+        if any(secret.variable for machine in environment.machines for secret in machine.secrets):
+            told[SECRETS] = str(delivery.lay(environment, self.state_dir))
+        return {**told, **kept_ports(environment, chosen)}
 
-    def _build(self, machines: Collection[str], progress: Progress, *, rebuild: bool) -> None:
+    def _build(
+        self,
+        machines: Collection[str],
+        progress: Progress,
+        variables: Mapping[str, str],
+        *,
+        rebuild: bool,
+    ) -> None:
         from provision.bases.image import ensure_image
 
         built = [machine for machine in self.environment.machines if machine.name in machines]
@@ -144,7 +191,7 @@ class Convergence:
         with progress.step("building the image" if len(built) == 1 else "building the images"):
             try:
                 words = ["build", *(["--no-cache"] if rebuild else [])]
-                self._compose([*words, *(machine.name for machine in built)], progress)
+                self._compose([*words, *(machine.name for machine in built)], progress, variables)
             except process.CommandFailed as error:
                 refuse_found(self.state_dir.log.read_text().splitlines(), built)
                 raise build_failed(error, self.state_dir) from error
@@ -158,8 +205,15 @@ class Convergence:
                 progress.note(f"{machine.name} gets the new value of {', '.join(changed) or 'its secrets'}")
                 process.run(["docker", "restart", container])
 
-    def _compose(self, words: Sequence[str], progress: Progress) -> None:
-        """Run Compose on the rendering; what it says goes to the log and past the eye."""
+    def _compose(self, words: Sequence[str], progress: Progress, variables: Mapping[str, str]) -> None:
+        """Run Compose on the rendering, whatever else lies beside it; what it says goes to the log too."""
+        folder = self.state_dir.rendering
+        files = [name for name in (COMPOSE, OVERRIDE) if name in self.rendering.files]
+        project = [
+            "--project-name", self.environment.unique_name, "--project-directory", str(folder),
+            "--env-file", str(folder / VARIABLES),
+            *(word for name in files for word in ("--file", str(folder / name))),
+        ]  # fmt: skip
         with self.state_dir.log.open("a", buffering=1) as log:
 
             def each_line(line: str) -> None:
@@ -168,9 +222,10 @@ class Convergence:
 
             try:
                 process.stream(
-                    ["docker", "compose", "--progress", "plain", *words],
+                    ["docker", "compose", *project, "--progress", "plain", *words],
                     each_line,
-                    cwd=self.state_dir.rendering,
+                    cwd=folder,
+                    env=variables,  # over variables of this process that happen to be called so
                 )
             except process.CommandFailed:
                 require_compose()

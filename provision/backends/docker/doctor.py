@@ -7,6 +7,7 @@ import re
 from provision import process
 from provision.backends.base import Finding
 from provision.backends.docker.engine import START_HINT
+from provision.resources import state
 
 OLDEST_ENGINE = 25  # the first whose health checks have a start interval
 INSTALL = "scripts/host-setup docker installs it from the distribution"
@@ -44,7 +45,22 @@ def _engine() -> Finding:
             detail=f"{detail} is older than {OLDEST_ENGINE}",
             hint=INSTALL,
         )
+    hidden = _hidden_state(str(information.get("DockerRootDir", "")))
+    if hidden:
+        return Finding(
+            subject="Docker engine",
+            usable=False,
+            detail=f"{detail} is a snap, which cannot read the hidden folder {hidden}",
+            hint="export PROVISION_STATE_DIR=$HOME/provision-state: a folder that is not hidden",
+        )
     return Finding(subject="Docker engine", usable=True, detail=detail)
+
+
+def _hidden_state(root: str) -> str:
+    """The folder of the state that an engine installed as a snap cannot read; empty where it can."""
+    place = state()
+    snapped = "/snap/" in f"{root}/"
+    return str(place) if snapped and any(part.startswith(".") for part in place.parts) else ""
 
 
 def _plugin(name: str, subject: str, oldest: int) -> Finding:

@@ -36,21 +36,23 @@ class Container:
     health: str
     exit_code: int
     address: str | None
-    folder: str
+    image: str
     labels: Mapping[str, str]
     ports: tuple[PortStatus, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Seen:
-    """The containers and images that were asked for and are there, by name."""
+    """What was asked for and is there, by name; all but containers by their labels alone."""
 
     containers: Mapping[str, Container]
     images: Mapping[str, Mapping[str, str]]
+    volumes: Mapping[str, Mapping[str, str]]
+    networks: Mapping[str, Mapping[str, str]]
 
 
 def look(names: Sequence[str]) -> Seen:
-    """What the engine has under these names of containers and images; images with their labels.
+    """What the engine has under these names of containers, images, volumes and networks.
 
     Raises:
         HostLacks: there is no engine, or it does not answer.
@@ -70,24 +72,50 @@ def look(names: Sequence[str]) -> Seen:
     return Seen(
         containers={container.name: container for container in containers},
         images={tag.removesuffix(":latest"): labels for tag, labels in images.items()},
+        volumes={each["Name"]: dict(each["Labels"] or {}) for each in objects if "Mountpoint" in each},
+        networks={each["Name"]: dict(each["Labels"] or {}) for each in objects if "IPAM" in each},
     )
 
 
-def project(name: str) -> tuple[Container, ...]:
-    """Every container, running or not, of a Compose project.
+def containers_with(label: str) -> tuple[Container, ...]:
+    """Every container, running or not, that carries a label: KEY, or KEY=VALUE.
 
     Raises:
         HostLacks: there is no engine, or it does not answer.
     """
-    listed = process.run(
-        ["docker", "ps", "--all", "--quiet", "--no-trunc",
-         "--filter", f"label=com.docker.compose.project={name}"],
-        check=False,
-    )  # fmt: skip
-    if listed.code != 0:
-        raise unreachable(listed.stderr.splitlines())
-    names = listed.stdout.split()
+    names = ask("ps", "--all", "--quiet", "--no-trunc", "--filter", f"label={label}")
     return tuple(look(names).containers.values()) if names else ()
+
+
+def volumes_with(label: str) -> tuple[str, ...]:
+    """The names of the volumes that carry a label."""
+    return ask("volume", "ls", "--quiet", "--filter", f"label={label}")
+
+
+def networks_with(label: str) -> tuple[str, ...]:
+    """The names of the networks that carry a label."""
+    return ask("network", "ls", "--format", "{{.Name}}", "--filter", f"label={label}")
+
+
+def ask(*words: str) -> tuple[str, ...]:
+    """The words that the engine answers.
+
+    Raises:
+        HostLacks: there is no engine, or it does not answer.
+    """
+    return tuple(word for line in lines(*words) for word in line.split())
+
+
+def lines(*words: str) -> tuple[str, ...]:
+    """The lines that the engine answers.
+
+    Raises:
+        HostLacks: there is no engine, or it does not answer.
+    """
+    answer = process.run(["docker", *words], check=False)
+    if answer.code != 0:
+        raise unreachable(answer.stderr.splitlines())
+    return tuple(answer.stdout.splitlines())
 
 
 def unreachable(said: Sequence[str]) -> EnvironmentFailed | HostLacks:
@@ -116,7 +144,7 @@ def _container(each: Mapping[str, Any]) -> Container:
         health=(state.get("Health") or {}).get("Status", ""),
         exit_code=state["ExitCode"],
         address=addresses[0] if addresses else None,
-        folder=labels.get("com.docker.compose.project.working_dir", ""),
+        image=each["Config"].get("Image", ""),
         labels=labels,
         ports=_ports(each["NetworkSettings"]["Ports"] or {}),
     )

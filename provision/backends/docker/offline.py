@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from provision.backends.docker import engine
-from provision.backends.docker.rendering import image_names
+from provision.backends.docker.images import remembered_images
+from provision.backends.docker.rendering import folder_names, image_names
 from provision.backends.offline import steps_to_fetch
 
 if TYPE_CHECKING:
@@ -19,8 +20,11 @@ if TYPE_CHECKING:
 def missing(environment: Environment, state_dir: StateDir, rendering: Rendering) -> Iterator[str]:
     """The images of bases that are not here, and packages that no built layer holds."""
     images = image_names(environment, rendering.recipes)
+    folders = folder_names(environment, rendering.recipes)
     bases = {machine.base.image for machine in environment.machines}
-    seen = engine.look([*dict.fromkeys(images.values()), *bases]).images
+    former_images = remembered_images(state_dir)
+    seen = engine.look([*dict.fromkeys((*images.values(), *former_images)), *bases]).images
+    built_before = any(name in seen for name in former_images)
     needed: dict[str, None] = {}
     # Of equal machines one is asked: the image is that of all.
     for image, machine in {images[machine.name]: machine for machine in environment.machines}.items():
@@ -28,8 +32,8 @@ def missing(environment: Environment, state_dir: StateDir, rendering: Rendering)
         if built is not None and built.get("provision.recipe") == rendering.recipes[machine.name]:
             continue
         needed[machine.base.image] = None
-        folder = f"{image.rpartition('/')[2]}/" if environment.several else ""
-        former = state_dir.rendering if built is not None else state_dir.rendering / "none"
+        folder = f"{folders[machine.name]}/".removeprefix("./")
+        former = state_dir.rendering if built_before else state_dir.rendering / "none"
         yield from steps_to_fetch(machine, rendering, folder, former)
     for name in needed:
         if name not in seen:

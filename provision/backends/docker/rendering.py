@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from provision.rendering import (
     compose_document,
     compose_scalar,
     digest_of,
+    path_from,
     render,
     yaml_scalar,
 )
@@ -28,7 +30,9 @@ if TYPE_CHECKING:
 
     from provision.model import Environment, Machine, Port, Step
 
+COMPOSE, OVERRIDE, VARIABLES = "compose.yaml", "compose.override.yaml", ".env"
 SECRETS = "SECRETS"
+PROJECT, OWNER = "PROVISION_PROJECT", "PROVISION_OWNER"  # what labels say of this host
 CA = "proxy.ca"  # no secret of a spec can have this name
 GRACE = 30
 SUPERVISED_GRACE = 40  # supervisord gives each service its 30 s, then ends itself
@@ -44,11 +48,14 @@ LIMITS = {
 
 
 def container_name(environment: Environment, machine: str) -> str:
-    """The container of a machine: as Compose names it, or, of several, ENVIRONMENT.MACHINE.
+    """The container of a machine, as Compose names it."""
+    return f"{environment.unique_name}-{machine}-1"
 
-    With a dash between them, machine b-c of a would be called as machine c of a-b.
-    """
-    return f"{environment.name}.{machine}" if environment.several else f"{environment.name}-{machine}-1"
+
+def volume_names(environment: Environment, machine: Machine) -> Mapping[str, str]:
+    """The engine's name of each of a machine's volumes, by the spec's."""
+    prefix = f"{environment.unique_name}_" + (f"{machine.name}." if environment.several else "")
+    return {volume.name: f"{prefix}{volume.name}" for volume in machine.volumes}
 
 
 def port_variable(environment: Environment, machine: Machine, port: Port) -> str:
@@ -75,7 +82,7 @@ def render_environment(environment: Environment, location: Path) -> Rendering:
             "secrets": _secret_sources(environment, location),
         },
     )
-    files = {"compose.yaml": _text(compose)}
+    files = {COMPOSE: _text(compose)}
     for image in images.values():
         for path, file in image.files.items():
             files[os.path.normpath(f"{image.folder}/{path}")] = file
@@ -94,15 +101,23 @@ class Image:
 
 
 def image_names(environment: Environment, recipes: Mapping[str, str]) -> Mapping[str, str]:
-    """The image of each machine, by the machine's name: one for equals, unless their builds differ."""
+    """The image of each machine, by the machine's name: named by its content, so that equals have one."""
+    named = {
+        machine.name: f"provision/{environment.name}" + (f"/{machine.group}" if environment.several else "")
+        for machine in environment.machines
+    }
+    return {machine: f"{name}:{recipes[machine][:12]}" for machine, name in named.items()}
+
+
+def folder_names(environment: Environment, recipes: Mapping[str, str]) -> Mapping[str, str]:
+    """The folder that each machine is built in: one for equals, unless their builds differ."""
     if not environment.several:
-        return {machine.name: f"provision/{environment.name}" for machine in environment.machines}
+        return {machine.name: "." for machine in environment.machines}
     builds: dict[str, set[str]] = {}
     for machine in environment.machines:
         builds.setdefault(machine.group, set()).add(recipes[machine.name])
     return {
-        machine.name: f"provision/{environment.name}/"
-        + (machine.group if len(builds[machine.group]) == 1 else machine.name)
+        machine.name: f"./{machine.group if len(builds[machine.group]) == 1 else machine.name}"
         for machine in environment.machines
     }
 
@@ -116,15 +131,16 @@ def _images(environment: Environment) -> Mapping[str, Image]:
         runtime = PACKAGES[each.base.family] if systemd else container_packages(each)
         taken[each.name] = steps(each, scripts, runtime, init=systemd)
         contexts[each.name] = _context(environment, each, taken[each.name], scripts)
-    names = image_names(environment, {name: digest_of(files) for name, files in contexts.items()})
+    recipes = {name: digest_of(files) for name, files in contexts.items()}
+    folders = folder_names(environment, recipes)
     return {
         machine: Image(
             name=name,
-            folder=f"./{name.rpartition('/')[2]}" if environment.several else ".",
+            folder=folders[machine],
             files=contexts[machine],
             secrets=tuple(name for step in taken[machine] for name in step.secrets),
         )
-        for machine, name in names.items()
+        for machine, name in image_names(environment, recipes).items()
     }
 
 
@@ -163,7 +179,6 @@ class _Item:
 
     machine: Machine
     image: Image
-    container: str | None
     aliases: tuple[str, ...]
     supervised: bool
     restart: str
@@ -188,7 +203,6 @@ class _Item:
         return cls(
             machine=machine,
             image=image,
-            container=container_name(environment, machine.name) if environment.several else None,
             aliases=tuple(name for name in machine.names if name != machine.name),
             supervised=supervised,
             restart=RESTART[
@@ -198,12 +212,12 @@ class _Item:
             systemd=systemd,
             patience=int(max([*patience(machine).values(), 5])) + (600 if machine.setup else 0),
             mounts=tuple(
-                _Bind(source=_relative(source, location), path=path, read_only=read_only)
+                _Bind(source=path_from(location, source, environment.project), path=path, read_only=read_only)
                 for source, path, read_only in binds
             ),
             volumes={
-                volume.name: f"{machine.name}.{volume.name}" if environment.several else volume.name
-                for volume in machine.volumes
+                name: full.removeprefix(f"{environment.unique_name}_")
+                for name, full in volume_names(environment, machine).items()
             },
             proxy=proxy,
             variables={**proxy, **trust_variables(machine), **machine.env},
@@ -213,7 +227,7 @@ class _Item:
 
     def digest(self, environment: Environment, recipe: str) -> str:
         """The hash of all that is the machine's own; the label that carries it cannot be a part of it."""
-        blank = {"compose.yaml": _text(self.service(environment, recipe, ""))}
+        blank = {COMPOSE: _text(self.service(environment, recipe, ""))}
         return digest_of({**self.image.files, **blank, **_override(environment, self.machine.name)})
 
     def service(self, environment: Environment, recipe: str, digest: str) -> str:
@@ -243,12 +257,6 @@ def _own_scripts(machine: Machine) -> Mapping[str, RenderedFile]:
     return own
 
 
-def _relative(source: Path, location: Path) -> str:
-    """The path from compose.yaml to a folder of the host, so that a project may be moved."""
-    path = os.path.relpath(source, location)
-    return path if path.startswith(".") else f"./{path}"
-
-
 def _certificate(environment: Environment, machine: Machine) -> str | None:
     """The secret that is the certificate of a machine's proxy: one for all, unless they differ."""
     known = {each.proxy.ca_file for each in environment.machines if each.proxy and each.proxy.ca_file}
@@ -260,14 +268,14 @@ def _certificate(environment: Environment, machine: Machine) -> str | None:
 def _secret_sources(environment: Environment, location: Path) -> Mapping[str, str]:
     """The file of each secret, as YAML: the host's own, or one in the folder SECRETS, by its name."""
     certificates = {
-        name: compose_scalar(_relative(machine.proxy.ca_file, location))
+        name: compose_scalar(path_from(location, machine.proxy.ca_file, environment.project))
         for machine in environment.machines
         if machine.proxy and machine.proxy.ca_file and (name := _certificate(environment, machine))
     }
     return certificates | {
         secret.name: yaml_scalar(f"${{{SECRETS}:-./secrets}}/{secret.name}")
         if secret.file is None
-        else compose_scalar(_relative(secret.file, location))
+        else compose_scalar(path_from(location, secret.file, environment.project))
         for machine in environment.machines
         for secret in machine.secrets
     }
@@ -282,18 +290,26 @@ def _override(environment: Environment, only: str | None = None) -> Mapping[str,
     }
     if not services:
         return {}
-    return {"compose.override.yaml": _text(compose_document({"services": services}))}
+    return {OVERRIDE: _text(compose_document({"services": services}))}
 
 
-def kept_ports(environment: Environment, chosen: Mapping[str, int]) -> str:
-    """The text of `.env`, which gives compose.yaml the host's sides that differ from its own."""
-    lines = [
-        f"{port_variable(environment, machine, port)}={chosen[key(machine.name, port)]}\n"
+def kept_ports(environment: Environment, chosen: Mapping[str, int]) -> Mapping[str, str]:
+    """The variables of `.env` that give compose.yaml the host's sides that differ from its own."""
+    return {
+        port_variable(environment, machine, port): str(chosen[key(machine.name, port)])
         for machine in environment.machines
         for port in machine.ports
         if port.host != chosen[key(machine.name, port)]
-    ]
-    return "".join(lines)
+    }
+
+
+def env_file(variables: Mapping[str, str]) -> str:
+    """The text of `.env`, in which no value fills in anything."""
+    text = ""
+    for name, value in variables.items():
+        escaped = re.sub(r'(["\\$])', r"\\\1", value).replace("\n", "\\n").replace("\r", "\\r")
+        text += f'{name}="{escaped}"\n'
+    return text
 
 
 def _executable(template: str, context: Mapping[str, object]) -> RenderedFile:

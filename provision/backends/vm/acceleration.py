@@ -11,13 +11,13 @@ import hashlib
 import os
 import platform
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Literal
 
-from provision import process, resources
+from provision import process, records, resources
 from provision.errors import HostLacks, ProvisionError
-from provision.state import StateDir
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,6 +34,13 @@ FIRST_LINE = "Linux version"
 REMEMBERED = "acceleration"
 MOST_REMEMBERED = 50
 INSTEAD = "`backends: {vm: {accelerator: emulation}}` does without it"
+
+
+@dataclass(frozen=True, kw_only=True)
+class AccelerationRecord:
+    """Whether a kernel booted, by accelerator, host and kernel."""
+
+    boots: Mapping[str, bool]
 
 
 def offered() -> Accelerator | None:
@@ -112,12 +119,13 @@ def remember(accelerator: Accelerator, kernel: bytes | None, *, boots: bool, cal
     """Keep whether a kernel booted with an accelerator, after it did or did not."""
     from filelock import FileLock
 
-    store = _store()
-    store.make()
-    with FileLock(store.folder / f"{REMEMBERED}.lock"):
+    record = _record()
+    record.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(record.with_suffix(".lock")):
         key = _key(accelerator, kernel, called)
         others = {name: value for name, value in _verdicts().items() if name != key}
-        store.remember(REMEMBERED, dict([*others.items(), (key, boots)][-MOST_REMEMBERED:]))
+        verdicts = dict([*others.items(), (key, boots)][-MOST_REMEMBERED:])
+        records.save(record, AccelerationRecord(boots=verdicts))
 
 
 def _boots(accelerator: Accelerator, kernel: bytes | None, called: str, progress: Progress) -> bool:
@@ -161,13 +169,16 @@ def _key(accelerator: Accelerator, kernel: bytes | None, called: str) -> str:
     return f"{_host(accelerator)} {identity}"
 
 
-def _store() -> StateDir:
-    return StateDir(folder=resources.cache())
+def _record() -> Path:
+    return resources.cache() / f"{REMEMBERED}.json"
 
 
 def _verdicts() -> Mapping[str, bool]:
-    found = _store().read(REMEMBERED)
-    return cast("Mapping[str, bool]", {key: boots for key, boots in found.items() if isinstance(boots, bool)})
+    try:
+        record = records.load(_record(), AccelerationRecord)
+    except records.DamagedRecord:  # it is tried again, and written anew
+        record = None
+    return record.boots if record else {}
 
 
 def _host(accelerator: Accelerator) -> str:

@@ -7,6 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from provision import process
+from provision.backends import ports
+from provision.backends.base import Remains
 from provision.backends.machines import read_all, refuse_unknown, side_by_side
 from provision.backends.readiness import HEALTHY, service_states
 from provision.backends.requirements import refuse
@@ -15,8 +17,7 @@ from provision.backends.vm.convergence import Convergence
 from provision.backends.vm.ending import remove, stop
 from provision.backends.vm.inside import SAYS_WITHIN, ask, enter, read_lines
 from provision.backends.vm.network import cards
-from provision.backends.vm.provider import Disk
-from provision.backends.vm.remembered import REMEMBERED, Facts, facts_of
+from provision.backends.vm.remembered import RECORD, Facts, MachinesRecord, facts_of, provider_of
 from provision.backends.vm.rendering import render_environment
 from provision.errors import UsageError
 from provision.model import MachineStatus, ServiceStatus
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from provision.backends.base import Finding, Offer, Plan
-    from provision.backends.vm.provider import Provider
+    from provision.backends.vm.provider import GuestState, Provider
     from provision.model import Environment, Machine, MachineState
     from provision.progress import Progress
     from provision.rendering import Rendering
@@ -52,7 +53,7 @@ class VirtualMachines:
         """With the provider: the spec's, $PROVISION_PROVIDER, the one it has, the first of this host."""
         if _named(environment):
             return environment
-        asked = os.environ.get("PROVISION_PROVIDER") or state_dir.read(REMEMBERED).get("provider")
+        asked = os.environ.get("PROVISION_PROVIDER") or provider_of(state_dir)
         chosen = asked or providers.first_usable(of_boxes=_of_boxes(environment))
         machines = tuple(
             replace(machine, options={**machine.options, "provider": chosen} if chosen else machine.options)
@@ -120,9 +121,11 @@ class VirtualMachines:
     ) -> bool:
         """Remove the machines, half-made ones too; boxes stay, other environments use them."""
         del name  # the place says it all
-        made = [p for p in map(providers.find, providers.names()) if p.machines(state_dir)]
-        kept = [Disk(**disk) for facts in facts_of(state_dir).values() for disk in facts.disks]
-        if not made and not images and not (volumes and kept):
+        all_providers = [providers.find(each) for each in providers.names()]
+        made = [p for p in all_providers if p.machines(state_dir)]
+        keeping = [p for p in all_providers if volumes and p.volumes(state_dir)]
+        if not made and not images and not keeping:
+            self._forget_damaged(state_dir)
             return False
         there = any(
             p.state(state_dir, machine) != "absent" for p in made for machine in p.machines(state_dir)
@@ -130,11 +133,36 @@ class VirtualMachines:
         with state_dir.lock():
             for provider in made:
                 remove(provider, state_dir, progress)
-            for disk in kept if volumes else ():
-                providers.find(str(state_dir.read(REMEMBERED)["provider"])).remove_volume(state_dir, disk)
-            for provider in map(providers.find, providers.names()) if images else ():
+            for provider in keeping:
+                provider.remove_volumes(state_dir)
+            for provider in all_providers if images else ():
                 provider.forget(state_dir)
+            self._forget_damaged(state_dir)
         return there
+
+    def _forget_damaged(self, state_dir: StateDir) -> None:
+        """Once nothing is there that a damaged record could tell of, it is in nobody's way."""
+        kinds = {RECORD: MachinesRecord, ports.RECORD: ports.PortsRecord, sync.SYNCED: sync.SyncedRecord}
+        for what, kind in kinds.items():
+            if state_dir.load_sound(what, kind) is None:
+                state_dir.forget(what)
+
+    def remains(self, state_dir: StateDir) -> Remains:
+        """The machines and volumes of every provider."""
+        all_providers = [providers.find(each) for each in providers.names()]
+        return Remains(
+            machines={
+                machine: provider.state(state_dir, machine)
+                for provider in all_providers
+                for machine in provider.machines(state_dir)
+            },
+            volumes=tuple(volume for provider in all_providers for volume in provider.volumes(state_dir)),
+            built=tuple(each for provider in all_providers for each in provider.built(state_dir)),
+        )
+
+    def engine_environments(self) -> Mapping[str, tuple[str, str]]:
+        """None: a machine is nothing without its state."""
+        return {}
 
     def status(self, environment: Environment, state_dir: StateDir) -> tuple[MachineStatus, ...]:
         """Every machine, with the state of each service where it runs."""
@@ -175,7 +203,7 @@ class VirtualMachines:
         """Carry copied folders into the machines; with `watch`, at each change, until interrupted."""
         folders = sync.remembered(state_dir)
         if folders:
-            self.targets(state_dir.folder.parent.name, state_dir)  # says which is not running
+            self.targets(state_dir.name, state_dir)  # says which is not running
         sync.carry(state_dir, folders, progress)
         if folders and watch:
             sync.watch(state_dir, folders, progress)
@@ -245,7 +273,7 @@ def _of_boxes(environment: Environment) -> bool:
 
 def _refuse_former(environment: Environment, provider: Provider, state_dir: StateDir) -> None:
     """Raise UsageError where another provider's machines are there: they would be forgotten, and run on."""
-    former = state_dir.read(REMEMBERED).get("provider")
+    former = provider_of(state_dir)
     if former not in providers.names() or former == provider.name:
         return
     if providers.find(str(former)).machines(state_dir):
@@ -256,10 +284,10 @@ def _refuse_former(environment: Environment, provider: Provider, state_dir: Stat
 
 
 def _status(
-    machine: Machine, state: str, known: Facts | None, provider: Provider, state_dir: StateDir
+    machine: Machine, state: GuestState, known: Facts | None, provider: Provider, state_dir: StateDir
 ) -> MachineStatus:
     services = tuple(ServiceStatus(name=each.name, state="stopped") for each in machine.services)
-    shown: MachineState = "running" if state == "running" else "stopped" if state == "stopped" else "absent"
+    shown: MachineState = state
     if shown == "running":
         try:
             said = ask(provider, state_dir, machine.name, HEALTHY, answers_within=SAYS_WITHIN)

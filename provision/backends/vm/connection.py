@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 import re
 import shlex
 import tarfile
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from provision import process
-from provision.errors import HostLacks
+from provision import process, runtime
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
     from provision.rendering import RenderedFile
     from provision.state import StateDir
@@ -105,15 +102,7 @@ def _options(state_dir: StateDir, machine: str) -> list[str]:
 
 def socket(state_dir: StateDir, name: str) -> Path:
     """Where a socket of the environment lies: a short path, for it may have 108 bytes."""
-    folder = Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir())
-    own = folder / f"provision-{os.getuid()}"
-    own.mkdir(mode=0o700, exist_ok=True)
-    if own.stat().st_uid != os.getuid():
-        raise HostLacks(
-            f"{own} belongs to another user: no connection is safe there",
-            hint="remove it, or set XDG_RUNTIME_DIR to a folder of your own",
-        )
-    return own / hashlib.sha256(f"{state_dir.folder}\0{name}".encode()).hexdigest()[:16]
+    return runtime.sockets() / hashlib.sha256(f"{state_dir.folder}\0{name}".encode()).hexdigest()[:16]
 
 
 def _archive(files: Mapping[str, RenderedFile]) -> bytes:

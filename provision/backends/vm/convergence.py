@@ -4,28 +4,29 @@ from __future__ import annotations
 
 import re
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from provision import process
 from provision.backends.base import Action, Plan
 from provision.backends.found import refuse_found
 from provision.backends.machines import side_by_side
 from provision.backends.order import in_order
-from provision.backends.ports import KEPT, choose
+from provision.backends.ports import choose, keep, kept
 from provision.backends.readiness import BETWEEN, HEALTHY, SETUP_STATE, wait_until_ready
 from provision.backends.vm import connection, delivery, sync
 from provision.backends.vm.ending import remove
 from provision.backends.vm.inside import SAYS_WITHIN, UNREACHABLE, ask, enter, read_lines
-from provision.backends.vm.remembered import REMEMBERED, Facts, facts_of
-from provision.backends.vm.rendering import HOME, copied_folders
+from provision.backends.vm.remembered import RECORD, Facts, MachinesRecord, definition_of, facts_of
+from provision.backends.vm.rendering import HOME, copied_folders, disks
+from provision.backends.volumes import notes_on_volumes
 from provision.errors import EnvironmentFailed
 from provision.progress import Beside
 from provision.target import Unreachable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from provision.backends.vm.provider import Provider
     from provision.model import Environment, Machine
@@ -58,15 +59,23 @@ class Convergence:
         found = zip(machines, side_by_side(self._action, machines), strict=True)
         actions = {machine.name: action for machine, action in found}
         there = self.provider.machines(self.state_dir)
-        return Plan(actions=actions | {name: "remove" for name in there if name not in actions})
+        actions |= {name: "remove" for name in there if name not in actions}
+        plan = Plan(actions=actions)
+        return replace(plan, notes=self._notes_on_volumes(there)) if plan.changes else plan
+
+    def _notes_on_volumes(self, there: Sequence[str]) -> tuple[str, ...]:
+        wanted = {
+            machine.name: {disk.volume: disk.name for disk in disks(self.environment, machine)}
+            for machine in self.environment.machines
+        }
+        return notes_on_volumes(wanted, self.provider.volumes(self.state_dir), there)
 
     def _action(self, machine: Machine) -> Action:
         name = machine.name
         state = self.provider.state(self.state_dir, name)
         if state != "running":
             return "create" if state == "absent" else "start"
-        definitions = cast("Mapping[str, str]", self.state_dir.read(REMEMBERED).get("definitions", {}))
-        if definitions.get(name) != self.rendering.digests[name]:
+        if definition_of(self.state_dir, name) != self.rendering.digests[name]:
             return "recreate"
         action = self._said(machine)
         if action == "change" and self.provider.begins_done(self.state_dir):
@@ -127,6 +136,8 @@ class Convergence:
         Returns what was done, which for `rebuild` is more than was planned.
         """
         environment, provider, state_dir = self.environment, self.provider, self.state_dir
+        for note in plan.notes:
+            progress.note(note)
         state_dir.make()
         state_dir.log.write_text("")
         for machine in environment.machines:
@@ -149,21 +160,19 @@ class Convergence:
             plan = self.plan()
         elif gone := [name for name, action in plan.actions.items() if action == "remove"]:
             remove(provider, state_dir, progress, gone)
-        state_dir.remember(KEPT, dict(chosen))
+        keep(state_dir, chosen)
         booted = {name for name, action in plan.actions.items() if action in ("create", "start", "recreate")}
         if booted:
             again = [name for name, action in plan.actions.items() if action == "recreate"]
             for name in booted:
                 connection.close(state_dir, name)
             provider.start(environment, state_dir, progress, self.rendering, again=again)
-        state_dir.remember(
-            REMEMBERED,
-            {
-                "definitions": dict(self.rendering.digests),
-                "provider": provider.name,
-                "machines": {each.name: asdict(self._facts(each)) for each in environment.machines},
-            },
+        record = MachinesRecord(
+            definitions=dict(self.rendering.digests),
+            provider=provider.name,
+            machines={each.name: self._facts(each) for each in environment.machines},
         )
+        state_dir.save(RECORD, record)
         folders = copied_folders(environment, provider, state_dir.rendering)
         sync.remember(state_dir, folders)
         carried = booted if provider.carries else set()
@@ -171,7 +180,7 @@ class Convergence:
         return plan
 
     def _facts(self, machine: Machine) -> Facts:
-        return Facts.of(self.environment, machine, cast("Mapping[str, int]", self.state_dir.read(KEPT)))
+        return Facts.of(machine, kept(self.state_dir))
 
     def _bring_up(self, plan: Plan, progress: Progress) -> None:
         """Take the steps of all side by side, then begin in order what each is for, until it is ready."""

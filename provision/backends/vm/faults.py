@@ -94,7 +94,7 @@ FAULTS = (
     ),
     Fault(
         pattern=r"Name `(?P<domain>[^`']+)` of domain about to create is already taken",
-        message="there is a machine {domain} already that is not of this project",
+        message="there is a machine {domain} already that is not this environment's",
         hint="take it down where it was made, or give this environment another name: `--name`",
     ),
     Fault(

@@ -22,17 +22,18 @@ Silence = Literal["starting", "paused", "not answering"]
 
 @dataclass(frozen=True, kw_only=True)
 class Disk:
-    """A volume of `size` GiB; `serial` names the disk in the guest, `file` on the host."""
+    """A volume of `size` GiB; `serial` names the disk in the guest, `name` on the host."""
 
+    volume: str
     path: str
     serial: str
-    file: str
+    name: str
     size: int = 10
 
 
 @dataclass(frozen=True, kw_only=True)
 class Folder:
-    """A live folder: `source` on the host, relative to the rendering; `tag` names it inside.
+    """A live folder: `source` on the host, absolute or relative to the rendering; `tag` names it inside.
 
     `type` is the provider's word for how it gets there. `mount` is the guest's command
     that mounts it at the path that follows, None where the provider does that itself.
@@ -92,7 +93,7 @@ class Guest:
 class Provider(Protocol):
     """A source of virtual machines.
 
-    Verbs take the environment's `Place`; the rendering lies in it already when they are
+    Verbs take the environment's StateDir; the rendering lies in it already when they are
     called. They raise HostLacks where the host cannot do it, EnvironmentFailed where a
     machine was not made or did not answer, with the last lines of what was said.
     """
@@ -212,11 +213,17 @@ class Provider(Protocol):
     def kept(self, state_dir: StateDir, machine: str) -> int:
         """The bytes that are kept of a machine for its next start; removed or not."""
 
+    def built(self, state_dir: StateDir) -> tuple[str, ...]:
+        """What `forget` would throw away, in words."""
+
     def forget(self, state_dir: StateDir) -> None:
         """Throw away what was built or kept for the next start of removed machines."""
 
-    def remove_volume(self, state_dir: StateDir, disk: Disk) -> None:
-        """Remove a volume, if it is there: its data is gone then."""
+    def volumes(self, state_dir: StateDir) -> tuple[str, ...]:
+        """The names of the environment's volumes, those that no machine has any more too."""
+
+    def remove_volumes(self, state_dir: StateDir) -> None:
+        """Remove all of them: their data is gone then."""
 
     def console(self, state_dir: StateDir, machine: str) -> Sequence[str]:
         """The last lines of a machine's console; none where they are not kept."""

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, cast
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from provision.backends.ports import key
-from provision.backends.vm.rendering import disks
 from provision.model import PortStatus
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from provision.model import Environment, Machine
+    from provision.model import Machine
     from provision.state import StateDir
 
-REMEMBERED = "machines"
+RECORD = "machines"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,10 +25,9 @@ class Facts:
     workdir: str
     services: tuple[str, ...]
     ports: tuple[PortStatus, ...]
-    disks: tuple[Mapping[str, Any], ...]
 
     @classmethod
-    def of(cls, environment: Environment, machine: Machine, chosen: Mapping[str, int]) -> Facts:
+    def of(cls, machine: Machine, chosen: Mapping[str, int]) -> Facts:
         """Of a machine whose ports have these numbers on the host."""
         return cls(
             user=machine.user,
@@ -44,14 +42,31 @@ class Facts:
                 )
                 for port in sorted(machine.ports, key=lambda p: (p.guest, p.protocol))
             ),
-            disks=tuple(asdict(disk) for disk in disks(environment, machine)),
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class MachinesRecord:
+    """All that were brought up and not removed since, by whom; `definitions` say what each was made as."""
+
+    provider: str
+    definitions: Mapping[str, str]
+    machines: Mapping[str, Facts]
+
+
+def definition_of(state_dir: StateDir, machine: str) -> str | None:
+    """The hash of what a machine was made as."""
+    record = state_dir.load(RECORD, MachinesRecord)
+    return record.definitions.get(machine) if record else None
 
 
 def facts_of(state_dir: StateDir) -> Mapping[str, Facts]:
     """All that were brought up and not removed since, by name."""
-    machines = cast("Mapping[str, Mapping[str, Any]]", state_dir.read(REMEMBERED).get("machines", {}))
-    return {
-        name: Facts(**{**known, "ports": tuple(PortStatus(**port) for port in known["ports"])})
-        for name, known in machines.items()
-    }
+    record = state_dir.load(RECORD, MachinesRecord)
+    return record.machines if record else {}
+
+
+def provider_of(state_dir: StateDir) -> str | None:
+    """Who made them; where the record is damaged nobody knows."""
+    record = state_dir.load_sound(RECORD, MachinesRecord)
+    return record.provider if record else None

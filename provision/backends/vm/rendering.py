@@ -16,7 +16,7 @@ from provision.recipe import contents, payload, repository_files, steps
 from provision.recipe.proxy import proxy_files
 from provision.recipe.steps import RECORDS
 from provision.recipe.systemd import systemd_scripts
-from provision.rendering import RenderedFile, Rendering, digest_of, render
+from provision.rendering import RenderedFile, Rendering, digest_of, path_from, render
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -83,12 +83,12 @@ def copied_folders(environment: Environment, provider: Provider, location: Path)
 
 def disks(environment: Environment, machine: Machine) -> tuple[Disk, ...]:
     """The volumes of a machine as disks; a disk's serial has at most 20 characters."""
-    between = "." if environment.several else "-"
     return tuple(
         Disk(
+            volume=volume.name,
             path=volume.path,
             serial=hashlib.sha256(f"{machine.name}/{volume.name}".encode()).hexdigest()[:16],
-            file=between.join((environment.name, machine.name, f"{volume.name}.qcow2")),
+            name=f"{environment.unique_name}.{machine.name}.{volume.name}",
         )
         for volume in machine.volumes
     )
@@ -116,7 +116,15 @@ def _guest(
         memory=asked.memory // MEBIBYTE if asked.memory else MEMORY,
         disk=math.ceil(asked.disk / GIBIBYTE) if asked.disk else None,
         folders=tuple(
-            _folder(source, path, read_only, user, kind, provider, location)
+            _folder(
+                path_from(location, source, environment.project),
+                path,
+                read_only,
+                user,
+                kind,
+                provider,
+                location,
+            )
             for source, path, read_only, user in binds
         ),
         disks=disks(environment, machine),
@@ -125,7 +133,7 @@ def _guest(
 
 
 def _folder(
-    source: Path,
+    source: str,
     path: str,
     read_only: bool,  # noqa: FBT001 - one of seven facts of a folder
     user: str | None,
@@ -133,14 +141,13 @@ def _folder(
     provider: Provider,
     location: Path,
 ) -> Folder:
-    relative = os.path.relpath(source, location)
-    absolute = os.path.normpath(location / relative)
+    absolute = os.path.normpath(location / source)
     # The tag is what vagrant-libvirt gives the share: it cannot be told another.
     tag = hashlib.md5(absolute.encode(), usedforsecurity=False).hexdigest()[:31]
     live = kind == provider.live_folders and kind != COPIED
     bound = f"mount --bind {'-o ro ' if read_only else ''}{INSIDE}{tag}"
     return Folder(
-        source=relative,
+        source=source,
         path=path,
         tag=tag,
         type=kind,

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
 from provision import process
 from provision.backends.vm import connection
 from provision.errors import EnvironmentFailed, HostLacks
-from provision.state import FOLDER
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from provision.backends.vm.provider import Folder
     from provision.progress import Progress
@@ -21,8 +20,7 @@ if TYPE_CHECKING:
 COPIED = "rsync"
 SYNCED = "synced"
 INSIDE = "/mnt/"
-# The tool's own state and Vagrant's: keys of machines, and logs that would change at each copy.
-LEFT_OUT = (f"/{FOLDER}/", "/.vagrant/")
+LEFT_OUT = ("/.vagrant/",)  # which Vagrant never copies, for it holds keys of machines
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +31,13 @@ class Copied:
     source: str
     path: str
     user: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class SyncedRecord:
+    """The folders that machines have copies of."""
+
+    folders: tuple[Copied, ...]
 
 
 def copied(machine: str, folders: Sequence[Folder], location: Path) -> tuple[Copied, ...]:
@@ -51,13 +56,13 @@ def copied(machine: str, folders: Sequence[Folder], location: Path) -> tuple[Cop
 
 def remember(state_dir: StateDir, folders: Sequence[Copied]) -> None:
     """Keep which folders the machines have copies of."""
-    state_dir.remember(SYNCED, {"folders": [asdict(folder) for folder in folders]})
+    state_dir.save(SYNCED, SyncedRecord(folders=tuple(folders)))
 
 
 def remembered(state_dir: StateDir) -> tuple[Copied, ...]:
     """The folders that the machines have copies of."""
-    known = cast("Sequence[Mapping[str, Any]]", state_dir.read(SYNCED).get("folders", ()))
-    return tuple(Copied(**folder) for folder in known)
+    record = state_dir.load(SYNCED, SyncedRecord)
+    return record.folders if record else ()
 
 
 def carry(state_dir: StateDir, folders: Sequence[Copied], progress: Progress) -> None:
@@ -79,7 +84,7 @@ def watch(state_dir: StateDir, folders: Sequence[Copied], progress: Progress) ->
     from watchfiles import DefaultFilter
     from watchfiles import watch as changes
 
-    quiet = DefaultFilter(ignore_dirs=(FOLDER, ".vagrant"), ignore_entity_patterns=())
+    quiet = DefaultFilter(ignore_dirs=(".vagrant",), ignore_entity_patterns=())
     sources = {Path(folder.source) for folder in folders}
     watching = False
     for changed in changes(*sources, watch_filter=quiet, rust_timeout=1000, yield_on_timeout=True):

@@ -2,18 +2,41 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from provision.backends.vm.boxes import BOXES
+from provision.records import require_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from provision.backends.vm.boxes import Box
     from provision.state import StateDir
 
 TAKEN = "boxes"
+OURS = "provision/"  # what the name of every box of an image begins with
+
+
+@dataclass(frozen=True, kw_only=True)
+class TakenBox:
+    """The box of a machine: whose it is, what Vagrant calls it, and the artifact's name."""
+
+    provider: str
+    box: str
+    made: str
+
+    def __post_init__(self) -> None:
+        require_name(self.made, "the artifact")
+        if not self.box.startswith(OURS):
+            raise ValueError(f"the box {self.box!r} was not made here")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TakenRecord:
+    """The boxes of images that machines are of, by machine."""
+
+    machines: Mapping[str, TakenBox]
 
 
 def take(state_dir: StateDir, provider: str, machine: str, box: Box) -> str | None:
@@ -25,34 +48,41 @@ def take(state_dir: StateDir, provider: str, machine: str, box: Box) -> str | No
     taken = _taken(state_dir)
     former = taken.pop(machine, None)
     if box.made is not None:
-        taken[machine] = {"provider": provider, "box": box.name, "made": box.made.name}
-    state_dir.remember(TAKEN, taken)
+        taken[machine] = TakenBox(provider=provider, box=box.name, made=box.made.name)
+    state_dir.save(TAKEN, TakenRecord(machines=taken))
     if box.made is not None:
-        box.made.claim(_record(state_dir))
+        box.made.claim(state_dir.path_of(TAKEN))
     return _drop(state_dir, former) if former else None
 
 
 def drop_all(state_dir: StateDir, provider: str) -> tuple[str, ...]:
     """Forget those of removed machines; the names of the boxes that are gone: nobody else needs them."""
-    taken = _taken(state_dir)
-    mine = [taken.pop(machine) for machine, record in list(taken.items()) if record["provider"] == provider]
-    if not mine:
-        return ()
-    state_dir.remember(TAKEN, taken)
+    record = state_dir.load_sound(TAKEN, TakenRecord)
+    taken = dict(record.machines) if record else {}
+    mine = [taken.pop(machine) for machine, each in list(taken.items()) if each.provider == provider]
+    if taken:
+        state_dir.save(TAKEN, TakenRecord(machines=taken))
+    else:
+        state_dir.forget(TAKEN)
     gone = [_drop(state_dir, record) for record in mine]
     return tuple(name for name in gone if name)
 
 
-def _taken(state_dir: StateDir) -> dict[str, Mapping[str, str]]:
-    return dict(cast("Mapping[str, Mapping[str, str]]", state_dir.read(TAKEN)))
+def boxes_of(state_dir: StateDir, provider: str) -> tuple[str, ...]:
+    """The names of the boxes that machines are, or were last, of."""
+    record = state_dir.load_sound(TAKEN, TakenRecord)
+    known = record.machines.values() if record else ()
+    return tuple(dict.fromkeys(each.box for each in known if each.provider == provider))
 
 
-def _record(state_dir: StateDir) -> Path:
-    return state_dir.folder / f"{TAKEN}.json"
+def _taken(state_dir: StateDir) -> dict[str, TakenBox]:
+    record = state_dir.load(TAKEN, TakenRecord)
+    return dict(record.machines) if record else {}
 
 
-def _drop(state_dir: StateDir, former: Mapping[str, str]) -> str | None:
+def _drop(state_dir: StateDir, former: TakenBox) -> str | None:
     """Remove a box, unless a machine here or of another environment is of it."""
-    if any(record["made"] == former["made"] for record in _taken(state_dir).values()):
+    record = state_dir.load_sound(TAKEN, TakenRecord)
+    if any(each.made == former.made for each in (record.machines.values() if record else ())):
         return None
-    return former["box"] if BOXES.known(former["made"]).release(_record(state_dir)) else None
+    return former.box if BOXES.known(former.made).release(state_dir.path_of(TAKEN)) else None

@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING, Any, cast
 
 from provision import process
 from provision.backends.base import Finding
-from provision.backends.ports import KEPT, key
+from provision.backends.ports import kept, key
 from provision.backends.vm import taken
 from provision.backends.vm.acceleration import INSTEAD
 from provision.backends.vm.boot import Hangs, shown
@@ -44,7 +44,7 @@ from provision.rendering import RenderedFile, render
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
-    from provision.backends.vm.provider import Disk, Guest, GuestState, Silence
+    from provision.backends.vm.provider import Guest, GuestState, Silence
     from provision.backends.vm.qemu.line import Line
     from provision.errors import ProvisionError
     from provision.model import Environment, Machine, PortStatus
@@ -190,11 +190,15 @@ class VagrantProvider:
         again: Collection[str],
     ) -> None:
         """`vagrant up` or `reload`, without provisioning: that is done over our own connection."""
+        self.refuse_strangers(environment, state_dir)
+        self.remember_volumes(environment, state_dir)
         boxes = self.boxes(environment, state_dir, progress, rendering)
         self._choose(environment, state_dir, boxes, progress)
         try:
             self._boot(state_dir, progress, again=again)
         except LeftOver as error:
+            if not any(self.identity(state_dir, machine.name) for machine in environment.machines):
+                raise  # no machine was made here that could have left it
             progress.note(f"{error.message}: it is removed first")
             self._clear(environment, state_dir, progress)
             self._boot(state_dir, progress, again=())
@@ -218,7 +222,7 @@ class VagrantProvider:
         """Write down for the Vagrantfile what this host decides."""
         choices = {
             "boxes": boxes,
-            "ports": state_dir.read(KEPT),
+            "ports": dict(kept(state_dir)),
             **self.host_choices(environment, boxes, progress),
         }
         (state_dir.rendering / CHOICES).write_text(json.dumps(choices, indent=2) + "\n")
@@ -303,14 +307,27 @@ class VagrantProvider:
         """Nothing is kept."""
         return 0
 
+    def built(self, state_dir: StateDir) -> tuple[str, ...]:
+        """Boxes of images."""
+        return tuple(f"the box {name}" for name in taken.boxes_of(state_dir, self.name))
+
     def forget(self, state_dir: StateDir) -> None:
         """Throw away boxes made of images that nobody else uses; those of bases stay."""
         for box in taken.drop_all(state_dir, self.name):
             self._forget_box(box)
 
-    def remove_volume(self, state_dir: StateDir, disk: Disk) -> None:
-        """A file beside the rendering, unless the provider keeps it elsewhere."""
-        (state_dir.folder / f"{disk.serial}.vdi").unlink(missing_ok=True)
+    def refuse_strangers(self, environment: Environment, state_dir: StateDir) -> None:
+        """Raise EnvironmentFailed where something of the hypervisor's is called as what is to be made."""
+
+    def remember_volumes(self, environment: Environment, state_dir: StateDir) -> None:
+        """Note the volumes that are about to be made, where nothing else says whose they are."""
+
+    def volumes(self, state_dir: StateDir) -> tuple[str, ...]:  # noqa: ARG002 - for those that have some
+        """None."""
+        return ()
+
+    def remove_volumes(self, state_dir: StateDir) -> None:
+        """There are none."""
 
     def console(self, state_dir: StateDir, machine: str) -> Sequence[str]:
         """The last lines that the machine wrote to its serial console."""

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from provision import process
 from provision.backends.base import Finding
 from provision.backends.vm import acceleration, connection, forwards
 from provision.backends.vm.boxes import box_kernel
+from provision.backends.vm.rendering import disks
 from provision.backends.vm.vagrant import INSTALL, VagrantProvider, plugin_installed
-from provision.errors import HostLacks
+from provision.errors import EnvironmentFailed, HostLacks
+from provision.records import DamagedRecord
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from provision.backends.vm.provider import Disk, GuestState, Silence
+    from provision.backends.vm.provider import GuestState, Silence
     from provision.model import Environment, PortStatus
     from provision.process import Completed
     from provision.progress import Progress
@@ -33,6 +36,16 @@ DRIVERS = {
     "hvf": KVM,
     "emulation": {"driver": "qemu", "cpu_mode": "custom", "cpu_model": "qemu64"},
 }
+
+
+VOLUMES = "volumes"
+
+
+@dataclass(frozen=True, kw_only=True)
+class VolumesRecord:
+    """The volumes that were made for an environment, by name."""
+
+    names: tuple[str, ...]
 
 
 class Libvirt(VagrantProvider):
@@ -130,9 +143,56 @@ class Libvirt(VagrantProvider):
             if name.startswith(prefix):
                 _virsh("vol-delete", "--pool", POOL, name)
 
-    def remove_volume(self, state_dir: StateDir, disk: Disk) -> None:  # noqa: ARG002 - the contract's words
-        """Delete it from libvirt's pool, where `vagrant destroy` leaves it."""
-        _virsh("vol-delete", "--pool", POOL, disk.file)
+    def refuse_strangers(self, environment: Environment, state_dir: StateDir) -> None:
+        """Ask libvirtd for domains and volumes of these names that were made elsewhere."""
+        found = []
+        for machine in environment.machines:
+            name = f"{environment.unique_name}-{machine.name}"
+            if self.state(state_dir, machine.name) == "absent":
+                described = _virsh("desc", name)
+                if described.code == 0:
+                    found.append(f"the domain {name} of libvirt ({described.stdout.strip()})")
+        wanted = {f"{disk.name}.qcow2" for each in environment.machines for disk in disks(environment, each)}
+        ours = self.volumes(state_dir)
+        found += [f"the volume {name} in libvirt's pool {POOL}" for name in _pool() if name in wanted
+                  and name.removesuffix(".qcow2") not in ours]  # fmt: skip
+        if found:
+            raise EnvironmentFailed(
+                "something that is not this environment's is in the way",
+                evidence=found,
+                hint="remove it if it is yours (`virsh undefine`, `virsh vol-delete`),"
+                " or give this environment another name: `--name`",
+            )
+
+    def remember_volumes(self, environment: Environment, state_dir: StateDir) -> None:
+        """Note those that are about to be made: libvirt keeps no word of whose a volume is."""
+        record = state_dir.load(VOLUMES, VolumesRecord)
+        known = record.names if record else ()
+        wanted = [disk.name for each in environment.machines for disk in disks(environment, each)]
+        if new := tuple(dict.fromkeys((*known, *wanted))):
+            state_dir.save(VOLUMES, VolumesRecord(names=new))
+
+    def volumes(self, state_dir: StateDir) -> tuple[str, ...]:
+        """Those in libvirt's pool that were made for it; by their names alone where the record is damaged."""
+        try:
+            record = state_dir.load(VOLUMES, VolumesRecord)
+        except DamagedRecord:
+            prefix = f"{state_dir.unique_name}."
+            return tuple(name.removesuffix(".qcow2") for name in _pool() if name.startswith(prefix))
+        return tuple(name for name in (record.names if record else ()) if f"{name}.qcow2" in _pool())
+
+    def remove_volumes(self, state_dir: StateDir) -> None:
+        """Delete them from libvirt's pool, where `vagrant destroy` leaves them."""
+        for name in self.volumes(state_dir):
+            _virsh("vol-delete", "--pool", POOL, f"{name}.qcow2")
+        state_dir.forget(VOLUMES)
+
+
+def _pool() -> tuple[str, ...]:
+    """The names of all volumes in the pool; none where libvirt is not here, or does not answer."""
+    if process.find("virsh") is None:
+        return ()
+    return tuple(line.split()[0] for line in _virsh("vol-list", "--pool", POOL).stdout.splitlines() if line)
 
 
 def _virsh(*words: str) -> Completed:

@@ -12,7 +12,7 @@ from provision.backends.base import Finding
 from provision.backends.vm import acceleration
 from provision.backends.vm.acceleration import PROGRAM
 from provision.backends.vm.images import base_is_here
-from provision.backends.vm.qemu import memory, rendering, starting
+from provision.backends.vm.qemu import made, memory, rendering, starting
 from provision.backends.vm.qemu.host import Seat
 from provision.errors import EnvironmentFailed
 from provision.process import EVIDENCE_LINES
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
-    from provision.backends.vm.provider import Disk, Guest, GuestState, Silence
+    from provision.backends.vm.provider import Guest, GuestState, Silence
     from provision.backends.vm.qemu.line import Line
     from provision.model import Environment, Machine, PortStatus
     from provision.progress import Progress
@@ -82,8 +82,7 @@ class Qemu:
     def machines(self, state_dir: StateDir) -> tuple[str, ...]:
         """Those that have a disk of their own."""
         folder = Seat(state_dir=state_dir, machine="").state
-        names = {path.stem for path in folder.glob("*.qcow2")}
-        return tuple(sorted(name for name in names if name in state_dir.read(starting.MADE)))
+        return tuple(sorted(path.stem for path in folder.glob("*.qcow2")))
 
     def state(self, state_dir: StateDir, machine: str) -> GuestState:
         """By its process and its disk."""
@@ -102,7 +101,7 @@ class Qemu:
 
     def begins_done(self, state_dir: StateDir) -> bool:
         """Where its disk was made of its image."""
-        return starting.made_by_image(state_dir, self.machines(state_dir))
+        return made.made_by_image(state_dir, self.machines(state_dir))
 
     def prepare(
         self,
@@ -186,18 +185,38 @@ class Qemu:
         """What its memory takes."""
         return memory.kept(Seat(state_dir=state_dir, machine=machine))
 
+    def built(self, state_dir: StateDir) -> tuple[str, ...]:
+        """Disks, and the states that are kept."""
+        record = state_dir.load_sound(made.RECORD, made.MadeRecord)
+        known = record.machines if record else {}
+        disks = dict.fromkeys(f"the disk {each.disk}" for each in known.values() if each.disk)
+        kept = [f"the saved state of {name}" for name in known if self.kept(state_dir, name)]
+        return (*disks, *kept)
+
     def forget(self, state_dir: StateDir) -> None:
         """Throw away kept states, and disks that nobody else uses."""
-        for machine, record in state_dir.read(starting.MADE).items():
+        folder = Seat(state_dir=state_dir, machine="").state
+        for kept in folder.glob(f"*.qcow2{memory.KEPT}"):
+            memory.forget(Seat(state_dir=state_dir, machine=kept.name.removesuffix(f".qcow2{memory.KEPT}")))
+        record = state_dir.load_sound(made.RECORD, made.MadeRecord)
+        for machine, known in record.machines.items() if record else ():
             seat = Seat(state_dir=state_dir, machine=machine)
             memory.forget(seat)
-            if isinstance(record, dict) and "disk" in record:
-                starting.DISKS.known(record["disk"]).release(seat.overlay)
-        (state_dir.folder / f"{starting.MADE}.json").unlink(missing_ok=True)
+            if known.disk:
+                starting.DISKS.known(known.disk).release(seat.overlay)
+        state_dir.forget(made.RECORD)
 
-    def remove_volume(self, state_dir: StateDir, disk: Disk) -> None:
-        """A file beside the machine's disk."""
-        (Seat(state_dir=state_dir, machine="").state / "volumes" / disk.file).unlink(missing_ok=True)
+    def volumes(self, state_dir: StateDir) -> tuple[str, ...]:
+        """Files beside the machines' disks."""
+        return tuple(sorted(path.stem for path in self._volumes(state_dir).glob("*.qcow2")))
+
+    def remove_volumes(self, state_dir: StateDir) -> None:
+        """Remove the files."""
+        for name in self.volumes(state_dir):
+            (self._volumes(state_dir) / f"{name}.qcow2").unlink(missing_ok=True)
+
+    def _volumes(self, state_dir: StateDir) -> Path:
+        return Seat(state_dir=state_dir, machine="").state / "volumes"
 
     def console(self, state_dir: StateDir, machine: str) -> Sequence[str]:
         """The last lines of its serial console."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -11,9 +12,11 @@ from provision import process
 from provision.backends.base import Finding
 from provision.backends.vm.boxes import folders
 from provision.backends.vm.vagrant import VagrantProvider
+from provision.errors import EnvironmentFailed
 
 if TYPE_CHECKING:
     from provision.backends.vm.provider import GuestState
+    from provision.model import Environment
     from provision.state import StateDir
 
 DRIVER = Path("/dev/vboxdrv")
@@ -55,6 +58,34 @@ class VirtualBox(VagrantProvider):
             with suppress(OSError):
                 master = (folder / "master_id").read_text().strip()
                 process.run(["VBoxManage", "unregistervm", master, "--delete"], check=False)
+
+    def refuse_strangers(self, environment: Environment, state_dir: StateDir) -> None:
+        """Ask VBoxManage for machines of these names that were made elsewhere."""
+        for machine in environment.machines:
+            name = f"{environment.unique_name}-{machine.name}"
+            if self.state(state_dir, machine.name) != "absent":
+                continue
+            asked = process.run(["VBoxManage", "showvminfo", name, "--machinereadable"], check=False)
+            if asked.code == 0:
+                folder = re.search(r'CfgFile="(.*)"', asked.stdout)
+                raise EnvironmentFailed(
+                    f"there is a machine {name} in VirtualBox that is not this environment's",
+                    evidence=[folder[1]] if folder else [],
+                    hint=f"`VBoxManage unregistervm {name} --delete` if it is yours, or give this environment"
+                    " another name: `--name`",
+                )
+
+    def volumes(self, state_dir: StateDir) -> tuple[str, ...]:
+        """Files beside the rendering."""
+        return tuple(sorted(path.stem for path in state_dir.folder.glob("*.vdi")))
+
+    def remove_volumes(self, state_dir: StateDir) -> None:
+        """Have VirtualBox forget them, then remove the files."""
+        for name in self.volumes(state_dir):
+            file = state_dir.folder / f"{name}.vdi"
+            if process.find("VBoxManage"):
+                process.run(["VBoxManage", "closemedium", "disk", str(file)], check=False)
+            file.unlink(missing_ok=True)
 
     def state_of(self, identity: str, state_dir: StateDir, machine: str) -> GuestState:  # noqa: ARG002 - the contract's words
         """As VBoxManage says; one removed by hand is absent."""

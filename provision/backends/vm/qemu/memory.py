@@ -13,6 +13,7 @@ import json
 import platform
 import shutil
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,10 +28,26 @@ if TYPE_CHECKING:
 
 TAG = "provision"
 FORMAT = 1  # of what is held back, and how a machine goes on
-REMEMBERED = "memory"
+RECORD = "memory"
 KEPT = ".kept"
 ON_ROOT = {"vmstate": "root", "devices": ["root"]}
 SUSPENDED = "suspended"
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemoryRecord:
+    """A state that is kept for starts after `down`: what it depends on, and the bytes it takes."""
+
+    key: str
+    bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class SuspendedRecord:
+    """A state that `stop` kept: what it depends on, and when each volume was last written."""
+
+    key: str
+    volumes: Mapping[str, int]
 
 
 def fingerprint(definition: str, recipe: str, disk: str, processor: Mapping[str, str], version: str) -> str:
@@ -76,17 +93,16 @@ def suspend(seat: Seat, key: str) -> None:
     _stand_still_and_save(seat, SUSPENDED)
     seat.end()
     written = {file: Path(file).stat().st_mtime_ns for file in volumes if file != str(seat.overlay)}
-    seat.state_dir.remember(_suspended(seat), {"key": key, "volumes": written})
+    seat.state_dir.save(_suspended(seat), SuspendedRecord(key=key, volumes=written))
 
 
 def is_suspended(seat: Seat, key: str) -> bool:
     """Whether a start can go on where `stop` ended: nothing that it depends on has changed since."""
-    known = seat.state_dir.read(_suspended(seat))
-    volumes = known.get("volumes")
-    if known.get("key") != key or not isinstance(volumes, dict):
+    known = seat.state_dir.load_sound(_suspended(seat), SuspendedRecord)
+    if known is None or known.key != key:
         return False
     try:
-        return all(Path(file).stat().st_mtime_ns == written for file, written in volumes.items())
+        return all(Path(file).stat().st_mtime_ns == written for file, written in known.volumes.items())
     except OSError:
         return False
 
@@ -97,7 +113,7 @@ def resume(seat: Seat) -> None:
     Raises:
         ProvisionError: the state is damaged.
     """
-    _suspended_record(seat).unlink()
+    seat.state_dir.path_of(_suspended(seat)).unlink()
     monitor.run_job(seat.monitor, "snapshot-load", {"tag": SUSPENDED, **ON_ROOT})
     monitor.run_job(seat.monitor, "snapshot-delete", {"tag": SUSPENDED, "devices": ["root"]})
     monitor.execute(seat.monitor, "cont")
@@ -107,12 +123,12 @@ def drop_suspended(seat: Seat) -> None:
     """Throw away what `stop` kept, if it did, of a machine that does not run."""
     if seat.overlay.exists():
         process.run(["qemu-img", "snapshot", "-d", SUSPENDED, str(seat.overlay)], check=False)
-    _suspended_record(seat).unlink(missing_ok=True)
+    seat.state_dir.forget(_suspended(seat))
 
 
 def lay_aside(seat: Seat) -> bool:
     """Keep the overlay that holds a state, for a machine that is about to be removed."""
-    if not seat.overlay.exists() or REMEMBERED not in seat.state_dir.read(f"{REMEMBERED}-{seat.machine}"):
+    if not seat.overlay.exists() or _kept(seat) is None:
         return False
     # What was written since is no part of it, and may be a secret: its bytes go, not only its blocks.
     file = {"driver": "file", "discard": "unmap", "filename": str(seat.overlay)}
@@ -134,7 +150,8 @@ def take_up(seat: Seat, key: str) -> bool:
     if not _aside(seat).exists():
         forget(seat)
         return False
-    if seat.state_dir.read(f"{REMEMBERED}-{seat.machine}").get(REMEMBERED) != key:
+    known = _kept(seat)
+    if known is None or known.key != key:
         forget(seat)
         raise EnvironmentFailed("it was kept of another spec, disk, QEMU or processor")
     _aside(seat).replace(seat.overlay)
@@ -143,15 +160,15 @@ def take_up(seat: Seat, key: str) -> bool:
 
 def kept(seat: Seat) -> int:
     """The bytes that the machine's disk and its kept state take; 0 where none is kept."""
-    size = seat.state_dir.read(f"{REMEMBERED}-{seat.machine}").get("bytes", 0)
+    known = _kept(seat)
     there = seat.overlay.exists() or _aside(seat).exists()
-    return size if there and isinstance(size, int) else 0
+    return known.bytes if there and known is not None else 0
 
 
 def forget(seat: Seat) -> None:
     """Throw a kept state away."""
     _aside(seat).unlink(missing_ok=True)
-    (seat.state_dir.folder / f"{REMEMBERED}-{seat.machine}.json").unlink(missing_ok=True)
+    seat.state_dir.forget(f"{RECORD}-{seat.machine}")
 
 
 def _require_room(seat: Seat) -> None:
@@ -188,13 +205,14 @@ def _suspended(seat: Seat) -> str:
     return f"{SUSPENDED}-{seat.machine}"
 
 
-def _suspended_record(seat: Seat) -> Path:
-    return seat.state_dir.folder / f"{_suspended(seat)}.json"
-
-
 def _remember(seat: Seat, key: str) -> None:
     size = seat.overlay.stat().st_size
-    seat.state_dir.remember(f"{REMEMBERED}-{seat.machine}", {REMEMBERED: key, "bytes": size})
+    seat.state_dir.save(f"{RECORD}-{seat.machine}", MemoryRecord(key=key, bytes=size))
+
+
+def _kept(seat: Seat) -> MemoryRecord | None:
+    """What is known of a kept state; one whose record is damaged is none, and the machine boots."""
+    return seat.state_dir.load_sound(f"{RECORD}-{seat.machine}", MemoryRecord)
 
 
 def _aside(seat: Seat) -> Path:

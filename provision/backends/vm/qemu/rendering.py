@@ -44,9 +44,9 @@ def render_machine(environment: Environment, guest: Guest) -> Mapping[str, Rende
         "guest": guest,
         "gib": disk_size(machine),
         "variable": port_variable,
-        "network": network_of(environment.name),
+        "network": network_of(environment.unique_name),
         "identity": hashlib.md5(
-            f"{environment.name}/{machine.name}".encode(), usedforsecurity=False
+            f"{environment.unique_name}/{machine.name}".encode(), usedforsecurity=False
         ).hexdigest(),
     }
     script = render("vm/qemu/start.sh.j2", context).encode()

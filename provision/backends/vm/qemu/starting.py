@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Literal
 
 from provision import process
-from provision.backends.ports import KEPT, key
+from provision.backends.ports import kept, key
 from provision.backends.readiness import HEALTHY, patience
 from provision.backends.vm import acceleration
 from provision.backends.vm.acceleration import PROGRAM
@@ -20,6 +19,7 @@ from provision.backends.vm.connection import CONFIGURATION
 from provision.backends.vm.images import Made, Shelf, Way, way
 from provision.backends.vm.qemu import memory, monitor
 from provision.backends.vm.qemu.host import BETWEEN, PortTaken, Seat
+from provision.backends.vm.qemu.made import MadeMachine, made_machines, remember_made
 from provision.backends.vm.qemu.rendering import disk_size, held, network_of, port_variable
 from provision.bases.disk import build_disk, can_make_disk
 from provision.errors import EnvironmentFailed, HostLacks, ProvisionError
@@ -37,9 +37,6 @@ if TYPE_CHECKING:
     from provision.state import StateDir
 
 DISKS = Shelf(kind="disk", within="disks", file="disk.qcow2")
-MADE = "made"
-HALF_MADE = "half-made"
-SUSPENDS = "suspends"
 BOOTS_WITHIN = 300.0  # seconds: ten to thirty under emulation, more on a busy host
 ANSWERS_WITHIN = 20.0  # seconds
 ASKED_AGAIN = 30.0  # what is said while a machine boots may be lost
@@ -48,7 +45,6 @@ PROCESSORS = {
     "hvf": {"ACCEL": "hvf", "CPU": "host"},
     "emulation": {"ACCEL": "tcg,thread=multi,tb-size=256", "CPU": "max"},
 }
-_REMEMBERING = threading.Lock()  # machines are started side by side, and kept in one record
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,12 +59,13 @@ class Start:
         """Where a machine sits."""
         return Seat(state_dir=self.state_dir, machine=machine.name)
 
-    def record(self, machine: Machine, build: str) -> dict[str, str]:
-        """What a machine is made of now."""
-        recipe = self.rendering.recipes[machine.name]
-        return {"definition": self.rendering.digests[machine.name], "build": build} | (
-            {"recipe": recipe} if build == "image" else {}
-        )
+    def made_now(self, machine: Machine, build: Way, former: MadeMachine | None) -> MadeMachine:
+        """What a machine is made of now; what does not follow from its spec is as it was."""
+        definition = self.rendering.digests[machine.name]
+        recipe = self.rendering.recipes[machine.name] if build == "image" else ""
+        if former is None:
+            return MadeMachine(definition=definition, build=build, recipe=recipe)
+        return replace(former, definition=definition, build=build, recipe=recipe)
 
 
 def prepare(
@@ -84,9 +81,8 @@ def prepare(
     for machine in machines:
         asked = Start(state_dir=state_dir, rendering=rendering, progress=progress)
         made, record = _records(asked, machine)
-        same = {**made, **record} == made and DISKS.known(made["disk"]).is_there
-        if rebuild or not same:
-            _disk(asked, machine, record["build"], rebuild=rebuild)
+        if rebuild or record != made or not DISKS.known(made.disk).is_there:
+            _disk(asked, machine, record.build, rebuild=rebuild)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,15 +128,15 @@ def start(
     for name in booted:
         Seat(state_dir=state_dir, machine=name).note_answered()
     for machine in environment.machines:
-        whole = {name: value for name, value in _made(state_dir)[machine.name].items() if name != HALF_MADE}
         if machine.name in booted:
+            whole = replace(made_machines(state_dir)[machine.name], half_made=False)
             suspends = _suspends(asked, machine, whole, booted[machine.name])
-            _remember(asked, machine, {**whole, SUSPENDS: suspends})
+            remember_made(state_dir, machine.name, replace(whole, suspends=suspends))
     _write_configuration(asked, environment)
     for machine in environment.machines:
-        made = _made(state_dir)[machine.name]
+        made = made_machines(state_dir)[machine.name]
         started = booted.get(machine.name)
-        if started is not None and started.how == "new" and _keeps_memory(machine, made["build"]):
+        if started is not None and started.how == "new" and _keeps_memory(machine, made.build):
             _keep_memory(asked, machine, started)
 
 
@@ -148,37 +144,37 @@ def _start(asked: Start, machine: Machine) -> Started | None:
     """Start a machine, in the quickest way there is; None where it runs as it should."""
     seat = asked.seat(machine)
     made, record = _records(asked, machine)
-    build = record["build"]
-    same = {**made, **record} == made
-    again = same or build == made.get("build") == "provision"
-    if seat.overlay.exists() and again and HALF_MADE not in made:
+    build = record.build
+    same = record == made
+    again = same or build == "provision" == (made and made.build)
+    if made is not None and seat.overlay.exists() and again and not made.half_made:
         if same and seat.process() is not None:
             seat.go_on()
             if _answers(seat):
                 return None
         seat.shut_down()
-        own = DISKS.known(made["disk"])
+        own = DISKS.known(made.disk)
         kind = _accelerator(asked, machine, own)
         if same and _resume(asked, machine, own, kind):
             return Started(how="memory", disk=own, accelerator=kind)
         if build == "provision":
             seat.grow(disk_size(machine))
-        _remember(asked, machine, {**made, **record})
+        remember_made(asked.state_dir, machine.name, record)
         started = Started(how="disk", disk=own, accelerator=kind)
         seat.start(_variables(asked, machine, started))
         return started
     seat.shut_down()
     memory.drop_suspended(seat)
     seat.overlay.unlink(missing_ok=True)
-    disk = DISKS.known(made["disk"]) if same else None
+    disk = DISKS.known(made.disk) if made is not None and same else None
     if disk is None or not disk.is_there:
         disk = _disk(asked, machine, build, rebuild=False)
     # Whoever ends this now leaves a machine that `down` knows, and the next `up` makes anew.
     disk.claim(seat.overlay)
-    record = {**record, "disk": disk.name}
-    _remember(asked, machine, {**record, HALF_MADE: "yes"})
-    if made and made["disk"] != disk.name:
-        DISKS.known(made["disk"]).release(seat.overlay)
+    record = replace(record, disk=disk.name, half_made=True, suspends="")
+    remember_made(asked.state_dir, machine.name, record)
+    if made is not None and made.disk and made.disk != disk.name:
+        DISKS.known(made.disk).release(seat.overlay)
     keeps = _keeps_memory(machine, build)
     hold = held(machine, _folders(machine)) if keeps else None
     kind = _accelerator(asked, machine, disk)
@@ -190,12 +186,12 @@ def _start(asked: Start, machine: Machine) -> Started | None:
     return started
 
 
-def _records(asked: Start, machine: Machine) -> tuple[Mapping[str, str], dict[str, str]]:
+def _records(asked: Start, machine: Machine) -> tuple[MadeMachine | None, MadeMachine]:
     """What a machine was made of, if it was, and what it is to be made of."""
-    made = _made(asked.state_dir).get(machine.name, {})
+    made = made_machines(asked.state_dir).get(machine.name)
     # One that took its steps itself, and is gone, may have an engine today.
-    kept = asked.seat(machine).overlay.exists() or made.get("build") == "image"
-    return made, asked.record(machine, _build(machine, made if kept else {}))
+    stays = made is not None and (asked.seat(machine).overlay.exists() or made.build == "image")
+    return made, asked.made_now(machine, _build(machine, made if stays else None), made)
 
 
 def _accelerator(asked: Start, machine: Machine, disk: Made) -> Accelerator:
@@ -206,14 +202,14 @@ def _kernel(disk: Made) -> bytes:
     return (disk.folder / "vmlinuz").read_bytes()
 
 
-def _build(machine: Machine, made: Mapping[str, str]) -> Way:
+def _build(machine: Machine, made: MadeMachine | None) -> Way:
     """How the machine's disk is made: as the spec says, as it was, else by an engine if there is one."""
-    if machine.options.get("build") is None and made:
-        return cast("Way", made["build"])
+    if machine.options.get("build") is None and made is not None:
+        return made.build
     return way(machine, instead=can_make_disk(machine.base))[0]
 
 
-def _disk(asked: Start, machine: Machine, build: str, *, rebuild: bool) -> Made:
+def _disk(asked: Start, machine: Machine, build: Way, *, rebuild: bool) -> Made:
     if build == "image":
         return DISKS.ensure(machine, asked.state_dir, asked.rendering, asked.progress, rebuild=rebuild)
     return Made(folder=build_disk(machine.base, DISKS.folder, asked.progress))
@@ -247,11 +243,11 @@ def _start_from_memory(asked: Start, machine: Machine, started: Started) -> bool
     return True
 
 
-def _suspends(asked: Start, machine: Machine, made: Mapping[str, str], started: Started) -> str:
+def _suspends(asked: Start, machine: Machine, made: MadeMachine, started: Started) -> str:
     """The key of the state that `stop` may keep of a machine; none where that would hold a secret."""
-    if machine.secrets or machine.proxy or not _keeps_memory(machine, made["build"]):
+    if machine.secrets or machine.proxy or not _keeps_memory(machine, made.build):
         return ""
-    return _key(asked, machine, DISKS.known(made["disk"]), started.accelerator)
+    return _key(asked, machine, DISKS.known(made.disk), started.accelerator)
 
 
 def _resume(asked: Start, machine: Machine, disk: Made, kind: Accelerator) -> bool:
@@ -281,9 +277,10 @@ def stop(state_dir: StateDir, machine: str, progress: Progress) -> None:
         progress.note(f"{machine} does not answer: it is switched off")
         seat.end()
         return
-    if key := _made(state_dir).get(machine, {}).get(SUSPENDS):
+    made = made_machines(state_dir).get(machine)
+    if made is not None and made.suspends:
         try:
-            memory.suspend(seat, key)
+            memory.suspend(seat, made.suspends)
         except ProvisionError as error:
             progress.note(f"{machine} is shut down, its memory cannot be kept: {_reason(error)}")
         else:
@@ -388,7 +385,7 @@ def _wait_for_init(seat: Seat, kind: Accelerator, progress: Progress) -> None:
 
 def _variables(asked: Start, machine: Machine, started: Started) -> Mapping[str, str]:
     """What the rendered script is told of this host."""
-    chosen = cast("Mapping[str, int]", asked.state_dir.read(KEPT))
+    chosen = kept(asked.state_dir)
     ports = {port_variable(port): str(chosen[key(machine.name, port)]) for port in machine.ports}
     append = f"provision.hold={started.hold}" if started.hold else ""
     network = network_of(str(asked.state_dir.folder))
@@ -435,18 +432,3 @@ def _version() -> str:
 def _folders(machine: Machine) -> tuple[str, ...]:
     mounted = [mount.path for mount in machine.mounts]
     return tuple([machine.workspace.path, *mounted] if machine.workspace else mounted)
-
-
-def _made(state_dir: StateDir) -> Mapping[str, Mapping[str, str]]:
-    return cast("Mapping[str, Mapping[str, str]]", state_dir.read(MADE))
-
-
-def _remember(asked: Start, machine: Machine, record: Mapping[str, str]) -> None:
-    with _REMEMBERING:
-        asked.state_dir.remember(MADE, {**_made(asked.state_dir), machine.name: record})
-
-
-def made_by_image(state_dir: StateDir, machines: Sequence[str]) -> bool:
-    """Whether those machines began with all steps done."""
-    made = _made(state_dir)
-    return bool(machines) and all(made.get(name, {}).get("build") == "image" for name in machines)

@@ -21,21 +21,21 @@ mkdir -p "$state/volumes"
 [ -e "$state/key" ] || ssh-keygen -q -t ed25519 -N '' -C provision -f "$state/key"
 [ -e "$state/db.qcow2" ] ||
   qemu-img create -q -f qcow2 -F qcow2 -b "$image/disk.qcow2" "$state/db.qcow2" 10G
-[ -e "$state/volumes/fleet.db.data.qcow2" ] || qemu-img create -q -f qcow2 "$state/volumes/fleet.db.data.qcow2" 10G
+[ -e "$state/volumes/fleet-bf4345fa.db.data.qcow2" ] || qemu-img create -q -f qcow2 "$state/volumes/fleet-bf4345fa.db.data.qcow2" 10G
 key=$(cut -d' ' -f2 "$state/key.pub")
 
-exec qemu-system-x86_64 -name db -nodefaults -no-user-config -display none \
+exec qemu-system-x86_64 -name fleet-bf4345fa-db -nodefaults -no-user-config -display none \
   -machine pc,usb=off -accel "${ACCEL:-tcg,thread=multi,tb-size=256}" -cpu "${CPU:-max}" \
   -smp 2 -m 1024 -rtc base=utc \
   -kernel "$image/vmlinuz" -initrd "$image/initrd" \
-  -append "root=/dev/vda console=ttyS0 loglevel=6 no_timer_check net.ifnames=0 systemd.machine_id=e3ed40ab59705f4a2d81b97085e11d2d provision.name=db.example.org provision.gib=10 provision.address=198.18.208.209/16 provision.key=$key ${APPEND:-}" \
+  -append "root=/dev/vda console=ttyS0 loglevel=6 no_timer_check net.ifnames=0 systemd.machine_id=9ea0e6057d1f508de1f97b0fb01e089a provision.name=db.example.org provision.gib=10 provision.address=198.18.208.209/16 provision.key=$key ${APPEND:-}" \
   -blockdev "driver=qcow2,node-name=root,discard=unmap,file.driver=file,file.discard=unmap,file.filename=$(option "$state/db.qcow2")" \
   -device virtio-blk-pci,drive=root \
-  -blockdev "driver=qcow2,node-name=v84afa51d1d6e0ac9,discard=unmap,file.driver=file,file.discard=unmap,file.filename=$(option "$state/volumes/fleet.db.data.qcow2")" \
+  -blockdev "driver=qcow2,node-name=v84afa51d1d6e0ac9,discard=unmap,file.driver=file,file.discard=unmap,file.filename=$(option "$state/volumes/fleet-bf4345fa.db.data.qcow2")" \
   -device virtio-blk-pci,drive=v84afa51d1d6e0ac9,serial=84afa51d1d6e0ac9 \
   -netdev "user,id=net,ipv6=off,hostfwd=tcp:127.0.0.1:${SSH:-0}-:22" \
   -device virtio-net-pci,netdev=net,romfile= \
-  -netdev "socket,id=lan,mcast=${NETWORK:-239.192.94.178:32777},localaddr=127.0.0.1" \
+  -netdev "socket,id=lan,mcast=${NETWORK:-239.192.110.222:35185},localaddr=127.0.0.1" \
   -device virtio-net-pci,netdev=lan,romfile=,mac=52:54:00:fc:f2:29 \
   -fw_cfg name=opt/provision/hosts,string='198.18.208.209 db db.example.org database # neighbour
 198.18.149.250 web-1 web # neighbour

@@ -24,16 +24,16 @@ mkdir -p "$state"
   qemu-img create -q -f qcow2 -F qcow2 -b "$image/disk.qcow2" "$state/web-2.qcow2" 10G
 key=$(cut -d' ' -f2 "$state/key.pub")
 
-exec qemu-system-x86_64 -name web-2 -nodefaults -no-user-config -display none \
+exec qemu-system-x86_64 -name fleet-bf4345fa-web-2 -nodefaults -no-user-config -display none \
   -machine pc,usb=off -accel "${ACCEL:-tcg,thread=multi,tb-size=256}" -cpu "${CPU:-max}" \
   -smp 2 -m 1024 -rtc base=utc \
   -kernel "$image/vmlinuz" -initrd "$image/initrd" \
-  -append "root=/dev/vda console=ttyS0 loglevel=6 no_timer_check net.ifnames=0 systemd.machine_id=2783e397fd6b4a6e4a531d2af971f593 provision.name=web-2 provision.gib=10 provision.address=198.18.97.14/16 provision.key=$key ${APPEND:-}" \
+  -append "root=/dev/vda console=ttyS0 loglevel=6 no_timer_check net.ifnames=0 systemd.machine_id=559c87e2643d08d51b53d3363e788f09 provision.name=web-2 provision.gib=10 provision.address=198.18.97.14/16 provision.key=$key ${APPEND:-}" \
   -blockdev "driver=qcow2,node-name=root,discard=unmap,file.driver=file,file.discard=unmap,file.filename=$(option "$state/web-2.qcow2")" \
   -device virtio-blk-pci,drive=root \
   -netdev "user,id=net,ipv6=off,hostfwd=tcp:127.0.0.1:${SSH:-0}-:22,hostfwd=tcp:127.0.0.1:${PORT_8080_TCP:-0}-:8080" \
   -device virtio-net-pci,netdev=net,romfile= \
-  -netdev "socket,id=lan,mcast=${NETWORK:-239.192.94.178:32777},localaddr=127.0.0.1" \
+  -netdev "socket,id=lan,mcast=${NETWORK:-239.192.110.222:35185},localaddr=127.0.0.1" \
   -device virtio-net-pci,netdev=lan,romfile=,mac=52:54:00:d6:9a:45 \
   -fw_cfg name=opt/provision/hosts,string='198.18.208.209 db db.example.org database # neighbour
 198.18.149.250 web-1 web # neighbour

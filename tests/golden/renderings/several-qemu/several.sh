@@ -22,20 +22,20 @@ mkdir -p "$state/volumes"
 [ -e "$state/key" ] || ssh-keygen -q -t ed25519 -N '' -C provision -f "$state/key"
 [ -e "$state/several.qcow2" ] ||
   qemu-img create -q -f qcow2 -F qcow2 -b "$image/disk.qcow2" "$state/several.qcow2" 12G
-[ -e "$state/volumes/several-several-data.qcow2" ] || qemu-img create -q -f qcow2 "$state/volumes/several-several-data.qcow2" 10G
+[ -e "$state/volumes/several-4125067a.several.data.qcow2" ] || qemu-img create -q -f qcow2 "$state/volumes/several-4125067a.several.data.qcow2" 10G
 key=$(cut -d' ' -f2 "$state/key.pub")
 
-exec qemu-system-x86_64 -name several -nodefaults -no-user-config -display none \
+exec qemu-system-x86_64 -name several-4125067a-several -nodefaults -no-user-config -display none \
   -machine pc,usb=off -accel "${ACCEL:-tcg,thread=multi,tb-size=256}" -cpu "${CPU:-max}" \
   -smp 2 -m 512 -rtc base=utc \
   -kernel "$image/vmlinuz" -initrd "$image/initrd" \
-  -append "root=/dev/vda console=ttyS0 loglevel=6 no_timer_check net.ifnames=0 systemd.machine_id=3f4213e959499e1491aae42d02e80f73 provision.name=several provision.gib=12 provision.key=$key ${APPEND:-}" \
+  -append "root=/dev/vda console=ttyS0 loglevel=6 no_timer_check net.ifnames=0 systemd.machine_id=ed5b5b8e34e4440affe7c04fb4dff72d provision.name=several provision.gib=12 provision.key=$key ${APPEND:-}" \
   -blockdev "driver=qcow2,node-name=root,discard=unmap,file.driver=file,file.discard=unmap,file.filename=$(option "$state/several.qcow2")" \
   -device virtio-blk-pci,drive=root \
-  -blockdev "driver=qcow2,node-name=v7c0a9c7eaf8adb37,discard=unmap,file.driver=file,file.discard=unmap,file.filename=$(option "$state/volumes/several-several-data.qcow2")" \
+  -blockdev "driver=qcow2,node-name=v7c0a9c7eaf8adb37,discard=unmap,file.driver=file,file.discard=unmap,file.filename=$(option "$state/volumes/several-4125067a.several.data.qcow2")" \
   -device virtio-blk-pci,drive=v7c0a9c7eaf8adb37,serial=7c0a9c7eaf8adb37 \
-  -virtfs "local,id=f2ca1f4ebdc59348ffdc31d97,path=$(option "$here/"../../../..),mount_tag=2ca1f4ebdc59348ffdc31d97a51a98d,security_model=none,multidevs=remap" \
-  -virtfs "local,id=f3620ec2401ce049f7e299aa0,path=$(option "$here/"../../../../page),mount_tag=3620ec2401ce049f7e299aa0c37860b,security_model=none,multidevs=remap,readonly=on" \
+  -virtfs "local,id=f2ca1f4ebdc59348ffdc31d97,path=$(option "$here/"..),mount_tag=2ca1f4ebdc59348ffdc31d97a51a98d,security_model=none,multidevs=remap" \
+  -virtfs "local,id=f3620ec2401ce049f7e299aa0,path=$(option "$here/"../page),mount_tag=3620ec2401ce049f7e299aa0c37860b,security_model=none,multidevs=remap,readonly=on" \
   -netdev "user,id=net,ipv6=off,hostfwd=tcp:127.0.0.1:${SSH:-0}-:22,hostfwd=tcp:127.0.0.1:${PORT_8080_TCP:-18080}-:8080,hostfwd=tcp:127.0.0.1:${PORT_6379_TCP:-0}-:6379" \
   -device virtio-net-pci,netdev=net,romfile= \
   -device virtio-rng-pci -device virtio-balloon-pci,free-page-reporting=on -device vmgenid,guid=auto \

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/0840ae38f7b89fddbf77bdb464030e28
+_record=/var/lib/provision/steps/776b729bb7ee8cf5ebc0197c7a6af8ae
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

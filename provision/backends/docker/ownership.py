@@ -1,0 +1,55 @@
+"""What of an engine is an environment's own: it carries its id. All else is never touched."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from provision.errors import EnvironmentFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from provision.backends.docker.engine import Container, Seen
+
+ID = "provision.id"
+ENVIRONMENT = "provision.environment"
+PROJECT = "provision.project"
+OWNER = "provision.owner"
+RECIPE = "provision.recipe"
+COMPOSE_PROJECT = "com.docker.compose.project"
+COMPOSE_FOLDER = "com.docker.compose.project.working_dir"
+
+
+def refuse_strangers(identity: str, seen: Seen, others: Iterable[Container] = ()) -> None:
+    """Raise EnvironmentFailed where something stands in the way that is not the environment's own.
+
+    Args:
+        identity: the environment's id.
+        seen: what the engine has under the names that the environment uses.
+        others: containers of a Compose project that is called as the environment's.
+    """
+    found = list(dict.fromkeys(_strangers(identity, seen, others)))
+    if found:
+        raise EnvironmentFailed(
+            "something that is not this environment's is in the way",
+            evidence=found,
+            hint="remove or rename it if it is yours, or give this environment another name: `--name`",
+        )
+
+
+def _strangers(identity: str, seen: Seen, others: Iterable[Container]) -> Iterator[str]:
+    containers = {each.name: each.labels for each in (*seen.containers.values(), *others)}
+    kinds = {"container": containers, "volume": seen.volumes, "network": seen.networks}
+    for kind, objects in kinds.items():
+        for name, labels in objects.items():
+            if labels.get(ID) != identity:
+                yield f"the {kind} {name}{_whose(labels)}"
+    for name, labels in seen.images.items():
+        if RECIPE not in labels:
+            yield f"the image {name}, which provision did not build"
+
+
+def _whose(labels: Mapping[str, str]) -> str:
+    folder = labels.get(PROJECT) or labels.get(COMPOSE_FOLDER)
+    project = labels.get(COMPOSE_PROJECT)
+    return (f" of the Compose project {project}" if project else "") + (f" in {folder}" if folder else "")

@@ -1,0 +1,92 @@
+"""provision list."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from provision.cli.asking import format_option
+from provision.cli.show import table
+
+if TYPE_CHECKING:
+    from provision.listing import Listed
+
+UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
+
+
+@click.command("list")
+@format_option
+def command(form: str) -> None:
+    """List every environment of yours, in every backend, wherever its spec is.
+
+    `provision down NAME`, or ID where several have one name, takes one down from anywhere.
+    """
+    from provision.listing import list_environments
+
+    found = list_environments()
+    if form == "json":
+        click.echo(json.dumps({"environments": [_data(each) for each in found]}, indent=2))
+        return
+    if not found:
+        click.echo("there is no environment: `provision up SPEC` makes one")
+        return
+    rows = [
+        (
+            each.ref.name,
+            each.ref.state_dir.id,
+            each.ref.backend.name,
+            each.state,
+            _age(each.created),
+            str(each.ref.state_dir.project or "-"),
+            _notes(each),
+        )
+        for each in found
+    ]
+    table(["NAME", "ID", "BACKEND", "STATE", "AGE", "FOLDER", "NOTES"], rows)
+    if any(each.remains.volumes and not each.remains.machines for each in found):
+        click.echo("`provision down NAME --volumes` removes the volumes of an environment, and their data")
+
+
+def _notes(listed: Listed) -> str:
+    notes = [listed.problem, listed.missing]
+    if not listed.remains.machines:
+        notes += [
+            _counted(len(listed.remains.volumes), "volume"),
+            _counted(len(listed.remains.built), "image"),
+        ]
+    return ", ".join(note for note in notes if note) or "-"
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'s' if number > 1 else ''} kept" if number else ""
+
+
+def _age(created: str) -> str:
+    if not created:
+        return "-"
+    try:
+        seconds = (datetime.now(UTC) - datetime.fromisoformat(created)).total_seconds()
+    except (ValueError, TypeError):
+        return "-"
+    size, unit = next(((size, unit) for size, unit in UNITS if seconds >= size), (1, "s"))
+    return f"{max(0, int(seconds // size))} {unit}"
+
+
+def _data(listed: Listed) -> dict[str, object]:
+    state_dir = listed.ref.state_dir
+    return {
+        "name": listed.ref.name,
+        "id": state_dir.id,
+        "backend": listed.ref.backend.name,
+        "state": listed.state,
+        "created": listed.created or None,
+        "folder": str(state_dir.project) if state_dir.project else None,
+        "spec": str(state_dir.spec) if state_dir.spec else None,
+        "problem": listed.problem or listed.missing or None,
+        "machines": [{"name": name, "state": state} for name, state in listed.remains.machines.items()],
+        "volumes": list(listed.remains.volumes),
+        "built": list(listed.remains.built),
+    }

@@ -1,0 +1,124 @@
+"""Every environment of this user: in each backend, also where its folder or its spec is gone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from provision import backends
+from provision.backends.base import Remains
+from provision.engine import EnvironmentRef
+from provision.errors import ProvisionError, UsageError
+from provision.state import StateDir, environments, known_environments
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from provision.backends.base import Backend
+
+NOTHING = Remains(machines={}, volumes=(), built=())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listed:
+    """An environment in one backend; `problem` says why what there is of it is not known."""
+
+    ref: EnvironmentRef
+    created: str
+    remains: Remains
+    problem: str
+
+    @property
+    def state(self) -> str:
+        """How its machines do, in a word or two."""
+        states = list(self.remains.machines.values())
+        if self.problem:
+            return "unknown"
+        if not states:
+            return "down"
+        if len(set(states)) == 1:
+            return states[0]
+        return ", ".join(f"{states.count(each)} {each}" for each in sorted(set(states)))
+
+    @property
+    def missing(self) -> str:
+        """What is gone of where it was described: its folder, or its spec."""
+        project, spec = self.ref.state_dir.project, self.ref.state_dir.spec
+        if project is None:
+            return "its record is damaged"
+        if not project.exists():
+            return "its folder is gone"
+        return "its spec is gone" if spec is not None and not spec.exists() else ""
+
+
+def list_environments() -> tuple[Listed, ...]:
+    """All of them, by name; changes nothing."""
+    return tuple(
+        sorted(
+            (_listed(ref, created) for ref, created in _refs()),
+            key=lambda each: (each.ref.name, each.ref.state_dir.id, each.ref.backend.name),
+        )
+    )
+
+
+def find_environments(word: str, backend: str | None = None) -> tuple[EnvironmentRef, ...]:
+    """An environment by its name or id, in each backend that has something of it, or in one.
+
+    Raises:
+        UsageError: there is none, or several have this name.
+    """
+    found = [
+        ref
+        for ref, _ in _refs()
+        if word in (ref.name, ref.state_dir.id, ref.state_dir.unique_name)
+        and backend in (None, ref.backend.name)
+    ]
+    folders = {ref.state_dir.id: ref.state_dir.project for ref in found}
+    if not found:
+        raise UsageError(
+            f"there is no environment {word}" + (f" in {backend}" if backend else ""),
+            hint="`provision list` names them all; a spec is given with its ending: `down dev.yaml`",
+        )
+    if len(folders) > 1:
+        raise UsageError(
+            f"{len(folders)} environments are called {word}",
+            evidence=[
+                f"{identity}  {folder or '(its record is damaged)'}" for identity, folder in folders.items()
+            ],
+            hint=f"say which by its id: `provision down {min(folders)}`",
+        )
+    return tuple(found)
+
+
+def _refs() -> Iterator[tuple[EnvironmentRef, str]]:
+    """Every environment in every backend, and when it was made."""
+    known = known_environments()
+    for name in backends.names():
+        backend = backends.find(name)
+        here = {each.id: each for each in known if name in each.backends}
+        for each in here.values():
+            state_dir = each.state_dir(name)
+            created = each.record.created if each.record else ""
+            yield EnvironmentRef(name=each.name, backend=backend, state_dir=state_dir), created
+        for identity, (called, project) in _of_engine(backend).items():
+            if identity not in here:
+                folder = environments() / f"{called}-{identity}" / name
+                state_dir = StateDir(
+                    folder=folder, name=called, id=identity, project=Path(project) if project else None
+                )
+                yield EnvironmentRef(name=called, backend=backend, state_dir=state_dir), ""
+
+
+def _of_engine(backend: Backend) -> Mapping[str, tuple[str, str]]:
+    try:
+        return backend.engine_environments()
+    except ProvisionError:
+        return {}
+
+
+def _listed(ref: EnvironmentRef, created: str) -> Listed:
+    try:
+        return Listed(ref=ref, created=created, remains=ref.backend.remains(ref.state_dir), problem="")
+    except ProvisionError as error:
+        return Listed(ref=ref, created=created, remains=NOTHING, problem=error.message)
