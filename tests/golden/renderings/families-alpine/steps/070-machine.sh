@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/7781a538639375fc0cf34f573fa348fc
+_record=/var/lib/provision/steps/201b3afc5cb7f2ddeb2634c331a01368
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/e3ebc372974c4ebc4d8e3b7ad85ce2ea
+_record=/var/lib/provision/steps/0e89dfd0be0a06c2a47fd365e2fbbeb3
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/b85b7d4b3fc932018236972fe7170405
+_record=/var/lib/provision/steps/8f47320766d32aa49d854e1b9a978a60
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/9f17c0c411680758e2d5aa2a4e827065
+_record=/var/lib/provision/steps/75071f5f10d0db6e131b62c8d0acd37e
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
