@@ -24,6 +24,7 @@ from provision.backends.vm.qemu.starting import DISKS
 from provision.bases.catalogue import find
 from provision.bases.image import ensure_image
 from provision.progress import Silent
+from provision.state import StateDir
 from tests.conftest import make_project
 
 if TYPE_CHECKING:
@@ -99,7 +100,8 @@ def make_disk(project: Project) -> None:
     """Have the disk of the project's machine where `up` looks for it."""
     ensure_image(find(BASE), Silent())
     environment = spec.load(project.folder / "provision.yaml", backend="vm", settings={}, host={})
-    rendering = backends.find("vm").render(environment, project.folder / "rendering")
+    state_dir = StateDir.of(environment.project, environment.name, "vm")
+    rendering = backends.find("vm").render(environment, state_dir.rendering)
     rendering.write(project.folder / "rendering")
     context = project.folder / "rendering" / "arm"
     dockerfile = context / "Dockerfile"
