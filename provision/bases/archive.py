@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -35,6 +36,7 @@ class Archive:
         security: the security fixes.
         dated_mirror: `mirror` as it was at `{snapshot}`.
         dated_security: `security` as it was at `{snapshot}`.
+        ports: what has both for processors other than x86_64, where the mirror has not.
     """
 
     keyring: str
@@ -43,6 +45,7 @@ class Archive:
     security: str
     dated_mirror: str
     dated_security: str
+    ports: str = ""
 
     @property
     def keyring_path(self) -> str:
@@ -59,6 +62,8 @@ class Archive:
         security = self.security
         if base.snapshot is not None:
             security = self.dated_security.format(snapshot=base.snapshot)
+        elif self.ports and mirror == self.mirror and platform.machine() != "x86_64":
+            mirror = security = self.ports
         return (
             Pocket(url=mirror, suite=f"{base.suite}"),
             Pocket(url=mirror, suite=f"{base.suite}-updates"),

@@ -30,7 +30,7 @@ _CUSTOMIZE = (
     'mkdir -p "$1/run/provision" && cp -R {guest} "$1' + _INSIDE + '"',
     'chroot "$1" sh ' + f"{_INSIDE}/guest.sh {' '.join(PACKAGES)}",
     'chroot "$1" sh ' + _INSIDE + "/kernel.sh",
-    'chroot "$1" env DEBIAN_FRONTEND=noninteractive apt-get purge -q -y busybox-static cpio xz-utils zstd',
+    'chroot "$1" env DEBIAN_FRONTEND=noninteractive apt-get purge -q -y cpio xz-utils zstd',
     'chroot "$1" apt-get clean; rm -rf "$1"/var/lib/apt/lists/* "$1/run/provision"',
 )
 _DISK = 'mv root/kernel kernel && sh guest/disk.sh root kernel "$1" out'

@@ -30,9 +30,11 @@ SPEC = "version: 1\nname: box\nbase: {base}\nbackends: {{vm: {{{options}}}}}\n"
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """What the engine builds for; None where there is none."""
-    found = SimpleNamespace(architecture="amd64")
+    found = SimpleNamespace(architecture="amd64", image="amd64")
     monkeypatch.setattr(images, "engine_architecture", lambda: found.architecture)
+    monkeypatch.setattr(images, "_image", lambda _base, _what: found.image)
     monkeypatch.setattr(images.platform, "machine", lambda: "x86_64")
+    monkeypatch.delenv("PROVISION_ARCHITECTURE", raising=False)
     return found
 
 
@@ -79,9 +81,40 @@ def test_where_no_engine_answers_the_base_does_unless_the_image_is_asked_for(
         way(machine(tmp_path), instead=False)
 
 
-def test_an_engine_of_another_architecture_is_none(tmp_path: Path, engine: SimpleNamespace) -> None:
-    engine.architecture = "arm64"
-    assert "builds for arm64" in way(machine(tmp_path), instead=True)[1]
+@pytest.mark.parametrize(
+    ("host", "builds_for", "image", "reason"),
+    [
+        ("x86_64", "amd64", "", ""),
+        ("aarch64", "arm64", "", ""),
+        ("arm64", "arm64", "", ""),  # as macOS says it
+        (
+            "x86_64",
+            "arm64",
+            "arm64",
+            "the Docker engine builds for arm64, and machines of this host are amd64",
+        ),
+        (
+            "arm64",
+            "amd64",
+            "amd64",
+            "the Docker engine builds for amd64, and machines of this host are arm64",
+        ),
+        ("arm64", "amd64", "arm64", ""),  # it emulates: the image is there because it can be run
+        ("riscv64", "riscv64", "riscv64", "no machine is known for riscv64"),
+    ],
+)
+def test_an_image_is_built_for_the_machines_of_the_host(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    engine: SimpleNamespace,
+    host: str,
+    builds_for: str,
+    image: str,
+    reason: str,
+) -> None:
+    monkeypatch.setattr(images.platform, "machine", lambda: host)
+    engine.architecture, engine.image = builds_for, image
+    assert way(machine(tmp_path), instead=True) == (("provision", reason) if reason else ("image", ""))
 
 
 @pytest.mark.parametrize("provider", BOX_PROVIDERS)

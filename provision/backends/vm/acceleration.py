@@ -17,6 +17,7 @@ from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Literal
 
 from provision import process, records, resources
+from provision.backends.vm.architecture import architecture, required
 from provision.errors import HostLacks, ProvisionError
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
 Accelerator = Literal["kvm", "hvf", "emulation"]
 CHOICES = ("auto", "kvm", "hvf", "emulation")
-PROGRAM = "qemu-system-x86_64"
 VARIABLE = "PROVISION_ACCELERATOR"
 BOOTS_WITHIN = 20.0  # seconds until a kernel without a root has given up: three with KVM
 FIRST_LINE = "Linux version"
@@ -45,6 +45,9 @@ class AccelerationRecord:
 
 def offered() -> Accelerator | None:
     """What this host offers, proven or not: `hvf` on macOS, `kvm` where this user may open /dev/kvm."""
+    ours = architecture()
+    if ours is None or not ours.is_native:
+        return None
     if sys.platform == "darwin":
         return "hvf"
     return "kvm" if os.access("/dev/kvm", os.R_OK | os.W_OK) else None
@@ -137,7 +140,8 @@ def _boots(accelerator: Accelerator, kernel: bytes | None, called: str, progress
     boots = _verdicts().get(_key(accelerator, kernel, called))
     if boots is not None:
         return boots
-    if kernel is None or process.find(PROGRAM) is None:
+    ours = architecture()
+    if kernel is None or ours is None or process.find(ours.program) is None:
         return known() is not False
     with progress.step(f"trying {accelerator.upper()} with the machine's kernel"):
         boots = _try(accelerator, kernel)
@@ -147,14 +151,15 @@ def _boots(accelerator: Accelerator, kernel: bytes | None, called: str, progress
 
 def _try(accelerator: Accelerator, kernel: bytes) -> bool:
     """Boot a kernel without a root: it says its version, gives up, and QEMU ends."""
+    ours = required()
     with NamedTemporaryFile(prefix="provision-kernel-") as file:
         file.write(kernel)
         file.flush()
         try:
             tried = process.run(
-                [PROGRAM, "-accel", accelerator, "-cpu", "host", "-machine", "pc", "-m", "256",
+                [ours.program, "-accel", accelerator, "-cpu", "host", "-machine", ours.machine, "-m", "256",
                  "-nodefaults", "-no-user-config", "-display", "none", "-serial", "stdio", "-no-reboot",
-                 "-kernel", file.name, "-append", "console=ttyS0 panic=-1"],
+                 "-kernel", file.name, "-append", f"{ours.kernel} panic=-1"],
                 check=False,
                 timeout=BOOTS_WITHIN,
             )  # fmt: skip
@@ -187,7 +192,8 @@ def _host(accelerator: Accelerator) -> str:
     Asking QEMU for its version would take as long as all else.
     """
     modules = sorted(path.name for path in Path("/sys/module").glob("kvm_*"))
-    program = process.find(PROGRAM)
+    ours = architecture()
+    program = process.find(ours.program) if ours else None
     file = Path(program).stat() if program else None
     qemu = f"{program} {file.st_size} {file.st_mtime_ns}" if file else "none"
     return f"{accelerator} {platform.release()} {','.join(modules)} {qemu}"

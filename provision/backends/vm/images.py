@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from provision import process
 from provision.backends.building import build_failed, printed
 from provision.backends.found import refuse_found
+from provision.backends.vm.architecture import architecture
 from provision.backends.vm.layers import GUEST
 from provision.errors import EnvironmentFailed, HostLacks
 from provision.recipe.proxy import proxy_variables
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
 Way = Literal["image", "provision"]
 INSTEAD = "`backends: {vm: {build: provision}}` does without: the machine takes its steps itself"
-ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 MADE_OF = ("Dockerfile", f"{GUEST}/", "steps/", "files/", "repositories/", "machine/")
 
 
@@ -182,6 +182,8 @@ class Shelf:
                 progress.line(line)
 
             words = ["docker", "buildx", "build", "--progress", "plain", *(["--no-cache"] if rebuild else [])]
+            ours = architecture()
+            words += ["--platform", f"linux/{ours.docker}"] if ours else []
             words += [word for secret in machine.secrets for word in ("--secret", _source(secret))]
             proxy = proxy_variables(machine)  # as variables, for its URL may hold a password
             words += [word for name in proxy for word in ("--build-arg", name)]
@@ -229,7 +231,8 @@ def way(machine: Machine, why_not: str = "", *, instead: bool) -> tuple[Way, str
     reason = why_not or _why_not(machine, engine_architecture())
     if not reason:
         return "image", ""
-    if asked is None and instead:
+    ours = architecture()
+    if asked is None and instead and (ours is None or ours.is_native):
         return "provision", reason
     raise HostLacks(
         f"machine {machine.name} cannot be made of its image",
@@ -250,20 +253,18 @@ def engine_architecture() -> str | None:
 
 def base_is_here(machine: Machine) -> bool:
     """Whether the engine has the image of a machine's base."""
-    if process.find("docker") is None:
-        return False
-    asked = process.run(
-        ["docker", "image", "inspect", "--format", "{{.Id}}", machine.base.image], check=False
-    )
-    return asked.code == 0
+    return process.find("docker") is not None and _image(machine.base, "{{.Id}}") != ""
 
 
-def _why_not(machine: Machine, architecture: str | None) -> str:
-    host = ARCHITECTURES.get(platform.machine(), platform.machine())
-    if architecture is None:
+def _why_not(machine: Machine, engine: str | None) -> str:
+    ours = architecture()
+    if engine is None:
         return "no Docker engine with buildx answers"
-    if architecture != host:
-        return f"the Docker engine builds for {architecture}, and this host is {host}"
+    if ours is None:
+        return f"no machine is known for {platform.machine()}"
+    # An engine that emulates another architecture builds for it; the base's image tells for which.
+    if engine != ours.docker and _image(machine.base, "{{.Architecture}}") != ours.docker:
+        return f"the Docker engine builds for {engine}, and machines of this host are {ours.docker}"
     if machine.base.family != "apt":
         return f"{machine.base.name} has no apt: which package holds its kernel is not known"
     return ""
@@ -277,11 +278,14 @@ def _recipe(machine: Machine, rendering: Rendering) -> str:
         for path, file in rendering.files.items()
         if path.startswith(prefix) and path.removeprefix(prefix).startswith(MADE_OF)
     }
-    return hashlib.sha256(f"{_image_id(machine.base)}\0{digest_of(files)}".encode()).hexdigest()[:32]
+    return hashlib.sha256(f"{_image(machine.base, '{{.Id}}')}\0{digest_of(files)}".encode()).hexdigest()[:32]
 
 
-def _image_id(base: Base) -> str:
-    return process.run(["docker", "image", "inspect", "--format", "{{.Id}}", base.image]).stdout.strip()
+def _image(base: Base, what: str) -> str:
+    """What the engine says of a base's image; nothing where it has none."""
+    return process.run(
+        ["docker", "image", "inspect", "--format", what, base.image], check=False
+    ).stdout.strip()
 
 
 def _forget_layers() -> None:

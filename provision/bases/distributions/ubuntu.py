@@ -10,6 +10,7 @@ ARCHIVE = Archive(
     security="http://security.ubuntu.com/ubuntu",
     dated_mirror="http://snapshot.ubuntu.com/ubuntu/{snapshot}",
     dated_security="http://snapshot.ubuntu.com/ubuntu/{snapshot}",
+    ports="http://ports.ubuntu.com/ubuntu-ports",
 )
 
 BASES = tuple(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from provision import process
 from provision.backends.base import Finding
 from provision.backends.vm import acceleration, connection, forwards
+from provision.backends.vm.architecture import AARCH64, architecture
 from provision.backends.vm.boxes import box_kernel
 from provision.backends.vm.rendering import disks
 from provision.backends.vm.vagrant import INSTALL, VagrantProvider, plugin_installed
@@ -17,8 +19,8 @@ from provision.records import DamagedRecord
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
+    from provision.backends.vm.acceleration import Accelerator
     from provision.backends.vm.provider import GuestState, Silence
     from provision.model import Environment, PortStatus
     from provision.process import Completed
@@ -31,11 +33,10 @@ POOL = "default"
 PAUSED = "paused"
 RUNS = ("running", PAUSED)
 KVM = {"driver": "kvm", "cpu_mode": "host-passthrough"}
-DRIVERS = {
-    "kvm": KVM,
-    "hvf": KVM,
-    "emulation": {"driver": "qemu", "cpu_mode": "custom", "cpu_model": "qemu64"},
-}
+EMULATED = {"driver": "qemu", "cpu_mode": "custom"}
+# A box boots by itself: on x86_64 from the BIOS that QEMU brings, on aarch64 from UEFI.
+LOADER = "/usr/share/qemu-efi-aarch64/QEMU_EFI.fd"
+FIRMWARE = {"machine_arch": AARCH64.name, "machine_type": AARCH64.machine, "loader": LOADER}
 
 
 VOLUMES = "volumes"
@@ -72,7 +73,13 @@ class Libvirt(VagrantProvider):
                 detail=(asked.stderr.strip().splitlines() or ["libvirtd does not answer"])[-1],
                 hint="start libvirtd (systemctl start libvirtd), or run scripts/host-setup vm",
             )
-        return Finding(subject=self.name, usable=True, detail=acceleration.describe())
+        detail = acceleration.describe()
+        if architecture() is AARCH64:
+            if not Path(LOADER).is_file():
+                hint = "apt-get install qemu-efi-aarch64, or run scripts/host-setup vm"
+                return Finding(subject=self.name, usable=False, detail=f"no firmware {LOADER}", hint=hint)
+            detail += "; untried on aarch64, and the spec must name a box for it"
+        return Finding(subject=self.name, usable=True, detail=detail)
 
     def host_choices(
         self, environment: Environment, boxes: Mapping[str, Mapping[str, str | None]], progress: Progress
@@ -83,7 +90,7 @@ class Libvirt(VagrantProvider):
             box = boxes[machine.name]
             kernel = box_kernel(str(box["name"]), box["url"], self.name)
             kind = acceleration.choose(machine, kernel, progress, called=str(box["name"]))
-            choices[machine.name] = DRIVERS[kind]
+            choices[machine.name] = processor(kind)
         return {"processors": choices}
 
     def forsake(self, environment: Environment, boxes: Mapping[str, Mapping[str, str | None]]) -> bool:
@@ -193,6 +200,15 @@ def _pool() -> tuple[str, ...]:
     if process.find("virsh") is None:
         return ()
     return tuple(line.split()[0] for line in _virsh("vol-list", "--pool", POOL).stdout.splitlines() if line)
+
+
+def processor(kind: Accelerator) -> Mapping[str, str]:
+    """What vagrant-libvirt is told of a machine that runs with this accelerator here."""
+    arm = architecture() is AARCH64
+    driver = KVM
+    if kind == "emulation":
+        driver = {**EMULATED, "cpu_model": AARCH64.emulated if arm else "qemu64"}
+    return {**driver, **(FIRMWARE if arm else {})}
 
 
 def _virsh(*words: str) -> Completed:

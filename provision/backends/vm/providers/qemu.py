@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from provision import process
 from provision.backends.base import Finding
 from provision.backends.vm import acceleration
-from provision.backends.vm.acceleration import PROGRAM
+from provision.backends.vm.architecture import ARCHITECTURES, architecture
 from provision.backends.vm.images import base_is_here
 from provision.backends.vm.qemu import made, memory, rendering, starting
 from provision.backends.vm.qemu.host import Seat
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from provision.rendering import RenderedFile, Rendering
     from provision.state import StateDir
 
-PROGRAMS = (PROGRAM, "qemu-img", "ssh", "ssh-keygen")
+PROGRAMS = ("qemu-img", "ssh", "ssh-keygen")  # beside the architecture's own
 OPTIONS = "trans=virtio,version=9p2000.L,msize=262144,cache=mmap"
 
 
@@ -48,10 +48,12 @@ class Qemu:
 
     def examine(self) -> Finding:
         """Its programs are there; and whether a guest boots with the processor's help."""
-        missing = [program for program in PROGRAMS if process.find(program) is None]
-        if platform.machine() not in ("x86_64", "AMD64"):
-            detail = f"machines are made for x86_64, and this host is {platform.machine()}"
+        ours = architecture()
+        if ours is None:
+            known = " and ".join(each.name for each in ARCHITECTURES)
+            detail = f"machines are made for {known}, and this host is {platform.machine()}"
             return Finding(subject=self.name, usable=False, detail=detail, hint="take another provider")
+        missing = [program for program in (ours.program, *PROGRAMS) if process.find(program) is None]
         if missing:
             hint = "scripts/host-setup vm installs it from the distribution"
             return Finding(

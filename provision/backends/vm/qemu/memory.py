@@ -30,6 +30,7 @@ TAG = "provision"
 FORMAT = 1  # of what is held back, and how a machine goes on
 RECORD = "memory"
 KEPT = ".kept"
+_KINDS = ("model name", "flags", "CPU implementer", "CPU variant", "CPU part", "CPU revision", "Features")
 ON_ROOT = {"vmstate": "root", "devices": ["root"]}
 SUSPENDED = "suspended"
 
@@ -54,7 +55,7 @@ def fingerprint(definition: str, recipe: str, disk: str, processor: Mapping[str,
     """The hash of all that a state depends on."""
     parts = [FORMAT, definition, recipe, disk, dict(processor), version]
     if processor["CPU"] == "host":
-        parts.append(_host_processor())
+        parts.append(host_processor(Path("/proc/cpuinfo")))
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
@@ -219,10 +220,10 @@ def _aside(seat: Seat) -> Path:
     return seat.overlay.with_name(seat.overlay.name + KEPT)
 
 
-def _host_processor() -> str:
+def host_processor(told: Path) -> str:
     """The kind of the host's processor: a state of another may use what this one lacks."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = told.read_text().splitlines()
     except OSError:
         return platform.processor()
-    return "\n".join(sorted({line for line in lines if line.startswith(("model name", "flags"))}))
+    return "\n".join(sorted({line for line in lines if line.startswith(_KINDS)}))

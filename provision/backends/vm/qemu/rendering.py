@@ -6,6 +6,7 @@ import hashlib
 import math
 from typing import TYPE_CHECKING
 
+from provision.backends.vm.architecture import ARCHITECTURES
 from provision.backends.vm.layers import Form, image_files
 from provision.bases.disk import PACKAGES, TOOLS
 from provision.rendering import RenderedFile, render
@@ -39,6 +40,7 @@ def render_machine(environment: Environment, guest: Guest) -> Mapping[str, Rende
     """The script, and what the machine's disk is made of beside its steps."""
     machine = guest.machine
     context: dict[str, object] = {
+        "architectures": ARCHITECTURES,
         "environment": environment,
         "machine": machine,
         "guest": guest,

@@ -13,7 +13,7 @@ from provision import process
 from provision.backends.ports import kept, key
 from provision.backends.readiness import HEALTHY, patience
 from provision.backends.vm import acceleration
-from provision.backends.vm.acceleration import PROGRAM
+from provision.backends.vm.architecture import required
 from provision.backends.vm.boot import Hangs, Watch, shown
 from provision.backends.vm.connection import CONFIGURATION
 from provision.backends.vm.images import Made, Shelf, Way, way
@@ -40,11 +40,7 @@ DISKS = Shelf(kind="disk", within="disks", file="disk.qcow2")
 BOOTS_WITHIN = 300.0  # seconds: ten to thirty under emulation, more on a busy host
 ANSWERS_WITHIN = 20.0  # seconds
 ASKED_AGAIN = 30.0  # what is said while a machine boots may be lost
-PROCESSORS = {
-    "kvm": {"ACCEL": "kvm", "CPU": "host"},
-    "hvf": {"ACCEL": "hvf", "CPU": "host"},
-    "emulation": {"ACCEL": "tcg,thread=multi,tb-size=256", "CPU": "max"},
-}
+EMULATED = "tcg,thread=multi,tb-size=256"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -389,9 +385,17 @@ def _variables(asked: Start, machine: Machine, started: Started) -> Mapping[str,
     ports = {port_variable(port): str(chosen[key(machine.name, port)]) for port in machine.ports}
     append = f"provision.hold={started.hold}" if started.hold else ""
     network = network_of(str(asked.state_dir.folder))
-    processor = PROCESSORS[started.accelerator]
+    processor = _processor(started.accelerator)
     image = str(started.disk.folder)
     return {**processor, **ports, "IMAGE": image, "NETWORK": network, "APPEND": append}
+
+
+def _processor(kind: Accelerator) -> Mapping[str, str]:
+    """What a machine is run with."""
+    ours = required()
+    if kind == "emulation":
+        return {"ARCHITECTURE": ours.name, "ACCEL": EMULATED, "CPU": ours.emulated}
+    return {"ARCHITECTURE": ours.name, "ACCEL": kind, "CPU": "host"}
 
 
 def _write_configuration(asked: Start, environment: Environment) -> None:
@@ -419,14 +423,14 @@ def _write_configuration(asked: Start, environment: Environment) -> None:
 def _key(asked: Start, machine: Machine, disk: Made, kind: Accelerator) -> str:
     recipe = asked.rendering.recipes[machine.name]
     return memory.fingerprint(
-        asked.rendering.digests[machine.name], recipe, disk.name, PROCESSORS[kind], _version()
+        asked.rendering.digests[machine.name], recipe, disk.name, _processor(kind), _version()
     )
 
 
 @cache
 def _version() -> str:
     """QEMU's, as it says it."""
-    return process.run([PROGRAM, "--version"]).stdout.partition("\n")[0]
+    return process.run([required().program, "--version"]).stdout.partition("\n")[0]
 
 
 def _folders(machine: Machine) -> tuple[str, ...]:

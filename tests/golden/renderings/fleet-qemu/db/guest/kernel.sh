@@ -1,29 +1,32 @@
 #!/bin/sh
-# Puts a kernel of this distribution, the modules that a virtual machine can use, and an
-# initial RAM disk that knows QEMU's disks into /kernel. Nothing is installed: the machine
-# boots from outside itself.
+# kernel.sh [ARCHITECTURE]: puts a kernel of this distribution, the modules that a virtual machine can
+# use, and an initial RAM disk that knows QEMU's disks into /kernel. Nothing is installed: the
+# machine boots from outside itself.
 set -eu
 export DEBIAN_FRONTEND=noninteractive
 # shellcheck source=/dev/null
 . /etc/os-release
-case $ID:$(dpkg --print-architecture) in
-debian:amd64) packages=linux-image-amd64 ;;
-ubuntu:amd64) packages=linux-image-generic ;;
+own=$(dpkg --print-architecture)
+target=${1:-$own}
+case $ID:$target in
+debian:amd64 | debian:arm64) package=linux-image-$target ;;
+ubuntu:amd64 | ubuntu:arm64) package=linux-image-generic ;;
 *)
-  echo "no kernel package is known for $ID on $(dpkg --print-architecture)" >&2
+  echo "no kernel package is known for $ID on $target" >&2
   exit 1
   ;;
 esac
 rm -f /etc/apt/apt.conf.d/docker-clean
+[ "$target" = "$own" ] || dpkg --add-architecture "$target"
 apt-get update -q
-apt-get install -q -y --no-install-recommends busybox-static cpio kmod xz-utils zstd # modules may be compressed
+apt-get install -q -y --no-install-recommends cpio kmod xz-utils zstd # modules may be compressed
 work=$(mktemp -d)
 chmod 0755 "$work"
 cd "$work"
 # The package named for the architecture depends on the one of today's version.
-wanted=$(apt-get install -s --no-install-recommends "$packages" | sed -n 's/^Inst \(linux-\(image\|modules\)-[^ ]*\).*/\1/p')
+wanted=$(apt-get install -s --no-install-recommends "$package:$target" | sed -n 's/^Inst \(linux-\(image\|modules\)-[^ ]*\).*/\1/p')
 # shellcheck disable=SC2086 # a word each
-apt-get download -q $wanted
+apt-get download -q $wanted "busybox-static:$target"
 for package in *.deb; do
   dpkg-deb --fsys-tarfile "$package" | tar -x --exclude='./usr/share/*' \
     --exclude='*/kernel/sound/*' --exclude='*/kernel/drivers/gpu/*' --exclude='*/kernel/drivers/media/*' \
@@ -42,7 +45,8 @@ depmod -b "$work" "$version"
 mkdir -p /kernel initrd/bin initrd/dev initrd/proc initrd/sys initrd/root initrd/modules
 cp boot/vmlinuz-* /kernel/vmlinuz
 cp -a lib/modules /kernel/modules
-cp /bin/busybox initrd/bin/busybox
+[ -e bin/busybox ] || mv usr/bin bin
+cp bin/busybox initrd/bin/busybox
 ln -s busybox initrd/bin/sh
 cp "${0%/*}/init" initrd/init
 chmod 0755 initrd/init
