@@ -65,6 +65,7 @@ class VagrantProvider:
     keeps_volumes = False
     joins = False
     introduces = False
+    tags_by_source = False
     takes_boxes = True
     accelerators: frozenset[str] = frozenset()
     carries = True

@@ -55,6 +55,7 @@ class Libvirt(VagrantProvider):
     live_folders = "virtiofs"
     forwards = frozenset({"tcp"})
     keeps_volumes = True
+    tags_by_source = True
     joins = True
     accelerators = frozenset({"kvm", "emulation"})
 

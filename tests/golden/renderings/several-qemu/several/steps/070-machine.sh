@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/776b729bb7ee8cf5ebc0197c7a6af8ae
+_record=/var/lib/provision/steps/82db810619c1770ce097ac90dfb93e90
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
