@@ -18,7 +18,7 @@ from provision.records import DamagedRecord, Record
 from provision.resources import state
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from provision.model import Environment
 
@@ -201,6 +201,12 @@ class StateDir:
         """Remember no longer; also on a disk that cannot be written."""
         with suppress(OSError):
             self.path_of(what).unlink()
+
+    def forget_damaged(self, kinds: Mapping[str, type[Record]]) -> None:
+        """Forget what cannot be read of these, once nothing is there that it could tell of."""
+        for what, kind in kinds.items():
+            if self.load_sound(what, kind) is None:
+                self.forget(what)
 
     def remove(self) -> None:
         """Remove the folder, and that of the environment where no backend has a state of it any more."""

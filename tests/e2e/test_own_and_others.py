@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -19,14 +20,15 @@ if TYPE_CHECKING:
     from tests.conftest import Project
 
 COMPOSE = "com.docker.compose.project"
-SPEC = """
+# Its images are those of this run alone, whatever is left of others.
+SPEC = f"""
 version: 1
 name: twin
 base: debian:12
-run: [{name: word, script: "echo one >/opt/word"}]
-volumes: {data: /data}
+run: [{{name: unique, script: ": {uuid.uuid4()}"}}, {{name: word, script: "echo one >/opt/word"}}]
+volumes: {{data: /data}}
 services:
-  one: {command: sleep infinity, ready: {command: "true"}}
+  one: {{command: sleep infinity, ready: {{command: "true"}}}}
 """
 
 
@@ -119,7 +121,7 @@ def test_a_renamed_folder_is_another_environment_and_the_old_one_can_be_taken_do
         assert listed[new.state_dir("twin").id]["problem"] is None
         said = anywhere.run("down", "twin")
         assert said.code == 2
-        assert "2 environments are called twin" in said.stderr
+        assert "environments are called twin" in said.stderr
         assert str(tmp_path / "old") in said.stderr
         assert anywhere.good("down", identity, "--volumes", "--images").strip() == "twin is down"
         assert new.state()["state"] == "running"
@@ -146,6 +148,7 @@ def stranger(request: pytest.FixtureRequest, twin: Project) -> Iterator[tuple[st
                     ["rm", "--force", "stranger"], "stranger"),
     }  # fmt: skip
     if request.param == "image":
+        twin.spec(SPEC.replace("echo one", f"echo {uuid.uuid4()}"))  # no clone has that one
         tag = json.loads(twin.good("plan", "--format", "json"))["images"][0]
         make["image"] = ["tag", "debian:12", tag], ["image", "rm", tag], tag
     making, removing, called = make[request.param]
@@ -227,7 +230,7 @@ def test_a_volume_stays_until_it_is_asked_for(twin: Project) -> None:
     twin.spec(SPEC)
     twin.up("--no-verify")
     assert twin.inside("cat /data/word") == "mine\n"
-    twin.good("down", "twin", "--volumes")
+    twin.good("down", twin.state_dir("twin").id, "--volumes")
     assert of_project(twin, "volume") == []
 
 
@@ -309,7 +312,7 @@ def test_down_works_on_a_full_disk(twin: Project, tmp_path: Path) -> None:
         subprocess.run(["dd", "if=/dev/zero", f"of={full / 'filler'}"], capture_output=True, check=False)
         with pytest.raises(OSError, match="space"):
             (full / "more").write_bytes(b"x" * 4096)
-        assert twin.good("down", "twin", "--volumes").strip() == "twin is down"
+        assert twin.good("down", twin.state_dir("twin").id, "--volumes").strip() == "twin is down"
         assert of_project(twin, "container") == []
     finally:
         del twin.environment["PROVISION_STATE_DIR"]

@@ -6,8 +6,10 @@ import os
 from typing import TYPE_CHECKING
 
 from provision import process
+from provision.backends import ports
 from provision.backends.base import Remains
 from provision.backends.docker import delivery, engine, offer, offline, removal, systemd
+from provision.backends.docker import images as images_of
 from provision.backends.docker.containers import (
     MACHINE,
     SUPERVISOR,
@@ -16,7 +18,6 @@ from provision.backends.docker.containers import (
     state,
 )
 from provision.backends.docker.convergence import Convergence
-from provision.backends.docker.images import remembered_images, remove_images
 from provision.backends.docker.logs import read_logs
 from provision.backends.docker.ownership import ENVIRONMENT, ID, OWNER, PROJECT, refuse_strangers
 from provision.backends.docker.rendering import container_name, render_environment
@@ -40,6 +41,9 @@ if TYPE_CHECKING:
     from provision.target import Target
 
 UNITS = "/usr/lib/provision/units"
+
+
+RECORDS = {ports.RECORD: ports.PortsRecord, images_of.RECORD: images_of.ImagesRecord}
 
 
 class Docker:
@@ -112,17 +116,19 @@ class Docker:
         del name  # what is its own carries its id
         containers = of_environment(state_dir)
         kept = engine.volumes_with(f"{ID}={state_dir.id}") if volumes else ()
-        built = remembered_images(state_dir) if images else ()
+        built = images_of.remembered_images(state_dir) if images else ()
         if not containers and not kept and not built and not engine.networks_with(f"{ID}={state_dir.id}"):
+            state_dir.forget_damaged(RECORDS)
             return False
         with state_dir.lock(), progress.step("removing"):
             removal.end(containers, volumes=volumes)
             removal.remove_networks(state_dir)
             if volumes:
                 removal.remove_volumes(state_dir)
-            for name in remove_images(state_dir, built) if images else ():
+            for name in images_of.remove_images(state_dir, built) if images else ():
                 progress.note(f"the image {name} stays: another environment needs it")
             delivery.forget(state_dir)
+            state_dir.forget_damaged(RECORDS)
         return bool(containers)
 
     def remains(self, state_dir: StateDir) -> Remains:
@@ -131,7 +137,9 @@ class Docker:
         return Remains(
             machines={each.labels[MACHINE]: state(each) for each in of_environment(state_dir)},
             volumes=engine.volumes_with(label),
-            built=tuple(engine.look(built).images) if (built := remembered_images(state_dir)) else (),
+            built=tuple(engine.look(built).images)
+            if (built := images_of.remembered_images(state_dir))
+            else (),
         )
 
     def engine_environments(self) -> Mapping[str, tuple[str, str]]:

@@ -57,6 +57,8 @@ def look(names: Sequence[str]) -> Seen:
     Raises:
         HostLacks: there is no engine, or it does not answer.
     """
+    if not names:
+        return Seen(containers={}, images={}, volumes={}, networks={})
     done = process.run(["docker", "inspect", *names], check=False)
     wrong = [line for line in done.stderr.splitlines() if "o such object" not in line]
     if wrong and done.code != 0:

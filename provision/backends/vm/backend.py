@@ -12,11 +12,12 @@ from provision.backends.base import Remains
 from provision.backends.machines import read_all, refuse_unknown, side_by_side
 from provision.backends.readiness import HEALTHY, service_states
 from provision.backends.requirements import refuse
-from provision.backends.vm import connection, offer, offline, providers, sync
+from provision.backends.vm import connection, offer, offline, providers, sync, taken
 from provision.backends.vm.convergence import Convergence
 from provision.backends.vm.ending import remove, stop
 from provision.backends.vm.inside import SAYS_WITHIN, ask, enter, read_lines
 from provision.backends.vm.network import cards
+from provision.backends.vm.qemu import made
 from provision.backends.vm.remembered import RECORD, Facts, MachinesRecord, facts_of, provider_of
 from provision.backends.vm.rendering import render_environment
 from provision.errors import UsageError
@@ -34,6 +35,15 @@ if TYPE_CHECKING:
     from provision.rendering import Rendering
     from provision.state import StateDir
     from provision.target import Target
+
+
+RECORDS = {
+    RECORD: MachinesRecord,
+    ports.RECORD: ports.PortsRecord,
+    sync.SYNCED: sync.SyncedRecord,
+    made.RECORD: made.MadeRecord,
+    taken.TAKEN: taken.TakenRecord,
+}
 
 
 class VirtualMachines:
@@ -122,30 +132,23 @@ class VirtualMachines:
         """Remove the machines, half-made ones too; boxes stay, other environments use them."""
         del name  # the place says it all
         all_providers = [providers.find(each) for each in providers.names()]
-        made = [p for p in all_providers if p.machines(state_dir)]
+        there_of = [p for p in all_providers if p.machines(state_dir)]
         keeping = [p for p in all_providers if volumes and p.volumes(state_dir)]
-        if not made and not images and not keeping:
-            self._forget_damaged(state_dir)
+        if not there_of and not images and not keeping:
+            state_dir.forget_damaged(RECORDS)
             return False
         there = any(
-            p.state(state_dir, machine) != "absent" for p in made for machine in p.machines(state_dir)
+            p.state(state_dir, machine) != "absent" for p in there_of for machine in p.machines(state_dir)
         )
         with state_dir.lock():
-            for provider in made:
+            for provider in there_of:
                 remove(provider, state_dir, progress)
             for provider in keeping:
                 provider.remove_volumes(state_dir)
             for provider in all_providers if images else ():
                 provider.forget(state_dir)
-            self._forget_damaged(state_dir)
+            state_dir.forget_damaged(RECORDS)
         return there
-
-    def _forget_damaged(self, state_dir: StateDir) -> None:
-        """Once nothing is there that a damaged record could tell of, it is in nobody's way."""
-        kinds = {RECORD: MachinesRecord, ports.RECORD: ports.PortsRecord, sync.SYNCED: sync.SyncedRecord}
-        for what, kind in kinds.items():
-            if state_dir.load_sound(what, kind) is None:
-                state_dir.forget(what)
 
     def remains(self, state_dir: StateDir) -> Remains:
         """The machines and volumes of every provider."""

@@ -103,6 +103,9 @@ class Provider(Protocol):
     keeps_volumes: bool  # whether a volume outlives its machine
     joins: bool  # whether it can join the machines of an environment, and nobody else, in a network
     introduces: bool  # whether it tells a machine itself its address there, and the names of all
+    tags_by_source: (
+        bool  # whether a live folder's tag is the hash of its path on the host, whatever it is told
+    )
     takes_boxes: bool  # whether its machines are made of boxes
     accelerators: frozenset[str]  # those that a spec may name: kvm, hvf, emulation
     carries: bool  # whether it carries copied folders in itself when it makes a machine

@@ -142,8 +142,9 @@ def _folder(
     location: Path,
 ) -> Folder:
     absolute = os.path.normpath(location / source)
-    # The tag is what vagrant-libvirt gives the share: it cannot be told another.
-    tag = hashlib.md5(absolute.encode(), usedforsecurity=False).hexdigest()[:31]
+    # By its path inside, so that what is made for two clones is equal.
+    named = absolute if provider.tags_by_source else path
+    tag = hashlib.md5(named.encode(), usedforsecurity=False).hexdigest()[:31]
     live = kind == provider.live_folders and kind != COPIED
     bound = f"mount --bind {'-o ro ' if read_only else ''}{INSIDE}{tag}"
     return Folder(

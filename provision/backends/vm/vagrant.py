@@ -6,7 +6,7 @@ import json
 import os
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
@@ -65,6 +65,7 @@ class VagrantProvider:
     keeps_volumes = False
     joins = False
     introduces = False
+    tags_by_source = False
     takes_boxes = True
     accelerators: frozenset[str] = frozenset()
     carries = True
@@ -338,10 +339,11 @@ class VagrantProvider:
     def _conversation(self, state_dir: StateDir, progress: Progress) -> Iterator[Any]:
         """Vagrant's own words go to the log and past the eye; its last ones into the error."""
         state_dir.make()
-        with state_dir.log.open("a", buffering=1) as log:
+        with state_dir.log.open("ab", buffering=0) as log:
 
             def each_line(line: str) -> None:
-                log.write(line + "\n")
+                with suppress(OSError):  # a full disk is no reason to leave a machine there
+                    log.write(f"{line}\n".encode())
                 progress.line(line)
 
             said = Listener(each_line, state_dir, progress)

@@ -56,6 +56,7 @@ class Libvirt(VagrantProvider):
     live_folders = "virtiofs"
     forwards = frozenset({"tcp"})
     keeps_volumes = True
+    tags_by_source = True
     joins = True
     accelerators = frozenset({"kvm", "emulation"})
 
@@ -173,8 +174,7 @@ class Libvirt(VagrantProvider):
 
     def remember_volumes(self, environment: Environment, state_dir: StateDir) -> None:
         """Note those that are about to be made: libvirt keeps no word of whose a volume is."""
-        record = state_dir.load(VOLUMES, VolumesRecord)
-        known = record.names if record else ()
+        known = self.volumes(state_dir)
         wanted = [disk.name for each in environment.machines for disk in disks(environment, each)]
         if new := tuple(dict.fromkeys((*known, *wanted))):
             state_dir.save(VOLUMES, VolumesRecord(names=new))

@@ -42,6 +42,7 @@ class Qemu:
     keeps_volumes = True
     joins = True
     introduces = True
+    tags_by_source = False
     takes_boxes = False
     accelerators = frozenset({"kvm", "hvf", "emulation"})
     carries = False
