@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 from provision import backends, engine
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from provision.backends.base import Offer
     from provision.engine import Request
+    from provision.model import Demand
 
 PREFERENCE = ("docker", "vm")  # a container is there in a second, and costs less
 NOUNS = {"docker": "a container", "vm": "a virtual machine"}
@@ -32,6 +33,7 @@ class Explanation:
     name: str
     offers: Mapping[str, Offer]
     choice: Choice
+    demands: Mapping[str, Sequence[Demand]]
 
 
 def explain(asked: Request) -> Explanation:
@@ -42,7 +44,8 @@ def explain(asked: Request) -> Explanation:
     """
     environments = {name: engine.load(replace(asked, backend=name)) for name in PREFERENCE}
     offers = {name: backends.find(name).describe(environment) for name, environment in environments.items()}
-    return Explanation(name=environments["docker"].name, offers=offers, choice=_choose(offers))
+    return Explanation(name=environments["docker"].name, offers=offers, choice=_choose(offers),
+                       demands={name: each.demands for name, each in environments.items()})  # fmt: skip
 
 
 def choose(asked: Request) -> Choice:
