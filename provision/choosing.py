@@ -50,11 +50,11 @@ def explain(asked: Request) -> Explanation:
 
 def choose(asked: Request) -> Choice:
     """The backend for a spec: a container where it gives all that is asked and can be had here."""
-    environment = engine.load(replace(asked, backend="docker"))
+    environment = engine.load(replace(asked, backend="docker"), looking=True)
     container = backends.find("docker").describe(environment)
     if not container.cannot and not container.lacks:
         return _choose({"docker": container})
-    machine = backends.find("vm").describe(engine.load(replace(asked, backend="vm")))
+    machine = backends.find("vm").describe(engine.load(replace(asked, backend="vm"), looking=True))
     return _choose({"docker": container, "vm": machine})
 
 

@@ -63,11 +63,15 @@ class Said:
 
 @dataclass
 class Project:
-    """A folder with a spec, and `provision` run in it on one backend."""
+    """A folder with a spec, and `provision` run in it on one backend.
+
+    `allowed` are the words of trust that it is given where trust is not what a test asks about.
+    """
 
     folder: Path
     backend: str
     environment: dict[str, str] = field(default_factory=dict)
+    allowed: str = "host-code,host-env,privileges"
 
     def write(self, path: str, content: str | bytes) -> Path:
         file = self.folder / path
@@ -97,7 +101,13 @@ class Project:
         return subprocess.run(
             [sys.executable, "-m", "provision", *words],
             cwd=self.folder,
-            env={**os.environ, "PROVISION_BACKEND": self.backend, **self.environment, **env},
+            env={
+                **os.environ,
+                "PROVISION_BACKEND": self.backend,
+                "PROVISION_ALLOW": self.allowed,
+                **self.environment,
+                **env,
+            },
             input=stdin,
             capture_output=True,
             timeout=LONG,

@@ -52,6 +52,7 @@ class Case:
             backend=self.backend,
             settings=self.settings,
             host={},
+            allows=spec.everything,
         )
 
     def render(self, environment: Environment) -> Rendering:

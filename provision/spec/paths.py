@@ -37,14 +37,18 @@ def is_inside(real: Path, project: Path) -> bool:
 
     Nothing does in a home folder, nor what this tool keeps the person's word in.
     """
+    return real.is_relative_to(project) and not _holds_home(project) and not _meets_configuration(real)
+
+
+def _meets_configuration(real: Path) -> bool:
+    """Whether a path is in the user's own configuration of this tool, or that in it."""
     own = real_path(resources.configuration())
-    overlaps = real.is_relative_to(own) or own.is_relative_to(real)
-    return real.is_relative_to(project) and not _holds_home(project) and not overlaps
+    return real.is_relative_to(own) or own.is_relative_to(real)
 
 
 def _holds_home(folder: Path) -> bool:
     """Whether a folder is the home folder or above it."""
-    return real_path(Path("~").expanduser()).is_relative_to(folder)
+    return real_path(Path(os.path.expanduser("~"))).is_relative_to(folder)  # noqa: PTH111 - Path's own raises where nobody knows the home
 
 
 def real_path(path: Path) -> Path:
@@ -100,6 +104,8 @@ def may_be_used(
     if is_inside(real, project):
         return True
     message = f"{called} is outside the project folder {project}"
-    if _holds_home(project):
+    if _meets_configuration(real):
+        message = f"{called} holds this tool's own configuration, {resources.configuration()}"
+    elif _holds_home(project):
         message = f"{called} is beside the spec in {project}, which is no project"
     return demands.ask("outside", f"{what} {shown(str(real))}", at, message, advice)
