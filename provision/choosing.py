@@ -28,7 +28,7 @@ class Choice:
 
 @dataclass(frozen=True, kw_only=True)
 class Explanation:
-    """What every backend gives a spec on this host, and the choice that follows from it."""
+    """What every backend gives a spec on this host, the choice, and what needs the person's word."""
 
     name: str
     offers: Mapping[str, Offer]
@@ -37,15 +37,21 @@ class Explanation:
 
 
 def explain(asked: Request) -> Explanation:
-    """Ask every backend what it would give.
+    """Ask every backend what it would give; what the person has not allowed is only told of.
 
     Raises:
         SpecError: the spec is wrong.
     """
-    environments = {name: engine.load(replace(asked, backend=name)) for name in PREFERENCE}
+    environments = {name: engine.load(replace(asked, backend=name), looking=True) for name in PREFERENCE}
     offers = {name: backends.find(name).describe(environment) for name, environment in environments.items()}
-    return Explanation(name=environments["docker"].name, offers=offers, choice=_choose(offers),
-                       demands={name: each.demands for name, each in environments.items()})  # fmt: skip
+    trust = engine.trust_of(asked)
+    demands = {
+        name: tuple(replace(demand, given=trust.allows(demand)) for demand in environment.demands)
+        for name, environment in environments.items()
+    }
+    return Explanation(
+        name=environments["docker"].name, offers=offers, choice=_choose(offers), demands=demands
+    )
 
 
 def choose(asked: Request) -> Choice:

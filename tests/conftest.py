@@ -71,7 +71,7 @@ class Project:
     folder: Path
     backend: str
     environment: dict[str, str] = field(default_factory=dict)
-    allowed: str = "host-code,host-env,privileges"
+    allowed: str = "host-code,host-env"
 
     def write(self, path: str, content: str | bytes) -> Path:
         file = self.folder / path
