@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parent.parent
 LONG = 1800
+ALLOWED = "host-code,host-env"  # the words of trust where trust is not what a test asks about
 
 # CI asks the same questions each time; whoever runs a test by hand gets new ones.
 settings.register_profile("ci", derandomize=True)
@@ -63,15 +64,11 @@ class Said:
 
 @dataclass
 class Project:
-    """A folder with a spec, and `provision` run in it on one backend.
-
-    `allowed` are the words of trust that it is given where trust is not what a test asks about.
-    """
+    """A folder with a spec, and `provision` run in it on one backend."""
 
     folder: Path
     backend: str
     environment: dict[str, str] = field(default_factory=dict)
-    allowed: str = "host-code,host-env"
 
     def write(self, path: str, content: str | bytes) -> Path:
         file = self.folder / path
@@ -101,13 +98,7 @@ class Project:
         return subprocess.run(
             [sys.executable, "-m", "provision", *words],
             cwd=self.folder,
-            env={
-                **os.environ,
-                "PROVISION_BACKEND": self.backend,
-                "PROVISION_ALLOW": self.allowed,
-                **self.environment,
-                **env,
-            },
+            env={**os.environ, "PROVISION_BACKEND": self.backend, **self.environment, **env},
             input=stdin,
             capture_output=True,
             timeout=LONG,
@@ -191,6 +182,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    os.environ["PROVISION_ALLOW"] = ALLOWED
     # A shell's background job ignores it, and would hand that on to all that tests interrupt.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if provider := config.getoption("--provider"):

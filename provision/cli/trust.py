@@ -41,8 +41,15 @@ def _list(context: click.Context, _parameter: click.Parameter, wanted: bool) -> 
 def command(asked: Request, revoke: bool) -> None:  # noqa: FBT001 - click's flag
     """Allow this project what its spec wants beyond its machines, from now on.
 
-    All of it, or what needs the words of --allow. What the spec wants anew later has to be
-    allowed anew.
+    All of it, or what needs the words of --allow; what the spec wants anew later has to be
+    allowed anew. Each word lets whoever writes the repository have:
+
+    \b
+    outside     the folders and files that are listed, outside the project
+    privileges  what lowers a machine's walls: up to your whole host
+    network     ports that others than this host reach
+    host-env    the values of the variables that are listed
+    host-code   everything that you can do here, for its code runs as you
     """
     from provision import engine, spec, trust
 
@@ -88,9 +95,9 @@ def _ask(asked: Request, demands: Sequence[Demand]) -> bool:
     project = spec.project_of(asked.spec)
     click.echo(f"{asked.spec} wants more than the machines that it describes:", err=True)
     for demand in asked_for:
-        click.echo(f"  {described(demand)}", err=True)
-    click.echo("docs/security.md says what each word gives away; without it, "
-               f"{asked_for[0].otherwise or 'the spec is refused'}.", err=True)  # fmt: skip
+        otherwise = f"; if not, {demand.otherwise}" if demand.otherwise else ""
+        click.echo(f"  {described(demand)}{otherwise}", err=True)
+    click.echo("`provision trust --help` says what each word gives away.", err=True)
     allowed = click.confirm(f"Allow this in {project} from now on?", err=True)
     trust.keep(project, asked_for, allowed=allowed)
     return True

@@ -32,8 +32,7 @@ ACTING = ("up", "verify", "exec", "logs", "stop", "down")
 def fresh(tmp_path: Path) -> Iterator[Project]:
     """A project of a stranger's; its person has allowed it nothing yet."""
     project = make_project(tmp_path / "project", "docker")
-    project.allowed = ""
-    project.environment.update(CI="", XDG_CONFIG_HOME=str(tmp_path / "configuration"))
+    project.environment.update(CI="", PROVISION_ALLOW="", XDG_CONFIG_HOME=str(tmp_path / "configuration"))
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere" / "file").write_text("from elsewhere\n")
     try:
@@ -205,7 +204,6 @@ def typed(project: Project, words: list[str], answers: list[str]) -> tuple[int, 
     if pid == 0:
         os.chdir(project.folder)
         environment = {**os.environ, "PROVISION_BACKEND": "docker", "TERM": "dumb", **project.environment}
-        environment.pop("PROVISION_ALLOW", None)
         os.execve(sys.executable, [sys.executable, "-m", "provision", *words], environment)
     shown, asked, deadline = "", 0, time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
