@@ -50,7 +50,7 @@ def command(asked: Request, revoke: bool) -> None:  # noqa: FBT001 - click's fla
     network     ports that others than this host reach
     host-env    the values of the variables that are listed
     host-code   everything that you can do here, for its code runs as you
-    """
+    """  # noqa: D301 - click looks for the character itself
     from provision import engine, spec, trust
 
     project = spec.project_of(asked.spec)
