@@ -13,6 +13,7 @@ help:  ## what there is to make
 	@awk -F ':.*## ' '/^[a-z].*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 up: host venv  ## everything from nothing to envs/dev.yaml up in Docker and verified
+	$(BIN)/provision trust envs/dev.yaml --allow host-code # whoever runs make runs this repository's code
 	$(BIN)/provision up envs/dev.yaml --backend docker
 
 test: host-vm venv  ## lint, then every test on real containers and real machines side by side, and the wheel

@@ -36,7 +36,7 @@ class Tool:
 
 def ours(verb: str, *words: str, spec: str = SPEC) -> list[str]:
     """The tool's own command line, for an environment and a port of the bench's own."""
-    return [program(), verb, spec, "--name", "bench", "--set", "port=18081", *words]
+    return [program(), verb, spec, "--name", "bench", "--set", "port=18081", "--allow", "host-code", *words]
 
 
 def program() -> str:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 from provision import backends, engine
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from provision.backends.base import Offer
     from provision.engine import Request
+    from provision.model import Demand
 
 PREFERENCE = ("docker", "vm")  # a container is there in a second, and costs less
 NOUNS = {"docker": "a container", "vm": "a virtual machine"}
@@ -27,31 +28,39 @@ class Choice:
 
 @dataclass(frozen=True, kw_only=True)
 class Explanation:
-    """What every backend gives a spec on this host, and the choice that follows from it."""
+    """What every backend gives a spec on this host, the choice, and what needs the person's word."""
 
     name: str
     offers: Mapping[str, Offer]
     choice: Choice
+    demands: Mapping[str, Sequence[Demand]]
 
 
 def explain(asked: Request) -> Explanation:
-    """Ask every backend what it would give.
+    """Ask every backend what it would give; what the person has not allowed is only told of.
 
     Raises:
         SpecError: the spec is wrong.
     """
-    environments = {name: engine.load(replace(asked, backend=name)) for name in PREFERENCE}
+    environments = {name: engine.load(replace(asked, backend=name), looking=True) for name in PREFERENCE}
     offers = {name: backends.find(name).describe(environment) for name, environment in environments.items()}
-    return Explanation(name=environments["docker"].name, offers=offers, choice=_choose(offers))
+    trust = engine.trust_of(asked)
+    demands = {
+        name: tuple(replace(demand, given=trust.allows(demand)) for demand in environment.demands)
+        for name, environment in environments.items()
+    }
+    return Explanation(
+        name=environments["docker"].name, offers=offers, choice=_choose(offers), demands=demands
+    )
 
 
 def choose(asked: Request) -> Choice:
     """The backend for a spec: a container where it gives all that is asked and can be had here."""
-    environment = engine.load(replace(asked, backend="docker"))
+    environment = engine.load(replace(asked, backend="docker"), looking=True)
     container = backends.find("docker").describe(environment)
     if not container.cannot and not container.lacks:
         return _choose({"docker": container})
-    machine = backends.find("vm").describe(engine.load(replace(asked, backend="vm")))
+    machine = backends.find("vm").describe(engine.load(replace(asked, backend="vm"), looking=True))
     return _choose({"docker": container, "vm": machine})
 
 

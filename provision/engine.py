@@ -5,19 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from provision import backends, secrets
-from provision.errors import EnvironmentFailed, HostLacks, UsageError
+from provision import backends, secrets, trust
+from provision.errors import EnvironmentFailed, HostLacks, SpecError, UsageError
 from provision.state import StateDir, refuse_mounted
 from provision.target import Unreachable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from provision.backends.base import Backend, Plan, Remains
-    from provision.model import Environment, Machine, MachineStatus, PortStatus, Result
+    from provision.model import Demand, Environment, Machine, MachineStatus, PortStatus, Result, Word
     from provision.progress import Progress
     from provision.target import Target
+    from provision.trust import Trust
 
 
 LONGEST_START = 3600.0  # seconds; each service's own time ends sooner
@@ -33,7 +34,7 @@ class Request:
     name: str | None = None
     base: str | None = None
     local: bool = True
-    allow_outside: bool = False
+    allow: tuple[Word, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,8 +46,13 @@ class EnvironmentRef:
     state_dir: StateDir
 
 
-def load(asked: Request) -> Environment:
-    """Read and check a spec; SpecError with every problem in it."""
+def load(asked: Request, *, looking: bool = False) -> Environment:
+    """Read and check a spec; SpecError with every problem in it.
+
+    Args:
+        asked: which one.
+        looking: nothing of it is going to be given, run or shown: the person need not allow it.
+    """
     from provision import spec
 
     return spec.load(
@@ -56,8 +62,61 @@ def load(asked: Request) -> Environment:
         name=asked.name,
         base=asked.base,
         local=asked.local,
-        allow_outside=asked.allow_outside,
+        allows=spec.everything if looking else trust_of(asked).allows,
     )
+
+
+def trust_of(asked: Request) -> Trust:
+    """What the person allows the project of a spec."""
+    from provision import spec
+
+    return trust.trust_in(spec.project_of(asked.spec), asked.allow)
+
+
+def allow(asked: Request) -> tuple[Demand, ...]:
+    """Keep the person's word for what a spec wants beyond its machines, in every backend.
+
+    Args:
+        asked: which spec; `allow` are the words that are given, all where there are none.
+
+    Returns:
+        all that it wants, and what of it is allowed now.
+
+    Raises:
+        SpecError: something else is wrong with it.
+    """
+    from provision import spec
+
+    project = spec.project_of(asked.spec)
+    while True:
+        known = trust.Trust(words=frozenset(), answers=trust.kept_answers().get(str(project), {}))
+        wanted = {(each.word, each.what): each for each in _wanted(asked, known)}
+        more = [
+            each
+            for each in wanted.values()
+            if not each.given and (not asked.allow or each.word in asked.allow)
+        ]
+        if not more:
+            return tuple(wanted.values())
+        trust.keep(project, more, allowed=True)  # a file that may be read now may want more
+
+
+def _wanted(asked: Request, known: Trust) -> Iterator[Demand]:
+    """What a spec wants beyond its machines in every backend, as far as it may be read."""
+    from provision import spec
+
+    for backend in backends.names():
+        try:
+            environment = spec.load(
+                asked.spec, backend=backend, settings=asked.settings, name=asked.name, local=asked.local,
+                allows=known.allows,
+            )  # fmt: skip
+        except SpecError as error:
+            if not all(problem.demand for problem in error.problems):
+                raise
+            yield from error.demands
+        else:
+            yield from environment.demands
 
 
 def validate(asked: Request) -> Environment:
@@ -72,8 +131,9 @@ def resolve(asked: Request) -> EnvironmentRef:
     from provision import spec
 
     name = asked.name or spec.peek(
-        asked.spec, backend=asked.backend, settings=asked.settings, local=asked.local
-    )
+        asked.spec, backend=asked.backend, settings=asked.settings, local=asked.local,
+        allows=trust_of(asked).allows,
+    )  # fmt: skip
     project = spec.project_of(asked.spec)
     return EnvironmentRef(
         name=name,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from provision.model import Origin
+    from provision.model import Demand, Origin
 
 
 class ProvisionError(Exception):
@@ -33,12 +33,13 @@ class EnvironmentFailed(ProvisionError):
 
 
 class SpecError(ProvisionError):
-    """The spec is wrong: every problem found in it, at once."""
+    """The spec is wrong: every problem found in it, at once; and what it wants beyond its machines."""
 
     exit_code = 2
 
-    def __init__(self, problems: Sequence[Problem]) -> None:
+    def __init__(self, problems: Sequence[Problem], demands: Sequence[Demand] = ()) -> None:
         self.problems = tuple(problems)
+        self.demands = tuple(demands)
         count = len(self.problems)
         super().__init__(f"{count} problem{'s' if count > 1 else ''} in the spec")
 
@@ -56,14 +57,15 @@ class HostLacks(ProvisionError):
 
 
 class Problem:
-    """One thing wrong in a spec, and where it stands."""
+    """One thing wrong in a spec, and where it stands; `demand` is what the person's word would allow."""
 
-    __slots__ = ("hint", "message", "origin")
+    __slots__ = ("demand", "hint", "message", "origin")
 
-    def __init__(self, message: str, origin: Origin, hint: str = "") -> None:
+    def __init__(self, message: str, origin: Origin, hint: str = "", demand: Demand | None = None) -> None:
         self.message = message
         self.origin = origin
         self.hint = hint
+        self.demand = demand
 
     def __repr__(self) -> str:
         return f"Problem({self.message!r}, {self.origin}, {self.hint!r})"

@@ -240,13 +240,12 @@ class Secret:
 
 @dataclass(frozen=True, kw_only=True)
 class Proxy:
-    """What building and running go through; `ca` is the PEM of a proxy that opens TLS, from `ca_file`."""
+    """What building and running go through; `ca` are the PEM certificates of one that opens TLS."""
 
     http: str | None
     https: str | None
     no_proxy: tuple[str, ...]
     ca: bytes | None
-    ca_file: Path | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -360,6 +359,29 @@ def identify(project: Path, name: str) -> str:
     return hashlib.sha256(f"{project}\0{name}".encode("utf-8", "surrogateescape")).hexdigest()[:ID_DIGITS]
 
 
+Word = Literal["outside", "privileges", "network", "host-env", "host-code"]
+WORDS: tuple[Word, ...] = ("outside", "privileges", "network", "host-env", "host-code")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Demand:
+    """What a spec wants of the host beyond the machine that it describes.
+
+    Args:
+        word: the kind of trust that it needs.
+        what: exactly what it wants, on one line: the person's answer is kept for this text.
+        origin: where the spec says so.
+        given: the person allowed it.
+        otherwise: what happens where it is not allowed; empty where the spec is refused then.
+    """
+
+    word: Word
+    what: str
+    origin: Origin
+    given: bool = False
+    otherwise: str = ""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Environment:
     """What was asked, for one backend, after layers and variables.
@@ -367,7 +389,8 @@ class Environment:
     `spec` is the file, `project` the nearest folder above it that holds `.git`, else the
     spec's own: nothing outside it is read or mounted. `layers` are the person's own files
     (NAME.local.yaml) that were laid over it. With `several` the spec names its machines;
-    else it has one, named as the environment.
+    else it has one, named as the environment. `demands` are what the spec wants beyond its
+    machines: all that are given, and those not given without which it can be had all the same.
     """
 
     name: str
@@ -377,6 +400,7 @@ class Environment:
     layers: tuple[Path, ...] = ()
     several: bool = False
     machines: tuple[Machine, ...]
+    demands: tuple[Demand, ...] = ()
 
     @property
     def id(self) -> str:

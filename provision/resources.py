@@ -9,6 +9,13 @@ NAME = "provision"
 _PACKAGE = Path(__file__).parent
 
 
+def configuration() -> Path:
+    """The folder of the user's own configuration."""
+    from platformdirs import user_config_path
+
+    return user_config_path("provision")
+
+
 def folder(name: str) -> Path:
     """The folder `schemas` or `templates`: beside the package in a checkout, inside it in a wheel."""
     inside = _PACKAGE / name

@@ -34,8 +34,9 @@ def variations(asked: Request, names: Sequence[str]) -> tuple[str, Mapping[str, 
     for backend in names:
         backends.require(backend)
     name, found = spec.variations(
-        asked.spec, backends=names, settings=asked.settings, name=asked.name, local=asked.local
-    )
+        asked.spec, backends=names, settings=asked.settings, name=asked.name, local=asked.local,
+        allows=engine.trust_of(asked).allows,
+    )  # fmt: skip
     counts = Counter(each.backend for each in found)
     numbers: Counter[str] = Counter()
     made = {}

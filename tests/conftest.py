@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parent.parent
 LONG = 1800
+ALLOWED = "host-code,host-env"  # the words of trust where trust is not what a test asks about
 
 # CI asks the same questions each time; whoever runs a test by hand gets new ones.
 settings.register_profile("ci", derandomize=True)
@@ -181,6 +182,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    os.environ["PROVISION_ALLOW"] = ALLOWED
     # A shell's background job ignores it, and would hand that on to all that tests interrupt.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if provider := config.getoption("--provider"):

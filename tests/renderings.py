@@ -52,6 +52,7 @@ class Case:
             backend=self.backend,
             settings=self.settings,
             host={},
+            allows=spec.everything,
         )
 
     def render(self, environment: Environment) -> Rendering:
@@ -108,8 +109,6 @@ def anywhere(environment: Environment) -> Environment:
             workspace=machine.workspace
             and replace(machine.workspace, source=moved(machine.workspace.source)),
             mounts=tuple(replace(mount, source=moved(mount.source)) for mount in machine.mounts),
-            proxy=machine.proxy
-            and replace(machine.proxy, ca_file=machine.proxy.ca_file and moved(machine.proxy.ca_file)),
             secrets=tuple(replace(each, file=each.file and moved(each.file)) for each in machine.secrets),
         )
         for machine in environment.machines

@@ -26,6 +26,7 @@ VERBS = {
     "parts": "List the parts that a spec may extend, or print one.",
     "bases": "List the bases, or build one from its mirror.",
     "schema": "Print the JSON Schema of the spec.",
+    "trust": "Allow a project what its spec wants beyond its machines, or take that back.",
     "doctor": "Say what this host can do, and what it lacks.",
     "completion": "Print the completion script of a shell.",
 }

@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 import click
 
 from provision.engine import Request
+from provision.model import WORDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from provision.model import Word
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -59,7 +62,7 @@ def asks_with_words(
     return decorate
 
 
-_ENVIRONMENT = ("backend", "settings", "name", "local", "allow_outside")
+_ENVIRONMENT = ("backend", "settings", "name", "local", "allow")
 
 
 def environment_options(command: Callable[P, R]) -> Callable[P, R]:
@@ -71,11 +74,17 @@ def environment_options(command: Callable[P, R]) -> Callable[P, R]:
         click.option("--name", metavar="NAME", help="Another name than the spec's own."),
         click.option("--no-local", "local", flag_value=False, default=True,
                      help="Without NAME.local.yaml; also with CI=true."),
-        click.option("--allow-outside", is_flag=True,
-                     help="Let sources and workspace lie outside the project folder."),
+        allow_option,
     ):  # fmt: skip
         command = option(command)
     return command
+
+
+def allow_option(command: Callable[P, R]) -> Callable[P, R]:
+    """`--allow`."""
+    return click.option("--allow", multiple=True, metavar="WORD",
+                        help="Allow, for this call, what a spec wants beyond its machines: "
+                             f"{', '.join(WORDS)}.")(command)  # fmt: skip
 
 
 def backend_option(command: Callable[P, R]) -> Callable[P, R]:
@@ -108,9 +117,19 @@ def collect(options: dict[str, object]) -> Request:
         settings=settings,
         name=_text(options.pop("name")),
         local=bool(options.pop("local")) and not in_ci,
-        allow_outside=bool(options.pop("allow_outside")),
+        allow=words_of(options.pop("allow")),
     )
+    if asked.local and (layer := spec.tracked_layer(asked.spec)) is not None:
+        click.echo(f"warning: git tracks {layer}: it is the repository's, not your own", err=True)
     return _resolved(asked) if backend == AUTO else asked
+
+
+def words_of(texts: object) -> tuple[Word, ...]:
+    """The words of `--allow`, which may be given several times, and hold several with commas."""
+    from provision.trust import read_words
+
+    assert isinstance(texts, tuple)  # noqa: S101 - click's multiple=True
+    return tuple(dict.fromkeys(word for text in texts for word in read_words(str(text), "--allow")))
 
 
 def _resolved(asked: Request) -> Request:
@@ -131,6 +150,7 @@ def same(asked: Request) -> str:
     words += ["--name", asked.name] if asked.name else []
     for name, value in asked.settings.items():
         words += ["--set", f"{name}={value}"]
+    words += ["--allow", ",".join(asked.allow)] if asked.allow else []
     return shlex.join(words)
 
 

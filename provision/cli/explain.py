@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from provision.cli.asking import asks, format_option
-from provision.cli.show import table
+from provision.cli.show import demands_data, show_demands, table
 
 if TYPE_CHECKING:
     from provision.choosing import Explanation
@@ -35,6 +35,7 @@ def command(asked: Request, form: str) -> None:
         if any(items):
             rows.append((title, *("; ".join(each) or "-" for each in items)))
     table(["", "CONTAINER", "VIRTUAL MACHINE"], rows)
+    show_demands(tuple(dict.fromkeys(each for demands in found.demands.values() for each in demands)))
     click.echo(click.style(f"-b {found.choice.backend}: {found.choice.reason}", bold=True))
 
 
@@ -44,7 +45,13 @@ def _data(found: Explanation) -> dict[str, object]:
         "backend": found.choice.backend,
         "reason": found.choice.reason,
         "backends": [
-            {"name": name, **offer.aspects, "cannot": list(offer.cannot), "lacks": list(offer.lacks)}
+            {
+                "name": name,
+                **offer.aspects,
+                "cannot": list(offer.cannot),
+                "lacks": list(offer.lacks),
+                "trust": demands_data(found.demands[name]),
+            }
             for name, offer in found.offers.items()
         ],
     }

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from provision.cli.asking import asks, format_option
-from provision.cli.show import table
+from provision.cli.show import demands_data, show_demands, table
 
 if TYPE_CHECKING:
     from provision.engine import Request
@@ -42,9 +42,11 @@ def command(asked: Request, form: str) -> None:
             "images": list(plan.build),
             "machines": [{"name": name, "action": action} for name, action in plan.actions.items()],
             "notes": list(plan.notes),
+            "trust": demands_data(environment.demands),
         }
         click.echo(json.dumps(answer, indent=2))
         return
+    show_demands(environment.demands)
     for image in plan.build:
         click.echo(f"the image {image} is built first")
     for note in plan.notes:

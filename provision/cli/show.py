@@ -13,7 +13,7 @@ from provision.errors import ProvisionError, SpecError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from provision.model import Result
+    from provision.model import Demand, Result
     from provision.progress import Progress
 
 MARKS = {"passed": ("✓", "green"), "failed": ("✗", "red"), "skipped": ("-", "yellow")}
@@ -39,6 +39,35 @@ def show_error(error: ProvisionError) -> None:
         click.echo(f"  {line}", err=True)
     if error.hint:
         click.echo(f"{click.style('hint:', fg='cyan')} {error.hint}", err=True)
+
+
+def show_demands(demands: Sequence[Demand]) -> None:
+    """What a spec wants beyond its machines, and whether the person allowed it; to stdout."""
+    for demand in demands:
+        click.echo(f"{described(demand)}: {answer_to(demand)}")
+
+
+def described(demand: Demand) -> str:
+    """The word that is needed, for what exactly, and where the spec says so."""
+    from provision.spec.demands import shown
+
+    return f"{demand.word}: {demand.what} ({shown(demand.origin.file)}:{demand.origin.line})"
+
+
+def answer_to(demand: Demand) -> str:
+    """Whether it is allowed, and what happens where it is not."""
+    if demand.given:
+        return "allowed"
+    return f"not allowed, {demand.otherwise or 'the spec is refused'}"
+
+
+def demands_data(demands: Sequence[Demand]) -> list[dict[str, object]]:
+    """The same for a program."""
+    return [
+        {"word": each.word, "what": each.what, "place": f"{each.origin.file}:{each.origin.line}",
+         "allowed": each.given}
+        for each in demands
+    ]  # fmt: skip
 
 
 def show_result(result: Result) -> None:

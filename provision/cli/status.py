@@ -24,7 +24,7 @@ def command(asked: Request, machine: str | None, form: str) -> None:
     """Show the machines, their ports and services."""
     from provision import engine
 
-    environment = engine.load(asked)
+    environment = engine.load(asked, looking=True)
     machines = engine.status(environment, asked.backend, machine)
     if form == "json":
         answer = {"name": environment.name, "backend": asked.backend,

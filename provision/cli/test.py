@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from provision.cli.asking import collect
+from provision.cli.asking import allow_option, collect
 from provision.cli.show import MARKS, count, table
 from provision.progress import Plain
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     "--set", "settings", multiple=True, metavar="NAME=VALUE", help="Replace a variable of the spec."
 )
 @click.option("--name", metavar="NAME", help="Another name than the spec's own.")
+@allow_option
 @click.option(
     "--junit", type=click.Path(path_type=Path, dir_okay=False), help="Write a JUnit report as well."
 )
@@ -44,6 +45,7 @@ def command(
     names: tuple[str, ...],
     settings: tuple[str, ...],
     name: str | None,
+    allow: tuple[str, ...],
     junit: Path | None,
     keep: bool,  # noqa: FBT001 - click's flag
     offline: bool,  # noqa: FBT001
@@ -59,7 +61,7 @@ def command(
 
     asked = collect(
         {"spec": spec, "backend": names[0], "settings": settings, "name": name,
-         "local": True, "allow_outside": False}
+         "local": True, "allow": allow}
     )  # fmt: skip
     own, asked_of = trial.variations(asked, tuple(dict.fromkeys(names)))
     runs = trial.run(own, asked_of, Plain(sys.stderr), keep=keep, timeout=timeout, offline=offline)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from provision.cli.asking import asks, same
-from provision.cli.show import count, progress, show_result
+from provision.cli.show import answer_to, count, progress, show_result
+from provision.cli.trust import load_asking
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -38,12 +39,15 @@ def command(
     from provision.errors import EnvironmentFailed
 
     begun = time.monotonic()
-    environment = engine.load(asked)
+    environment = load_asking(asked)
     if not no_verify:
         engine.prepare_to_verify(environment)
     shown = progress()
     for layer in environment.layers:
         shown.note(f"{layer} is laid over it")
+    for demand in environment.demands:
+        if not demand.given:
+            shown.note(f"{demand.what}: {answer_to(demand)}; {demand.word} allows it")
     plan = engine.up(environment, asked.backend, shown, rebuild=rebuild, timeout=timeout, offline=offline)
     results = () if no_verify else engine.verify(environment, asked.backend)
     for result in results:

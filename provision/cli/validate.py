@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from provision.cli.asking import asks
+from provision.cli.show import show_demands
 
 if TYPE_CHECKING:
     from provision.engine import Request
@@ -19,5 +20,6 @@ def command(asked: Request) -> None:
     from provision import engine
 
     environment = engine.validate(asked)
+    show_demands(environment.demands)
     machines = ", ".join(f"{m.name} ({m.base.name})" for m in environment.machines)
     click.echo(f"{asked.spec} is valid: {environment.name}, for {asked.backend}: {machines}")

@@ -4,18 +4,30 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from provision.spec.demands import everything, nothing
 from provision.spec.load import load
 from provision.spec.paths import project_folder as project_of
 from provision.spec.problems import render_problems
-from provision.spec.reading import find_spec, peek
+from provision.spec.reading import find_spec, local_layer, peek
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from provision.model import Variation
+    from provision.spec.demands import Allows
 
-__all__ = ["find_spec", "load", "peek", "project_of", "render_problems", "schema", "variations"]
+__all__ = [
+    "everything",
+    "find_spec",
+    "load",
+    "peek",
+    "project_of",
+    "render_problems",
+    "schema",
+    "tracked_layer",
+    "variations",
+]
 
 
 def variations(
@@ -25,11 +37,24 @@ def variations(
     settings: Mapping[str, str],
     name: str | None = None,
     local: bool = True,
+    allows: Allows = nothing,
 ) -> tuple[str, tuple[Variation, ...]]:
     """The environment's name, and what `provision test` makes of the spec; see `spec.matrix`."""
     from provision.spec import matrix
 
-    return matrix.variations(path, backends=backends, settings=settings, name=name, local=local)
+    return matrix.variations(
+        path, backends=backends, settings=settings, name=name, local=local, allows=allows
+    )
+
+
+def tracked_layer(path: Path) -> Path | None:
+    """The layer NAME.local.yaml of a spec, where git tracks it."""
+    layer = local_layer(path)
+    if layer is None:
+        return None
+    from provision.spec.tracked import is_tracked
+
+    return layer if is_tracked(layer, project_of(path)) else None
 
 
 def schema() -> str:

@@ -12,6 +12,7 @@ from provision.spec.checks import read_checks
 from provision.spec.files import read_files
 from provision.spec.neighbours import host_name, read_needs, refuse_clashes
 from provision.spec.ports import read_ports
+from provision.spec.privileges import ask_for_privileges
 from provision.spec.proxy import read_proxy
 from provision.spec.repositories import read_repositories
 from provision.spec.secrets import KnownSecrets
@@ -84,6 +85,7 @@ def build(
         layers=layers,
         several=several,
         machines=machines,
+        demands=scope.demands.found(),
     )
 
 
@@ -170,6 +172,7 @@ def _machine(
         checks=read_checks(fields.items("checks"), known, scope),
         options=_options(member.options, scope),
     )
+    ask_for_privileges(fields, member.options, scope)
     _refuse_overlaps(machine, scope)
     return machine
 
@@ -235,7 +238,8 @@ def _mounts(fields: Fields, scope: Scope) -> tuple[Mount, ...]:
         inner = scope.fields(node)
         source_node = inner.node("source")
         path = scope.machine_path(key, node.key_origin, "the path")
-        source = scope.host_path(source_node, "the source") if source_node is not None else None
+        use = "the mount, read only" if inner.flag("read_only") else "the mount"
+        source = scope.host_path(source_node, "the source", use) if source_node is not None else None
         if path is not None and source is not None:
             mounts.append(
                 Mount(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 from typing import TYPE_CHECKING, Literal
 
 from provision.model import Check, Expected
+from provision.spec.demands import shown
 
 if TYPE_CHECKING:
     from provision.model import CheckKind
@@ -119,6 +121,9 @@ def _subject(
         return number, (), {"protocol": protocol} if protocol else {}
     if kind == "pytest":
         path = scope.host_path(value, "the test")
+        if path is not None:
+            asked = f"run {shown(os.path.relpath(path, scope.project))} with pytest on this host"
+            scope.demands.offer("host-code", asked, node, "its checks are skipped")
         return str(path or value.value), (), {}
     if kind in ("file", "mount"):
         return scope.machine_path(fields.text(kind), value, "the path") or "/", (), {}

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from provision.model import File, Origin
-from provision.spec.paths import real_path
+from provision.spec.paths import may_be_used, real_path
 from provision.spec.problems import did_you_mean
 
 if TYPE_CHECKING:
@@ -156,12 +156,11 @@ def _walk(folder: Path, node: Node, scope: Scope, above: tuple[Path, ...]) -> It
             if not real.exists():
                 scope.problems.add(f"{path} is a link to nothing", node, "remove the link")
                 continue
-            if not scope.allow_outside and not real.is_relative_to(scope.project):
-                scope.problems.add(
-                    f"{path} is a link out of the project folder {scope.project}",
-                    node,
-                    "copy what it leads to, or allow it with --allow-outside",
-                )
+            linked = may_be_used(
+                real, f"{path} is a link, and what it leads to", node, "the source", scope.project,
+                scope.demands, "copy what it leads to",
+            )  # fmt: skip
+            if not linked:
                 continue
         if not real.is_dir():
             yield path

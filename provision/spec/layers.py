@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from provision.spec.parts import PREFIX, find_part, parts
-from provision.spec.paths import named_path, real_path
+from provision.spec.paths import may_be_used, named_path, real_path
 from provision.spec.problems import did_you_mean
 from provision.spec.source import read_tree
 from provision.spec.tree import Node
@@ -14,6 +14,7 @@ from provision.spec.tree import Node
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from provision.spec.demands import Demands
     from provision.spec.problems import Problems
 
 
@@ -101,18 +102,18 @@ class Reader:
     """Reads a spec, or a machine of one, and what it extends; every file once.
 
     Args:
-        project: the folder that no file may be outside of, unless `allow_outside`.
-        parts: the folders in which parts are looked for.
-        allow_outside: extended files may be anywhere.
+        project: the folder that no file may be outside of without the word `outside`.
+        parts: the folders in which parts are looked for; the project's own is the first.
+        demands: asks for that word.
         problems: takes files that cannot be read, and circles.
     """
 
     def __init__(
-        self, project: Path, parts: tuple[Path, ...], *, allow_outside: bool, problems: Problems
+        self, project: Path, parts: tuple[Path, ...], *, demands: Demands, problems: Problems
     ) -> None:
         self._project = project
         self._parts = parts
-        self._allow_outside = allow_outside
+        self._demands = demands
         self._problems = problems
         self._read: set[Path] = set()
         self._documents: list[Node] = []
@@ -156,7 +157,7 @@ class Reader:
                 node,
                 "the spec",
                 project=self._project,
-                allow_outside=self._allow_outside,
+                demands=self._demands,
                 problems=self._problems,
             )
         if real is not None and real in above:
@@ -173,6 +174,10 @@ class Reader:
         path = find_part(name, self._parts)
         if path is None:
             self._problems.add(f"there is no part {name}", node, did_you_mean(name, parts(self._parts)))
+        elif path.parent == self._parts[0]:  # the others are the person's, and the tool's own
+            real = real_path(path)
+            if not may_be_used(real, f"the part {name}", node, "the spec", self._project, self._demands):
+                return None
         return path
 
 

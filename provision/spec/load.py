@@ -6,6 +6,7 @@ import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from provision.spec.demands import nothing
 from provision.spec.layers import for_backend, stack
 from provision.spec.machines import members
 from provision.spec.problems import Problems
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from provision.model import Environment
+    from provision.spec.demands import Allows
     from provision.spec.tree import Node
 
 OPTIONS = {
@@ -34,7 +36,7 @@ def load(
     base: str | None = None,
     local: bool = True,
     host: Mapping[str, str] | None = None,
-    allow_outside: bool = False,
+    allows: Allows = nothing,
 ) -> Environment:
     """The environment that a spec describes, for one backend.
 
@@ -46,7 +48,7 @@ def load(
         base: a base of the catalogue instead of the spec's own.
         local: lay NAME.local.yaml over it where that is there.
         host: the host's variables; `os.environ` unless given.
-        allow_outside: sources may be outside the project folder.
+        allows: what the person allowed of what the spec wants beyond its machines.
 
     Raises:
         SpecError: everything that is wrong with it.
@@ -59,7 +61,7 @@ def load(
     problems = Problems()
     reading = read(
         path, backend=backend, settings=settings or {}, name=name, local=local,
-        host=os.environ if host is None else host, allow_outside=allow_outside, problems=problems,
+        host=os.environ if host is None else host, allows=allows, problems=problems,
     )  # fmt: skip
     whole = stack(reading.documents)
     contract.check(whole, problems)
@@ -69,7 +71,7 @@ def load(
     )  # fmt: skip
     scope = Scope(
         problems=problems, variables=reading.variables, project=reading.project,
-        allow_outside=allow_outside,
+        demands=reading.demands, backend=backend,
     )  # fmt: skip
     if base is not None:
         found = tuple(replace(each, root=_on_base(each.root, base)) for each in found)
@@ -78,7 +80,7 @@ def load(
         secrets=scope.fields(for_backend(reading.documents, backend, OPTIONS[backend])[0]).entries("secrets"),
         several=reading.machines is not None, spec=path, layers=reading.laid_over, scope=scope,
     )  # fmt: skip
-    problems.raise_all()
+    problems.raise_all(environment.demands)
     return environment
 
 

@@ -170,7 +170,14 @@ def _group(
 
         settings = {name: value for name, value in reading.settings.items() if name in declared}
         return seeing(
-            resolve_vars(declared, settings=settings, host=reading.host, variables=seeing, problems=problems)
+            resolve_vars(
+                declared,
+                settings=settings,
+                host=reading.host,
+                variables=seeing,
+                demands=reading.demands,
+                problems=problems,
+            )
         )
 
     count = _count(documents, facts(group, 1))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from provision.model import Variation
 from provision.spec import contract
+from provision.spec.demands import nothing
 from provision.spec.layers import stack
 from provision.spec.problems import Problems
 from provision.spec.reading import read
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from provision.spec.demands import Allows
     from provision.spec.tree import Node
 
 
@@ -27,6 +29,7 @@ def variations(
     name: str | None = None,
     local: bool = True,
     host: Mapping[str, str] | None = None,
+    allows: Allows = nothing,
 ) -> tuple[str, tuple[Variation, ...]]:
     """The environment's name, and each variation once, in the order of the spec.
 
@@ -37,6 +40,7 @@ def variations(
         name: instead of the spec's own.
         local: NAME.local.yaml counts.
         host: the host's variables; `os.environ` unless given.
+        allows: what the person allowed.
 
     Raises:
         SpecError: the spec is wrong.
@@ -45,7 +49,7 @@ def variations(
     problems = Problems()
     reading = read(
         path, backend=backends[0], settings=settings, name=name, local=local,
-        host=os.environ if host is None else host, allow_outside=True, problems=problems,
+        host=os.environ if host is None else host, allows=allows, problems=problems,
     )  # fmt: skip
     root = stack(reading.documents)
     contract.check(root, problems)

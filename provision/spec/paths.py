@@ -6,15 +6,49 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from provision import resources
+from provision.spec.demands import shown
+
 if TYPE_CHECKING:
+    from provision.model import Origin
+    from provision.spec.demands import Demands
     from provision.spec.problems import Problems
     from provision.spec.tree import Node
 
+MOVE = "move it inside"
+
 
 def project_folder(spec: Path) -> Path:
-    """The nearest folder above the spec that holds `.git`, else the spec's own."""
+    """The nearest folder above the spec that holds `.git`, else the spec's own.
+
+    A `.git` in the home folder or above it is one of the person's dotfiles, or of the whole
+    computer: what is in there is no project.
+    """
     own = real_path(spec).parent
-    return next((folder for folder in (own, *own.parents) if os.path.exists(folder / ".git")), own)  # noqa: PTH110 - Path.exists raises where a folder may not be searched
+    return next(
+        (folder for folder in (own, *own.parents)
+         if not _holds_home(folder) and os.path.exists(folder / ".git")),  # noqa: PTH110 - Path.exists raises where a folder may not be searched
+        own,
+    )  # fmt: skip
+
+
+def is_inside(real: Path, project: Path) -> bool:
+    """Whether a path, links followed, belongs to a project.
+
+    Nothing does in a home folder, nor what this tool keeps the person's word in.
+    """
+    return real.is_relative_to(project) and not _holds_home(project) and not _meets_configuration(real)
+
+
+def _meets_configuration(real: Path) -> bool:
+    """Whether a path is in the user's own configuration of this tool, or that in it."""
+    own = real_path(resources.configuration())
+    return real.is_relative_to(own) or own.is_relative_to(real)
+
+
+def _holds_home(folder: Path) -> bool:
+    """Whether a folder is the home folder or above it."""
+    return real_path(Path(os.path.expanduser("~"))).is_relative_to(folder)  # noqa: PTH111 - Path's own raises where nobody knows the home
 
 
 def real_path(path: Path) -> Path:
@@ -23,16 +57,17 @@ def real_path(path: Path) -> Path:
 
 
 def named_path(
-    node: Node, what: str, *, project: Path, allow_outside: bool, problems: Problems
+    node: Node, what: str, *, project: Path, demands: Demands, problems: Problems, use: str = ""
 ) -> Path | None:
     """Where a path that stands in a spec leads; it is relative to the file that names it.
 
     Args:
         node: a string; for anything else the schema has a problem already.
         what: how problems call it: "the source".
-        project: the folder that it may not leave, links followed, unless `allow_outside`.
-        allow_outside: it may be anywhere.
+        project: the folder that it may not leave, links followed, without the word `outside`.
+        demands: asks for that word.
         problems: takes one that is not there or outside.
+        use: what it is for, where `what` does not say all of it.
 
     Returns:
         The path with all links followed; None is a problem already.
@@ -49,11 +84,28 @@ def named_path(
             reason = f"cannot be reached: {os.strerror(number) if number else error}"
         problems.add(f"{what} {node.value} {reason}", node, f"looked for {os.path.normpath(path)}")
         return None
-    if not allow_outside and not real.is_relative_to(project):
-        problems.add(
-            f"{what} {node.value} is outside the project folder {project}",
-            node,
-            "move it inside, or allow it with --allow-outside",
-        )
-        return None
-    return real
+    return real if may_be_used(real, f"{what} {node.value}", node, use or what, project, demands) else None
+
+
+def may_be_used(
+    real: Path, called: str, at: Node | Origin, what: str, project: Path, demands: Demands, advice: str = MOVE
+) -> bool:
+    """Whether a path is inside the project, or the person allowed it; a problem where not.
+
+    Args:
+        real: the path, links followed.
+        called: how the problem calls it: "the source ../data".
+        at: where the spec names it.
+        what: what it is for: "the source".
+        project: the project folder.
+        demands: asks for the word `outside`.
+        advice: how to do without.
+    """
+    if is_inside(real, project):
+        return True
+    message = f"{called} is outside the project folder {project}"
+    if _meets_configuration(real):
+        message = f"{called} holds this tool's own configuration, {resources.configuration()}"
+    elif _holds_home(project):
+        message = f"{called} is beside the spec in {project}, which is no project"
+    return demands.ask("outside", f"{what} {shown(str(real))}", at, message, advice)

@@ -68,6 +68,12 @@ def _port(node: Node, scope: Scope) -> Port | None:
         protocol = "udp" if match["protocol"] == "udp" else "tcp"
     if guest is None or address is None:
         return None
+    if not ipaddress.ip_address(address).is_loopback:
+        scope.demands.ask(
+            "network", f"port {guest}/{protocol} on {address}:{host or 'any'}", node,
+            f"the port {guest} is published on {address}, where others than this host reach it",
+            f"leave the address out for {LOOPBACK}",
+        )  # fmt: skip
     return Port(guest=guest, host=host, address=address, protocol=protocol, origin=node.origin)
 
 

@@ -10,8 +10,9 @@ from provision.errors import Problem, SpecError
 from provision.model import Origin
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
+    from provision.model import Demand
     from provision.spec.tree import Node
 
 FEW = 20
@@ -24,11 +25,14 @@ class Problems:
         self._found: dict[tuple[Origin, str], Problem] = {}
         self._places: set[Origin] = set()
 
-    def add(self, message: str, at: Node | Origin, hint: str = "") -> None:
-        """Take one problem, a sentence without a full stop; the same one again is dropped."""
+    def add(self, message: str, at: Node | Origin, hint: str = "", demand: Demand | None = None) -> None:
+        """Take one problem, a sentence without a full stop; the same one again is dropped.
+
+        `demand` is what the person's word would allow.
+        """
         origin = at if isinstance(at, Origin) else at.origin
         self._places.add(origin)
-        self._found.setdefault((origin, message), Problem(message, origin, hint))
+        self._found.setdefault((origin, message), Problem(message, origin, hint, demand))
 
     def at(self, node: Node) -> bool:
         """Whether something was said about this very place, or its key."""
@@ -37,14 +41,14 @@ class Problems:
     def __bool__(self) -> bool:
         return bool(self._found)
 
-    def raise_all(self) -> None:
-        """Raise what was found.
+    def raise_all(self, demands: Sequence[Demand] = ()) -> None:
+        """Raise what was found, with what the spec wants beyond its machines.
 
         Raises:
             SpecError: there are problems; they come by file, line and column.
         """
         if self._found:
-            raise SpecError(sorted(self._found.values(), key=lambda problem: problem.origin))
+            raise SpecError(sorted(self._found.values(), key=lambda problem: problem.origin), demands)
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:

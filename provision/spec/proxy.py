@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from provision.model import Proxy
-from provision.spec.paths import named_path
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -13,33 +13,37 @@ if TYPE_CHECKING:
     from provision.spec.scope import Scope
     from provision.spec.tree import Node
 
+LARGEST = 4 * 1024 * 1024  # the certificates of all public authorities are 0.2 MiB
+# No text beside them, and no header in them: a private key may stand in the same file.
+_CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----\s+([A-Za-z0-9+/=\s]+?)\s*-----END CERTIFICATE-----")
+
 
 def read_proxy(node: Node | None, scope: Scope) -> Proxy | None:
-    """The proxy, where there is one; its certificate is public, and may lie anywhere."""
+    """The proxy, where there is one."""
     if node is None:
         return None
     fields = scope.fields(node)
     ca = fields.node("ca")
-    path = None
-    if ca is not None:
-        path = named_path(
-            ca, "the certificate", project=scope.project, allow_outside=True, problems=scope.problems
-        )
+    path = scope.host_path(ca, "the certificate") if ca is not None else None
     return Proxy(
         http=fields.text("http") or None,
         https=fields.text("https") or None,
         no_proxy=tuple(text for text, _ in fields.texts("no_proxy")),
-        ca=_certificate(path, ca, scope) if path is not None and ca is not None else None,
-        ca_file=path,
+        ca=_certificates(path, ca, scope) if path is not None and ca is not None else None,
     )
 
 
-def _certificate(path: Path, node: Node, scope: Scope) -> bytes | None:
+def _certificates(path: Path, node: Node, scope: Scope) -> bytes | None:
+    """The certificates that a file holds, and nothing else of it."""
     try:
-        text = path.read_bytes()
+        small = path.is_file() and path.stat().st_size <= LARGEST
+        found = _CERTIFICATE.findall(path.read_bytes()) if small else []
     except OSError:
-        text = b""
-    if b"-----BEGIN CERTIFICATE-----" not in text:
-        scope.problems.add(f"{node.value} is no certificate in PEM", node, "it begins with BEGIN CERTIFICATE")
+        found = []
+    if not found:
+        scope.problems.add(f"{node.value} is not a PEM certificate", node, "it begins with BEGIN CERTIFICATE")
         return None
-    return text
+    return b"".join(
+        b"-----BEGIN CERTIFICATE-----\n%s\n-----END CERTIFICATE-----\n" % body.replace(b"\r", b"").strip()
+        for body in found
+    )

@@ -10,21 +10,24 @@ from typing import TYPE_CHECKING
 
 from provision.errors import UsageError
 from provision.model import Origin
+from provision.spec.demands import Demands, nothing, shown
 from provision.spec.layers import Reader, stack
 from provision.spec.machines import declared_vars, layers_of_machines
 from provision.spec.parts import part_folders
-from provision.spec.paths import project_folder
+from provision.spec.paths import may_be_used, project_folder, real_path
 from provision.spec.problems import Problems
 from provision.spec.variables import Variables, refuse_unknown_settings, resolve_vars
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from provision.spec.demands import Allows
     from provision.spec.machines import Layers
     from provision.spec.tree import Node
     from provision.spec.variables import Plain
 
 PERSONAL = ("backends", "proxy")
+NAMES = "lower case letters, digits and -, a letter first, at most 41"
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,40}")
 
 
@@ -40,7 +43,8 @@ class Reading:
         variables: what they were filled in with.
         settings: `--set`.
         host: the host's variables.
-        project: the folder that nothing may leave.
+        project: the folder that nothing may leave without the person's word.
+        demands: what needs it.
     """
 
     raw: tuple[Node, ...]
@@ -51,6 +55,7 @@ class Reading:
     settings: Mapping[str, str]
     host: Mapping[str, str]
     project: Path
+    demands: Demands
 
 
 def read(
@@ -61,7 +66,7 @@ def read(
     name: str | None,
     local: bool,
     host: Mapping[str, str],
-    allow_outside: bool,
+    allows: Allows,
     problems: Problems,
 ) -> Reading:
     """Read a spec and all that belongs to it; the arguments are those of `load`.
@@ -72,27 +77,31 @@ def read(
     """
     if not os.path.lexists(path):
         raise UsageError(f"there is no spec {path}", hint="name a YAML file")
-    if name is not None and not _NAME.fullmatch(name):
+    if name is not None and not is_name(name):
         raise UsageError(
             f"{name} is no name for an environment",
-            hint="lower case letters, digits and -, a letter first, at most 41",
+            hint=NAMES,
         )
     project = project_folder(path)
+    demands = Demands(path, allows, problems)
     folders = part_folders(path.parent, host)
 
     def reading() -> Reader:
-        return Reader(project, folders, allow_outside=allow_outside, problems=problems)
+        return Reader(project, folders, demands=demands, problems=problems)
 
     reader = reading()
     personal = configuration(host) if local else None
     if personal is not None:
+        demands.except_from(personal)
         reader.read(personal)
         _refuse_all_but(PERSONAL, reader.documents(), problems)
     reader.read(path)
-    own = path.parent / f"{path.stem}.local{path.suffix}"
-    laid_over = (own,) if local and os.path.lexists(own) else ()
+    own = local_layer(path) if local else None
+    laid_over = (own,) if own is not None else ()
     for layer in laid_over:
-        reader.read(layer)
+        start = Origin(file=str(layer), line=1, column=1)
+        if may_be_used(real_path(layer), str(layer), start, "the spec", project, demands):
+            reader.read(layer)
     raw = reader.documents()
     for document in raw:
         if not isinstance(document.value, dict):
@@ -101,7 +110,7 @@ def read(
     if not raw or not all(isinstance(document.value, dict) for document in raw):
         problems.raise_all()
     machines = layers_of_machines(raw, reading)
-    variables = _variables(raw, machines or {}, backend, settings, name, host, problems)
+    variables = _variables(raw, machines or {}, backend, settings, name, host, demands, problems)
     return Reading(
         raw=raw,
         documents=tuple(variables.fill(document) for document in raw),
@@ -111,7 +120,14 @@ def read(
         settings=settings,
         host=host,
         project=project,
+        demands=demands,
     )
+
+
+def local_layer(path: Path) -> Path | None:
+    """The developer's own layer of a spec, NAME.local.yaml beside it, where there is one."""
+    own = path.parent / f"{path.stem}.local{path.suffix}"
+    return own if os.path.lexists(own) else None
 
 
 def configuration(host: Mapping[str, str]) -> Path | None:
@@ -139,6 +155,7 @@ def peek(
     settings: Mapping[str, str] | None = None,
     host: Mapping[str, str] | None = None,
     local: bool = True,
+    allows: Allows = nothing,
 ) -> str:
     """The name of a spec's environment, without judging or building the rest of it.
 
@@ -149,12 +166,26 @@ def peek(
     problems = Problems()
     reading = read(
         path, backend=backend, settings=settings or {}, name=None, local=local,
-        host=os.environ if host is None else host, allow_outside=True, problems=problems,
+        host=os.environ if host is None else host, allows=allows, problems=problems,
     )  # fmt: skip
     if not reading.variables.name:
         problems.add("the spec has no name", Origin(file=str(path), line=1, column=1), "add the key name")
         problems.raise_all()
+    if not is_name(reading.variables.name):
+        place = next(found for document in reversed(reading.raw) if (found := _name_of(document)))
+        called = reading.variables.name
+        problems.add(f"{shown(called)} is no name for an environment", place, NAMES)
+        problems.raise_all()
     return reading.variables.name
+
+
+def is_name(text: str) -> bool:
+    """Whether an environment can have a name: it names folders and what is in the engine."""
+    return _NAME.fullmatch(text) is not None
+
+
+def _name_of(document: Node) -> Node | None:
+    return document.value.get("name") if isinstance(document.value, dict) else None
 
 
 def find_spec(start: Path) -> Path:
@@ -189,7 +220,8 @@ def find_spec(start: Path) -> Path:
 
 def _variables(
     documents: tuple[Node, ...], machines: Mapping[str, Layers], backend: str,
-    settings: Mapping[str, str], name: str | None, host: Mapping[str, str], problems: Problems,
+    settings: Mapping[str, str], name: str | None, host: Mapping[str, str], demands: Demands,
+    problems: Problems,
 ) -> Variables:  # fmt: skip
     root = stack(documents).value
     assert isinstance(root, dict)  # noqa: S101 - its caller has looked
@@ -199,6 +231,8 @@ def _variables(
     def seeing(values: Mapping[str, Plain], called: str = "") -> Variables:
         return Variables(values, name=called, backend=backend, problems=problems)
 
-    values = resolve_vars(declared, settings=settings, host=host, variables=seeing, problems=problems)
+    values = resolve_vars(
+        declared, settings=settings, host=host, variables=seeing, demands=demands, problems=problems
+    )
     found = seeing(values).fill(root["name"]).value if "name" in root else ""
     return seeing(values, name or (found if isinstance(found, str) else ""))

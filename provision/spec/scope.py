@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from provision.model import Origin
+    from provision.spec.demands import Demands
     from provision.spec.problems import Problems
     from provision.spec.tree import Node
     from provision.spec.variables import Variables
@@ -24,27 +25,30 @@ class Scope:
     Args:
         problems: takes what is wrong.
         variables: what `${{ }}` stands for.
-        project: the folder that no source may leave, unless `allow_outside`.
-        allow_outside: sources may be anywhere.
+        project: the folder that no source may leave without the word `outside`.
+        demands: asks for what needs the person's word.
+        backend: whom the spec is read for.
     """
 
     problems: Problems
     variables: Variables
     project: Path
-    allow_outside: bool
+    demands: Demands
+    backend: str
 
     def fields(self, node: Node | None) -> Fields:
         """The fields of a map."""
         return Fields(node, self.problems)
 
-    def host_path(self, node: Node, what: str) -> Path | None:
-        """A path on the host that the spec names; None is a problem already."""
+    def host_path(self, node: Node, what: str, use: str = "") -> Path | None:
+        """A path on the host that the spec names; None is a problem already. The rest as `named_path`."""
         return named_path(
             node,
             what,
             project=self.project,
-            allow_outside=self.allow_outside,
+            demands=self.demands,
             problems=self.problems,
+            use=use,
         )
 
     def machine_path(self, text: str, at: Node | Origin, what: str) -> str | None:

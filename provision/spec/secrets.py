@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from provision.model import Secret
-from provision.spec.paths import real_path
+from provision.spec.paths import may_be_used, real_path
 from provision.spec.problems import did_you_mean
+from provision.spec.variables import ask_for_variable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -85,6 +86,9 @@ class KnownSecrets:
         path = None
         if source is not None and isinstance(source.value, str):
             path = self._path(source, source.value)
+        variable = fields.node("env")
+        if variable is not None and isinstance(variable.value, str):
+            ask_for_variable(f"the secret {name}", variable.value, variable, self._scope.demands)
         mode = fields.data("mode")
         try:
             bits = int(mode, 8) if isinstance(mode, str) else MODE
@@ -103,12 +107,8 @@ class KnownSecrets:
     def _path(self, node: Node, text: str) -> Path:
         """Where a secret's file is, or will be: only who delivers it must find it there."""
         path = Path(os.path.normpath(Path(node.file).absolute().parent / text))
-        if not self._scope.allow_outside and not real_path(path).is_relative_to(self._scope.project):
-            self._scope.problems.add(
-                f"the file {text} is outside the project folder {self._scope.project}",
-                node,
-                "move it inside, give the secret in a variable, or allow it with --allow-outside",
-            )
+        scope = self._scope
+        may_be_used(real_path(path), f"the file {text}", node, "the secret", scope.project, scope.demands)
         return path
 
 

@@ -13,6 +13,7 @@ from provision.spec.problems import did_you_mean
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
+    from provision.spec.demands import Demands
     from provision.spec.problems import Problems
     from provision.spec.tree import Node
 
@@ -24,6 +25,8 @@ _LOOKUP = re.compile(r"\s*([A-Za-z_]\w*)(?:\.([A-Za-z_]\w*))?\s*", re.ASCII)
 _IN_SCRIPT = re.compile(r"\$\{\{\s*vars\s*[.\[]")
 _FORM = "write ${{ vars.NAME }}"
 _HOST_PREFIX = "PROVISION_VAR_"
+_HARMLESS = frozenset({"EDITOR", "LANG", "SHELL", "TERM", "TZ", "USER"})
+_PROXIES = frozenset({"ALL_PROXY", "FTP_PROXY", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"})
 
 
 class Variables:
@@ -235,6 +238,7 @@ def resolve_vars(
     settings: Mapping[str, str],
     host: Mapping[str, str],
     variables: Callable[[Mapping[str, Plain]], Variables],
+    demands: Demands,
     problems: Problems,
 ) -> dict[str, Plain]:
     """The value of each of `vars`: of the command line, else of the host, else of the spec.
@@ -244,13 +248,17 @@ def resolve_vars(
         settings: `--set NAME=VALUE`; a value takes the type of the spec's own.
         host: the host's variables, for `PROVISION_VAR_NAME` and `{env: NAME}`.
         variables: makes what an expression in a value sees, of those before it.
+        demands: asks for the host's variables.
         problems: takes values that cannot be.
     """
     values: dict[str, Plain] = {}
     for name, node in nodes.items():
         _refuse_loss(node, problems)
-        default, given = _declared(variables(values).fill(node), host)
+        default, variable = _declared(variables(values).fill(node))
         outside = settings.get(name, host.get(_HOST_PREFIX + name, host.get(_HOST_PREFIX + name.upper())))
+        given: Plain | None = None
+        if outside is None and variable is not None and _may_read(name, variable, default, node, demands):
+            given = host.get(variable)
         for text in (outside, given):
             if isinstance(text, str) and not _is_sound(text):
                 raise UsageError(
@@ -262,9 +270,9 @@ def resolve_vars(
             given = default
         if given is None:
             given = ""
-            if isinstance(node.value, dict) and "env" in node.value:
+            if variable is not None and not problems.at(node):
                 problems.add(
-                    f"vars.{name} takes the host's variable {node.value['env'].value}, which is not set",
+                    f"vars.{name} takes the host's variable {variable}, which is not set",
                     node,
                     f"set it, give a default, or use --set {name}=VALUE",
                 )
@@ -281,15 +289,43 @@ def _refuse_loss(node: Node, problems: Problems) -> None:
         problems.add(f"{node.text} is read as the number {node.value}", node, f'quote it: "{node.text}"')
 
 
-def _declared(node: Node, host: Mapping[str, str]) -> tuple[Plain | None, Plain | None]:
-    """The spec's own value, and the one that it takes from the host."""
+def _declared(node: Node) -> tuple[Plain | None, str | None]:
+    """The spec's own value, and the host's variable that goes before it."""
     value = node.value
     if not isinstance(value, dict):
         return (None if isinstance(value, list) else value), None
     variable = value["env"].value if "env" in value else None
     default = value["default"].value if "default" in value else None
-    given = host.get(variable) if isinstance(variable, str) else None
-    return (None if isinstance(default, dict | list) else default), given
+    return (
+        None if isinstance(default, dict | list) else default,
+        variable if isinstance(variable, str) else None,
+    )
+
+
+def ask_for_variable(who: str, variable: str, node: Node, demands: Demands) -> bool:
+    """Whether a variable of the host may be read; a problem where not."""
+    return _is_harmless(variable) or demands.ask(
+        "host-env", _reads(who, variable), node, f"{who} takes this host's variable {variable}",
+        "leave it out, or give it a value of its own",
+    )  # fmt: skip
+
+
+def _may_read(name: str, variable: str, default: Plain | None, node: Node, demands: Demands) -> bool:
+    who = f"vars.{name}"
+    if default is None:
+        return ask_for_variable(who, variable, node, demands)
+    return _is_harmless(variable) or demands.offer(
+        "host-env", _reads(who, variable), node, f"{who} has its default"
+    )
+
+
+def _reads(who: str, variable: str) -> str:
+    return f"{who} takes ${variable} of this host"
+
+
+def _is_harmless(variable: str) -> bool:
+    """Whether every spec may read a variable of the host: it says how a person works, or a proxy."""
+    return variable in _HARMLESS or variable.upper() in _PROXIES or variable.startswith("LC_")
 
 
 def _as(text: str, default: Plain | None, name: str, node: Node, problems: Problems) -> Plain:

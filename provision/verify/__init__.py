@@ -94,6 +94,9 @@ class _Examination:
         self._machine = machine
         self._backend = backend
         self._capabilities = capabilities
+        self._withheld = {
+            demand.origin for demand in environment.demands if demand.word == "host-code" and not demand.given
+        }
 
     def results(self, target: Target | None) -> Iterator[Result]:
         from provision.verify.examined import Examined
@@ -132,6 +135,9 @@ class _Examination:
         begun = time.monotonic()
         if lacking := [word for word in check.requires if word not in self._capabilities]:
             reason = f"the {self._backend} backend gives no {', '.join(lacking)}"
+            yield self._result(check.name, "skipped", reason, begun)
+        elif check.kind == "pytest" and check.origin in self._withheld:
+            reason = "it is Python that runs on this host, and needs your word: --allow host-code"
             yield self._result(check.name, "skipped", reason, begun)
         elif check.kind == "pytest":
             yield from self._tests(examined, check)

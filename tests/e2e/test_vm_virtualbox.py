@@ -167,7 +167,9 @@ def made(virtualbox: VirtualBox, tmp_path_factory: pytest.TempPathFactory) -> It
     project.spec(SPEC.format(port=port))
     rendering = project.folder / "out/rendering"
     project.good("render", "-b", "vm", "-o", str(rendering))
-    environment = spec.load(project.folder / "provision.yaml", backend="vm", settings={}, host={})
+    environment = spec.load(
+        project.folder / "provision.yaml", backend="vm", settings={}, host={}, allows=spec.everything
+    )
     (machine,) = environment.machines
     rendered = backends.find("vm").render(environment, rendering)
     box = ensure_box(

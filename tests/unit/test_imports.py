@@ -24,7 +24,7 @@ FLOORS = (
     {"backends", "verify"},
     {"recipe", "rendering", "spec", "state"},
     {"bases"},
-    {"records", "runtime"},
+    {"records", "runtime", "trust"},
     {"target", "model", "errors", "process", "progress", "resources", "secrets", "confined"},
 )
 STRANGERS = ({"backends", "verify"},)

@@ -9,7 +9,7 @@ import pytest
 
 from provision import secrets
 from provision.errors import SpecError
-from provision.spec import load
+from provision.spec import everything, load
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,7 +34,7 @@ def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Environment:
     (tmp_path / "kept.yaml").write_text(SPEC)
     (tmp_path / "password.txt").write_bytes(b"\xff it's\n")
     monkeypatch.setenv("UNIT_KEY", "unit-value")
-    return load(tmp_path / "kept.yaml", backend="docker")
+    return load(tmp_path / "kept.yaml", backend="docker", allows=everything)
 
 
 def test_the_model_holds_no_value(environment: Environment) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from provision.errors import SpecError
 from provision.model import Expected, Machine, Origin, Package, Probe
-from provision.spec import load
+from provision.spec import everything, load
 
 ROOT = Path(__file__).parent.parent.parent
 HEAD = "version: 1\nname: built\nbase: debian:12\n"
@@ -18,7 +18,7 @@ HEAD = "version: 1\nname: built\nbase: debian:12\n"
 def read(folder: Path, text: str) -> Machine:
     spec = folder / "spec.yaml"
     spec.write_text(HEAD + text)
-    return load(spec, backend="docker", host={}).machines[0]
+    return load(spec, backend="docker", host={}, allows=everything).machines[0]
 
 
 def test_the_example_of_the_project() -> None:

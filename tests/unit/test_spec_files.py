@@ -9,20 +9,22 @@ from typing import TYPE_CHECKING
 import pytest
 
 from provision.errors import SpecError
-from provision.spec import load
+from provision.spec import everything, load
+from provision.spec.demands import nothing
 
 if TYPE_CHECKING:
     from provision.model import File
+    from provision.spec.demands import Allows
 
 HEAD = "version: 1\nname: files\nbase: debian:12\n"
 
 
-def read(folder: Path, text: str, *, allow_outside: bool = False) -> tuple[File, ...]:
+def read(folder: Path, text: str, *, allows: Allows = nothing) -> tuple[File, ...]:
     project = folder / "project"
     (project / ".git").mkdir(parents=True, exist_ok=True)
     spec = project / "spec.yaml"
     spec.write_text(HEAD + text)
-    return load(spec, backend="docker", host={}, allow_outside=allow_outside).machines[0].files
+    return load(spec, backend="docker", host={}, allows=allows).machines[0].files
 
 
 def messages(folder: Path, text: str) -> list[str]:
@@ -84,7 +86,7 @@ def test_refuses_links_out_of_the_project(tmp_path: Path) -> None:
         [
             f"{project}/site/around is a link to a folder around it",
             f"{project}/site/broken is a link to nothing",
-            f"{project}/site/out is a link out of the project folder {project}",
+            f"{project}/site/out is a link, and what it leads to is outside the project folder {project}",
             f"the source direct is outside the project folder {project}",
         ]
     )
@@ -93,7 +95,7 @@ def test_refuses_links_out_of_the_project(tmp_path: Path) -> None:
 def test_takes_sources_from_outside_where_allowed(tmp_path: Path) -> None:
     (tmp_path / "outside").write_text("outside")
     text = "files: {/srv/x: {source: ../outside}}\n"
-    assert read(tmp_path, text, allow_outside=True)[0].content == b"outside"
+    assert read(tmp_path, text, allows=everything)[0].content == b"outside"
     project = (tmp_path / "project").resolve()
     assert messages(tmp_path, text) == [f"the source ../outside is outside the project folder {project}"]
 

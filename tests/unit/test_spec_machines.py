@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from provision.errors import SpecError, UsageError
-from provision.spec import load
+from provision.spec import everything, load
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,7 +19,7 @@ HEAD = "version: 1\nname: fleet\nbase: debian:12\n"
 
 def read(folder: Path, text: str, **settings: str) -> Environment:
     (folder / "spec.yaml").write_text(HEAD + text)
-    return load(folder / "spec.yaml", backend="docker", host={}, settings=settings)
+    return load(folder / "spec.yaml", backend="docker", host={}, settings=settings, allows=everything)
 
 
 def by_name(environment: Environment) -> dict[str, Machine]:

@@ -10,6 +10,7 @@ import pytest
 
 from provision.errors import SpecError, UsageError
 from provision.spec import find_spec, load, peek, project_of
+from tests.conftest import as_yaml
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -120,3 +121,55 @@ def test_a_path_that_cannot_be_followed_is_a_problem(tmp_path: Path, name: str) 
     with pytest.raises(SpecError) as caught:
         load(spec, backend="docker", host={})
     assert [problem.origin.line for problem in caught.value.problems] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    "name", ["../victim", "a/b", "Upper", "x" * 42, "a b", "-x", "a\x1b[2J", "${{ vars.x }}"]
+)
+def test_peek_refuses_a_name_that_could_be_no_folder(tmp_path: Path, name: str) -> None:
+    spec = tmp_path / "spec.yaml"
+    spec.write_text(as_yaml({"version": 1, "name": name, "vars": {"x": "../../x"}}))
+    with pytest.raises(SpecError) as caught:
+        peek(spec)
+    [problem] = caught.value.problems
+    assert problem.message.endswith("is no name for an environment")
+    assert problem.message.isprintable()
+    assert problem.origin.line == 1 or problem.origin.file == str(spec)
+
+
+@pytest.mark.parametrize("repository", ["", "..", "../.."])
+def test_a_home_folder_is_no_project(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, repository: str
+) -> None:
+    """A repository of dotfiles holds the person's keys, too."""
+    home = tmp_path / "homes" / "me"
+    (home / "work").mkdir(parents=True)
+    monkeypatch.setenv("HOME", str(home))
+    (home / repository / ".git").mkdir()
+    assert project_of(home / "work" / "spec.yaml") == home / "work"
+    (home / "key").write_text("private")
+    text = SPEC + "files: {/key: {source: %s}}\n"
+    (home / "work" / "spec.yaml").write_text(text % "../key")
+    (home / "spec.yaml").write_text(text % "key")
+    for spec in (home / "work" / "spec.yaml", home / "spec.yaml"):
+        with pytest.raises(SpecError) as caught:
+            load(spec, backend="docker", host={})
+        [problem] = caught.value.problems
+        assert problem.demand is not None
+        assert (problem.demand.word, problem.demand.what) == ("outside", f"the source {home}/key")
+
+
+def test_what_a_link_of_the_repository_leads_to_is_outside(tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    for folder in (".git", "parts"):
+        (project / folder).mkdir(parents=True)
+    (tmp_path / "fragment.yaml").write_text("packages: [curl]\n")
+    (project / "parts" / "mine.yaml").symlink_to(tmp_path / "fragment.yaml")
+    (project / "spec.local.yaml").symlink_to(tmp_path / "fragment.yaml")
+    (project / "spec.yaml").write_text(SPEC + "extends: part:mine\n")
+    with pytest.raises(SpecError) as caught:
+        load(project / "spec.yaml", backend="docker", host={})
+    assert {problem.demand and problem.demand.what for problem in caught.value.problems} == {
+        f"the spec {tmp_path}/fragment.yaml"
+    }
+    assert len(caught.value.problems) == 2

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from provision.errors import SpecError, UsageError
-from provision.spec import load
+from provision.spec import everything, load
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,7 +28,7 @@ def read(
 ) -> Environment:
     spec = folder / "spec.yaml"
     spec.write_text(HEAD + text)
-    return load(spec, backend="docker", settings=settings, host=host or {})
+    return load(spec, backend="docker", settings=settings, host=host or {}, allows=everything)
 
 
 def env(environment: Environment) -> dict[str, str]:

@@ -41,7 +41,9 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
 def machine(folder: Path, options: str = "", base: str = "debian:12") -> Machine:
     (folder / ".git").mkdir(exist_ok=True)
     (folder / "box.yaml").write_text(SPEC.format(base=base, options=options))
-    return spec.load(folder / "box.yaml", backend="vm", settings={}, host={}).machines[0]
+    return spec.load(
+        folder / "box.yaml", backend="vm", settings={}, host={}, allows=spec.everything
+    ).machines[0]
 
 
 @pytest.mark.parametrize(

@@ -87,6 +87,7 @@ def render_environment(environment: Environment, location: Path) -> Rendering:
         for path, file in image.files.items():
             files[os.path.normpath(f"{image.folder}/{path}")] = file
     files |= _override(environment)
+    files |= _certificates(environment)
     return Rendering(files=files, digest=digest_of(files), digests=digests, recipes=recipes)
 
 
@@ -228,7 +229,11 @@ class _Item:
     def digest(self, environment: Environment, recipe: str) -> str:
         """The hash of all that is the machine's own; the label that carries it cannot be a part of it."""
         blank = {COMPOSE: _text(self.service(environment, recipe, ""))}
-        return digest_of({**self.image.files, **blank, **_override(environment, self.machine.name)})
+        beside = {
+            **_override(environment, self.machine.name),
+            **_certificates(environment, self.machine.name),
+        }
+        return digest_of({**self.image.files, **blank, **beside})
 
     def service(self, environment: Environment, recipe: str, digest: str) -> str:
         """The machine's service in compose.yaml."""
@@ -259,18 +264,28 @@ def _own_scripts(machine: Machine) -> Mapping[str, RenderedFile]:
 
 def _certificate(environment: Environment, machine: Machine) -> str | None:
     """The secret that is the certificate of a machine's proxy: one for all, unless they differ."""
-    known = {each.proxy.ca_file for each in environment.machines if each.proxy and each.proxy.ca_file}
-    if machine.proxy is None or machine.proxy.ca_file is None:
+    known = {each.proxy.ca for each in environment.machines if each.proxy and each.proxy.ca}
+    if machine.proxy is None or machine.proxy.ca is None:
         return None
     return CA if len(known) == 1 else f"{CA}.{machine.name}"
+
+
+def _certificates(environment: Environment, only: str | None = None) -> Mapping[str, RenderedFile]:
+    """The certificates of the machines' proxies, and nothing else of the files that they are read from."""
+    return {
+        f"proxy/{name}": RenderedFile(content=machine.proxy.ca)
+        for machine in environment.machines
+        if only in (None, machine.name) and machine.proxy and machine.proxy.ca
+        if (name := _certificate(environment, machine))
+    }
 
 
 def _secret_sources(environment: Environment, location: Path) -> Mapping[str, str]:
     """The file of each secret, as YAML: the host's own, or one in the folder SECRETS, by its name."""
     certificates = {
-        name: compose_scalar(path_from(location, machine.proxy.ca_file, environment.project))
+        name: yaml_scalar(f"./proxy/{name}")
         for machine in environment.machines
-        if machine.proxy and machine.proxy.ca_file and (name := _certificate(environment, machine))
+        if (name := _certificate(environment, machine))
     }
     return certificates | {
         secret.name: yaml_scalar(f"${{{SECRETS}:-./secrets}}/{secret.name}")

@@ -187,8 +187,10 @@ class Shelf:
             words += [word for secret in machine.secrets for word in ("--secret", _source(secret))]
             proxy = proxy_variables(machine)  # as variables, for its URL may hold a password
             words += [word for name in proxy for word in ("--build-arg", name)]
-            if machine.proxy and machine.proxy.ca_file:
-                words += ["--secret", f"id=proxy.ca,src={machine.proxy.ca_file}"]
+            if machine.proxy and machine.proxy.ca:
+                certificates = state_dir.folder / f"{machine.name}.ca.crt"
+                certificates.write_bytes(machine.proxy.ca)
+                words += ["--secret", f"id=proxy.ca,src={certificates}"]
             context = str(state_dir.rendering / machine.name)
             try:
                 process.stream([*words, "--output", f"type=local,dest={out}", context], each_line, env=proxy)

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from provision import process
 from provision.backends.base import Finding
 from provision.backends.vm.vagrant import VagrantProvider, plugin_installed
+
+if TYPE_CHECKING:
+    from provision.backends.vm.provider import GuestState
+    from provision.state import StateDir
 
 
 class Parallels(VagrantProvider):
@@ -22,6 +28,20 @@ class Parallels(VagrantProvider):
         else:
             detail, hint = "found", ""
         return Finding(subject=self.name, usable=not hint, detail=detail, hint=hint)
+
+    def state_of(self, identity: str, state_dir: StateDir, machine: str) -> GuestState:  # noqa: ARG002 - the contract's words
+        """As the hypervisor says; one removed by hand is absent."""
+        asked = process.run(["prlctl", "list", "--all", "--no-header", "--output", "uuid,status"])
+        return state_among(asked.stdout, identity)
+
+
+def state_among(listed: str, identity: str) -> GuestState:
+    """The state of a machine among all that Parallels lists, a line each: `{UUID}  STATUS`."""
+    for line in listed.splitlines():
+        uuid, _, status = line.strip().partition(" ")
+        if uuid.strip("{}").lower() == identity.strip("{}").lower():
+            return "running" if status.strip() == "running" else "stopped"
+    return "absent"
 
 
 PROVIDER = Parallels()

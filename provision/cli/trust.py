@@ -1,0 +1,109 @@
+"""provision trust, and the question that `up` asks on a terminal."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from provision.cli.asking import asks
+from provision.cli.show import described, show_demands, table
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from provision.engine import Request
+    from provision.model import Demand, Environment
+
+
+def _list(context: click.Context, _parameter: click.Parameter, wanted: bool) -> None:  # noqa: FBT001 - click's contract
+    """List the answers of every project, from wherever it is asked."""
+    from provision import trust
+
+    if not wanted:
+        return
+    rows = [
+        (project, answer.word, answer.what, "allowed" if answer.allowed else "refused")
+        for project, answers in sorted(trust.kept_answers().items())
+        for answer in answers.values()
+    ]
+    table(["PROJECT", "WORD", "WHAT", "ANSWER"], rows)
+    context.exit()
+
+
+@click.command("trust")
+@asks
+@click.option("--revoke", is_flag=True, help="Forget all that was answered for this project.")
+@click.option("--list", is_flag=True, is_eager=True, expose_value=False, callback=_list,
+              help="List what was answered, for every project.")  # fmt: skip
+def command(asked: Request, revoke: bool) -> None:  # noqa: FBT001 - click's flag
+    """Allow this project what its spec wants beyond its machines, from now on.
+
+    All of it, or what needs the words of --allow; what the spec wants anew later has to be
+    allowed anew. Each word lets whoever writes the repository have:
+
+    \b
+    outside     the folders and files that are listed, outside the project
+    privileges  what lowers a machine's walls: up to your whole host
+    network     ports that others than this host reach
+    host-env    the values of the variables that are listed
+    host-code   everything that you can do here, for its code runs as you
+    """  # noqa: D301 - click looks for the character itself
+    from provision import engine, spec, trust
+
+    project = spec.project_of(asked.spec)
+    if revoke:
+        forgotten = trust.forget(project)
+        click.echo(f"{project} is allowed nothing now" if forgotten else f"{project} was allowed nothing")
+        return
+    wanted = engine.allow(asked)
+    show_demands(wanted)
+    if not wanted:
+        click.echo(f"{asked.spec} wants nothing beyond its machines")
+
+
+def load_asking(asked: Request) -> Environment:
+    """Read a spec; on a terminal, ask once for what it wants beyond its machines, and keep the answer."""
+    from provision import engine
+    from provision.errors import SpecError
+
+    if not _is_terminal():
+        return engine.load(asked)
+    while True:
+        try:
+            environment = engine.load(asked)
+            demands = environment.demands
+        except SpecError as error:
+            demands = error.demands
+            if not all(problem.demand for problem in error.problems) or not _ask(asked, demands):
+                raise
+        else:
+            if not _ask(asked, demands):
+                return environment
+
+
+def _ask(asked: Request, demands: Sequence[Demand]) -> bool:
+    """Ask for what was never answered, and keep the answer; False where there is nothing to ask."""
+    from provision import engine, spec, trust
+
+    known = engine.trust_of(asked)
+    asked_for = [demand for demand in demands if not known.is_answered(demand)]
+    if not asked_for:
+        return False
+    project = spec.project_of(asked.spec)
+    click.echo(f"{asked.spec} wants more than the machines that it describes:", err=True)
+    for demand in asked_for:
+        otherwise = f"; if not, {demand.otherwise}" if demand.otherwise else ""
+        click.echo(f"  {described(demand)}{otherwise}", err=True)
+    click.echo("`provision trust --help` says what each word gives away.", err=True)
+    allowed = click.confirm(f"Allow this in {project} from now on?", err=True)
+    trust.keep(project, asked_for, allowed=allowed)
+    return True
+
+
+def _is_terminal() -> bool:
+    """Whether a person sits there who can be asked."""
+    streams = (sys.stdin, sys.stderr)
+    return os.environ.get("CI") != "true" and all(stream and stream.isatty() for stream in streams)

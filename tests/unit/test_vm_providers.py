@@ -1,0 +1,52 @@
+"""What hypervisors that no test can start say of their machines, as states."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from provision.backends.vm.providers import hyperv, parallels, vmware_desktop
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ID = "0f1e2d3c-0000-4000-8000-00000000000A"
+OTHER = "11111111-0000-4000-8000-000000000000"
+
+
+@pytest.mark.parametrize(
+    ("listed", "state"),
+    [
+        ("", "absent"),
+        (f"{OTHER} Running\r\n", "absent"),
+        (f"{OTHER} Off\r\n{ID.lower()} Running\r\n", "running"),
+        (f"{ID} Saved\r\n", "stopped"),
+        (f"{ID} Off\r\n{OTHER} Running\r\n", "stopped"),
+    ],
+)
+def test_states_of_hyperv(listed: str, state: str) -> None:
+    assert hyperv.state_among(listed, ID) == state
+
+
+@pytest.mark.parametrize(
+    ("listed", "state"),
+    [
+        ("", "absent"),
+        (f"{{{OTHER}}}  running\n", "absent"),
+        (f"{{{OTHER}}}  stopped\n{{{ID.lower()}}}  running\n", "running"),
+        (f"{{{ID}}}  suspended\n", "stopped"),
+    ],
+)
+def test_states_of_parallels(listed: str, state: str) -> None:
+    assert parallels.state_among(listed, ID) == state
+
+
+def test_states_of_vmware(tmp_path: Path) -> None:
+    file = tmp_path / "a.vmx"
+    assert vmware_desktop.state_among(f"Total running VMs: 1\n{file}\n", file) == "absent"
+    file.write_text("")
+    (tmp_path / "link").symlink_to(tmp_path)
+    assert vmware_desktop.state_among("Total running VMs: 0\n", file) == "stopped"
+    assert vmware_desktop.state_among(f"Total running VMs: 1\n{tmp_path}/b.vmx\n", file) == "stopped"
+    assert vmware_desktop.state_among(f"Total running VMs: 1\n{tmp_path}/link/a.vmx\n", file) == "running"
