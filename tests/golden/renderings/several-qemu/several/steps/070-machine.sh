@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/66e5a4ad5f5c4eda6e0996c542682059
+_record=/var/lib/provision/steps/604ea0d3843f4cb2af8e339114916b37
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
