@@ -36,7 +36,7 @@ def command(asked: Request, machine: str | None, form: str) -> None:
             each.name,
             each.state,
             each.address or "-",
-            " ".join(f"{port.address}:{port.host}→{port.guest}/{port.protocol}"
+            " ".join(f"{port.endpoint}→{port.guest}/{port.protocol}"
                      for port in each.ports) or "-",
             " ".join(f"{service.name}={service.state}" for service in each.services) or "-",
         )

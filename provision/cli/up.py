@@ -79,8 +79,7 @@ def _links(published: Mapping[str, Sequence[PortStatus]]) -> list[str]:
     lines = []
     for machine, ports in published.items():
         for port in ports:
-            host = f"[{port.address}]" if ":" in port.address else port.address
-            where = f"{host}:{port.host}"
+            where = port.endpoint
             speaks = port.protocol == "tcp" and _speaks_http(port.address, port.host)
             shown = f"http://{where}/" if speaks else f"{where}/{port.protocol}"
             lines.append(f"{shown}  → {machine}:{port.guest}")

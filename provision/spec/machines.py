@@ -177,9 +177,9 @@ def _group(
     for index in range(1, (count or 1) + 1):
         name = f"{group}-{index}" if count else group
         variables = facts(name, index)
-        filled = tuple(_without(variables.fill(document), "vars") for document in documents)
+        filled = tuple(variables.fill(document) for document in documents)
         judge(stack(filled), f"machine {group}")
-        root, own = for_backend(filled, backend, options)
+        root, own = for_backend([_without(document, "vars") for document in filled], backend, options)
         yield Member(name=name, group=group, index=index, root=root, options=own,
                      variables=variables, origin=layers.origin)  # fmt: skip
 

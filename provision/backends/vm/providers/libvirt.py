@@ -54,6 +54,7 @@ class Libvirt(VagrantProvider):
     name = "libvirt"
     live_folders = "virtiofs"
     forwards = frozenset({"tcp"})
+    forwards_ipv6 = True  # by ssh
     keeps_volumes = True
     joins = True
     accelerators = frozenset({"kvm", "emulation"})

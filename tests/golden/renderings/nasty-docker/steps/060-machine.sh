@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/22f6467285b99f5f947699e4989ce27b
+_record=/var/lib/provision/steps/31c0c1569385650c703c47c55d615d54
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

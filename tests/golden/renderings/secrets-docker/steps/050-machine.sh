@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/952db0daf5d4bc40035e3c5f9c856c36
+_record=/var/lib/provision/steps/ccaf69fba347a1d2c0fab2149bf5c700
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

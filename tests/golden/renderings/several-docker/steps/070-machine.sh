@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/daecf119f73c8543e7dd791e696d1a2a
+_record=/var/lib/provision/steps/6a98544fc8472c9b094e4f1f8c5ccf24
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/0830b755616fd4399961129b841ade55
+_record=/var/lib/provision/steps/db755fe1e5eeb11310dbc7d3ca2438c3
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

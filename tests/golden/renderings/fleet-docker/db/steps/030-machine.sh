@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/b5288c9956d47f52761fae4418f457b4
+_record=/var/lib/provision/steps/9f49800e7317ee09696bfcc044772fb3
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

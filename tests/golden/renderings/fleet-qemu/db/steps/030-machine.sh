@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/3abcd4fcf0171996114770c05f846ffa
+_record=/var/lib/provision/steps/84083ca8d96ab03776c86d742785221f
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

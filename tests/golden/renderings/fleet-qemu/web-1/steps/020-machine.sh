@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/427e88747b1991c0179eb3f0e20f31ea
+_record=/var/lib/provision/steps/c98d3d51bf5a56df62f10d7f53a82eb8
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
