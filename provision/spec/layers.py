@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from provision.model import Origin
 from provision.spec.parts import PREFIX, find_part, parts
 from provision.spec.paths import named_path, real_path
 from provision.spec.problems import did_you_mean
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from provision.spec.problems import Problems
+
+
+DEEPEST = 50
 
 
 def lay(over: Node, under: Node, path: tuple[str, ...] = ()) -> Node:
@@ -125,6 +129,12 @@ class Reader:
         """Read a file after what it extends."""
         real = real_path(path)
         if real in self._read:
+            return
+        if len(above) >= DEEPEST:
+            start = Origin(file=str(path), line=1, column=1)
+            self._problems.add(
+                f"specs extend each other more than {DEEPEST} deep", start, "let one of them extend several"
+            )
             return
         root = read_tree(path, str(path), self._problems)
         if root is None:

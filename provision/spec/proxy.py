@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from provision.files import read_regular
 from provision.model import Proxy
 from provision.spec.paths import named_path
 
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
 
     from provision.spec.scope import Scope
     from provision.spec.tree import Node
+
+
+LARGEST = 1024 * 1024
 
 
 def read_proxy(node: Node | None, scope: Scope) -> Proxy | None:
@@ -36,7 +40,7 @@ def read_proxy(node: Node | None, scope: Scope) -> Proxy | None:
 
 def _certificate(path: Path, node: Node, scope: Scope) -> bytes | None:
     try:
-        text = path.read_bytes()
+        text, _ = read_regular(path, largest=LARGEST)
     except OSError:
         text = b""
     if b"-----BEGIN CERTIFICATE-----" not in text:
