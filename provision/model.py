@@ -438,6 +438,10 @@ class Result:
     seconds: float
 
 
+SETUP, ATTACH = "setup", "attach"
+RESERVED = (SETUP, ATTACH)  # what logs and errors call steps of ours: the name of no service
+
+
 def bracketed(address: str) -> str:
     """An IP address as it stands before `:PORT`: one of IPv6 in brackets."""
     return f"[{address}]" if ":" in address else address

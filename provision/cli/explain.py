@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from provision.cli.asking import asks, format_option
-from provision.cli.show import table
+from provision.cli.show import say, table
 
 if TYPE_CHECKING:
     from provision.choosing import Explanation
@@ -35,7 +35,7 @@ def command(asked: Request, form: str) -> None:
         if any(items):
             rows.append((title, *("; ".join(each) or "-" for each in items)))
     table(["", "CONTAINER", "VIRTUAL MACHINE"], rows)
-    click.echo(click.style(f"-b {found.choice.backend}: {found.choice.reason}", bold=True))
+    say(f"-b {found.choice.backend}: {found.choice.reason}", bold=True)
 
 
 def _data(found: Explanation) -> dict[str, object]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from provision.cli.asking import asks, format_option
-from provision.cli.show import table
+from provision.cli.show import say, table
 
 if TYPE_CHECKING:
     from provision.engine import Request
@@ -46,7 +46,7 @@ def command(asked: Request, form: str) -> None:
         click.echo(json.dumps(answer, indent=2))
         return
     for image in plan.build:
-        click.echo(f"the image {image} is built first")
+        say(f"the image {image} is built first")
     for note in plan.notes:
-        click.echo(note)
+        say(note)
     table(["MACHINE", "WHAT HAPPENS"], [(name, WORDS[action]) for name, action in plan.actions.items()])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from provision.cli.asking import asks, same
-from provision.cli.show import count, progress, show_result
+from provision.cli.show import count, progress, say, show_result
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -65,13 +65,13 @@ def _report(environment: Environment, asked: Request, plan: Plan, begun: float, 
     done = "is up" if plan.changes else "was up already, nothing changed"
     took = f"{time.monotonic() - begun:.1f} s"
     summary = f"{environment.name} {done} in {asked.backend}: {checked + ', ' if checked else ''}{took}"
-    click.echo(click.style(summary, bold=True))
+    say(summary, bold=True)
     if not plan.changes:
         return
     for link in _links(engine.published(environment, asked.backend)):
-        click.echo(f"  {link}")
+        say(f"  {link}")
     machine = f" -m {environment.machines[-1].name}" if len(environment.machines) > 1 else ""
-    click.echo(f"  provision shell {same(asked)}{machine}")
+    say(f"  provision shell {same(asked)}{machine}")
 
 
 def _links(published: Mapping[str, Sequence[PortStatus]]) -> list[str]:

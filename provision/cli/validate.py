@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from provision.cli.asking import asks
+from provision.cli.show import say
 
 if TYPE_CHECKING:
     from provision.engine import Request
@@ -20,4 +21,4 @@ def command(asked: Request) -> None:
 
     environment = engine.validate(asked)
     machines = ", ".join(f"{m.name} ({m.base.name})" for m in environment.machines)
-    click.echo(f"{asked.spec} is valid: {environment.name}, for {asked.backend}: {machines}")
+    say(f"{asked.spec} is valid: {environment.name}, for {asked.backend}: {machines}")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from provision.errors import Problem, SpecError
 from provision.files import read_regular
 from provision.model import Origin
+from provision.progress import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -109,13 +110,18 @@ def render_problems(problems: Iterable[Problem]) -> str:
 
 def _block(problem: Problem, lines: list[str]) -> str:
     origin = problem.origin
-    text = [f"{origin}: {problem.message}"]
+    text = [visible(f"{origin}: {problem.message}")]
     if 0 < origin.line <= len(lines):
         number = str(origin.line)
         line = lines[origin.line - 1].replace("\t", " ")
         begin = max(0, origin.column - 60)
-        text.append(f"  {number} | {line[begin : begin + 100]}")
+        text.append(f"  {number} | {_visible_column_by_column(line[begin : begin + 100])}")
         text.append(f"  {' ' * len(number)} | {' ' * (origin.column - 1 - begin)}^")
     if problem.hint:
-        text.append(f"  hint: {problem.hint}")
+        text.append(visible(f"  hint: {problem.hint}"))
     return "\n".join(text)
+
+
+def _visible_column_by_column(line: str) -> str:
+    """A line of which each character stays one, so that the caret stands under what it means."""
+    return "".join(character if visible(character) == character else "\ufffd" for character in line)

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/84083ca8d96ab03776c86d742785221f
+_record=/var/lib/provision/steps/2d14b27647db132e856b5ee886c9aea4
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/43a831a15a234cc0773ac7418dd26571
+_record=/var/lib/provision/steps/ed1acc91792d4cf8e4e73eedd5ae440b
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

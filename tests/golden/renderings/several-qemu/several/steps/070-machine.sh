@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/f09117d87e41880e956a75ff5e5a1bbd
+_record=/var/lib/provision/steps/a1d51756f189f6cdd35112bcdcb58ef7
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
