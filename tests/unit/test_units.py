@@ -54,10 +54,10 @@ def test_lines_carry_the_name_of_the_service(name: str) -> None:
     assert identifier_of(name) != name
 
 
-@pytest.mark.parametrize("backend", ["docker", "vm"])
-def test_no_service_is_called_as_the_setup_steps_are(backend: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("named", ["docker", "vm"])
+def test_no_service_is_called_as_the_setup_steps_are(named: str, tmp_path: Path) -> None:
     with pytest.raises(SpecError) as raised:
-        load(spec(tmp_path, "web", "setup"), backend=backend, host={})
+        load(spec(tmp_path, "web", "setup"), backend=named, host={})
     (problem,) = raised.value.problems
     assert problem.origin.line == 6
     assert "cannot be called setup" in problem.message
