@@ -31,7 +31,9 @@ def identifier_of(service: str) -> str:
 
 def service_of(identifier: str) -> str:
     """The service whose lines the journal calls so."""
-    return identifier.removeprefix(_PREFIX).removeprefix("provision-")
+    if identifier.startswith(_PREFIX):
+        return identifier.removeprefix(_PREFIX)
+    return identifier.removeprefix("provision-")
 
 
 def systemd_scripts(machine: Machine) -> Mapping[str, RenderedFile]:
