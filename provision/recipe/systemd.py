@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from provision.model import SETUP
+from provision.model import ATTACH, RESERVED, SETUP
 from provision.rendering import RenderedFile, render
 
 if TYPE_CHECKING:
@@ -17,11 +17,11 @@ _PREFIX = "provision-service-"
 
 
 def unit_of(service: str) -> str:
-    """The unit of a service of the spec, or of the setup steps.
+    """The unit of a service of the spec, or of one of our own steps.
 
     Its prefix keeps it apart from the system's units (ssh, dbus, systemd-journald) and from ours.
     """
-    return f"provision-{SETUP}.service" if service == SETUP else f"{_PREFIX}{service}.service"
+    return f"provision-{service}.service" if service in RESERVED else f"{_PREFIX}{service}.service"
 
 
 def identifier_of(service: str) -> str:
@@ -41,11 +41,12 @@ def systemd_scripts(machine: Machine) -> Mapping[str, RenderedFile]:
     context: dict[str, object] = {
         "machine": machine,
         "unit": unit_of,
-        "wanted": [unit_of(service.name) for service in machine.services]
+        "wanted": [unit_of(ATTACH)]  # by itself: a machine may have no service
+        + [unit_of(service.name) for service in machine.services]
         + ([unit_of(SETUP)] if machine.setup else []),
     }
     own = {name: _file(f"systemd/{name}.j2", context, executable=True) for name in SCRIPTS}
-    units = {"provision.target": "target", "provision-attach.service": "attach.service"}
+    units = {"provision.target": "target", unit_of(ATTACH): "attach.service"}
     if machine.setup:
         units[unit_of(SETUP)] = "setup.service"
     for unit, template in units.items():

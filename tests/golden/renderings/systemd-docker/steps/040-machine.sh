@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/529cb6711be78d9c4ba924e25f230faa
+_record=/var/lib/provision/steps/98d54fb802e5080b68a67eef106c0c30
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # systemd and its units
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/448a6a111026495dec598a4289b570c9
+_record=/var/lib/provision/steps/414aff4b6d01e017685cb605e1ab7a01
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/2d14b27647db132e856b5ee886c9aea4
+_record=/var/lib/provision/steps/1c22ca02d38ae84b44154e6a09575b40
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

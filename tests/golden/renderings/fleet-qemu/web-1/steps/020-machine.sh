@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/814588909c871b897d0cbe371e84a3e9
+_record=/var/lib/provision/steps/65fde25efa1c9a24939cb77f3b3dafb2
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

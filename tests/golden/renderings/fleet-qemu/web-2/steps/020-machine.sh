@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/ed1acc91792d4cf8e4e73eedd5ae440b
+_record=/var/lib/provision/steps/fadfbf7cde7b03de5590a2186e20b3d8
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

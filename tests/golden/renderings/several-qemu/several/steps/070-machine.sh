@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/a1d51756f189f6cdd35112bcdcb58ef7
+_record=/var/lib/provision/steps/3ed680506fd861508a98591b0d22e50a
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
