@@ -11,6 +11,7 @@ import pytest
 from provision import process
 from provision.backends.journal import read_journal
 from provision.errors import SpecError
+from provision.model import RESERVED
 from provision.recipe.systemd import identifier_of, service_of, systemd_scripts, unit_of
 from provision.spec import load
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 SYSTEM = ("ssh", "sshd", "dbus", "systemd-journald", "systemd-logind", "docker", "cron", "getty", "rsync")
 OURS = (
-    "attach",
     "guest",
     "guest-keys",
     "guest-shell",
@@ -48,19 +48,20 @@ def test_units_of_services_are_none_of_the_system_nor_of_ours(tmp_path: Path) ->
     assert {unit_of(name) for name in (*SYSTEM, *OURS)} & ours == set()
 
 
-@pytest.mark.parametrize("name", [*SYSTEM, *OURS, "setup"])
+@pytest.mark.parametrize("name", [*SYSTEM, *OURS, *RESERVED])
 def test_lines_carry_the_name_of_the_service(name: str) -> None:
     assert service_of(identifier_of(name)) == name
     assert identifier_of(name) != name
 
 
 @pytest.mark.parametrize("named", ["docker", "vm"])
-def test_no_service_is_called_as_the_setup_steps_are(named: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", RESERVED)
+def test_no_service_is_called_as_a_step_of_ours_is(name: str, named: str, tmp_path: Path) -> None:
     with pytest.raises(SpecError) as raised:
-        load(spec(tmp_path, "web", "setup"), backend=named, host={})
+        load(spec(tmp_path, "web", name), backend=named, host={})
     (problem,) = raised.value.problems
     assert problem.origin.line == 6
-    assert "cannot be called setup" in problem.message
+    assert f"cannot be called {name}" in problem.message
 
 
 def test_the_journal_is_asked_for_ours_and_read_by_the_name_of_the_spec(
