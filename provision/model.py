@@ -462,6 +462,15 @@ class Result:
     seconds: float
 
 
+SETUP, ATTACH = "setup", "attach"
+RESERVED = (SETUP, ATTACH)  # what logs and errors call steps of ours: the name of no service
+
+
+def bracketed(address: str) -> str:
+    """An IP address as it stands before `:PORT`: one of IPv6 in brackets."""
+    return f"[{address}]" if ":" in address else address
+
+
 @dataclass(frozen=True, kw_only=True)
 class PortStatus:
     """A port as it is forwarded now."""
@@ -470,6 +479,11 @@ class PortStatus:
     host: int
     address: str
     protocol: Protocol
+
+    @property
+    def endpoint(self) -> str:
+        """Where the host reaches it: 127.0.0.1:8080, [::1]:8080."""
+        return f"{bracketed(self.address)}:{self.host}"
 
 
 @dataclass(frozen=True, kw_only=True)

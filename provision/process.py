@@ -186,16 +186,21 @@ def replace(argv: Sequence[str]) -> None:
         raise _missing(argv, error) from error
 
 
-def start(argv: Sequence[str]) -> subprocess.Popen[bytes]:
+def start(argv: Sequence[str], *, own_session: bool = False) -> subprocess.Popen[bytes]:
     """Start a command with three pipes, for a conversation.
+
+    Args:
+        argv: the words of the command; no shell reads them.
+        own_session: a terminal's Ctrl-C does not reach it.
 
     Raises:
         HostLacks: the program is not there.
     """
     try:
         return subprocess.Popen(
-            argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0
-        )
+            argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0,
+            start_new_session=own_session,
+        )  # fmt: skip
     except FileNotFoundError as error:
         raise _missing(argv, error) from error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from contextlib import contextmanager
@@ -13,6 +14,28 @@ if TYPE_CHECKING:
 
 
 SILENT_FOR = 5.0  # seconds
+
+
+# What steers a terminal, or hides or reorders what stands there: control characters of C0 and C1,
+# marks of direction, of no width and of lines, tags, halves of characters. A tab does nothing bad.
+_STEERING = re.compile(
+    "[\\x00-\\x08\\x0a-\\x1f\\x7f-\\x9f\\xad\\u061c\\u180e\\u200b\\u200e\\u200f\\u2028-\\u202e\\u2060-\\u206f"
+    "\\ud800-\\udfff\\ufeff\\ufff9-\\ufffb\\U000e0000-\\U000e0fff]"
+)
+
+
+def visible(text: str, *, lines: bool = False) -> str:
+    """Text of others as it may be printed: what steers a terminal is shown by its number.
+
+    Args:
+        text: whatever it is: a name, an error, a line that a build wrote.
+        lines: it has several lines, whose ends stay.
+    """
+
+    def shown(match: re.Match[str]) -> str:
+        return match[0] if lines and match[0] == "\n" else match[0].encode("unicode_escape").decode()
+
+    return _STEERING.sub(shown, text)
 
 
 class Progress(Protocol):
@@ -58,16 +81,17 @@ class Plain:
 
     def note(self, text: str) -> None:
         """Print a line."""
-        print(text, file=self._stream, flush=True)
+        print(visible(text, lines=True), file=self._stream, flush=True)
         self._printed = time.monotonic()
 
     def line(self, text: str) -> None:
         """Lines of running commands are in the log; the last one is told where it takes long."""
-        self._line = text.strip()
+        self._line = visible(text.strip())
 
     @contextmanager
     def step(self, title: str) -> Iterator[None]:
         """Print the title, and again with its duration."""
+        title = visible(title)
         self.note(f"… {title}")
         self._line = ""
         begun = time.monotonic()
@@ -138,7 +162,7 @@ class Live:
 
     def note(self, text: str) -> None:
         """Print a line above the spinner."""
-        self._console.print(text, markup=False)
+        self._console.print(visible(text, lines=True), markup=False)
 
     def line(self, text: str) -> None:
         """Show the command's last line beside the spinner."""
@@ -146,7 +170,7 @@ class Live:
             from rich.text import Text
 
             room = max(20, self._console.width - len(self._title) - 8)
-            shown = Text.assemble(self._title, "  ", (text.strip()[:room], "dim"))
+            shown = Text.assemble(self._title, "  ", (visible(text.strip())[:room], "dim"))
             self._status.update(shown)  # type: ignore[attr-defined]
 
     @contextmanager
@@ -156,7 +180,7 @@ class Live:
 
         begun = time.monotonic()
         mark, style = "✗", "red"
-        self._title = title
+        self._title = title = visible(title)
         try:
             with self._console.status(Text(title)) as self._status:
                 yield

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from provision import resources
 from provision.confined import ConfinedFolder, is_confined
+from provision.model import bracketed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from jinja2 import Environment as Jinja
 
 MANIFEST = ".rendered"
+_NOT_TEXT = ("null", "true", "false", "yes", "no", "on", "off", "y", "n")  # in YAML 1.1 or 1.2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,6 +110,8 @@ def _jinja() -> Jinja:
     )
     jinja.filters["sh"] = shlex.quote
     jinja.filters["words"] = shlex.join
+    jinja.filters["bracketed"] = bracketed
+    jinja.filters["name"] = yaml_name
     jinja.filters["yaml"] = yaml_scalar
     jinja.filters["compose"] = compose_scalar
     jinja.filters["ruby"] = ruby
@@ -121,6 +125,12 @@ def yaml_scalar(value: object) -> str:
     if not isinstance(value, str):
         return json.dumps(value)
     return _escaped(json.dumps(value, ensure_ascii=False))
+
+
+def yaml_name(value: str) -> str:
+    """A name as YAML: as it is, or in quotes where a parser would read something else than text."""
+    plain = re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.-]*", value) and value.lower() not in _NOT_TEXT
+    return value if plain else yaml_scalar(value)
 
 
 def compose_scalar(value: object) -> str:

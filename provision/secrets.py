@@ -12,12 +12,14 @@ import shlex
 from typing import TYPE_CHECKING
 
 from provision.errors import Problem, SpecError
+from provision.files import read_regular, why
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from provision.model import Environment, Machine, Secret
 
+LARGEST = 1024 * 1024  # bytes of a secret that is a file
 INSIDE = "/run/secrets"
 BROUGHT = "/run/provision/secrets"  # where a machine finds them before it knows their owners
 
@@ -45,7 +47,7 @@ def values(machine: Machine) -> Mapping[str, bytes]:
 def value_of(secret: Secret) -> bytes:
     """The value of one."""
     if secret.file is not None:
-        return secret.file.read_bytes()
+        return read_regular(secret.file, largest=LARGEST)[0]
     return os.environb[os.fsencode(secret.variable or "")]
 
 
@@ -60,7 +62,7 @@ def _problem(secret: Secret) -> Problem | None:
         )
     except OSError as error:
         return Problem(
-            f"the secret {secret.name} cannot be read from {secret.written}: {os.strerror(error.errno or 0)}",
+            f"the secret {secret.name} cannot be read from {secret.written}: {why(error)}",
             secret.origin,
             f"looked for {secret.file}",
         )

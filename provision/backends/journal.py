@@ -6,6 +6,8 @@ import json
 from typing import TYPE_CHECKING
 
 from provision import process
+from provision.model import SETUP
+from provision.recipe.systemd import identifier_of, service_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -28,7 +30,7 @@ def read_journal(
         follow: go on with the lines to come.
         labelled: each line carries its service's name; setup's always do.
     """
-    identifiers = [f"--identifier={service}" for service in services]
+    identifiers = [f"--identifier={identifier_of(service)}" for service in services]
     words = ["journalctl", "--boot", "--no-pager", "--quiet", "--output=json", "--lines=all",
              *identifiers, *(["--follow"] if follow else [])]  # fmt: skip
 
@@ -40,7 +42,7 @@ def read_journal(
         message = entry.get("MESSAGE") or ""
         if isinstance(message, list):  # bytes that are no UTF-8
             message = bytes(message).decode("utf-8", "replace")
-        service = entry.get("SYSLOG_IDENTIFIER", "")
-        each_line(f"{service} | {message}" if labelled and service != "setup" else message)
+        service = service_of(entry.get("SYSLOG_IDENTIFIER", ""))
+        each_line(f"{service} | {message}" if labelled and service != SETUP else message)
 
     process.stream(enter(words), each_entry)

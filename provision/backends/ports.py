@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from provision.errors import EnvironmentFailed
+from provision.model import bracketed
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -88,8 +89,9 @@ def choose(
                     f" {chosen[name]} is taken for {machine.name}:{port.guest}"
                 )
             else:
+                where = f"{bracketed(port.address)}:{port.host}/{port.protocol}"
                 taken.append(
-                    f"{port.address}:{port.host}/{port.protocol} ({port.origin.file}:{port.origin.line})"
+                    f"{where} ({port.origin.file}:{port.origin.line})"
                     f" is held by {_holder(port.host, port.protocol)}"
                 )
     if taken:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 import click
 
+from provision.cli.show import say
 from provision.engine import Request
 from provision.model import WORDS
 
@@ -139,7 +140,7 @@ def _resolved(asked: Request) -> Request:
     if click.get_current_context().info_name not in CHOOSING and (before := chosen_before(asked)):
         return replace(asked, backend=before)
     choice = choose(asked)
-    click.echo(f"{choice.backend}: {choice.reason}", err=True)
+    say(f"{choice.backend}: {choice.reason}", err=True)
     return replace(asked, backend=choice.backend)
 
 

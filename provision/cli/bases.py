@@ -10,7 +10,7 @@ import click
 from provision.bases.box import boxes_folder, boxes_of, build_box
 from provision.bases.packing import BOX_PROVIDERS, BoxProvider
 from provision.cli.asking import backend_option, format_option
-from provision.cli.show import progress, table
+from provision.cli.show import progress, say, table
 
 if TYPE_CHECKING:
     from provision.bases.image import BaseStatus
@@ -47,10 +47,10 @@ def build(name: str, backend: str, provider: BoxProvider | None, snapshot: str |
     base = _find(name, snapshot)
     if backend == "docker":
         build_image(base, progress())
-        click.echo(f"{base.image} is made")
+        say(f"{base.image} is made")
         return
     for each in (provider,) if provider else BOX_PROVIDERS:
-        click.echo(f"{build_box(base, each, boxes_folder(), progress())} is made")
+        say(f"{build_box(base, each, boxes_folder(), progress())} is made")
 
 
 def _find(name: str, snapshot: str | None) -> Base:

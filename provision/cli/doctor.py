@@ -8,6 +8,8 @@ import json
 import click
 
 from provision.cli.asking import format_option
+from provision.cli.show import say
+from provision.progress import visible
 
 
 @click.command("doctor")
@@ -32,11 +34,11 @@ def command(form: str, backend: str | None) -> None:
         click.echo(json.dumps({"backends": answer}, indent=2))
     else:
         for name, found in findings.items():
-            click.echo(click.style(f"{name}: {'usable' if usable[name] else 'not usable'}", bold=True))
+            say(f"{name}: {'usable' if usable[name] else 'not usable'}", bold=True)
             for finding in found:
                 mark = click.style("✓", fg="green") if finding.usable else click.style("✗", fg="red")
-                click.echo(f"  {mark} {finding.subject}: {finding.detail}")
+                click.echo(f"  {mark} {visible(f'{finding.subject}: {finding.detail}')}")
                 if finding.hint:
-                    click.echo(f"      {finding.hint}")
+                    say(f"      {finding.hint}")
     if not any(usable.values()):
         raise click.exceptions.Exit(3)

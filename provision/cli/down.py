@@ -9,7 +9,7 @@ import click
 from click.core import ParameterSource
 
 from provision.cli.asking import SPEC_ENDINGS, collect, environment_options
-from provision.cli.show import progress
+from provision.cli.show import progress, say
 
 if TYPE_CHECKING:
     from provision.engine import EnvironmentRef, Removed
@@ -38,7 +38,7 @@ def command(
 
     for ref in _refs(context, which, options):
         removed = engine.down(ref, progress(), volumes=volumes, images=images)
-        click.echo(_told(ref, removed))
+        say(_told(ref, removed))
 
 
 def _refs(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from provision.cli.asking import asks, format_option
-from provision.cli.show import demands_data, show_demands, table
+from provision.cli.show import demands_data, say, show_demands, table
 
 if TYPE_CHECKING:
     from provision.choosing import Explanation
@@ -36,7 +36,7 @@ def command(asked: Request, form: str) -> None:
             rows.append((title, *("; ".join(each) or "-" for each in items)))
     table(["", "CONTAINER", "VIRTUAL MACHINE"], rows)
     show_demands(tuple(dict.fromkeys(each for demands in found.demands.values() for each in demands)))
-    click.echo(click.style(f"-b {found.choice.backend}: {found.choice.reason}", bold=True))
+    say(f"-b {found.choice.backend}: {found.choice.reason}", bold=True)
 
 
 def _data(found: Explanation) -> dict[str, object]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from provision.cli.asking import format_option
-from provision.cli.show import table
+from provision.cli.show import shown_file, table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,7 +40,7 @@ def command(name: str | None, form: str) -> None:
     elif name not in known:
         raise UsageError(f"there is no part {name}", hint=did_you_mean(name, known))
     else:
-        click.echo(known[name].read_text("utf-8"), nl=False)
+        click.echo(shown_file(known[name].read_text("utf-8")), nl=False)
 
 
 def _list(known: Mapping[str, Path], form: str) -> None:

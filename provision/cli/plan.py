@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from provision.cli.asking import asks, format_option
-from provision.cli.show import demands_data, show_demands, table
+from provision.cli.show import demands_data, say, show_demands, table
 
 if TYPE_CHECKING:
     from provision.engine import Request
@@ -48,7 +48,7 @@ def command(asked: Request, form: str) -> None:
         return
     show_demands(environment.demands)
     for image in plan.build:
-        click.echo(f"the image {image} is built first")
+        say(f"the image {image} is built first")
     for note in plan.notes:
-        click.echo(note)
+        say(note)
     table(["MACHINE", "WHAT HAPPENS"], [(name, WORDS[action]) for name, action in plan.actions.items()])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from provision.cli.asking import asks
+from provision.cli.show import say, shown_file
 
 if TYPE_CHECKING:
     from provision.engine import Request
@@ -29,8 +30,8 @@ def command(asked: Request, output: Path | None) -> None:
         click.echo(folder)
         return
     for path, content in files.items():
-        click.echo(click.style(f"# --- {path}", bold=True))
+        say(f"# --- {path}", bold=True)
         try:
-            click.echo(content.decode())
+            click.echo(shown_file(content.decode()))
         except UnicodeDecodeError:
             click.echo(f"({len(content)} bytes that are no text)")

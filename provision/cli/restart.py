@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from provision.cli.asking import asks_with_words, machine_option
-from provision.cli.show import progress
+from provision.cli.show import progress, say
 
 if TYPE_CHECKING:
     from provision.engine import Request
@@ -21,4 +21,4 @@ def command(asked: Request, words: tuple[str, ...], machine: str | None) -> None
     from provision import engine
 
     restarted = engine.restart(engine.resolve(asked), words, machine, progress())
-    click.echo(f"restarted: {', '.join(restarted)}" if restarted else "there are no services")
+    say(f"restarted: {', '.join(restarted)}" if restarted else "there are no services")

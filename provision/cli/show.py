@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from provision.errors import ProvisionError, SpecError
+from provision.progress import visible
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,17 +29,28 @@ def progress() -> Progress:
     return Plain(sys.stderr)
 
 
+def say(text: str, *, bold: bool = False, err: bool = False) -> None:
+    """Print a line or several of ours; what of it others wrote can steer no terminal."""
+    shown = visible(text, lines=True)
+    click.echo(click.style(shown, bold=True) if bold else shown, err=err)
+
+
+def shown_file(text: str) -> str:
+    """The text of a file that goes to stdout: itself for a program, harmless for a terminal."""
+    return visible(text, lines=True) if sys.stdout.isatty() else text
+
+
 def show_error(error: ProvisionError) -> None:
     """What failed, the evidence, and what to do; to stderr."""
     if isinstance(error, SpecError):
         from provision.spec import render_problems
 
-        click.echo(render_problems(error.problems), err=True)
-    click.echo(f"{click.style('error:', fg='red', bold=True)} {error.message}", err=True)
+        say(render_problems(error.problems), err=True)
+    click.echo(f"{click.style('error:', fg='red', bold=True)} {visible(error.message)}", err=True)
     for line in error.evidence:
-        click.echo(f"  {line}", err=True)
+        say(f"  {line.rstrip()}", err=True)
     if error.hint:
-        click.echo(f"{click.style('hint:', fg='cyan')} {error.hint}", err=True)
+        click.echo(f"{click.style('hint:', fg='cyan')} {visible(error.hint)}", err=True)
 
 
 def show_demands(demands: Sequence[Demand]) -> None:
@@ -73,9 +85,9 @@ def demands_data(demands: Sequence[Demand]) -> list[dict[str, object]]:
 def show_result(result: Result) -> None:
     """One check: a mark, its name, and why where it did not pass; to stdout."""
     mark, colour = MARKS[result.outcome]
-    click.echo(f"{click.style(mark, fg=colour)} {result.machine}: {result.check}")
+    click.echo(f"{click.style(mark, fg=colour)} {visible(f'{result.machine}: {result.check}')}")
     for line in result.message.splitlines() if result.outcome != "passed" else ():
-        click.echo(f"    {line}")
+        say(f"    {line}")
 
 
 def count(results: Sequence[Result]) -> str:
@@ -96,5 +108,5 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     for heading in headings:
         made.add_column(heading, overflow="fold")
     for row in rows:
-        made.add_row(*(Text(cell) for cell in row))
+        made.add_row(*(Text(visible(cell)) for cell in row))
     Console(width=None if sys.stdout.isatty() else 200, highlight=False).print(made)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from provision.cli.asking import asks, format_option, machine_option
-from provision.cli.show import table
+from provision.cli.show import say, table
 
 if TYPE_CHECKING:
     from provision.engine import Request
@@ -36,7 +36,7 @@ def command(asked: Request, machine: str | None, form: str) -> None:
             each.name,
             each.state,
             each.address or "-",
-            " ".join(f"{port.address}:{port.host}→{port.guest}/{port.protocol}"
+            " ".join(f"{port.endpoint}→{port.guest}/{port.protocol}"
                      for port in each.ports) or "-",
             " ".join(f"{service.name}={service.state}" for service in each.services) or "-",
         )
@@ -46,7 +46,7 @@ def command(asked: Request, machine: str | None, form: str) -> None:
     for each in machines:
         if each.kept:
             size = f"{each.kept / 1024**2:.0f} MiB"
-            click.echo(f"{each.name}'s memory is kept for its next start: {size}, until `down --images`")
+            say(f"{each.name}'s memory is kept for its next start: {size}, until `down --images`")
 
 
 def _data(machine: MachineStatus) -> dict[str, object]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from provision.cli.asking import asks, machine_option
-from provision.cli.show import progress
+from provision.cli.show import progress, say
 
 if TYPE_CHECKING:
     from provision.engine import Request
@@ -23,4 +23,4 @@ def command(asked: Request, machine: str | None) -> None:
     ref = engine.resolve(asked)
     stopped = engine.stop(ref, progress(), machine)
     what = machine or ref.name
-    click.echo(f"{what} is stopped" if stopped else f"{what} was not running")
+    say(f"{what} is stopped" if stopped else f"{what} was not running")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from provision.cli.asking import allow_option, collect
-from provision.cli.show import MARKS, count, table
+from provision.cli.show import MARKS, count, say, table
 from provision.progress import Plain
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def _show(runs: Mapping[str, Sequence[Result]]) -> None:
     for backend, results in runs.items():
         for result in results:
             if result.outcome != "passed":
-                click.echo(f"{MARKS[result.outcome][0]} {backend}: {result.machine}: {result.check}")
+                say(f"{MARKS[result.outcome][0]} {backend}: {result.machine}: {result.check}")
                 for line in result.message.splitlines():
-                    click.echo(f"    {line}")
-        click.echo(click.style(f"{backend}: {count(results)}", bold=True))
+                    say(f"    {line}")
+        say(f"{backend}: {count(results)}", bold=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from provision.cli.asking import asks, same
-from provision.cli.show import answer_to, count, progress, show_result
+from provision.cli.show import answer_to, count, progress, say, show_result
 from provision.cli.trust import load_asking
 
 if TYPE_CHECKING:
@@ -69,13 +69,13 @@ def _report(environment: Environment, asked: Request, plan: Plan, begun: float, 
     done = "is up" if plan.changes else "was up already, nothing changed"
     took = f"{time.monotonic() - begun:.1f} s"
     summary = f"{environment.name} {done} in {asked.backend}: {checked + ', ' if checked else ''}{took}"
-    click.echo(click.style(summary, bold=True))
+    say(summary, bold=True)
     if not plan.changes:
         return
     for link in _links(engine.published(environment, asked.backend)):
-        click.echo(f"  {link}")
+        say(f"  {link}")
     machine = f" -m {environment.machines[-1].name}" if len(environment.machines) > 1 else ""
-    click.echo(f"  provision shell {same(asked)}{machine}")
+    say(f"  provision shell {same(asked)}{machine}")
 
 
 def _links(published: Mapping[str, Sequence[PortStatus]]) -> list[str]:
@@ -83,8 +83,7 @@ def _links(published: Mapping[str, Sequence[PortStatus]]) -> list[str]:
     lines = []
     for machine, ports in published.items():
         for port in ports:
-            host = f"[{port.address}]" if ":" in port.address else port.address
-            where = f"{host}:{port.host}"
+            where = port.endpoint
             speaks = port.protocol == "tcp" and _speaks_http(port.address, port.host)
             shown = f"http://{where}/" if speaks else f"{where}/{port.protocol}"
             lines.append(f"{shown}  → {machine}:{port.guest}")

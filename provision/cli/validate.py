@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from provision.cli.asking import asks
-from provision.cli.show import show_demands
+from provision.cli.show import say, show_demands
 
 if TYPE_CHECKING:
     from provision.engine import Request
@@ -22,4 +22,4 @@ def command(asked: Request) -> None:
     environment = engine.validate(asked)
     show_demands(environment.demands)
     machines = ", ".join(f"{m.name} ({m.base.name})" for m in environment.machines)
-    click.echo(f"{asked.spec} is valid: {environment.name}, for {asked.backend}: {machines}")
+    say(f"{asked.spec} is valid: {environment.name}, for {asked.backend}: {machines}")

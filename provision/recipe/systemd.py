@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from provision.model import ATTACH, RESERVED, SETUP
 from provision.rendering import RenderedFile, render
 
 if TYPE_CHECKING:
@@ -12,24 +13,46 @@ if TYPE_CHECKING:
     from provision.model import Machine
 
 SCRIPTS = ("environment", "service", "state")
+_PREFIX = "provision-service-"
+
+
+def unit_of(service: str) -> str:
+    """The unit of a service of the spec, or of one of our own steps.
+
+    Its prefix keeps it apart from the system's units (ssh, dbus, systemd-journald) and from ours.
+    """
+    return f"provision-{service}.service" if service in RESERVED else f"{_PREFIX}{service}.service"
+
+
+def identifier_of(service: str) -> str:
+    """What the journal calls its lines."""
+    return unit_of(service).removesuffix(".service")
+
+
+def service_of(identifier: str) -> str:
+    """The service whose lines the journal calls so."""
+    if identifier.startswith(_PREFIX):
+        return identifier.removeprefix(_PREFIX)
+    return identifier.removeprefix("provision-")
 
 
 def systemd_scripts(machine: Machine) -> Mapping[str, RenderedFile]:
     """What goes to /usr/lib/provision where systemd is the init, by path below it; units/ holds its units."""
     context: dict[str, object] = {
         "machine": machine,
-        "wanted": ["provision-attach.service"]  # by itself: a machine may have no service
-        + [f"{service.name}.service" for service in machine.services]
-        + (["provision-setup.service"] if machine.setup else []),
+        "unit": unit_of,
+        "wanted": [unit_of(ATTACH)]  # by itself: a machine may have no service
+        + [unit_of(service.name) for service in machine.services]
+        + ([unit_of(SETUP)] if machine.setup else []),
     }
     own = {name: _file(f"systemd/{name}.j2", context, executable=True) for name in SCRIPTS}
-    units = {"provision.target": "target", "provision-attach.service": "attach.service"}
+    units = {"provision.target": "target", unit_of(ATTACH): "attach.service"}
     if machine.setup:
-        units["provision-setup.service"] = "setup.service"
+        units[unit_of(SETUP)] = "setup.service"
     for unit, template in units.items():
         own[f"units/{unit}"] = _file(f"systemd/{template}.j2", context)
     for service in machine.services:
-        own[f"units/{service.name}.service"] = _file(
+        own[f"units/{unit_of(service.name)}"] = _file(
             "systemd/unit.service.j2", context | {"service": service}
         )
     return own

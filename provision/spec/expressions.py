@@ -1,21 +1,36 @@
-"""Jinja for what a person wrote: expressions in a spec and templates of files, sandboxed."""
+"""Jinja for what a person wrote: expressions in a spec and templates of files, in a process of its own.
+
+That process is this package's `sandbox`: it has so much memory and time, and no more.
+"""
 
 from __future__ import annotations
 
-import traceback
-from typing import TYPE_CHECKING
+import atexit
+import importlib.util
+import json
+import select
+import shlex
+import struct
+import sys
+import threading
+import time
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
-from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, UndefinedError, nodes
-from jinja2.sandbox import ImmutableSandboxedEnvironment
+from provision import process
+from provision.errors import ProvisionError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import Any
+    from subprocess import Popen
 
-    from jinja2.runtime import Context
+    from provision.spec.problems import Budget
 
-LARGEST = 1_000_000
-_FILE = "the template"
+LONGEST = 1.0  # seconds of the processor that one of them may take
+PATIENCE = 30.0  # seconds after which the process itself is taken for stuck
+_IMPORTED = ("jinja2", "markupsafe")
+_LENGTH = struct.Struct(">Q")
 
 
 class ExpressionError(Exception):
@@ -30,105 +45,126 @@ class ExpressionError(Exception):
         self.line = line
 
 
-class _Sandbox(ImmutableSandboxedEnvironment):
-    """Jinja that reaches no Python and grows no value without bound."""
-
-    intercepted_binops = frozenset({"*", "**", "%"})
-
-    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
-        """Refuse products that would fill the memory."""
-        if operator == "%" and isinstance(left, str):
-            raise TemplateError("% does not format here; use ~ to join")
-        numbers = [abs(value) for value in (left, right) if isinstance(value, int | float)]
-        lengths = [len(value) for value in (left, right) if hasattr(value, "__len__")]
-        if any(number > LARGEST for number in numbers) or any(
-            length * number > LARGEST for length in lengths for number in numbers
-        ):
-            raise TemplateError(f"{operator} is for numbers and texts up to {LARGEST}")
-        if operator == "**" and len(numbers) == 2 and numbers[1] > 64:
-            raise TemplateError("** is for powers up to 64")
-        return super().call_binop(context, operator, left, right)
+class SpentError(ExpressionError):
+    """Nothing more is filled in: an earlier one took all the time there was, which is a problem already."""
 
 
-def _jinja() -> _Sandbox:
-    jinja = _Sandbox(undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False)
-    jinja.globals.pop("lipsum", None)  # needs the random module's mood: a spec gives equal bytes
-    return jinja
-
-
-def evaluate(expression: str, context: Mapping[str, object]) -> str | int | float | bool:
+def evaluate(expression: str, context: Mapping[str, object], budget: Budget) -> str | int | float | bool:
     """What an expression stands for: a string, a number or a truth value.
 
     Raises:
-        ExpressionError: bad syntax, an undefined name, a value of another kind.
+        ExpressionError: bad syntax, an undefined name, a value of another kind, too much time or memory.
     """
-    jinja = _jinja()
-    try:
-        value = jinja.compile_expression(expression, undefined_to_none=False)(**context)
-        if isinstance(value, str | int | float | bool):
-            return value
-        if isinstance(value, StrictUndefined):
-            str(value)  # raises what is undefined
-    except Exception as error:  # whatever a person's expression does is theirs to mend
-        raise _explain(error, jinja, "{{" + expression + "}}", context) from error
-    raise ExpressionError("it must give a string, a number, true or false")
+    return cast("str | int | float | bool", _fill("value", expression, context, budget))
 
 
-def fill_template(text: str, context: Mapping[str, object]) -> str:
+def fill_template(text: str, context: Mapping[str, object], budget: Budget) -> str:
     """The text of a template of the user's, filled in; line ends stay as they are.
 
     Raises:
-        ExpressionError: bad syntax or an undefined name, with its line.
+        ExpressionError: bad syntax or an undefined name, with its line; too much time or memory.
     """
-    jinja = _jinja()
-    jinja.newline_sequence = "\r\n" if "\r\n" in text else "\n"
-    try:
-        code = compile(jinja.compile(text, raw=True, filename=_FILE), _FILE, "exec")
-        return jinja.template_class.from_code(jinja, code, dict(jinja.globals)).render(context)
-    except Exception as error:  # whatever a person's template does is theirs to mend
-        raise _explain(error, jinja, text, context) from error
+    return cast("str", _fill("text", text, context, budget))
 
 
-def _explain(error: Exception, jinja: _Sandbox, text: str, context: Mapping[str, object]) -> ExpressionError:
-    if isinstance(error, TemplateSyntaxError):
-        return ExpressionError(f"bad Jinja: {_sentence(str(error.message))}", line=error.lineno)
-    if isinstance(error, UndefinedError):
-        missing = _undefined(jinja.parse(text), context)
-        if missing is not None:
-            return ExpressionError(f"{missing[0]} is not defined", name=missing[0], line=missing[1])
-    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__)
-             if frame.filename in (_FILE, "<template>", "<unknown>")]  # fmt: skip
-    return ExpressionError(_sentence(str(error)) or type(error).__name__, line=(lines or [1])[-1] or 1)
+def _fill(kind: str, text: str, context: Mapping[str, object], budget: Budget) -> object:
+    if budget.seconds <= 0:
+        raise SpentError("the time is spent")
+    asked = {"kind": kind, "text": text, "context": context, "seconds": min(LONGEST, budget.seconds)}
+    answer = _sandbox().ask(json.dumps(asked, default=_parts).encode())
+    if answer is None:
+        budget.seconds = 0
+        raise ExpressionError(f"filling it in takes longer than {LONGEST:g} s")
+    budget.seconds -= answer["seconds"]
+    if budget.seconds <= 0:
+        raise ExpressionError("all expressions and templates up to this one take too long together")
+    if "error" in answer:
+        raise ExpressionError(answer["error"], name=answer["name"], line=answer["line"])
+    return answer["value"]
 
 
-def _sentence(words: str) -> str:
-    """Jinja's words as the end of a sentence of ours."""
-    words = words.rstrip(".")
-    return words[:1].lower() + words[1:]
+def _parts(value: object) -> object:
+    return {"a namespace": vars(value)}
 
 
-def _undefined(template: nodes.Template, context: Mapping[str, object]) -> tuple[str, int] | None:
-    """The first name that the context lacks, and its line."""
-    for node in template.find_all((nodes.Getattr, nodes.Getitem, nodes.Name)):
-        if isinstance(node, nodes.Name):
-            if node.ctx == "load" and node.name not in context:
-                return node.name, node.lineno
-            continue
-        owner, key = _part(node)
-        if isinstance(owner, nodes.Name) and isinstance(key, str):
-            known = vars(context[owner.name]) if hasattr(context.get(owner.name), "__dict__") else None
-            if known is not None and key not in known:
-                return f"{owner.name}.{key}", node.lineno
-    return None
+@cache
+def _sandbox() -> _Sandbox:
+    """One process for all that this one asks."""
+    return _Sandbox()
 
 
-def _part(node: nodes.Expr) -> tuple[nodes.Expr | None, object]:
-    """What `owner.key` and `owner["key"]` speak of."""
-    if isinstance(node, nodes.Getattr):
-        return node.node, node.attr
-    if isinstance(node, nodes.Getitem) and isinstance(node.arg, nodes.Const):
-        return node.node, node.arg.value
-    return None, None
+class _Sandbox:
+    """The other process: begun when it is first asked, and anew after it was ended."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._child: Popen[bytes] | None = None
+        atexit.register(self.end)
+
+    def ask(self, question: bytes) -> dict[str, Any] | None:
+        """Its answer; None where it took its time, or died of what it was asked."""
+        with self._lock:
+            if self._child is None:
+                self._child = self._begun()
+            try:
+                self._say(self._child, question)
+                return cast("dict[str, Any]", json.loads(self._heard(self._child)))
+            except (OSError, EOFError, TimeoutError):
+                self.end()
+                return None
+            except BaseException:
+                self.end()  # an answer that nobody waits for would be taken for the next one's
+                raise
+
+    def _begun(self) -> Popen[bytes]:
+        """A new process; it says that it is there, so that its start is not taken for its answer."""
+        folders = {Path(str(found.origin)).parent.parent
+                   for name in _IMPORTED if (found := importlib.util.find_spec(name))}  # fmt: skip
+        program = Path(__file__).with_name("sandbox.py")
+        words = [sys.executable, "-I", "-S", str(program), *map(str, folders)]
+        child = process.start(words, own_session=True)  # Ctrl-C is this process's matter
+        try:
+            self._heard(child)
+        except (EOFError, TimeoutError) as error:
+            said = child.communicate()[1].decode("utf-8", "replace") if child.poll() is not None else ""
+            raise ProvisionError(
+                "the process that fills in expressions and templates does not start",
+                evidence=said.splitlines(),
+                hint=f"try it by hand: {shlex.join(words)}",
+            ) from error
+        return child
+
+    def _say(self, child: Popen[bytes], question: bytes) -> None:
+        assert child.stdin is not None  # noqa: S101 - process.start gives three pipes
+        unsaid = memoryview(_LENGTH.pack(len(question)) + question)
+        while unsaid:
+            unsaid = unsaid[child.stdin.write(unsaid) :]
+
+    def _heard(self, child: Popen[bytes]) -> bytes:
+        deadline = time.monotonic() + PATIENCE
+        (length,) = _LENGTH.unpack(self._bytes(child, _LENGTH.size, deadline))
+        return self._bytes(child, length, deadline)
+
+    def _bytes(self, child: Popen[bytes], length: int, deadline: float) -> bytes:
+        assert child.stdout is not None  # noqa: S101 - process.start gives three pipes
+        found = bytearray()
+        while len(found) < length:
+            if not select.select([child.stdout], [], [], max(0.0, deadline - time.monotonic()))[0]:
+                raise TimeoutError
+            part = child.stdout.read(min(length - len(found), 1024**2))
+            if not part:
+                raise EOFError
+            found += part
+        return bytes(found)
+
+    def end(self) -> None:
+        """End the process, if there is one."""
+        child, self._child = self._child, None
+        if child is None:
+            return
+        child.kill()
+        with child:  # waits for it, and closes its pipes
+            pass
 
 
 def names(context: Mapping[str, object]) -> list[str]:

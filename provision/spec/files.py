@@ -7,6 +7,7 @@ import stat
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from provision.files import NotReadable, read_regular, why
 from provision.model import File, Origin
 from provision.spec.paths import may_be_used, real_path
 from provision.spec.problems import did_you_mean
@@ -102,22 +103,11 @@ def _mode(fields: Fields) -> int | None:
 
 def _read(path: Path, node: Node, scope: Scope) -> tuple[bytes, bool] | None:
     try:
-        kind = path.stat()
-        if not stat.S_ISREG(kind.st_mode):
-            scope.problems.add(f"{path} is neither a file nor a folder", node, "name one")
-            return None
-        if kind.st_size > LARGEST:
-            scope.problems.add(
-                f"{path} has {kind.st_size / 1024**2:.0f} MiB; a file has at most {LARGEST // 1024**2} MiB",
-                node,
-                _TOO_LARGE,
-            )
-            return None
-        return path.read_bytes(), bool(kind.st_mode & stat.S_IXUSR)
+        content, found = read_regular(path, largest=LARGEST)
+        return content, bool(found.st_mode & stat.S_IXUSR)
     except OSError as error:
-        scope.problems.add(
-            f"{path} cannot be read: {os.strerror(error.errno or 0)}", node, "check its permissions"
-        )
+        hint = _TOO_LARGE if isinstance(error, NotReadable) else "check its permissions"
+        scope.problems.add(f"{path} cannot be read: {why(error)}", node, hint)
         return None
 
 
@@ -186,7 +176,9 @@ def _template(path: Path, node: Node, context: Mapping[str, object], scope: Scop
     from provision.spec import expressions
 
     try:
-        return expressions.fill_template(text, context).encode()
+        return expressions.fill_template(text, context, scope.problems.budget).encode()
+    except expressions.SpentError:
+        return b""
     except expressions.ExpressionError as error:
         file = os.path.normpath(Path(node.file).parent / str(node.value))
         scope.problems.add(

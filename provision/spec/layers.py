@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from provision.model import Origin
 from provision.spec.parts import PREFIX, find_part, parts
 from provision.spec.paths import may_be_used, named_path, real_path
 from provision.spec.problems import did_you_mean
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
     from provision.spec.demands import Demands
     from provision.spec.problems import Problems
+
+
+DEEPEST = 50
 
 
 def lay(over: Node, under: Node, path: tuple[str, ...] = ()) -> Node:
@@ -126,6 +130,12 @@ class Reader:
         """Read a file after what it extends."""
         real = real_path(path)
         if real in self._read:
+            return
+        if len(above) >= DEEPEST:
+            start = Origin(file=str(path), line=1, column=1)
+            self._problems.add(
+                f"specs extend each other more than {DEEPEST} deep", start, "let one of them extend several"
+            )
             return
         root = read_tree(path, str(path), self._problems)
         if root is None:

@@ -29,6 +29,7 @@ PRIVATE = (
 )  # fmt: skip
 _OF_A_FILE = ("version", "name", "description")  # what a fragment says of itself
 MOST = 99
+_SPLIT = "make several environments of it"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +77,7 @@ def declared_vars(documents: Iterable[Node]) -> Mapping[str, Node]:
 
 
 def layers_of_machines(
-    documents: Sequence[Node], reading: Callable[[], Reader]
+    documents: Sequence[Node], reading: Callable[[], Reader], problems: Problems
 ) -> Mapping[str, Layers] | None:
     """What stands in `machines`, by name; None where there is no such key.
 
@@ -84,6 +85,7 @@ def layers_of_machines(
         documents: of the spec, the lowest first; by the one rule of layers, a null takes a
             machine away and `!replace` all that was said of it before.
         reading: makes a reader of what a machine extends.
+        problems: takes more machines than there may be.
     """
     found: dict[str, list[Node]] | None = None
     for document in documents:
@@ -101,6 +103,10 @@ def layers_of_machines(
                 found.setdefault(name, []).append(node)
     if found is None:
         return None
+    if len(found) > MOST:
+        node = next(iter(found.values()))[0]
+        problems.add(f"the spec has {len(found)} machines; it may have {MOST}", node.key_origin, _SPLIT)
+        found = {}
     return {name: _layers(nodes, reading()) for name, nodes in found.items()}
 
 
@@ -181,14 +187,34 @@ def _group(
         )
 
     count = _count(documents, facts(group, 1))
+    if not _affordable(documents, count or 1, layers.origin, problems):
+        return
     for index in range(1, (count or 1) + 1):
         name = f"{group}-{index}" if count else group
         variables = facts(name, index)
-        filled = tuple(_without(variables.fill(document), "vars") for document in documents)
+        filled = tuple(variables.fill(document) for document in documents)
         judge(stack(filled), f"machine {group}")
-        root, own = for_backend(filled, backend, options)
+        root, own = for_backend([_without(document, "vars") for document in filled], backend, options)
         yield Member(name=name, group=group, index=index, root=root, options=own,
                      variables=variables, origin=layers.origin)  # fmt: skip
+
+
+def _affordable(documents: Sequence[Node], count: int, origin: Origin, problems: Problems) -> bool:
+    """Whether so many machines of these documents may be written out; a problem where they may not."""
+    budget = problems.budget
+    budget.machines -= count
+    budget.written_out -= count * sum(_size(document) for document in documents)
+    if budget.machines < 0:
+        problems.add(f"the spec has more than {MOST} machines", origin, _SPLIT)
+    elif budget.written_out < 0:
+        problems.add("the machines up to this one have too many values together", origin, _SPLIT)
+    return budget.machines >= 0 and budget.written_out >= 0
+
+
+def _size(node: Node) -> int:
+    if isinstance(node.value, dict):
+        return 1 + sum(map(_size, node.value.values()))
+    return 1 + sum(map(_size, node.value)) if isinstance(node.value, list) else 1
 
 
 def _count(documents: Sequence[Node], variables: Variables) -> int | None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from provision import resources
+from provision.files import read_regular
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,6 +16,7 @@ PREFIX = "part:"
 FOLDER = "parts"
 VARIABLE = "PROVISION_PARTS"
 ENDING = ".yaml"
+LARGEST = 2 * 1024 * 1024
 
 
 def part_folders(beside: Path, host: Mapping[str, str]) -> tuple[Path, ...]:
@@ -47,5 +49,9 @@ def parts(folders: tuple[Path, ...]) -> Mapping[str, Path]:
 
 def headline(part: Path) -> str:
     """What a part says of itself: the comment in its first line."""
-    first = part.read_text("utf-8", "replace").partition("\n")[0]
+    try:
+        text = read_regular(part, largest=LARGEST)[0].decode("utf-8", "replace")
+    except OSError:
+        return ""
+    first = text.partition("\n")[0]
     return first.removeprefix("#").strip() if first.startswith("#") else ""

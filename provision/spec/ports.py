@@ -91,6 +91,11 @@ def _in_range(text: str, node: Node, scope: Scope) -> int | None:
 
 def _address(text: str, node: Node, scope: Scope) -> str | None:
     try:
+        if "%" in text:  # a zone is free text, and no engine binds a port to one
+            scope.problems.add(
+                f"{text} names a zone of this host", node, "write the address without its %ZONE"
+            )
+            return None
         return str(ipaddress.ip_address(text.removeprefix("[").removesuffix("]")))
     except ValueError:
         scope.problems.add(

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from provision.errors import Problem, SpecError
+from provision.files import read_regular
 from provision.model import Origin
+from provision.progress import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -16,12 +18,29 @@ if TYPE_CHECKING:
     from provision.spec.tree import Node
 
 FEW = 20
+SHOWN = 2 * 1024 * 1024  # bytes of a file of which the wrong line is shown
+
+
+class Budget:
+    """What one reading of a spec may still take; each reader takes from it.
+
+    `seconds` of the processor for expressions and templates; `values` of all its files, and
+    of all its machines once they are written out; `files` that it is read from; `machines`.
+    """
+
+    def __init__(self) -> None:
+        self.seconds = 4.0
+        self.values = 20_000
+        self.written_out = 40_000
+        self.files = 200
+        self.machines = 99
 
 
 class Problems:
     """A list that grows while a spec is read, so that a person sees all of it at once."""
 
     def __init__(self) -> None:
+        self.budget = Budget()
         self._found: dict[tuple[Origin, str], Problem] = {}
         self._places: set[Origin] = set()
 
@@ -85,7 +104,8 @@ def render_problems(problems: Iterable[Problem]) -> str:
         origin = problem.origin
         if origin.file not in lines:
             try:
-                lines[origin.file] = Path(origin.file).read_text("utf-8").splitlines()
+                text, _ = read_regular(Path(origin.file), largest=SHOWN)
+                lines[origin.file] = text.decode("utf-8").splitlines()
             except (OSError, ValueError):
                 lines[origin.file] = []
         shown.append(_block(problem, lines[origin.file]))
@@ -94,13 +114,18 @@ def render_problems(problems: Iterable[Problem]) -> str:
 
 def _block(problem: Problem, lines: list[str]) -> str:
     origin = problem.origin
-    text = [f"{origin}: {problem.message}"]
+    text = [visible(f"{origin}: {problem.message}")]
     if 0 < origin.line <= len(lines):
         number = str(origin.line)
         line = lines[origin.line - 1].replace("\t", " ")
         begin = max(0, origin.column - 60)
-        text.append(f"  {number} | {line[begin : begin + 100]}")
+        text.append(f"  {number} | {_visible_column_by_column(line[begin : begin + 100])}")
         text.append(f"  {' ' * len(number)} | {' ' * (origin.column - 1 - begin)}^")
     if problem.hint:
-        text.append(f"  hint: {problem.hint}")
+        text.append(visible(f"  hint: {problem.hint}"))
     return "\n".join(text)
+
+
+def _visible_column_by_column(line: str) -> str:
+    """A line of which each character stays one, so that the caret stands under what it means."""
+    return "".join(character if visible(character) == character else "\ufffd" for character in line)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from provision.files import read_regular
 from provision.model import Proxy
 
 if TYPE_CHECKING:
@@ -36,8 +37,8 @@ def read_proxy(node: Node | None, scope: Scope) -> Proxy | None:
 def _certificates(path: Path, node: Node, scope: Scope) -> bytes | None:
     """The certificates that a file holds, and nothing else of it."""
     try:
-        small = path.is_file() and path.stat().st_size <= LARGEST
-        found = _CERTIFICATE.findall(path.read_bytes()) if small else []
+        text, _ = read_regular(path, largest=LARGEST)
+        found = _CERTIFICATE.findall(text)
     except OSError:
         found = []
     if not found:

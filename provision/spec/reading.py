@@ -109,7 +109,7 @@ def read(
             problems.add(f"a spec must be a map, this is {kind}", document, "begin with version: 1")
     if not raw or not all(isinstance(document.value, dict) for document in raw):
         problems.raise_all()
-    machines = layers_of_machines(raw, reading)
+    machines = layers_of_machines(raw, reading, problems)
     variables = _variables(raw, machines or {}, backend, settings, name, host, demands, problems)
     return Reading(
         raw=raw,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from provision.files import read_regular
 from provision.model import Repository
 
 if TYPE_CHECKING:
@@ -47,8 +48,7 @@ def _repository(name: str, node: Node, base: Base, scope: Scope) -> Repository:
 
 def _key(path: Path, node: Node, scope: Scope) -> bytes | None:
     try:
-        if path.is_file() and path.stat().st_size <= LARGEST_KEY:
-            return path.read_bytes()
+        return read_regular(path, largest=LARGEST_KEY)[0]
     except OSError:
         pass
     scope.problems.add(f"the key {node.value} is no file of a key", node, "name the file that was published")

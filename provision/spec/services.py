@@ -6,7 +6,7 @@ import shlex
 from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
-from provision.model import Probe, Script, Service
+from provision.model import RESERVED, Probe, Script, Service
 from provision.spec.needs import refuse_circle, refuse_unknown_needs
 
 if TYPE_CHECKING:
@@ -35,6 +35,13 @@ def read_services(
     nodes: Mapping[str, Node], users: KnownUsers, secrets: KnownSecrets, scope: Scope
 ) -> tuple[Service, ...]:
     """The services, in the order of the spec."""
+    for name in RESERVED:
+        if name in nodes:
+            scope.problems.add(
+                f"a service cannot be called {name}: logs and errors call a step of provision's own so",
+                nodes[name].key_origin,
+                f"give it another name, like {name}-app",
+            )
     services = tuple(_service(name, node, users, secrets, scope) for name, node in nodes.items())
     for name, node in nodes.items():
         refuse_unknown_needs(name, scope.fields(node).texts("needs"), nodes, "service", scope.problems)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import stat
 from typing import TYPE_CHECKING
 
+from provision.files import read_regular, why
 from provision.model import Origin
 from provision.spec.tree import LARGEST_FILE, parse
 
@@ -31,6 +31,10 @@ def read_tree(path: Path, file: str, problems: Problems) -> Node | None:
 def read_text(path: Path, file: str, problems: Problems) -> str | None:
     """The text of a file in UTF-8, a byte order mark taken off."""
     start = Origin(file=file, line=1, column=1)
+    problems.budget.files -= 1
+    if problems.budget.files < 0:
+        problems.add("the spec is made of too many files", start, "extend fewer: a spec may read 200 of them")
+        return None
     try:
         kind = path.stat()
         if stat.S_ISDIR(kind.st_mode):
@@ -47,10 +51,10 @@ def read_text(path: Path, file: str, problems: Problems) -> str | None:
                 "put large content into a file of its own and name it as a source",
             )
             return None
-        data = path.read_bytes()
+        data, _ = read_regular(path, largest=LARGEST_FILE)
     except OSError as error:
         problems.add(
-            f"the file cannot be read: {os.strerror(error.errno or 0)}",
+            f"the file cannot be read: {why(error)}",
             start,
             "check its path and permissions",
         )

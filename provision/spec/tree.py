@@ -19,7 +19,7 @@ Value: TypeAlias = "Scalar | dict[str, Node] | list[Node]"
 
 LARGEST_FILE = 2 * 1024 * 1024
 DEEPEST = 50
-MOST_ALIASED = 100_000
+MOST_VALUES = 20_000
 
 _STRING_TAGS = frozenset({"!", "tag:yaml.org,2002:str"})
 _REPLACE = "!replace"
@@ -122,15 +122,16 @@ def parse(text: str, file: str, problems: Problems) -> Node | None:
         report_syntax(error, text, file, problems)
     except yaml.reader.ReaderError as error:
         report_character(error.character, text, file, problems)
-    except _TooDeep as error:
-        problems.add(f"this is nested deeper than {DEEPEST} levels", error.origin, "write it flatter")
+    except _TooMuch as error:
+        problems.add(str(error), error.origin, error.hint)
     return None
 
 
-class _TooDeep(Exception):
-    def __init__(self, origin: Origin) -> None:
-        super().__init__()
+class _TooMuch(Exception):
+    def __init__(self, message: str, origin: Origin, hint: str) -> None:
+        super().__init__(message)
         self.origin = origin
+        self.hint = hint
 
 
 class _Composer:
@@ -141,8 +142,6 @@ class _Composer:
         self._file = file
         self._problems = problems
         self._anchors: dict[str, Node | None] = {}
-        self._aliased = 0
-        self._bomb = False
 
     def document(self) -> Node | None:
         root: Node | None = None
@@ -172,17 +171,31 @@ class _Composer:
         line, column = _begin(event)
         return Origin(file=self._file, line=line, column=column)
 
+    def _take(self, size: int, event: yaml.Event, which: str) -> None:
+        """Take from what the spec may hold: it is judged value by value, for every machine."""
+        self._problems.budget.values -= size
+        if self._problems.budget.values < 0:
+            raise _TooMuch(
+                f"the spec has more than {MOST_VALUES} values{which}",
+                self._origin(event),
+                "write it shorter, or put data into files that it names as sources",
+            )
+
     def _node(self, event: yaml.Event, depth: int) -> Node:
         line, column = _begin(event)
         if isinstance(event, yaml.ScalarEvent):
+            self._take(1, event, "")
             node = self._scalar(event, line, column)
             if event.anchor:
                 self._anchors[event.anchor] = node
             return node
         if isinstance(event, yaml.AliasEvent):
             return self._alias(event)
+        self._take(1, event, "")
         if depth >= DEEPEST:
-            raise _TooDeep(self._origin(event))
+            raise _TooMuch(
+                f"this is nested deeper than {DEEPEST} levels", self._origin(event), "write it flatter"
+            )
         assert isinstance(event, yaml.CollectionStartEvent)  # noqa: S101 - the grammar's last case
         if event.tag is not None and event.tag not in _COLLECTION_TAGS:
             self._unknown_tag(event.tag, event)
@@ -267,16 +280,7 @@ class _Composer:
                 "write the value out",
             )
             return nothing
-        self._aliased += node.size
-        if self._aliased > MOST_ALIASED:
-            if not self._bomb:
-                self._problems.add(
-                    f"the aliases of this file stand for more than {MOST_ALIASED} values",
-                    self._origin(event),
-                    "write the values out",
-                )
-            self._bomb = True
-            return nothing
+        self._take(node.size, event, ", its aliases written out")
         return node.with_value(node.value)  # the same value may stand under several keys
 
     def _scalar(self, event: yaml.ScalarEvent, line: int, column: int) -> Node:

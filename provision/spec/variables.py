@@ -134,7 +134,9 @@ class Variables:
         from provision.spec import expressions
 
         try:
-            value = expressions.evaluate(expression, self.context())
+            value = expressions.evaluate(expression, self.context(), self._problems.budget)
+        except expressions.SpentError:
+            return ""
         except expressions.ExpressionError as error:
             self._problems.add(f"{OPEN}{expression}{CLOSE}: {error}", node, self._hint(error.name) or _FORM)
             return ""

@@ -50,7 +50,7 @@ def _from_host(examined: Examined, check: Check, protocol: Protocol, number: int
         return
     if protocol == "udp":
         return  # a datagram that nobody answers proves nothing
-    place = f"{status.address}:{status.host}"
+    place = status.endpoint
     try:
         with socket.create_connection((reachable(status.address), status.host), PATIENCE) as asked:
             if check.fields.get("published"):

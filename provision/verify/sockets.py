@@ -8,6 +8,8 @@ import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
+from provision.model import bracketed
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -40,7 +42,7 @@ class Listening:
         return self.address == "::1" or self.address.startswith("127.")
 
     def __str__(self) -> str:
-        address = f"[{self.address}]" if ":" in self.address else self.address
+        address = bracketed(self.address)
         return f"{self.protocol}://{address}:{self.port}"
 
 

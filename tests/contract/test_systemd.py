@@ -31,9 +31,9 @@ services:
     ready: {script: test -e /run/first/ready}
   second: {command: sleep infinity, needs: [first]}
 setup:
-  - {name: asks, script: systemctl is-active first}
+  - {name: asks, script: systemctl is-active provision-service-first}
 checks:
-  - {command: systemctl is-active first, stdout: {equals: active}, requires: [systemd]}
+  - {command: systemctl is-active provision-service-first, stdout: {equals: active}, requires: [systemd]}
   - {process: nginx, absent: true}
   - {process: cron, absent: true}
 """
@@ -53,8 +53,8 @@ def up(shared: Project) -> Project:
 
 def test_it_is_process_1_and_runs_the_services_alone(up: Project) -> None:
     assert up.inside("cat /proc/1/comm").strip() == "systemd"
-    assert up.checks()["command systemctl is-active first"] == "passed"
-    pid = up.inside("systemctl show --property MainPID --value first", user="root").strip()
+    assert up.checks()["command systemctl is-active provision-service-first"] == "passed"
+    pid = up.inside("systemctl show --property MainPID --value provision-service-first", user="root").strip()
     assert "777" in up.inside(f"grep 'open files' /proc/{pid}/limits", user="root")
 
 

@@ -22,7 +22,7 @@ from provision.spec import load
 from tests.conftest import Project, as_yaml, make_project
 from tests.renderings import CASES, NASTY, SPECS, Case
 from tests.unit.test_spec_fuzz import GOLDEN as SPECS_OF_EVERY_KEY
-from tests.unit.test_spec_fuzz import VALUES, places
+from tests.unit.test_spec_fuzz import HOSTILE, VALUES, places
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -171,16 +171,20 @@ def test_compose_takes_whatever_can_be_rendered(
 )
 @given(data=st.data())
 def test_compose_and_ruby_take_whatever_mutated_spec_is_rendered(tmp_path: Path, data: st.DataObject) -> None:
-    """Values of any kind in any place of the spec that has every key."""
+    """Values of any kind in any place of the spec that has every key, and keys that are code."""
     project = tmp_path / "project"
     if not project.exists():
         (project / ".git").mkdir(parents=True)
         shutil.copytree(SPECS_OF_EVERY_KEY / "files", project / "files")
     whole = yaml.safe_load((SPECS_OF_EVERY_KEY / "everything.yaml").read_text())
     whole["requires"] = []
+    del whole["backends"]["docker"]["compose"]  # Compose itself judges what stands there
     for _ in range(data.draw(st.integers(1, 3))):
         container, key = data.draw(st.sampled_from(places(whole)))
-        container[key] = data.draw(VALUES)
+        if isinstance(container, dict) and data.draw(st.booleans()):
+            container[data.draw(st.sampled_from(HOSTILE))] = container[key]
+        else:
+            container[key] = data.draw(VALUES)
     spec = project / "spec.yaml"
     spec.write_text(as_yaml(whole))
     for backend, words in (
@@ -197,6 +201,9 @@ def test_compose_and_ruby_take_whatever_mutated_spec_is_rendered(tmp_path: Path,
         rendering.write(folder)
         if backend == "docker" or (folder / "Vagrantfile").exists():
             judge(words, folder)
+        if (folder / "Vagrantfile").exists():
+            judge([tool("ruby"), "-e", LISTENER, "./Vagrantfile"], folder)
+            assert not (folder / "ran").exists()
 
 
 @cases(DOCKER)
@@ -272,6 +279,17 @@ def test_ruby_gets_every_value_and_runs_none(case: Case, written: Path) -> None:
         *([f"../../../../{NASTY}", path] for path in spec["mounts"]),
     ]
     assert options["box="] == ["team/debian-12"]
+
+
+@cases([case for case in LIBVIRT if case.spec == "reserved"])
+def test_ruby_gets_names_and_addresses_as_they_are_meant(case: Case, written: Path) -> None:
+    heard = json.loads(judge([tool("ruby"), "-e", LISTENER, "./Vagrantfile"], written))
+    spec = yaml.safe_load((SPECS / f"{case.spec}.yaml").read_text())
+    options = {path.rpartition(".")[2]: values for path, values, _ in heard}
+    for key, value in spec["backends"]["vm"]["options"].items():
+        assert options[f"{key}="] == [value]
+    forwarded = [each for path, values, each in heard if values == ["forwarded_port"]]
+    assert [each["host_ip"] for each in forwarded] == ["[::1]", "[::]"]  # as ssh's -L takes them
 
 
 ALONE = """

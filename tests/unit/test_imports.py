@@ -25,7 +25,7 @@ FLOORS = (
     {"recipe", "rendering", "spec", "state"},
     {"bases"},
     {"records", "runtime", "trust"},
-    {"target", "model", "errors", "process", "progress", "resources", "secrets", "confined"},
+    {"target", "model", "errors", "files", "process", "progress", "resources", "secrets", "confined"},
 )
 STRANGERS = ({"backends", "verify"},)
 

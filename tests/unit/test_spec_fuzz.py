@@ -19,6 +19,12 @@ from provision.spec import load, render_problems
 if TYPE_CHECKING:
     from provision.errors import Problem
 
+# Text that is code where it is not quoted; none of it may ever stand as a key outside of quotes.
+HOSTILE = (
+    "a = 'x'; system('touch ran'); l.y", "#{system('touch ran')}", "$(touch ran)", "`touch ran`",
+    "a\nRUN touch ran", "a\n[Service]\nExecStart=/bin/touch ran", "a: b", "'", '"', "../ran", "-ran", "%n",
+    "${HOME}", "a,exec=touch", "null", "true", "esac",
+)  # fmt: skip
 GOLDEN = Path(__file__).parent.parent / "golden" / "specs"
 TEXTS = [path.read_text() for path in sorted(GOLDEN.glob("*.yaml"))]
 EVERYTHING = (GOLDEN / "everything.yaml").read_text()
@@ -92,7 +98,7 @@ SCALARS = st.one_of(
     st.sampled_from(SCRAPS),
     st.text(max_size=20),
 )
-KEYS = st.one_of(st.text(max_size=10), st.sampled_from(SCRAPS))
+KEYS = st.one_of(st.text(max_size=10), st.sampled_from(SCRAPS), st.sampled_from(HOSTILE))
 VALUES = st.recursive(
     SCALARS,
     lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(KEYS, inner, max_size=3)),

@@ -26,6 +26,7 @@ from provision.backends.readiness import HEALTHY, service_states
 from provision.backends.requirements import refuse
 from provision.errors import EnvironmentFailed
 from provision.model import MachineStatus, ServiceStatus
+from provision.recipe.systemd import unit_of
 from provision.target import Unreachable
 
 if TYPE_CHECKING:
@@ -192,7 +193,7 @@ class Docker:
         container = next(each.name for each in ours if each.labels[MACHINE] == target.machine)
         inside = ["docker", "exec", container]
         if target.run(f"test -d {UNITS}", user="root").code == 0:
-            process.run([*inside, "systemctl", "restart", *(f"{service}.service" for service in services)])
+            process.run([*inside, "systemctl", "restart", *map(unit_of, services)])
         elif target.run(f"test -e {SUPERVISOR}", user="root").code == 0:
             process.run([*inside, "supervisorctl", "--configuration", SUPERVISOR, "restart", *services])
         else:

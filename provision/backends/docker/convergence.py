@@ -40,6 +40,7 @@ from provision.backends.volumes import notes_on_volumes
 from provision.confined import ConfinedFolder
 from provision.errors import EnvironmentFailed
 from provision.progress import Beside
+from provision.recipe.systemd import unit_of
 from provision.target import Unreachable
 
 if TYPE_CHECKING:
@@ -325,8 +326,7 @@ def _revive(container: str, service: str, *, units: bool) -> None:
     """Start again what has ended: setup in the background, a service by its supervisor."""
     inside = ["docker", "exec", container]
     if units:
-        unit = "provision-setup" if service == "setup" else service
-        process.run([*inside, "systemctl", "restart", f"{unit}.service"])
+        process.run([*inside, "systemctl", "restart", unit_of(service)])
     elif service == "setup":
         process.run([*inside, "rm", "--force", SETUP_STATE])
         process.run(["docker", "exec", "--detach", container, SETUP])

@@ -22,6 +22,7 @@ from provision.backends.vm.remembered import RECORD, Facts, MachinesRecord, fact
 from provision.backends.vm.rendering import render_environment
 from provision.errors import UsageError
 from provision.model import MachineStatus, ServiceStatus
+from provision.recipe.systemd import unit_of
 from provision.target import Unreachable
 
 if TYPE_CHECKING:
@@ -214,7 +215,7 @@ class VirtualMachines:
 
     def restart(self, state_dir: StateDir, target: Target, services: Sequence[str]) -> None:
         """By systemd."""
-        units = [f"{service}.service" for service in services]
+        units = [unit_of(service) for service in services]
         process.run(connection.command(state_dir, target.machine, ["systemctl", "restart", *units]))
 
     def logs(

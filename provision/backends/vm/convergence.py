@@ -22,7 +22,9 @@ from provision.backends.vm.remembered import RECORD, Facts, MachinesRecord, defi
 from provision.backends.vm.rendering import HOME, copied_folders, disks
 from provision.backends.volumes import notes_on_volumes
 from provision.errors import EnvironmentFailed
+from provision.model import ATTACH, SETUP
 from provision.progress import Beside
+from provision.recipe.systemd import unit_of
 from provision.target import Unreachable
 
 if TYPE_CHECKING:
@@ -259,11 +261,11 @@ class Convergence:
         state_dir, name = self.state_dir, machine.name
 
         def revive(service: str) -> None:
-            script = f"systemctl restart {service}.service"
-            if service == "attach":
-                script = "systemctl restart provision-attach.service && systemctl restart provision.target"
-            if service == "setup":
-                script = f"rm -f {SETUP_STATE}; systemctl restart provision-setup.service"
+            script = f"systemctl restart {unit_of(service)}"
+            if service == ATTACH:
+                script += " && systemctl restart provision.target"
+            if service == SETUP:
+                script = f"rm -f {SETUP_STATE}; {script}"
             ask(self.provider, state_dir, name, script)
 
         begun = time.monotonic()

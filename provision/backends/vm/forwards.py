@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from provision import process
 from provision.errors import EnvironmentFailed
+from provision.model import bracketed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -76,7 +77,7 @@ def _forward(file: Path, port: PortStatus, options: Sequence[str], machine: str,
     started = process.run(
         ["ssh", *options, *asking, "-f", "-N", "-o", "ControlMaster=yes",
          "-o", "ExitOnForwardFailure=yes", "-o", "ServerAliveInterval=15",
-         "-L", f"{port.address}:{port.host}:{address}:{port.guest}", machine],
+         "-L", forwarding(port, address), machine],
         check=False,
         cwd=file.parent,
         timeout=START,
@@ -90,6 +91,11 @@ def _forward(file: Path, port: PortStatus, options: Sequence[str], machine: str,
     asked = process.run(["ssh", *asking, "-O", "check", machine], cwd=file.parent)
     if identity := re.search(r"pid=(\d+)", asked.stdout + asked.stderr):
         file.write_text(identity[1])
+
+
+def forwarding(port: PortStatus, address: str) -> str:
+    """What ssh's -L takes: the host's side, then the machine's address and port."""
+    return f"{port.endpoint}:{bracketed(address)}:{port.guest}"
 
 
 def _file(pids: Path, port: PortStatus) -> Path:

@@ -49,6 +49,12 @@ def _problems(machine: Machine, provider: Provider) -> Iterator[Problem]:
                 port.origin,
                 "leave it out with `backends: {vm: {ports: !replace […]}}`, or take another provider",
             )
+        elif ":" in port.address and not provider.forwards_ipv6:
+            yield Problem(
+                f"{provider.name} cannot bind port {port.guest} to the IPv6 address {port.address}",
+                port.origin,
+                "bind it to an IPv4 address, like 127.0.0.1, or use libvirt or containers (`-b docker`)",
+            )
     if not provider.keeps_volumes:
         for volume in machine.volumes:
             yield Problem(

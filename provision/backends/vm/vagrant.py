@@ -62,6 +62,7 @@ class VagrantProvider:
     name: str
     live_folders = "rsync"
     forwards = frozenset({"tcp", "udp"})
+    forwards_ipv6 = False  # their NAT binds addresses of IPv4 alone
     keeps_volumes = False
     joins = False
     introduces = False

@@ -55,6 +55,7 @@ class Libvirt(VagrantProvider):
     name = "libvirt"
     live_folders = "virtiofs"
     forwards = frozenset({"tcp"})
+    forwards_ipv6 = True  # by ssh
     keeps_volumes = True
     tags_by_source = True
     joins = True

@@ -39,6 +39,7 @@ class Qemu:
     name = "qemu"
     live_folders = "9p"
     forwards = frozenset({"tcp", "udp"})
+    forwards_ipv6 = False  # hostfwd takes no IPv6 address
     keeps_volumes = True
     joins = True
     introduces = True

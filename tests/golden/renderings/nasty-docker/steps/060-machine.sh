@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/730025c88f64fbe126cff5206523b781
+_record=/var/lib/provision/steps/6912185cdcc7db654fe58bb7c4646b12
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # systemd and its units
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/5f1ae4b6b95f6d4e2d2da92221748575
+_record=/var/lib/provision/steps/215aa18f398992f6bf80ceb95f065b14
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/a045cdf6023c380d6de3b45fbf09fdbe
+_record=/var/lib/provision/steps/f42ff6aa51be13218a24bd7bbdf6d1ec
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

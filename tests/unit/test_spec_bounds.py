@@ -1,0 +1,199 @@
+"""What would take for ever, or all memory, is an error soon: in a process with a limit on both."""
+
+from __future__ import annotations
+
+import os
+import resource
+import socket
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from provision.files import NotReadable, read_regular
+from provision.spec import expressions
+from provision.spec.problems import Budget
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+HEAD = "version: 1\nname: bounded\nbase: debian:12\n"
+MEMORY = 1024**3
+HANGS = (
+    100  # seconds after which a test says so; nothing here takes two on a host that has nothing else to do
+)
+
+GROWING = {
+    "center": "'x'|center(4000000000)",
+    "format": "'{:>4000000000}'.format(1)",
+    "ljust": "'x'.ljust(4000000000)",
+    "indent": "'x\\nx'|indent(4000000000)",
+    "join": "(range(100000)|join('x'.center(900000)))|length",
+    "product": "'x' * 900000 * 900000",
+    "power": "2 ** 64 ** 64 ** 64",
+    "loops": "range(100000)|map('string')|map('length')|sum + "
+             "(range(100000)|list|batch(1)|map('list')|map('first')|list|tojson|length) * 0 + "
+             "(range(99999)|map('center', 90000)|list|length)",
+}  # fmt: skip
+TEMPLATES = {
+    "loops": "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}",
+    "doubling": "{% set n = namespace(t='x') %}{% for a in range(60) %}{% set n.t = n.t ~ n.t %}{% endfor %}",
+    "lists": "{% set n = namespace(t=[1]) %}{% for a in range(60) %}{% set n.t = [n.t, n.t] %}{% endfor %}"
+    "{{ n.t }}",
+    "output": "{% for a in range(99999) %}{{ 'x'.center(100000) }}{% endfor %}",
+    "macro": "{% macro m(n) %}{{ m(n) }}{{ m(n) }}{% endmacro %}{{ m(1) }}",
+}
+
+
+def said(folder: Path, *more: str, spec: str = "provision.yaml") -> str:
+    """What `validate` says of a spec that it must refuse."""
+
+    def bound() -> None:
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+
+    words = [sys.executable, "-m", "provision", "validate", spec, "-b", "docker", *more]
+    done = subprocess.run(
+        words, cwd=folder, capture_output=True, text=True, timeout=HANGS, check=False, preexec_fn=bound,
+        stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stderr
+
+
+@pytest.mark.parametrize("name", GROWING)
+def test_an_expression_has_little_time_and_memory(name: str, tmp_path: Path) -> None:
+    (tmp_path / "provision.yaml").write_text(f'{HEAD}description: "${{{{ {GROWING[name]} }}}}"\n')
+    assert "provision.yaml:4:14: " in said(tmp_path)
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_a_template_has_little_time_and_memory(name: str, tmp_path: Path) -> None:
+    (tmp_path / "x.j2").write_text(TEMPLATES[name])
+    (tmp_path / "provision.yaml").write_text(f"{HEAD}files: {{/x: {{template: x.j2}}}}\n")
+    assert "x.j2:1:1: " in said(tmp_path)
+
+
+def test_all_of_them_share_their_time(tmp_path: Path) -> None:
+    (tmp_path / "x.j2").write_text(TEMPLATES["loops"])
+    files = ", ".join(f"/{number}: {{template: x.j2}}" for number in range(500))
+    (tmp_path / "provision.yaml").write_text(f"{HEAD}files: {{{files}}}\n")
+    assert said(tmp_path).count("takes longer") == 1
+
+
+def test_an_expression_after_one_that_was_ended_is_answered() -> None:
+    with pytest.raises(expressions.ExpressionError, match="takes longer"):
+        expressions.fill_template(TEMPLATES["loops"], {}, Budget())
+    assert expressions.evaluate("1 + 1", {}, Budget()) == 2
+
+
+def test_an_expression_of_a_spec_whose_time_is_spent_is_not_tried() -> None:
+    budget = Budget()
+    budget.seconds = 0
+    with pytest.raises(expressions.SpentError):
+        expressions.evaluate("1 + 1", {}, budget)
+
+
+MACHINES = "version: 1\nname: bounded\nbase: debian:12\nmachines:\n"
+SIZES = {
+    "values": (HEAD + "packages: [" + "a, " * 300_000 + "]\n", "more than 20000 values"),
+    "aliases": (
+        HEAD + "x-a: &a [" + "a, " * 900 + "]\nx-b: &b [" + "*a, " * 900 + "]\nx-c: [" + "*b, " * 900 + "]\n",
+        "more than 20000 values, its aliases written out",
+    ),
+    "depth": (HEAD + "x-a: " + "[" * 5000 + "]" * 5000 + "\n", "nested deeper"),
+    "bytes": (HEAD + "#" * 3_000_000, "MiB"),
+    "counts": (
+        MACHINES + "".join(f"  m{n}: {{count: 99}}\n" for n in range(60)), "more than 99 machines",
+    ),
+    "names": (MACHINES + "".join(f"  m{n}: {{}}\n" for n in range(6000)), "it may have 99"),
+    "machines": (
+        MACHINES + "  m: {count: 99, packages: [" + "a, " * 10_000 + "]}\n", "too many values together",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_a_spec_has_a_size(name: str, tmp_path: Path) -> None:
+    text, message = SIZES[name]
+    (tmp_path / "provision.yaml").write_text(text)
+    assert message in said(tmp_path)
+
+
+def test_specs_extend_each_other_so_deep_and_no_deeper(tmp_path: Path) -> None:
+    (tmp_path / "provision.yaml").write_text("extends: 0.yaml\n")
+    for number in range(600):
+        (tmp_path / f"{number}.yaml").write_text(f"extends: {number + 1}.yaml\n")
+    (tmp_path / "600.yaml").write_text(HEAD)
+    assert "more than 50 deep" in said(tmp_path)
+
+
+def test_a_spec_is_made_of_so_many_files_and_no_more(tmp_path: Path) -> None:
+    names = [f"{number}.yaml" for number in range(600)]
+    for name in names:
+        (tmp_path / name).write_text("env: {}\n")
+    (tmp_path / "provision.yaml").write_text(f"{HEAD}extends: [{', '.join(names)}]\n")
+    assert "too many files" in said(tmp_path)
+
+
+# --- what is no file
+
+
+@pytest.fixture
+def strange(tmp_path: Path) -> Path:
+    """A folder with one of each that can be made without being root."""
+    os.mkfifo(tmp_path / "fifo")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(tmp_path / "socket"))
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "device").symlink_to("/dev/zero")
+    return tmp_path
+
+
+KINDS = ("fifo", "socket", "folder", "device")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "keys",
+    [
+        "extends: {kind}",
+        "files: {{/x: {{template: {kind}}}}}",
+        "files: {{/x: {{source: {kind}}}}}",
+        "repositories: {{x: {{url: 'http://x.example/', suite: x, key: {kind}}}}}",
+        "proxy: {{http: 'http://x.example:1', ca: {kind}}}",
+        "secrets: {{x: {{file: {kind}}}}}",
+    ],
+    ids=lambda keys: keys.split(":")[0],
+)
+def test_what_a_spec_names_must_be_a_file(kind: str, keys: str, strange: Path) -> None:
+    if kind == "folder" and "source" in keys:
+        pytest.skip("a source may be a folder")
+    (strange / "provision.yaml").write_text(HEAD + keys.format(kind=kind) + "\n")
+    assert ".yaml:4:" in (text := said(strange, "--allow", "outside")) or f"{kind}:1:1" in text
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_spec_must_be_a_file(kind: str, strange: Path) -> None:
+    said(strange, spec=kind)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_local_layer_must_be_a_file(kind: str, strange: Path) -> None:
+    (strange / "provision.yaml").write_text(HEAD)
+    (strange / kind).rename(strange / "provision.local.yaml")
+    assert "provision.local.yaml:1:1" in said(strange)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_only_a_file_is_read(kind: str, strange: Path) -> None:
+    with pytest.raises(NotReadable, match="not a file"):
+        read_regular(strange / kind, largest=10)
+
+
+def test_a_file_is_read_no_further_than_it_may_be(tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(b"x" * 11)
+    with pytest.raises(NotReadable, match="MiB"):
+        read_regular(tmp_path / "x", largest=10)
+    assert read_regular(tmp_path / "x", largest=11)[0] == b"x" * 11
