@@ -146,6 +146,35 @@ def test_a_taken_port_is_refused_before_anything_is_built(own: Project) -> None:
     assert "building" not in said.stderr
 
 
+def test_nothing_is_written_into_the_project(up: Project) -> None:
+    assert sorted(path.name for path in up.folder.iterdir()) == [".git", "provision.yaml"]
+
+
+def mine(project: Project, other: Project) -> dict[str, object]:
+    """The environment as `list` tells it in another folder."""
+    found = other.run("list", "--format", "json").json()["environments"]
+    identity = project.state_dir("life").id
+    return next(each for each in found if (each["id"], each["backend"]) == (identity, project.backend))
+
+
+def test_a_damaged_record_is_an_error_and_down_works_from_anywhere(up: Project, project: Project) -> None:
+    told = mine(up, project)
+    assert (told["name"], told["state"], told["folder"]) == ("life", "running", str(up.folder))
+    records = list(up.state_dir("life").folder.glob("*.json"))
+    assert len(records) > 1
+    for record in records:
+        record.write_text('{"version": 0}')
+    up.spec(SPEC.replace("echo one > /opt/last", "echo three > /opt/last"))
+    said = up.run("up")
+    assert said.code == 1, said.all
+    assert "cannot be used: it has version 0, and this provision reads 1" in said.stderr
+    assert f"provision down {up.state_dir('life').id}" in said.stderr
+    assert project.good("down", up.state_dir("life").id, "-b", up.backend).strip() == "life is down"
+    assert mine(up, project)["state"] == "down"
+    up.up()
+    assert up.inside("cat /opt/last") == "three\n"
+
+
 def test_down_twice_is_fine_and_up_after_it_is_new(up: Project) -> None:
     assert up.good("down").strip() == "life is down"
     assert up.good("down").strip() == "life was not up"

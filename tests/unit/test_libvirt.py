@@ -1,0 +1,107 @@
+"""What of libvirt's is an environment's own: by what it was asked to make, and what libvirt says of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from provision import spec
+from provision.backends.vm.providers import libvirt
+from provision.backends.vm.providers.libvirt import PROVIDER
+from provision.errors import EnvironmentFailed
+from provision.process import Completed
+from provision.state import StateDir
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from provision.model import Environment
+
+pytestmark = pytest.mark.usefixtures("no_processes")
+SPEC = "version: 1\nname: dev\nbase: debian:12\nvolumes: {data: /data}\n"
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> Environment:
+    (tmp_path / ".git").mkdir()
+    (tmp_path / "dev.yaml").write_text(SPEC)
+    return spec.load(tmp_path / "dev.yaml", backend="vm", host={})
+
+
+@pytest.fixture
+def state_dir(environment: Environment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StateDir:
+    monkeypatch.setenv("PROVISION_STATE_DIR", str(tmp_path / "state"))
+    return StateDir.of(environment.project, "dev", "vm", environment.spec)
+
+
+@pytest.fixture
+def virsh(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
+    """What libvirt has: domains with their descriptions, and volumes; what was deleted."""
+    has: dict[str, list[str]] = {"domains": [], "volumes": [], "deleted": []}
+
+    def ask(*words: str) -> Completed:
+        code, said = 0, ""
+        if words[0] == "desc":
+            code, said = (0, "Source: /home/me/Vagrantfile") if words[1] in has["domains"] else (1, "")
+        elif words[0] == "vol-list":
+            said = "".join(f" {name}   /pool/{name}\n" for name in has["volumes"])
+        elif words[0] == "vol-delete":
+            has["volumes"].remove(words[-1])
+            has["deleted"].append(words[-1])
+        return Completed(argv=words, code=code, stdout=said, stderr="")
+
+    monkeypatch.setattr(libvirt, "_virsh", ask)
+    monkeypatch.setattr(libvirt.process, "find", lambda _program: "/usr/bin/virsh")
+    return has
+
+
+def test_a_domain_of_others_is_in_the_way_with_its_folder(
+    environment: Environment, state_dir: StateDir, virsh: dict[str, list[str]]
+) -> None:
+    PROVIDER.refuse_strangers(environment, state_dir)
+    virsh["domains"] = [f"{environment.unique_name}-dev"]
+    with pytest.raises(EnvironmentFailed) as caught:
+        PROVIDER.refuse_strangers(environment, state_dir)
+    assert caught.value.evidence == (
+        f"the domain {environment.unique_name}-dev of libvirt (Source: /home/me/Vagrantfile)",
+    )
+
+
+def test_a_volume_that_was_not_made_for_it_is_in_the_way_and_never_deleted(
+    environment: Environment, state_dir: StateDir, virsh: dict[str, list[str]]
+) -> None:
+    name = f"{environment.unique_name}.dev.data"
+    virsh["volumes"] = [f"{name}.qcow2", "others.qcow2"]
+    with pytest.raises(EnvironmentFailed) as caught:
+        PROVIDER.refuse_strangers(environment, state_dir)
+    assert name in caught.value.evidence[0]
+    assert PROVIDER.volumes(state_dir) == ()
+    PROVIDER.remove_volumes(state_dir)
+    assert virsh["deleted"] == []
+
+
+def test_its_own_volumes_stay_its_own_when_the_spec_has_others(
+    environment: Environment, state_dir: StateDir, virsh: dict[str, list[str]], tmp_path: Path
+) -> None:
+    PROVIDER.remember_volumes(environment, state_dir)
+    old, new = (f"{environment.unique_name}.dev.{name}" for name in ("data", "other"))
+    virsh["volumes"] = [f"{old}.qcow2", "others.qcow2"]
+    PROVIDER.refuse_strangers(environment, state_dir)
+    (tmp_path / "dev.yaml").write_text(SPEC.replace("data: /data", "other: /data"))
+    changed = spec.load(tmp_path / "dev.yaml", backend="vm", host={})
+    PROVIDER.remember_volumes(changed, state_dir)
+    virsh["volumes"].append(f"{new}.qcow2")
+    assert PROVIDER.volumes(state_dir) == (old, new)
+    PROVIDER.remove_volumes(state_dir)
+    assert virsh["deleted"] == [f"{old}.qcow2", f"{new}.qcow2"]
+    assert virsh["volumes"] == ["others.qcow2"]
+
+
+def test_with_a_damaged_record_the_id_in_their_names_tells(
+    environment: Environment, state_dir: StateDir, virsh: dict[str, list[str]]
+) -> None:
+    PROVIDER.remember_volumes(environment, state_dir)
+    state_dir.path_of(libvirt.VOLUMES).write_text("{")
+    virsh["volumes"] = [f"{environment.unique_name}.dev.data.qcow2", "dev-99999999.dev.data.qcow2"]
+    assert PROVIDER.volumes(state_dir) == (f"{environment.unique_name}.dev.data",)
