@@ -166,7 +166,7 @@ def no_processes(monkeypatch: pytest.MonkeyPatch) -> None:
         raise AssertionError(f"a test of pure code started {words}")
 
     monkeypatch.setattr(subprocess, "Popen", refuse)
-    for name in ("system", "execvp", "posix_spawn", "fork"):
+    for name in ("system", "execvp", "execvpe", "posix_spawn", "fork"):
         monkeypatch.setattr(os, name, refuse)
 
 
