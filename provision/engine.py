@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from provision import backends, secrets
+from provision import backends, secrets, walls
 from provision.errors import EnvironmentFailed, HostLacks, UsageError
 from provision.state import StateDir, refuse_mounted
 from provision.target import Unreachable
@@ -120,6 +120,7 @@ def up(
     acting, state_dir = backends.find(backend), state_of(environment, backend)
     secrets.require(environment)
     refuse_mounted(environment)
+    walls.require_in_place([each.source for each in walls.live(environment.machines)])
     settled = acting.settle(environment, state_dir)
     missing = acting.missing(settled, state_dir) if offline else ()
     if missing:

@@ -12,6 +12,7 @@ import shlex
 from typing import TYPE_CHECKING
 
 from provision.errors import Problem, SpecError
+from provision.walls import read_in_place
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -45,7 +46,7 @@ def values(machine: Machine) -> Mapping[str, bytes]:
 def value_of(secret: Secret) -> bytes:
     """The value of one."""
     if secret.file is not None:
-        return secret.file.read_bytes()
+        return read_in_place(secret.file)
     return os.environb[os.fsencode(secret.variable or "")]
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from provision.model import File, Origin
 from provision.spec.paths import real_path
 from provision.spec.problems import did_you_mean
+from provision.walls import open_in_place
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -102,18 +103,20 @@ def _mode(fields: Fields) -> int | None:
 
 def _read(path: Path, node: Node, scope: Scope) -> tuple[bytes, bool] | None:
     try:
-        kind = path.stat()
-        if not stat.S_ISREG(kind.st_mode):
-            scope.problems.add(f"{path} is neither a file nor a folder", node, "name one")
-            return None
-        if kind.st_size > LARGEST:
-            scope.problems.add(
-                f"{path} has {kind.st_size / 1024**2:.0f} MiB; a file has at most {LARGEST // 1024**2} MiB",
-                node,
-                _TOO_LARGE,
-            )
-            return None
-        return path.read_bytes(), bool(kind.st_mode & stat.S_IXUSR)
+        with open(open_in_place(real_path(path)), "rb") as file:  # noqa: PTH123 - a descriptor
+            kind = os.fstat(file.fileno())
+            if not stat.S_ISREG(kind.st_mode):
+                scope.problems.add(f"{path} is neither a file nor a folder", node, "name one")
+                return None
+            if kind.st_size > LARGEST:
+                size = kind.st_size / 1024**2
+                scope.problems.add(
+                    f"{path} has {size:.0f} MiB; a file has at most {LARGEST // 1024**2} MiB",
+                    node,
+                    _TOO_LARGE,
+                )
+                return None
+            return file.read(LARGEST + 1), bool(kind.st_mode & stat.S_IXUSR)
     except OSError as error:
         scope.problems.add(
             f"{path} cannot be read: {os.strerror(error.errno or 0)}", node, "check its permissions"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -102,8 +101,8 @@ class KnownSecrets:
 
     def _path(self, node: Node, text: str) -> Path:
         """Where a secret's file is, or will be: only who delivers it must find it there."""
-        path = Path(os.path.normpath(Path(node.file).absolute().parent / text))
-        if not self._scope.allow_outside and not real_path(path).is_relative_to(self._scope.project):
+        path = real_path(Path(node.file).absolute().parent / text)
+        if not self._scope.allow_outside and not path.is_relative_to(self._scope.project):
             self._scope.problems.add(
                 f"the file {text} is outside the project folder {self._scope.project}",
                 node,

@@ -25,7 +25,7 @@ FLOORS = (
     {"recipe", "rendering", "spec", "state"},
     {"bases"},
     {"records", "runtime"},
-    {"target", "model", "errors", "process", "progress", "resources", "secrets", "confined"},
+    {"target", "model", "errors", "process", "progress", "resources", "secrets", "confined", "walls"},
 )
 STRANGERS = ({"backends", "verify"},)
 

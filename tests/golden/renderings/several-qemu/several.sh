@@ -35,7 +35,7 @@ exec qemu-system-x86_64 -name several-4125067a-several -nodefaults -no-user-conf
   -blockdev "driver=qcow2,node-name=v7c0a9c7eaf8adb37,discard=unmap,file.driver=file,file.discard=unmap,file.filename=$(option "$state/volumes/several-4125067a.several.data.qcow2")" \
   -device virtio-blk-pci,drive=v7c0a9c7eaf8adb37,serial=7c0a9c7eaf8adb37 \
   -virtfs "local,id=f2ca1f4ebdc59348ffdc31d97,path=$(option "$here/"..),mount_tag=2ca1f4ebdc59348ffdc31d97a51a98d,security_model=none,multidevs=remap" \
-  -virtfs "local,id=f3620ec2401ce049f7e299aa0,path=$(option "$here/"../page),mount_tag=3620ec2401ce049f7e299aa0c37860b,security_model=none,multidevs=remap,readonly=on" \
+  -virtfs "local,id=f2ca1f4ebdc59348ffdc31d97,path=$(option "$here/"..),mount_tag=2ca1f4ebdc59348ffdc31d97a51a98d,security_model=none,multidevs=remap,readonly=on" \
   -netdev "user,id=net,ipv6=off,hostfwd=tcp:127.0.0.1:${SSH:-0}-:22,hostfwd=tcp:127.0.0.1:${PORT_8080_TCP:-18080}-:8080,hostfwd=tcp:127.0.0.1:${PORT_6379_TCP:-0}-:6379" \
   -device virtio-net-pci,netdev=net,romfile= \
   -device virtio-rng-pci -device virtio-balloon-pci,free-page-reporting=on -device vmgenid,guid=auto \

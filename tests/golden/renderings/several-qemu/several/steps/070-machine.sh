@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/776b729bb7ee8cf5ebc0197c7a6af8ae
+_record=/var/lib/provision/steps/b87d6e44bbd8bb5d0b4138fd27f08c7e
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
