@@ -47,6 +47,7 @@ _KEPT = frozenset({
     "VAGRANT_HOME", "VAGRANT_SERVER_URL", "VAGRANT_CLOUD_TOKEN", "VAGRANT_WSL_ENABLE_WINDOWS_ACCESS",
 })  # fmt: skip
 ProcessFailed = subprocess.CalledProcessError  # what libraries that run commands raise
+TimeoutExpired = subprocess.TimeoutExpired
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -92,6 +92,10 @@ class VagrantProvider:
         """Choose otherwise for machines that hang; False where there is no other way."""
         return False
 
+    def opens_loopback(self) -> str | None:
+        """A bridge, or a NAT that leaves it out."""
+        return None
+
     def mount(self, tag: str, *, read_only: bool) -> str | None:  # noqa: ARG002 - the contract's words
         """Vagrant mounts its synced folders itself."""
         return None
