@@ -172,7 +172,7 @@ class Shelf:
             name = hashlib.file_digest(file, "sha256").hexdigest()[:32]
         made = self.known(name)
         if not made.folder.exists():
-            half.chmod(0o755)
+            half.chmod(0o700)  # it has all that the machine has
             half.rename(made.folder)
         return made
 
