@@ -169,23 +169,45 @@ def test_its_ports_are_forwarded(up: Project) -> None:
     is_reached_through_its_ports(up)
 
 
+def networks(port: int) -> list[list[str]]:
+    """The programs that are the network of the machine that has a port of the host."""
+    return [
+        words
+        for each in psutil.process_iter()
+        if each.name().startswith(("passt", "pasta"))
+        and (words := each.cmdline())
+        and f"127.0.0.1/{port}:20001" in words
+    ]
+
+
+def state_folder(project: Project) -> Path:
+    """Where the QEMU that forwards this project's port keeps its files."""
+    port = forwarded(project, "tcp")
+    network = networks(port)[0]
+    socket_of = network[network.index("-s") + 1]
+    qemu = next(
+        words
+        for each in psutil.process_iter()
+        if each.name().startswith("qemu") and (words := each.cmdline()) and socket_of in " ".join(words)
+    )
+    return Path(qemu[qemu.index("-pidfile") + 1]).parent
+
+
 def test_nobody_else_may_read_its_disk_state_keys_and_console(up: Project) -> None:
-    folder = next((up.folder / ".provision" / "walls" / "vm" / "qemu").parent.glob("qemu"))
-    open_to_others = [path for path in [folder, *folder.rglob("*")] if path.lstat().st_mode & 0o077]
-    assert [path for path in open_to_others if path.name != "key.pub"] == []
-
-
-def networks() -> set[int]:
-    return {each.pid for each in psutil.process_iter() if each.name().startswith(("passt", "pasta"))}
+    folder = state_folder(up)
+    files = [folder, *folder.rglob("*")]
+    assert {"walls.qcow2", "walls.console", "key"} <= {path.name for path in files}
+    assert [path for path in files if path.lstat().st_mode & 0o077 and path.name != "key.pub"] == []
 
 
 def test_so_it_is_after_a_start_from_memory(up: Project) -> None:
-    before = networks()
+    port = forwarded(up, "tcp")
+    assert len(networks(port)) > 0
     up.good("down")
     deadline = time.monotonic() + 30
-    while before & networks() and time.monotonic() < deadline:
+    while networks(port) and time.monotonic() < deadline:
         time.sleep(0.1)
-    assert not before & networks() or len(networks()) < len(before)
+    assert networks(port) == []
     said = up.run("up")
     assert said.code == 0, said.all
     assert "starting from memory" in said.stderr
