@@ -212,7 +212,7 @@ def _refused(machine: str, said: Sequence[str]) -> ProvisionError:
     """QEMU's own words as an error that a person can act on."""
     text = "\n".join(said)
     taken = re.search(r"host forwarding rule '(\w+):([^']*?):(\d+)-", text) or re.search(
-        r"Failed to bind .* for (?:option )?'-([tu]) ([^/']*)/(\d+):", text
+        r"Failed to bind .* for (?:option )?'-([tu]) ([^/']*)/(\d+)", text
     )
     if taken:
         return PortTaken(
