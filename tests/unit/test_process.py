@@ -126,7 +126,7 @@ def test_vagrant_gets_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
 
     for name in ("VAGRANT_CWD", "VAGRANT_VAGRANTFILE", "VAGRANT_HOME"):
         monkeypatch.setenv(name, "/elsewhere")
-    made = vagrant._vagrant(StateDir(folder=Path("/state")), lambda _line: None)
+    made = vagrant._vagrant(StateDir(folder=Path("/state"), name="dev", id="0"), lambda _line: None)
     assert "VAGRANT_CWD" not in made.env
     assert "VAGRANT_VAGRANTFILE" not in made.env
     assert made.env["VAGRANT_HOME"] == "/elsewhere"
