@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from provision import backends, secrets, trust
+from provision import backends, secrets, trust, walls
 from provision.errors import EnvironmentFailed, HostLacks, SpecError, UsageError
 from provision.state import StateDir, refuse_mounted
 from provision.target import Unreachable
@@ -180,6 +180,7 @@ def up(
     acting, state_dir = backends.find(backend), state_of(environment, backend)
     secrets.require(environment)
     refuse_mounted(environment)
+    walls.require_in_place([each.source for each in walls.live(environment.machines)])
     settled = acting.settle(environment, state_dir)
     missing = acting.missing(settled, state_dir) if offline else ()
     if missing:

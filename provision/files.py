@@ -19,18 +19,22 @@ class NotReadable(OSError):
         super().__init__(0, words, str(path))
 
 
-def read_regular(path: Path, *, largest: int) -> tuple[bytes, os.stat_result]:
-    """The bytes of a regular file and what the system says of it; links are followed.
+def read_regular(path: Path, *, largest: int, in_place: bool = False) -> tuple[bytes, os.stat_result]:
+    """The bytes of a regular file and what the system says of it.
 
     Args:
         path: the file.
         largest: the bytes that it may have.
+        in_place: follow no link in the path: whoever writes there may have put one since it was read.
 
     Raises:
         OSError: it cannot be read; NotReadable where it is no file, or too large.
     """
-    _refuse_other(path.stat(), path)  # a device may act on being opened, a FIFO waits for a writer
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    # A device may act on being opened, a FIFO waits for a writer.
+    _refuse_other(path.lstat() if in_place else path.stat(), path)
+    descriptor = (
+        open_in_place(path) if in_place else os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    )
     with os.fdopen(descriptor, "rb") as file:
         found = os.fstat(descriptor)
         _refuse_other(found, path)  # what it is now
@@ -39,6 +43,26 @@ def read_regular(path: Path, *, largest: int) -> tuple[bytes, os.stat_result]:
         size = max(found.st_size, len(content)) / MIB
         raise NotReadable(f"it has {size:.1f} MiB; it may have {largest / MIB:g} MiB", path)
     return content, found
+
+
+def open_in_place(path: Path) -> int:
+    """A file descriptor of a path in which no link is followed, from the root on.
+
+    Raises:
+        OSError: it is not there, may not be read, or a part of it is a link.
+    """
+    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
+    parts = path.parts
+    folder = os.open(parts[0], flags | os.O_DIRECTORY)
+    try:
+        for part in parts[1:-1]:
+            below = os.open(part, flags | os.O_DIRECTORY, dir_fd=folder)
+            os.close(folder)
+            folder = below
+        # One that nobody writes to must not keep us: a FIFO.
+        return os.open(parts[-1], flags | os.O_NONBLOCK, dir_fd=folder) if len(parts) > 1 else os.dup(folder)
+    finally:
+        os.close(folder)
 
 
 def why(error: OSError) -> str:

@@ -66,6 +66,7 @@ class Workspace:
     source: Path
     path: str
     user: str
+    origin: Origin
 
 
 @dataclass(frozen=True, kw_only=True)

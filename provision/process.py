@@ -19,7 +19,35 @@ if TYPE_CHECKING:
 
 EVIDENCE_LINES = 25
 _ENDABLE: set[subprocess.Popen[bytes]] = set()  # what runs now and ends with this process
+# Variables by which a program takes another project, file, option or target than the one that it
+# is given. What stays: which engine, with whose credentials, and where its user keeps things
+# (DOCKER_HOST, DOCKER_CONTEXT, DOCKER_CONFIG, LIBVIRT_DEFAULT_URI, VAGRANT_HOME, SSH_AUTH_SOCK);
+# what can only refuse (DOCKER_CONTENT_TRUST); and how the host loads its programs (PATH, LD_*,
+# PYTHON*), which provision itself has obeyed by now.
+_WITHHELD_FAMILIES = (
+    "BUILDKIT_",  # progress in another format; another builder
+    "BUILDX_",  # a builder whose images are not in the engine; git's details in an image
+    "COMPOSE_",  # another file, project, profile or .env
+    "EXPERIMENTAL_BUILDKIT_",  # a policy that replaces what a Dockerfile names
+    "PYTEST_",  # options and plugins of the tests that provision is run by
+    "RSYNC_",  # another quoting, another folder for halves
+    "VAGRANT_",  # another folder, Vagrantfile or provider
+    "BASH_FUNC_",  # functions in the place of the programs that a script names
+)
+_WITHHELD = frozenset({
+    "DOCKER_BUILDKIT", "DOCKER_DEFAULT_PLATFORM",  # another builder, another architecture
+    "SOURCE_DATE_EPOCH",  # buildx makes a build argument of it
+    "TAR_OPTIONS", "APT_CONFIG", "SSH",  # SSH: a port, to the script of a QEMU machine
+    "BASH_ENV", "ENV", "BASHOPTS", "SHELLOPTS", "CDPATH", "POSIXLY_CORRECT",  # how scripts run
+    "GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY",
+    "GIT_NAMESPACE", "GIT_PREFIX",  # in a hook: that repository, whatever folder git is asked of
+})  # fmt: skip
+_KEPT = frozenset({
+    "BUILDX_CONFIG",
+    "VAGRANT_HOME", "VAGRANT_SERVER_URL", "VAGRANT_CLOUD_TOKEN", "VAGRANT_WSL_ENABLE_WINDOWS_ACCESS",
+})  # fmt: skip
 ProcessFailed = subprocess.CalledProcessError  # what libraries that run commands raise
+TimeoutExpired = subprocess.TimeoutExpired
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +73,20 @@ class CommandFailed(ProvisionError):
         )
 
 
+def environment(changes: Mapping[str, str] | None = None) -> dict[str, str]:
+    """What a command of the host gets as its environment: this process's, without what outranks us.
+
+    `changes` are laid over it, and may bring back what is withheld.
+    """
+    ours = {name: value for name, value in os.environ.items() if not is_withheld(name)}
+    return {**ours, **(changes or {})}
+
+
+def is_withheld(name: str) -> bool:
+    """Whether a variable would make a command take something else than it is given."""
+    return name not in _KEPT and (name in _WITHHELD or name.startswith(_WITHHELD_FAMILIES))
+
+
 def find(program: str) -> str | None:
     """The path of a program of the host, or None."""
     return shutil.which(program)
@@ -66,7 +108,7 @@ def run(
         check: raise CommandFailed where the exit code is not 0.
         stdin: bytes for its standard input; nothing to read otherwise.
         cwd: where it runs.
-        env: variables laid over those of this process.
+        env: variables laid over those of `environment`.
         timeout: seconds, after which the command is killed and CommandFailed raised.
 
     Raises:
@@ -80,7 +122,7 @@ def run(
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             cwd=cwd,
-            env=_environment(env),
+            env=environment(env),
         )
     except FileNotFoundError as error:
         raise _missing(argv, error) from error
@@ -122,7 +164,7 @@ def stream(
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             cwd=cwd,
-            env=_environment(env),
+            env=environment(env),
         )
     except FileNotFoundError as error:
         raise _missing(argv, error) from error
@@ -164,7 +206,7 @@ def _endable(child: subprocess.Popen[bytes]) -> Iterator[None]:
 def attach(argv: Sequence[str], *, env: Mapping[str, str] | None = None) -> int:
     """Run a command on this process's own stdin, stdout and terminal; its exit code."""
     try:
-        child = subprocess.Popen(argv, env=_environment(env))
+        child = subprocess.Popen(argv, env=environment(env))
     except FileNotFoundError as error:
         raise _missing(argv, error) from error
     while True:
@@ -181,7 +223,7 @@ def replace(argv: Sequence[str]) -> None:
         HostLacks: the program is not there.
     """
     try:
-        os.execvp(argv[0], list(argv))  # noqa: S606 - words, and no shell between
+        os.execvpe(argv[0], list(argv), environment())  # noqa: S606 - words, and no shell between
     except FileNotFoundError as error:
         raise _missing(argv, error) from error
 
@@ -198,15 +240,16 @@ def start(argv: Sequence[str], *, own_session: bool = False) -> subprocess.Popen
     """
     try:
         return subprocess.Popen(
-            argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0,
+            argv,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            bufsize=0,
             start_new_session=own_session,
-        )  # fmt: skip
+            env=environment(),
+        )
     except FileNotFoundError as error:
         raise _missing(argv, error) from error
-
-
-def _environment(changes: Mapping[str, str] | None) -> dict[str, str] | None:
-    return None if changes is None else {**os.environ, **changes}
 
 
 def _missing(argv: Sequence[str], error: FileNotFoundError) -> ProvisionError:

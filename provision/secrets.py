@@ -47,7 +47,7 @@ def values(machine: Machine) -> Mapping[str, bytes]:
 def value_of(secret: Secret) -> bytes:
     """The value of one."""
     if secret.file is not None:
-        return read_regular(secret.file, largest=LARGEST)[0]
+        return read_regular(secret.file, largest=LARGEST, in_place=True)[0]
     return os.environb[os.fsencode(secret.variable or "")]
 
 

@@ -171,7 +171,7 @@ def no_processes(monkeypatch: pytest.MonkeyPatch) -> None:
 
     popen: Any = subprocess.Popen
     monkeypatch.setattr(subprocess, "Popen", refuse)
-    for name in ("system", "execvp", "posix_spawn", "fork"):
+    for name in ("system", "execvp", "execvpe", "posix_spawn", "fork"):
         monkeypatch.setattr(os, name, refuse)
 
 

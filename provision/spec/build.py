@@ -10,7 +10,7 @@ from provision.model import Environment, Machine, Mount, Package, Requirement, R
 from provision.spec.bases import read_base
 from provision.spec.checks import read_checks
 from provision.spec.files import read_files
-from provision.spec.neighbours import host_name, read_needs, refuse_clashes
+from provision.spec.neighbours import host_name, read_needs, refuse_clashes, refuse_replaceable
 from provision.spec.ports import read_ports
 from provision.spec.privileges import ask_for_privileges
 from provision.spec.proxy import read_proxy
@@ -77,6 +77,7 @@ def build(
     )
     if several:
         refuse_clashes(members, machines, scope.problems)
+    refuse_replaceable(machines, scope.problems)
     return Environment(
         name=name,
         description=description,
@@ -209,7 +210,7 @@ def _workspace(node: Node | None, users: KnownUsers, scope: Scope) -> Workspace 
     user = fields.text("user", "root")
     if (user_node := fields.node("user")) is not None:
         users.refuse_unknown(user, user_node)
-    return Workspace(source=source, path=path, user=user)
+    return Workspace(source=source, path=path, user=user, origin=source_node.origin)
 
 
 def _packages(fields: Fields, family: Family, scope: Scope) -> tuple[Package, ...]:

@@ -103,7 +103,7 @@ def _mode(fields: Fields) -> int | None:
 
 def _read(path: Path, node: Node, scope: Scope) -> tuple[bytes, bool] | None:
     try:
-        content, found = read_regular(path, largest=LARGEST)
+        content, found = read_regular(real_path(path), largest=LARGEST, in_place=True)
         return content, bool(found.st_mode & stat.S_IXUSR)
     except OSError as error:
         hint = _TOO_LARGE if isinstance(error, NotReadable) else "check its permissions"

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from provision.spec.needs import refuse_circle, refuse_unknown_needs
+from provision.walls import live, replaced_through
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from provision.model import Machine
+    from provision.model import Machine, Origin
     from provision.spec.machines import Member
     from provision.spec.problems import Problems
     from provision.spec.scope import Scope
@@ -74,3 +75,26 @@ def _refuse_shared_ports(machines: Sequence[Machine], problems: Problems) -> Non
                 f'leave the host\'s side out, "{port.guest}": a free one is chosen'
                 + (f" for each; or write ${{{{ {port.host - 1} + machine.index }}}}" if equal else ""),
             )
+
+
+def refuse_replaceable(machines: Sequence[Machine], problems: Problems) -> None:
+    """Nothing that is mounted lies in a folder that a machine can write.
+
+    It could put a link in its place, which the engine follows at the next start, its own
+    restarts of a container included: to any folder of the host.
+    """
+    refused: set[Origin] = set()
+    for each in live(machines):
+        outer = replaced_through(each.source, machines)
+        if outer is None or each.origin in refused:
+            continue
+        refused.add(each.origin)
+        there = f"{outer.path}/{each.source.relative_to(outer.source)}"
+        problems.add(
+            f"{each.called} is in {outer.called} of machine {outer.machine},"
+            " which could replace it by a link to any folder of the host",
+            each.origin,
+            f"make {each.path} a link to {there} (`files: {{PATH: {{link: TARGET}}}}`), or use a volume"
+            if each.machine == outer.machine and each.called != "the workspace"
+            else f"let both machines mount {outer.source.name}, and work in a folder of it",
+        )

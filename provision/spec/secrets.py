@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -106,9 +105,9 @@ class KnownSecrets:
 
     def _path(self, node: Node, text: str) -> Path:
         """Where a secret's file is, or will be: only who delivers it must find it there."""
-        path = Path(os.path.normpath(Path(node.file).absolute().parent / text))
+        path = real_path(Path(node.file).absolute().parent / text)
         scope = self._scope
-        may_be_used(real_path(path), f"the file {text}", node, "the secret", scope.project, scope.demands)
+        may_be_used(path, f"the file {text}", node, "the secret", scope.project, scope.demands)
         return path
 
 

@@ -33,9 +33,11 @@ OPTIONS = (
     "-p", "no:faulthandler",  # it would take the signals of this process
     "-p", "no:doctest", "-p", "no:junitxml", "-p", "no:legacypath", "-p", "no:pastebin",  # unused
     "-c", os.devnull,  # the project's own configuration is for its own tests
+    "--color=no",  # whatever PY_COLORS and FORCE_COLOR want: reasons are read, and kept in reports
     "--import-mode=importlib",  # two files of one name, one file for two machines
 )  # fmt: skip
 LAST_LINES = 15
+FAMILY = "PYTEST_"  # ADDOPTS, PLUGINS, and what a pytest around this process says of itself
 AUTOLOAD = "PYTEST_DISABLE_PLUGIN_AUTOLOAD"
 
 
@@ -165,15 +167,15 @@ def _last_lines(text: str) -> str:
 
 @contextlib.contextmanager
 def _undisturbed() -> Iterator[None]:
-    """No plugins by themselves, and nothing written beside the user's files."""
-    bytecode, plugins = sys.dont_write_bytecode, os.environ.get(AUTOLOAD)
+    """No options or plugins of the host's pytest, and nothing written beside the user's files."""
+    bytecode = sys.dont_write_bytecode
+    before = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith(FAMILY)}
     sys.dont_write_bytecode = True
     os.environ[AUTOLOAD] = "1"
     try:
         yield
     finally:
         sys.dont_write_bytecode = bytecode
-        if plugins is None:
-            del os.environ[AUTOLOAD]
-        else:
-            os.environ[AUTOLOAD] = plugins
+        for name in [name for name in os.environ if name.startswith(FAMILY)]:
+            del os.environ[name]
+        os.environ.update(before)

@@ -25,7 +25,18 @@ FLOORS = (
     {"recipe", "rendering", "spec", "state"},
     {"bases"},
     {"records", "runtime", "trust"},
-    {"target", "model", "errors", "files", "process", "progress", "resources", "secrets", "confined"},
+    {
+        "target",
+        "model",
+        "errors",
+        "files",
+        "process",
+        "progress",
+        "resources",
+        "secrets",
+        "confined",
+        "walls",
+    },
 )
 STRANGERS = ({"backends", "verify"},)
 

@@ -99,7 +99,7 @@ def started(script: Path, **variables: str) -> subprocess.CompletedProcess[str]:
     environment = {"PATH": f"{folder}{os.pathsep}{os.environ['PATH']}", "STATE": str(folder / "state")}
     words = ["sh", str(script), "-more", "words"]
     return subprocess.run(
-        words, env={**environment, **variables}, capture_output=True, text=True, check=False
+        words, env={**environment, "NET": "user", **variables}, capture_output=True, text=True, check=False
     )
 
 

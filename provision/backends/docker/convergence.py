@@ -24,12 +24,14 @@ from provision.backends.docker.rendering import (
     OVERRIDE,
     OWNER,
     PROJECT,
-    SECRETS,
     VARIABLES,
     container_name,
     env_file,
     image_names,
+    is_laid,
     kept_ports,
+    secret_files,
+    unset_variables,
     volume_names,
 )
 from provision.backends.found import refuse_found
@@ -169,11 +171,11 @@ class Convergence:
         keep(state_dir, chosen)
 
     def _variables(self, chosen: Mapping[str, int]) -> Mapping[str, str]:
-        """What `.env` says of this host, after the secrets of variables were laid where it says."""
+        """What `.env` says of this host, after secrets were laid where it says."""
         environment = self.environment
         told = {PROJECT: str(environment.project), OWNER: str(os.getuid())}
-        if any(secret.variable for machine in environment.machines for secret in machine.secrets):
-            told[SECRETS] = str(delivery.lay(environment, self.state_dir))
+        if any(is_laid(file, environment) for file in secret_files(environment).values()):
+            told |= delivery.lay(environment, self.state_dir)
         return {**told, **kept_ports(environment, chosen)}
 
     def _build(
@@ -226,7 +228,8 @@ class Convergence:
                     ["docker", "compose", *project, "--progress", "plain", *words],
                     each_line,
                     cwd=folder,
-                    env=variables,  # over variables of this process that happen to be called so
+                    # Over variables of this process that happen to be called so.
+                    env={**unset_variables(self.environment), **variables},
                 )
             except process.CommandFailed:
                 require_compose()

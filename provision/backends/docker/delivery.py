@@ -1,7 +1,8 @@
 """Secrets on their way into containers: in the host's memory, where Compose finds them.
 
-A secret of a file is that file. One of a variable is laid into a folder in memory that
-nobody else may enter, so that a container that is started again has it again.
+A secret of a file is that file. One of a variable, or of a file that a machine could replace
+by a link, is laid into a folder in memory that nobody else may enter, so that a container that
+is started again has it again.
 """
 
 from __future__ import annotations
@@ -11,10 +12,17 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from provision import process, runtime, secrets
+from provision.backends.docker.rendering import (
+    SECRETS,
+    certificate_name,
+    is_laid,
+    secret_files,
+    secret_variable,
+)
 from provision.errors import HostLacks
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from provision.model import Environment, Machine
@@ -26,8 +34,8 @@ def folder(state_dir: StateDir) -> Path:
     return runtime.memory() / f"secrets-{state_dir.unique_name}"
 
 
-def lay(environment: Environment, state_dir: StateDir) -> Path:
-    """Make the folder hold the values that are taken from variables; where it is.
+def lay(environment: Environment, state_dir: StateDir) -> Mapping[str, str]:
+    """Make the folder hold the values that the engine cannot take itself; the variables that say so.
 
     Files keep their identity: a running container sees the new value in the old file.
 
@@ -36,11 +44,17 @@ def lay(environment: Environment, state_dir: StateDir) -> Path:
         HostLacks: somebody else has a folder of this name.
     """
     where = runtime.private(folder(state_dir))
+    laid = {name: file for name, file in secret_files(environment).items() if is_laid(file, environment)}
     for machine in environment.machines:
         for secret in machine.secrets:
-            if secret.file is None:
+            if secret.name in laid:
                 (where / secret.name).write_bytes(secrets.value_of(secret))
-    return where
+        certificate = certificate_name(environment, machine)
+        if certificate in laid and machine.proxy and machine.proxy.ca:
+            (where / certificate).write_bytes(machine.proxy.ca)
+    return {SECRETS: str(where)} | {
+        secret_variable(name): str(where / name) for name, file in laid.items() if file is not None
+    }
 
 
 def forget(state_dir: StateDir) -> None:

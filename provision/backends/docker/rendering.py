@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from provision.rendering import (
     render,
     yaml_scalar,
 )
+from provision.walls import replaced_through
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 COMPOSE, OVERRIDE, VARIABLES = "compose.yaml", "compose.override.yaml", ".env"
 SECRETS = "SECRETS"
 PROJECT, OWNER = "PROVISION_PROJECT", "PROVISION_OWNER"  # what labels say of this host
+_PLAIN = re.compile(r"[\w./ +@-]+")  # a path that means itself within ${NAME:-…}
 CA = "proxy.ca"  # no secret of a spec can have this name
 GRACE = 30
 SUPERVISED_GRACE = 40  # supervisord gives each service its 30 s, then ends itself
@@ -223,7 +226,7 @@ class _Item:
             proxy=proxy,
             variables={**proxy, **trust_variables(machine), **machine.env},
             build_secrets=tuple(dict.fromkeys(image.secrets)),
-            certificate=_certificate(environment, machine),
+            certificate=certificate_name(environment, machine),
         )
 
     def digest(self, environment: Environment, recipe: str) -> str:
@@ -262,7 +265,7 @@ def _own_scripts(machine: Machine) -> Mapping[str, RenderedFile]:
     return own
 
 
-def _certificate(environment: Environment, machine: Machine) -> str | None:
+def certificate_name(environment: Environment, machine: Machine) -> str | None:
     """The secret that is the certificate of a machine's proxy: one for all, unless they differ."""
     known = {each.proxy.ca for each in environment.machines if each.proxy and each.proxy.ca}
     if machine.proxy is None or machine.proxy.ca is None:
@@ -276,24 +279,50 @@ def _certificates(environment: Environment, only: str | None = None) -> Mapping[
         f"proxy/{name}": RenderedFile(content=machine.proxy.ca)
         for machine in environment.machines
         if only in (None, machine.name) and machine.proxy and machine.proxy.ca
-        if (name := _certificate(environment, machine))
+        if (name := certificate_name(environment, machine))
     }
+
+
+def secret_files(environment: Environment) -> Mapping[str, Path | None]:
+    """The host's file of each secret of compose.yaml, by its name; None for one of a variable."""
+    return {secret.name: secret.file for machine in environment.machines for secret in machine.secrets}
+
+
+def is_laid(file: Path | None, environment: Environment) -> bool:
+    """Whether a secret is no file that the engine may open: a variable, or one that a machine can replace."""
+    return file is None or replaced_through(file, environment.machines) is not None
+
+
+def secret_variable(name: str) -> str:
+    """The variable of compose.yaml that gives another file for a secret."""
+    plain = re.sub(r"[^A-Z0-9]", "_", name.upper())
+    unlike = "" if plain == name.upper() else f"_{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    return f"SECRET_{plain}{unlike}"
 
 
 def _secret_sources(environment: Environment, location: Path) -> Mapping[str, str]:
     """The file of each secret, as YAML: the host's own, or one in the folder SECRETS, by its name."""
+
+    def source(name: str, file: Path | None) -> str:
+        path = None if file is None else path_from(location, file, environment.project)
+        if path is not None and not is_laid(file, environment):
+            return compose_scalar(path)
+        if path is not None and _PLAIN.fullmatch(path):
+            return yaml_scalar(f"${{{secret_variable(name)}:-{path}}}")
+        return yaml_scalar(f"${{{SECRETS}:-./secrets}}/{name}")
+
     certificates = {
         name: yaml_scalar(f"./proxy/{name}")
         for machine in environment.machines
-        if (name := _certificate(environment, machine))
+        if (name := certificate_name(environment, machine))
     }
-    return certificates | {
-        secret.name: yaml_scalar(f"${{{SECRETS}:-./secrets}}/{secret.name}")
-        if secret.file is None
-        else compose_scalar(path_from(location, secret.file, environment.project))
-        for machine in environment.machines
-        for secret in machine.secrets
-    }
+    return certificates | {name: source(name, file) for name, file in secret_files(environment).items()}
+
+
+def unset_variables(environment: Environment) -> Mapping[str, str]:
+    """All that compose.yaml takes from its environment, empty: the host may have something by that name."""
+    ports = [port_variable(environment, each, port) for each in environment.machines for port in each.ports]
+    return dict.fromkeys((SECRETS, *ports, *map(secret_variable, secret_files(environment))), "")
 
 
 def _override(environment: Environment, only: str | None = None) -> Mapping[str, RenderedFile]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import platform
 import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Literal
 
 from provision import process
@@ -19,6 +21,7 @@ from provision.errors import EnvironmentFailed, HostLacks
 from provision.recipe.proxy import proxy_variables
 from provision.rendering import digest_of
 from provision.resources import cache
+from provision.secrets import value_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
     from provision.rendering import Rendering
     from provision.state import StateDir
 
+MEMORY = "/dev/shm"  # noqa: S108 - a folder of our own in it
 Way = Literal["image", "provision"]
 INSTEAD = "`backends: {vm: {build: provision}}` does without: the machine takes its steps itself"
 MADE_OF = ("Dockerfile", f"{GUEST}/", "steps/", "files/", "repositories/", "machine/")
@@ -168,14 +172,18 @@ class Shelf:
             name = hashlib.file_digest(file, "sha256").hexdigest()[:32]
         made = self.known(name)
         if not made.folder.exists():
-            half.chmod(0o755)
+            half.chmod(0o700)  # it has all that the machine has
             half.rename(made.folder)
         return made
 
     def _build(
         self, machine: Machine, out: Path, state_dir: StateDir, progress: Progress, *, rebuild: bool
     ) -> None:
-        with state_dir.log.open("a", buffering=1) as log:
+        with (
+            state_dir.log.open("a", buffering=1) as log,
+            TemporaryDirectory(dir=MEMORY if Path(MEMORY).is_dir() else None) as temporary,
+        ):
+            private = Path(temporary)
 
             def each_line(line: str) -> None:
                 log.write(line + "\n")
@@ -184,16 +192,18 @@ class Shelf:
             words = ["docker", "buildx", "build", "--progress", "plain", *(["--no-cache"] if rebuild else [])]
             ours = architecture()
             words += ["--platform", f"linux/{ours.docker}"] if ours else []
-            words += [word for secret in machine.secrets for word in ("--secret", _source(secret))]
+            words += [word for secret in machine.secrets for word in ("--secret", _source(secret, private))]
             proxy = proxy_variables(machine)  # as variables, for its URL may hold a password
             words += [word for name in proxy for word in ("--build-arg", name)]
             if machine.proxy and machine.proxy.ca:
-                certificates = state_dir.folder / f"{machine.name}.ca.crt"
-                certificates.write_bytes(machine.proxy.ca)
-                words += ["--secret", f"id=proxy.ca,src={certificates}"]
+                (private / "proxy.ca").write_bytes(machine.proxy.ca)
+                words += ["--secret", f"id=proxy.ca,src={private / 'proxy.ca'}"]
             context = str(state_dir.rendering / machine.name)
+            # Under their own names, whichever of them `process.environment` withholds.
+            of_variables = [secret.variable for secret in machine.secrets if secret.variable]
+            named = {**{name: os.environ[name] for name in of_variables}, **proxy}
             try:
-                process.stream([*words, "--output", f"type=local,dest={out}", context], each_line, env=proxy)
+                process.stream([*words, "--output", f"type=local,dest={out}", context], each_line, env=named)
             except process.CommandFailed as error:
                 refuse_found(state_dir.log.read_text().splitlines(), [machine])
                 raise self._failed(error, state_dir) from error
@@ -300,7 +310,9 @@ def _forget_layers() -> None:
             process.run(words, check=False)
 
 
-def _source(secret: Secret) -> str:
-    """Where the builder reads a secret that a step names."""
-    where = f"src={secret.file}" if secret.file else f"env={secret.variable}"
-    return f"id={secret.name},{where}"
+def _source(secret: Secret, private: Path) -> str:
+    """Where the builder reads a secret; of a file a copy, for a machine may replace that."""
+    if secret.file is None:
+        return f"id={secret.name},env={secret.variable}"
+    (private / secret.name).write_bytes(value_of(secret))
+    return f"id={secret.name},src={private / secret.name}"

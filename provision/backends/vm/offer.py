@@ -60,7 +60,7 @@ def describe(environment: Environment) -> Offer:
     return Offer(
         aspects={
             "kernel": "its own, that of its distribution: modules and sysctls are the machine's",
-            "isolation": "a machine of its own, behind the hypervisor",
+            "isolation": _isolation(environment, usable),
             "start": _start(environment, usable),
             "size": f"a disk with the base and what is installed; {aside:.0f} MiB of memory set aside",
             "init": "systemd",
@@ -71,13 +71,22 @@ def describe(environment: Environment) -> Offer:
     )
 
 
+def _provider(environment: Environment, usable: Sequence[Finding]) -> str | None:
+    """The provider that would be taken."""
+    named = (m.options["provider"] for m in environment.machines if "provider" in m.options)
+    return next((str(name) for name in named), None) or next((finding.subject for finding in usable), None)
+
+
+def _isolation(environment: Environment, usable: Sequence[Finding]) -> str:
+    provider = _provider(environment, usable)
+    reason = providers.find(provider).opens_loopback() if provider else None
+    but = f"; but it can connect to what listens on the host's loopback: {reason}" if reason else ""
+    return f"a machine of its own, behind the hypervisor{but}"
+
+
 def _start(environment: Environment, usable: Sequence[Finding]) -> str:
     """How long a start takes with the provider that would be taken."""
-    named = next(
-        (machine.options["provider"] for machine in environment.machines if "provider" in machine.options),
-        None,
-    )
-    provider = named or next((finding.subject for finding in usable), None)
+    provider = _provider(environment, usable)
     fast = bool(usable) and acceleration.known() is not False
     boot = (
         "some twenty seconds"

@@ -114,6 +114,9 @@ class Provider(Protocol):
     def examine(self) -> Finding:
         """Whether this host can use it; changes nothing that anybody would notice."""
 
+    def opens_loopback(self) -> str | None:
+        """Why a machine reaches what listens on the host's loopback alone; None where it does not."""
+
     @property
     def live_folders(self) -> str:
         """How a folder of the host is live inside: virtiofs, vboxsf, …, or rsync: it is not."""

@@ -94,6 +94,10 @@ class VagrantProvider:
         """Choose otherwise for machines that hang; False where there is no other way."""
         return False
 
+    def opens_loopback(self) -> str | None:
+        """A bridge, or a NAT that leaves it out."""
+        return None
+
     def mount(self, tag: str, *, read_only: bool) -> str | None:  # noqa: ARG002 - the contract's words
         """Vagrant mounts its synced folders itself."""
         return None
@@ -402,9 +406,9 @@ def _vagrant(state_dir: StateDir, each_line: Callable[[str], None]) -> Any:
     def lines() -> Any:
         return _lines_to(each_line)
 
-    environment = {**os.environ, "VAGRANT_NO_COLOR": "1", "VAGRANT_CHECKPOINT_DISABLE": "1"}
+    variables = process.environment({"VAGRANT_NO_COLOR": "1", "VAGRANT_CHECKPOINT_DISABLE": "1"})
     make: Any = vagrant.Vagrant
-    return make(root=str(state_dir.rendering), env=environment, out_cm=lines, err_cm=lines)
+    return make(root=str(state_dir.rendering), env=variables, out_cm=lines, err_cm=lines)
 
 
 @contextmanager

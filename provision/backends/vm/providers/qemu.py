@@ -12,7 +12,7 @@ from provision.backends.base import Finding
 from provision.backends.vm import acceleration
 from provision.backends.vm.architecture import ARCHITECTURES, architecture
 from provision.backends.vm.images import base_is_here
-from provision.backends.vm.qemu import made, memory, rendering, starting
+from provision.backends.vm.qemu import made, memory, network, rendering, starting
 from provision.backends.vm.qemu.host import Seat
 from provision.errors import EnvironmentFailed
 from provision.process import EVIDENCE_LINES
@@ -61,7 +61,17 @@ class Qemu:
             return Finding(
                 subject=self.name, usable=False, detail=f"no {' and no '.join(missing)} command", hint=hint
             )
-        return Finding(subject=self.name, usable=True, detail=acceleration.describe())
+        detail = acceleration.describe()
+        if reason := network.passt_lacks():
+            hint = "scripts/host-setup vm installs passt"
+            return Finding(
+                subject=self.name, usable=True, detail=f"{detail}; {network.OPEN}: {reason}", hint=hint
+            )
+        return Finding(subject=self.name, usable=True, detail=detail)
+
+    def opens_loopback(self) -> str | None:
+        """Where machines have QEMU's own network."""
+        return network.passt_lacks()
 
     def mount(self, tag: str, *, read_only: bool) -> str | None:
         """9p mounts by tag."""
@@ -156,7 +166,10 @@ class Qemu:
         return "starting" if young and not seat.has_answered() else "not answering"
 
     def release(self, state_dir: StateDir, machine: str) -> None:
-        """Nothing: QEMU forwards ports itself, and ends that with the machine."""
+        """End a network that waits for a QEMU that never came; otherwise they end with the machine."""
+        seat = Seat(state_dir=state_dir, machine=machine)
+        if seat.process() is None:
+            seat.end_network()
 
     def is_forwarded(self, state_dir: StateDir, machine: str, ports: Sequence[PortStatus]) -> bool:  # noqa: ARG002 - the contract's words
         """They live as long as the machine."""

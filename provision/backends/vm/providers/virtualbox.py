@@ -15,11 +15,15 @@ from provision.backends.vm.vagrant import VagrantProvider
 from provision.errors import EnvironmentFailed
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from provision.backends.vm.provider import GuestState
     from provision.model import Environment
+    from provision.progress import Progress
     from provision.state import StateDir
 
 DRIVER = Path("/dev/vboxdrv")
+FIRST_TO_CLOSE = 7  # the first version whose NAT can leave out the host's loopback
 
 
 class VirtualBox(VagrantProvider):
@@ -47,6 +51,26 @@ class VirtualBox(VagrantProvider):
                 " or your distribution's virtualbox-dkms has made it",
             )
         return Finding(subject=self.name, usable=said.code == 0, detail=lines[-1])
+
+    def opens_loopback(self) -> str | None:
+        """Its NAT does, before version 7."""
+        return None if self._closes_loopback() else "the NAT of VirtualBox before version 7 leads there"
+
+    def host_choices(
+        self,
+        environment: Environment,  # noqa: ARG002 - the contract's words
+        boxes: Mapping[str, Mapping[str, str | None]],  # noqa: ARG002
+        progress: Progress,  # noqa: ARG002
+    ) -> Mapping[str, object]:
+        """A box may have opened the loopback to its machines: it is closed where it can be."""
+        return {"closes_loopback": self._closes_loopback()}
+
+    def _closes_loopback(self) -> bool:
+        if process.find("VBoxManage") is None:
+            return False
+        said = process.run(["VBoxManage", "--version"], check=False).stdout.strip().splitlines()
+        major = said[-1].partition(".")[0] if said else ""
+        return major.isdigit() and int(major) >= FIRST_TO_CLOSE
 
     def mount(self, tag: str, *, read_only: bool) -> str | None:
         """Vboxsf mounts by the share's name, as the workspace's user."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 import threading
 import time
 from contextlib import suppress
@@ -73,6 +74,10 @@ class Seat:
         return connection.socket(self.state_dir, f"{self.machine}.line")
 
     @property
+    def _ssh(self) -> Path:
+        return self.state / f"{self.machine}.ssh"
+
+    @property
     def _pid(self) -> Path:
         return self.state / f"{self.machine}.pid"
 
@@ -103,18 +108,47 @@ class Seat:
         Raises:
             EnvironmentFailed: QEMU did not take it: a port is held, a disk is not what it should be.
         """
-        for socket in (self.monitor, self._line):
-            socket.unlink(missing_ok=True)
+        self.end_network()
+        for path in (self.monitor, self._line):
+            path.unlink(missing_ok=True)
         self.console.unlink(missing_ok=True)
+        self._ssh.unlink(missing_ok=True)
         words = ["sh", str(self.state_dir.rendering / script_name(self.machine)),
                  "-chardev", f"socket,id=line,server=on,wait=off,path={self._line}",
                  "-device", "virtconsole,chardev=line",
                  "-qmp", f"unix:{self.monitor},server=on,wait=off",
                  "-daemonize", "-pidfile", str(self._pid), *(["-S"] if waits else [])]  # fmt: skip
         with _STARTING:
-            started = process.run(words, env={**variables, "STATE": str(self.state)}, check=False)
+            started = process.run(words, env={**variables, **self._own()}, check=False)
         if started.code != 0:
+            self.end_network()
             raise _refused(self.machine, started.stderr.splitlines())
+        if "SSH" in variables:
+            self._ssh.write_text(variables["SSH"])
+
+    def _own(self) -> Mapping[str, str]:
+        """What the script is told of where the machine sits."""
+        return {"STATE": str(self.state), "SOCKET": str(self._network)}
+
+    @property
+    def _network(self) -> Path:
+        return connection.socket(self.state_dir, f"{self.machine}.net")
+
+    def end_network(self) -> None:
+        """End a passt that waits for a QEMU that never came: it holds the machine's ports.
+
+        It serves one caller and ends with it. Not for a machine that runs.
+        """
+        with suppress(OSError), socket.socket(socket.AF_UNIX) as call:
+            call.connect(str(self._network))
+        self._network.unlink(missing_ok=True)
+
+    def ssh_port(self) -> int:
+        """The host's port that leads to the sshd of the machine that runs."""
+        try:
+            return int(self._ssh.read_text())
+        except (OSError, ValueError):  # QEMU chose one
+            return monitor.forwarded_port(self.monitor, 22)
 
     def grow(self, gib: int) -> None:
         """Make the disk of a machine that does not run as large as that; it never shrinks."""
@@ -138,8 +172,8 @@ class Seat:
             found.wait(ENDS_WITHIN)
         except psutil.Error:
             pass
-        for socket in (self.monitor, self._line):
-            socket.unlink(missing_ok=True)
+        for path in (self.monitor, self._line):
+            path.unlink(missing_ok=True)
 
     def shut_down(self) -> None:
         """Let the machine's init stop everything, then end QEMU."""
@@ -190,7 +224,9 @@ class Seat:
 def _refused(machine: str, said: Sequence[str]) -> ProvisionError:
     """QEMU's own words as an error that a person can act on."""
     text = "\n".join(said)
-    taken = re.search(r"host forwarding rule '(\w+):([^']*?):(\d+)-", text)
+    taken = re.search(r"host forwarding rule '(\w+):([^']*?):(\d+)-", text) or re.search(
+        r"Failed to bind .* for (?:option )?'-([tu]) ([^/']*)/(\d+)", text
+    )
     if taken:
         return PortTaken(
             f"port {taken[3]} of the host was taken before machine {machine} had it",

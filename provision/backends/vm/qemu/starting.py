@@ -17,9 +17,10 @@ from provision.backends.vm.architecture import required
 from provision.backends.vm.boot import Hangs, Watch, shown
 from provision.backends.vm.connection import CONFIGURATION
 from provision.backends.vm.images import Made, Shelf, Way, way
-from provision.backends.vm.qemu import memory, monitor
+from provision.backends.vm.qemu import memory
 from provision.backends.vm.qemu.host import BETWEEN, PortTaken, Seat
 from provision.backends.vm.qemu.made import MadeMachine, made_machines, remember_made
+from provision.backends.vm.qemu.network import OPEN, free_port, network, passt_lacks
 from provision.backends.vm.qemu.rendering import disk_size, held, network_of, port_variable
 from provision.bases.disk import build_disk, can_make_disk
 from provision.errors import EnvironmentFailed, HostLacks, ProvisionError
@@ -116,6 +117,8 @@ def start(
     ):
         ways = list(zip(environment.machines, pool.map(one, environment.machines), strict=True))
     booted = {machine.name: started for machine, started in ways if started is not None}
+    if booted and (reason := passt_lacks()):
+        progress.note(f"{OPEN}: {reason} (scripts/host-setup vm installs passt)")
     if any(started.how != "memory" for started in booted.values()):
         with progress.step("booting"):
             for machine in environment.machines:
@@ -384,10 +387,12 @@ def _variables(asked: Start, machine: Machine, started: Started) -> Mapping[str,
     chosen = kept(asked.state_dir)
     ports = {port_variable(port): str(chosen[key(machine.name, port)]) for port in machine.ports}
     append = f"provision.hold={started.hold}" if started.hold else ""
-    network = network_of(str(asked.state_dir.folder))
+    lan = network_of(str(asked.state_dir.folder))
     processor = _processor(started.accelerator)
     image = str(started.disk.folder)
-    return {**processor, **ports, "IMAGE": image, "NETWORK": network, "APPEND": append}
+    # QEMU's own network takes a free port by itself, passt has to be given one.
+    reached = {"NET": "passt", "SSH": str(free_port())} if network() == "passt" else {"NET": "user"}
+    return {**processor, **ports, **reached, "IMAGE": image, "NETWORK": lan, "APPEND": append}
 
 
 def _processor(kind: Accelerator) -> Mapping[str, str]:
@@ -403,7 +408,7 @@ def _write_configuration(asked: Start, environment: Environment) -> None:
     state = asked.seat(environment.machines[0]).state
     lines = []
     for machine in environment.machines:
-        port = monitor.forwarded_port(asked.seat(machine).monitor, 22)
+        port = asked.seat(machine).ssh_port()
         lines += [
             f"Host {machine.name}",
             "  HostName 127.0.0.1",
@@ -423,7 +428,11 @@ def _write_configuration(asked: Start, environment: Environment) -> None:
 def _key(asked: Start, machine: Machine, disk: Made, kind: Accelerator) -> str:
     recipe = asked.rendering.recipes[machine.name]
     return memory.fingerprint(
-        asked.rendering.digests[machine.name], recipe, disk.name, _processor(kind), _version()
+        asked.rendering.digests[machine.name],
+        recipe,
+        disk.name,
+        {**_processor(kind), "NET": network()},
+        _version(),
     )
 
 

@@ -7,11 +7,14 @@
 #   STATE     where its disks and its key are; beside this file
 #   IMAGE     the folder of disk.qcow2, vmlinuz and initrd that it begins with
 #   ACCEL     kvm, hvf or tcg,thread=multi,tb-size=256; and CPU to go with it: host, or one to emulate
+#   NET       passt: no connection from inside reaches what listens on this host's loopback alone;
+#             user: QEMU's own network, in which 10.0.2.2 is that. passt, where it is installed
 #   SSH       the host's port that leads to its sshd; a free one
 #   NETWORK   the multicast group and port, on the loopback, that is the machines' own network
 #   APPEND    more words for the kernel
 # How its disk is made (backends.vm.build): auto
 set -eu
+umask 077 # disks, saved states, keys and sockets are nobody else's
 here=$(cd "${0%/*}" && pwd)
 state=${STATE:-$here/state}
 image=${IMAGE:-$state/image}
@@ -39,6 +42,42 @@ mkdir -p "$state/volumes"
   qemu-img create -q -f qcow2 -F qcow2 -b "$image/disk.qcow2" "$state/db.qcow2" 10G
 [ -e "$state/volumes/fleet-bf4345fa.db.data.qcow2" ] || qemu-img create -q -f qcow2 "$state/volumes/fleet-bf4345fa.db.data.qcow2" 10G
 key=$(cut -d' ' -f2 "$state/key.pub")
+: >"$state/db.console"
+
+if [ -z "${NET:-}" ]; then
+  if command -v pasta >/dev/null && command -v passt >/dev/null; then NET=passt; else NET=user; fi
+fi
+case $NET in
+passt)
+  # passt makes the guest's connections, those to 127.0.0.1 and 0.0.0.0 too: so it runs in a network
+  # namespace whose loopback is empty. pasta brings its connections out of there, none to this host's
+  # loopback, and the forwarded ports in. Both end with QEMU.
+  free() { echo $(($(od -An -N2 -tu2 /dev/urandom) % 16384 + 49152)); }
+  [ "$(id -u)" -ne 0 ] || { without='--runas 0 --netns-only' within='--runas 0'; }
+  socket=${SOCKET:-$state/db.net}
+  rm -f "$socket"
+  # shellcheck disable=SC2086 # words
+  setsid pasta -4 -f -q ${without-} --config-net -a 10.0.3.2 -n 24 -g 10.0.3.1 --no-map-gw \
+    --dns-forward 10.0.2.3 -T none -U none -t "127.0.0.1/${SSH:-$(free)}:20000" \
+    -u none \
+    -- passt -1 -4 -f -q ${within-} -s "$socket" -a 10.0.2.15 -n 24 -g 10.0.2.2 -M 52:55:0a:00:02:02 \
+    -t 20000:22 >"$state/db.net.log" 2>&1 </dev/null &
+  tries=0
+  until [ -S "$socket" ]; do
+    tries=$((tries + 1))
+    if ! kill -0 $! 2>/dev/null || [ $tries -gt 200 ]; then
+      grep -v syslog "$state/db.net.log" >&2
+      echo "the network of db did not start; NET=user does without passt" >&2
+      exit 1
+    fi
+    sleep 0.05
+  done
+  netdev=stream,id=net,server=off,addr.type=unix,addr.path=$(option "$socket")
+  ;;
+*)
+  netdev="user,id=net,ipv6=off,hostfwd=tcp:127.0.0.1:${SSH:-0}-:22"
+  ;;
+esac
 
 exec "$qemu" -name fleet-bf4345fa-db -nodefaults -no-user-config -display none \
   -machine "$machine" -accel "${ACCEL:-tcg,thread=multi,tb-size=256}" -cpu "${CPU:-$cpu}" \
@@ -49,7 +88,7 @@ exec "$qemu" -name fleet-bf4345fa-db -nodefaults -no-user-config -display none \
   -device virtio-blk-pci,drive=root \
   -blockdev "driver=qcow2,node-name=v84afa51d1d6e0ac9,discard=unmap,file.driver=file,file.discard=unmap,file.filename=$(option "$state/volumes/fleet-bf4345fa.db.data.qcow2")" \
   -device virtio-blk-pci,drive=v84afa51d1d6e0ac9,serial=84afa51d1d6e0ac9 \
-  -netdev "user,id=net,ipv6=off,hostfwd=tcp:127.0.0.1:${SSH:-0}-:22" \
+  -netdev "$netdev" \
   -device virtio-net-pci,netdev=net,romfile= \
   -netdev "socket,id=lan,mcast=${NETWORK:-239.192.110.222:35185},localaddr=127.0.0.1" \
   -device virtio-net-pci,netdev=lan,romfile=,mac=52:54:00:fc:f2:29 \

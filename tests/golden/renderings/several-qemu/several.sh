@@ -7,12 +7,15 @@
 #   STATE     where its disks and its key are; beside this file
 #   IMAGE     the folder of disk.qcow2, vmlinuz and initrd that it begins with
 #   ACCEL     kvm, hvf or tcg,thread=multi,tb-size=256; and CPU to go with it: host, or one to emulate
+#   NET       passt: no connection from inside reaches what listens on this host's loopback alone;
+#             user: QEMU's own network, in which 10.0.2.2 is that. passt, where it is installed
 #   SSH       the host's port that leads to its sshd; a free one
 #   PORT_8080_TCP   the host's side of 8080/tcp
 #   PORT_6379_TCP   the host's side of 6379/tcp
 #   APPEND    more words for the kernel
 # How its disk is made (backends.vm.build): auto
 set -eu
+umask 077 # disks, saved states, keys and sockets are nobody else's
 here=$(cd "${0%/*}" && pwd)
 state=${STATE:-$here/state}
 image=${IMAGE:-$state/image}
@@ -40,6 +43,44 @@ mkdir -p "$state/volumes"
   qemu-img create -q -f qcow2 -F qcow2 -b "$image/disk.qcow2" "$state/several.qcow2" 12G
 [ -e "$state/volumes/several-4125067a.several.data.qcow2" ] || qemu-img create -q -f qcow2 "$state/volumes/several-4125067a.several.data.qcow2" 10G
 key=$(cut -d' ' -f2 "$state/key.pub")
+: >"$state/several.console"
+
+if [ -z "${NET:-}" ]; then
+  if command -v pasta >/dev/null && command -v passt >/dev/null; then NET=passt; else NET=user; fi
+fi
+case $NET in
+passt)
+  # passt makes the guest's connections, those to 127.0.0.1 and 0.0.0.0 too: so it runs in a network
+  # namespace whose loopback is empty. pasta brings its connections out of there, none to this host's
+  # loopback, and the forwarded ports in. Both end with QEMU.
+  free() { echo $(($(od -An -N2 -tu2 /dev/urandom) % 16384 + 49152)); }
+  [ "$(id -u)" -ne 0 ] || { without='--runas 0 --netns-only' within='--runas 0'; }
+  socket=${SOCKET:-$state/several.net}
+  rm -f "$socket"
+  # shellcheck disable=SC2086 # words
+  setsid pasta -4 -f -q ${without-} --config-net -a 10.0.3.2 -n 24 -g 10.0.3.1 --no-map-gw \
+    --dns-forward 10.0.2.3 -T none -U none -t "127.0.0.1/${SSH:-$(free)}:20000" \
+    -t 127.0.0.1"/${PORT_8080_TCP:-18080}:20001" \
+    -t 127.0.0.1"/${PORT_6379_TCP:-$(free)}:20002" \
+    -u none \
+    -- passt -1 -4 -f -q ${within-} -s "$socket" -a 10.0.2.15 -n 24 -g 10.0.2.2 -M 52:55:0a:00:02:02 \
+    -t 20000:22 -t 20001:8080 -t 20002:6379 >"$state/several.net.log" 2>&1 </dev/null &
+  tries=0
+  until [ -S "$socket" ]; do
+    tries=$((tries + 1))
+    if ! kill -0 $! 2>/dev/null || [ $tries -gt 200 ]; then
+      grep -v syslog "$state/several.net.log" >&2
+      echo "the network of several did not start; NET=user does without passt" >&2
+      exit 1
+    fi
+    sleep 0.05
+  done
+  netdev=stream,id=net,server=off,addr.type=unix,addr.path=$(option "$socket")
+  ;;
+*)
+  netdev="user,id=net,ipv6=off,hostfwd=tcp:127.0.0.1:${SSH:-0}-:22,hostfwd=tcp:127.0.0.1:${PORT_8080_TCP:-18080}-:8080,hostfwd=tcp:127.0.0.1:${PORT_6379_TCP:-0}-:6379"
+  ;;
+esac
 
 exec "$qemu" -name several-4125067a-several -nodefaults -no-user-config -display none \
   -machine "$machine" -accel "${ACCEL:-tcg,thread=multi,tb-size=256}" -cpu "${CPU:-$cpu}" \
@@ -51,8 +92,8 @@ exec "$qemu" -name several-4125067a-several -nodefaults -no-user-config -display
   -blockdev "driver=qcow2,node-name=v7c0a9c7eaf8adb37,discard=unmap,file.driver=file,file.discard=unmap,file.filename=$(option "$state/volumes/several-4125067a.several.data.qcow2")" \
   -device virtio-blk-pci,drive=v7c0a9c7eaf8adb37,serial=7c0a9c7eaf8adb37 \
   -virtfs "local,id=feab0d61a99b6696edb3d2aff,path=$(option "$here/"..),mount_tag=eab0d61a99b6696edb3d2aff87b585e,security_model=none,multidevs=remap" \
-  -virtfs "local,id=f7c9b5d2c140d522d843fc1ce,path=$(option "$here/"../page),mount_tag=7c9b5d2c140d522d843fc1ce516f24c,security_model=none,multidevs=remap,readonly=on" \
-  -netdev "user,id=net,ipv6=off,hostfwd=tcp:127.0.0.1:${SSH:-0}-:22,hostfwd=tcp:127.0.0.1:${PORT_8080_TCP:-18080}-:8080,hostfwd=tcp:127.0.0.1:${PORT_6379_TCP:-0}-:6379" \
+  -virtfs "local,id=f7c9b5d2c140d522d843fc1ce,path=$(option "$here/"..),mount_tag=7c9b5d2c140d522d843fc1ce516f24c,security_model=none,multidevs=remap,readonly=on" \
+  -netdev "$netdev" \
   -device virtio-net-pci,netdev=net,romfile= \
   -device virtio-rng-pci -device virtio-balloon-pci,free-page-reporting=on \
   -chardev "file,id=console,append=on,path=$(option "$state/several.console")" -serial chardev:console \

@@ -1,0 +1,81 @@
+"""How a machine of QEMU reaches the world: through passt, which leaves out the host's loopback, or QEMU."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import socket
+import tempfile
+import time
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+from provision import process
+from provision.backends.vm.architecture import architecture
+
+Network = Literal["passt", "user"]
+OLDEST_QEMU = (7, 2)  # the first that takes a network from another program's socket
+ENDS_WITHIN = 5.0  # seconds
+BETWEEN = 0.02
+OPEN = "a machine can connect to what listens on the host's loopback alone"
+
+
+def network() -> Network:
+    """What machines that start now get."""
+    return "user" if passt_lacks() else "passt"
+
+
+@cache
+def passt_lacks() -> str | None:
+    """Why machines have QEMU's own network on this host; None where passt works: it is tried."""
+    if platform.system() != "Linux":
+        return "passt is a program for Linux"
+    missing = [program for program in ("passt", "pasta") if process.find(program) is None]
+    if missing:
+        return f"no {' and no '.join(missing)} command"
+    ours = architecture()
+    if ours is None:
+        return f"machines are not made for {platform.machine()}"
+    said = process.run([ours.program, "--version"], check=False).stdout
+    version = re.search(r"version (\d+)\.(\d+)", said)
+    if version is None or (int(version[1]), int(version[2])) < OLDEST_QEMU:
+        return f"QEMU is older than {'.'.join(map(str, OLDEST_QEMU))}"
+    return _trial()
+
+
+def _trial() -> str | None:
+    """Start both as a machine's script does, connect, and see them end; the reason where they do not."""
+    root = os.geteuid() == 0
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "net"
+        child = process.start(
+            ["pasta", "-4", "-f", "-q", *(["--runas", "0", "--netns-only"] if root else []), "--config-net",
+             "-a", "10.0.3.2", "-n", "24", "-g", "10.0.3.1", "--no-map-gw", "-T", "none", "-U", "none",
+             "-t", "none", "-u", "none",
+             "--", "passt", "-1", "-4", "-f", "-q", *(["--runas", "0"] if root else []), "-s", str(path)]
+        )  # fmt: skip
+        deadline = time.monotonic() + ENDS_WITHIN
+        while child.poll() is None and not path.exists() and time.monotonic() < deadline:
+            time.sleep(BETWEEN)
+        with suppress(OSError), socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(str(path))
+        answered = path.exists()
+        try:
+            _, said = child.communicate(timeout=ENDS_WITHIN)
+        except process.TimeoutExpired:
+            child.kill()
+            _, said = child.communicate()
+    if answered and child.returncode == 0:
+        return None
+    lines = [line for line in said.decode("utf-8", "replace").splitlines() if "syslog" not in line]
+    return f"passt does not work here: {lines[-1] if lines else 'it says nothing'}"
+
+
+def free_port() -> int:
+    """A port of the host's loopback that nobody has now."""
+    with socket.socket() as asked:
+        asked.bind(("127.0.0.1", 0))
+        return int(asked.getsockname()[1])

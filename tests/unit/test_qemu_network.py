@@ -1,0 +1,61 @@
+"""Which network a machine of QEMU gets, and what is said where its port is taken."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from provision import process
+from provision.backends.vm.qemu import host, network
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+QEMU_7_2 = "QEMU emulator version 7.2.22 (Debian 1:7.2+dfsg-7)"
+LACKS = {
+    "macOS": ("Darwin", ("passt", "pasta"), QEMU_7_2, "passt is a program for Linux"),
+    "nothing installed": ("Linux", (), QEMU_7_2, "no passt and no pasta command"),
+    "half of it": ("Linux", ("passt",), QEMU_7_2, "no pasta command"),
+    "an old QEMU": ("Linux", ("passt", "pasta"), "QEMU emulator version 6.2.0", "QEMU is older than 7.2"),
+    "no answer": ("Linux", ("passt", "pasta"), "", "QEMU is older than 7.2"),
+    "all there": ("Linux", ("passt", "pasta"), "QEMU emulator version 10.0.2", None),
+}
+
+
+@pytest.fixture(autouse=True)
+def _forget() -> Iterator[None]:
+    network.passt_lacks.cache_clear()
+    yield
+    network.passt_lacks.cache_clear()
+
+
+@pytest.mark.parametrize("case", LACKS)
+def test_why_passt_is_not_taken(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    system, programs, version, expected = LACKS[case]
+    monkeypatch.setattr("platform.system", lambda: system)
+    monkeypatch.setattr(process, "find", lambda name: f"/usr/bin/{name}" if name in programs else None)
+
+    def run(words: Sequence[str], *, check: bool) -> process.Completed:
+        assert not check
+        return process.Completed(argv=tuple(words), code=0, stdout=version, stderr="")
+
+    monkeypatch.setattr(process, "run", run)
+    monkeypatch.setattr(network, "_trial", lambda: None)
+    assert network.passt_lacks() == expected
+    assert network.network() == ("user" if expected else "passt")
+
+
+TAKEN = (
+    "qemu-system-x86_64: -netdev user,id=net: Could not set up host forwarding rule 'tcp:127.0.0.1:8080-:80'",
+    "Failed to bind any port for '-t 127.0.0.1/8080:20001', exiting",
+    "Failed to bind port 8080 (Address already in use) for option '-t 127.0.0.1/8080:20001'",
+    "Failed to bind any port for '-u 127.0.0.1/8080', exiting",
+)
+
+
+@pytest.mark.parametrize("said", TAKEN)
+def test_a_port_that_is_taken_is_named(said: str) -> None:
+    error = host._refused("web", [said])
+    assert isinstance(error, host.PortTaken)
+    assert error.message == "port 8080 of the host was taken before machine web had it"
