@@ -30,6 +30,8 @@ services:
     limits: {nofile: 777}
     ready: {script: test -e /run/first/ready}
   second: {command: sleep infinity, needs: [first]}
+  ssh: {command: sh -c 'echo no sshd; exec sleep infinity', needs: [dbus]}
+  dbus: {command: sh -c 'echo no bus; exec sleep infinity'}
 setup:
   - {name: asks, script: systemctl is-active provision-service-first}
 checks:
@@ -58,6 +60,15 @@ def test_it_is_process_1_and_runs_the_services_alone(up: Project) -> None:
     assert "777" in up.inside(f"grep 'open files' /proc/{pid}/limits", user="root")
 
 
+def test_a_service_may_be_called_as_one_of_the_system_is(up: Project) -> None:
+    """The system's own goes on: a machine is entered through its sshd, and systemctl asks the bus."""
+    assert up.good("logs", "ssh").strip().endswith("no sshd")
+    up.good("restart", "ssh")
+    bus = "systemctl show --property ActiveState,ExecStart --value dbus.service"
+    assert "dbus-daemon" in (said := up.inside(bus, user="root"))
+    assert "active" in said
+
+
 def test_a_container_has_no_privilege_for_it(up: Project) -> None:
     if up.backend == "docker":
         said = subprocess.run(
@@ -72,10 +83,8 @@ def test_a_container_has_no_privilege_for_it(up: Project) -> None:
 
 def test_logs_status_and_restart_go_through_it(up: Project) -> None:
     assert "first begins with it's $5" in up.good("logs", "first")
-    assert {s["name"]: s["state"] for s in up.state()["services"]} == {
-        "first": "running",
-        "second": "running",
-    }
+    states = {service["name"]: service["state"] for service in up.state()["services"]}
+    assert states == dict.fromkeys(("first", "second", "ssh", "dbus"), "running")
     up.good("restart", "first")
     assert up.good("logs", "first").count("first begins") == 2
     assert "nothing changed" in up.up()
