@@ -59,7 +59,7 @@ def look(names: Sequence[str]) -> Seen:
     """
     if not names:
         return Seen(containers={}, images={}, volumes={}, networks={})
-    done = process.run(["docker", "inspect", *names], check=False)
+    done = process.ask(["docker", "inspect", *names])
     wrong = [line for line in done.stderr.splitlines() if "o such object" not in line]
     if wrong and done.code != 0:
         raise unreachable(wrong)

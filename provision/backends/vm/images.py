@@ -247,10 +247,12 @@ def engine_architecture() -> str | None:
     """What the Docker engine builds for; None where no engine answers, or it has no buildx."""
     if process.find("docker") is None:
         return None
-    asked = process.run(["docker", "version", "--format", "{{.Server.Arch}}"], check=False)
-    if asked.code != 0 or process.run(["docker", "buildx", "version"], check=False).code != 0:
+    try:
+        asked = process.ask(["docker", "version", "--format", "{{.Server.Arch}}"])
+        plugin = process.ask(["docker", "buildx", "version"])
+    except HostLacks:  # it accepts, and does not answer
         return None
-    return asked.stdout.strip()
+    return asked.stdout.strip() if asked.code == plugin.code == 0 else None
 
 
 def base_is_here(machine: Machine) -> bool:
