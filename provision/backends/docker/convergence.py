@@ -55,7 +55,6 @@ if TYPE_CHECKING:
 
 SETUP = "/usr/lib/provision/setup"
 LAST_LINES = 20
-SETTLES = 1.0  # seconds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -272,7 +271,6 @@ class Convergence:
                         target,
                         progress,
                         timeout=self.timeout,
-                        settles=SETTLES,
                         last_lines=last_lines,
                         revive=revive,
                     )

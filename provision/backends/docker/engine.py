@@ -114,7 +114,7 @@ def lines(*words: str) -> tuple[str, ...]:
     Raises:
         HostLacks: there is no engine, or it does not answer.
     """
-    answer = process.run(["docker", *words], check=False)
+    answer = process.ask(["docker", *words])
     if answer.code != 0:
         raise unreachable(answer.stderr.splitlines())
     return tuple(answer.stdout.splitlines())
