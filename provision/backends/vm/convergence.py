@@ -115,19 +115,18 @@ class Convergence:
 
     def up(self, progress: Progress, *, rebuild: bool) -> Plan:
         """Make or boot what is not there, apply what changed, in order, until all are ready."""
-        plan = self.plan()
-        if not rebuild and not plan.changes:
-            sync.carry(self.state_dir, sync.remembered(self.state_dir), progress)
-            self._wait_for_all(plan, progress)
-            return plan
-        with self.state_dir.lock():
-            plan = self._boot(plan, progress, rebuild=rebuild)
-            if self.environment.several:
-                self._bring_up(plan, progress)
-                return plan
-            for machine in self.environment.machines:
-                if (action := plan.actions[machine.name]) != "none":
-                    self._prepare(machine, action, progress)
+        with self.state_dir.lock(progress):
+            plan = self.plan()
+            if rebuild or plan.changes:
+                plan = self._boot(plan, progress, rebuild=rebuild)
+                if self.environment.several:
+                    self._bring_up(plan, progress)
+                    return plan
+                for machine in self.environment.machines:
+                    if (action := plan.actions[machine.name]) != "none":
+                        self._prepare(machine, action, progress)
+            else:
+                sync.carry(self.state_dir, sync.remembered(self.state_dir), progress)
         self._wait_for_all(plan, progress)
         return plan
 

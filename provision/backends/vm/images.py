@@ -287,9 +287,7 @@ def _recipe(machine: Machine, rendering: Rendering) -> str:
 
 def _image(base: Base, what: str) -> str:
     """What the engine says of a base's image; nothing where it has none."""
-    return process.run(
-        ["docker", "image", "inspect", "--format", what, base.image], check=False
-    ).stdout.strip()
+    return process.ask(["docker", "image", "inspect", "--format", what, base.image]).stdout.strip()
 
 
 def _forget_layers() -> None:
