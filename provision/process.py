@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 from collections import deque
 from contextlib import contextmanager, suppress
@@ -159,6 +160,11 @@ def stream(
         raise CommandFailed(argv, code, "\n".join(last))
 
 
+def was_interrupted(error: CommandFailed) -> bool:
+    """Whether a command ended for an interrupt that it got itself: as who heeds one says it, or by it."""
+    return error.code in (EXIT_SIGNALLED + signal.SIGINT, -signal.SIGINT)
+
+
 def end_children() -> None:
     """Ask every command that runs, in whatever thread, to end: an interrupt leaves nothing running.
 
@@ -190,7 +196,7 @@ def attach(argv: Sequence[str], interrupted: Callable[[KeyboardInterrupt], None]
         HostLacks: the program is not there.
     """
     try:
-        child = subprocess.Popen(argv)
+        child = subprocess.Popen(argv, env=_environment(None))
     except FileNotFoundError as error:
         raise _missing(argv, error) from error
     try:

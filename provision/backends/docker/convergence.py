@@ -230,7 +230,9 @@ class Convergence:
                     cwd=folder,
                     env=variables,  # over variables of this process that happen to be called so
                 )
-            except process.CommandFailed:
+            except process.CommandFailed as error:
+                if process.was_interrupted(error):
+                    raise KeyboardInterrupt from error
                 require_compose()
                 raise
 

@@ -195,6 +195,8 @@ class Shelf:
             try:
                 process.stream([*words, "--output", f"type=local,dest={out}", context], each_line, env=proxy)
             except process.CommandFailed as error:
+                if process.was_interrupted(error):
+                    raise KeyboardInterrupt from error
                 refuse_found(state_dir.log.read_text().splitlines(), [machine])
                 raise self._failed(error, state_dir) from error
 
