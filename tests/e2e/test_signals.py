@@ -211,14 +211,7 @@ def test_nothing_is_written_where_a_closed_stream_was(project: Project) -> None:
 def test_a_persons_own_env_file_is_nothing_to_us(up: Project, content: bytes) -> None:
     file = up.write(".env", content)
     try:
-        for words in (
-            ["validate"],
-            ["plan"],
-            ["status"],
-            ["up", "--no-verify"],
-            ["down"],
-            ["up", "--no-verify"],
-        ):
+        for words in ("validate", "plan", "status", "up --no-verify", "down", "up --no-verify"):
             said = up.run(*words.split())
             assert said.code in (0, 10), said.all
             assert "Traceback" not in said.all
