@@ -43,6 +43,7 @@ def _run() -> int:
     from provision.errors import EXIT_SIGNALLED, ProvisionError
 
     _handle_signals()
+    stdout = sys.stdout
     try:
         code = commands.main(prog_name="provision", standalone_mode=False)
     except ProvisionError as error:
@@ -60,8 +61,8 @@ def _run() -> int:
         return error.exit_code
     except BrokenPipeError:
         return 0  # whoever read us has seen enough
-    except SystemExit as left:  # click's, for a reader who went away; or from the shell's completion
-        gone = isinstance(left.__context__, BrokenPipeError)
+    except SystemExit as left:  # from the shell's completion, or for a reader who went away
+        gone = sys.stdout is not stdout  # click has put another in its place then
         return 0 if gone or not isinstance(left.code, int) else left.code
     except OSError as error:
         if error.errno not in REFUSALS:
