@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found] # what `signal` wraps, in 5 ms: too late for what follows
+
+# While modules are still imported, an interrupt ends the program as the system does: without words.
+if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
+    _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
+
 import errno
+import os
 import signal
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from types import FrameType
+    from provision.errors import ProvisionError
 
-INTERRUPTED = 130
 # What a host says of its disk to any program that writes; everything else is a bug of ours.
 REFUSALS = {
     errno.ENOSPC: "make room on the disk, then try again",
@@ -18,49 +25,121 @@ REFUSALS = {
     errno.EROFS: "the disk can only be read: work in a folder that can be written",
     errno.EACCES: "give this user the right to it, or work in a folder of its own",
 }
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def main() -> None:
     """Run `provision` with this process's arguments, then exit."""
+    _open_streams()
+    code = _run()
+    sys.exit(_flush() or code)
+
+
+def _run() -> int:
+    """Run the verb; its exit code, after the words of whatever it raised."""
     import click
 
     from provision.cli import commands
-    from provision.cli.show import show_error
-    from provision.errors import ProvisionError
+    from provision.errors import EXIT_SIGNALLED, ProvisionError
 
-    signal.signal(signal.SIGTERM, _interrupt)
-    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # as a shell's background job has it
-        signal.signal(signal.SIGINT, _interrupt)
+    _handle_signals()
+    stdout = sys.stdout
     try:
         code = commands.main(prog_name="provision", standalone_mode=False)
     except ProvisionError as error:
-        show_error(error)
-        code = error.exit_code
+        return _refuse(error)
     except click.exceptions.Exit as wanted:
-        code = wanted.exit_code
+        return wanted.exit_code
+    except (KeyboardInterrupt, click.Abort) as error:
+        _ignore_signals()
+        _say("interrupted")
+        # click has put its own Abort in the interrupt's place
+        interrupt = error if isinstance(error, KeyboardInterrupt) else error.__cause__
+        return EXIT_SIGNALLED + int(getattr(interrupt, "number", signal.SIGINT))
     except click.ClickException as error:
-        error.show()
-        code = error.exit_code
-    except (KeyboardInterrupt, click.Abort):
-        click.echo("interrupted", err=True)
-        code = INTERRUPTED
+        _say(error)
+        return error.exit_code
     except BrokenPipeError:
-        sys.stderr.close()  # whoever read us has seen enough; nothing is left to say
-        code = 0
+        return 0  # whoever read us has seen enough
+    except SystemExit as left:  # from the shell's completion, or for a reader who went away
+        gone = sys.stdout is not stdout  # click has put another in its place then
+        return 0 if gone or not isinstance(left.code, int) else left.code
     except OSError as error:
         if error.errno not in REFUSALS:
             raise
         where = f"{error.filename}: " if error.filename else ""
-        show_error(ProvisionError(f"{where}{error.strerror}", hint=REFUSALS[error.errno]))
-        code = ProvisionError.exit_code
-    sys.exit(code if isinstance(code, int) else 0)
+        return _refuse(ProvisionError(f"{where}{error.strerror}", hint=REFUSALS[error.errno]))
+    return code if isinstance(code, int) else 0
 
 
-def _interrupt(_signal: int, _frame: FrameType | None) -> None:
-    from provision import process
+def _open_streams() -> None:
+    """Have the three standard streams open, on nothing where the caller closed one.
 
-    process.end_children()
-    raise KeyboardInterrupt
+    Else the next file that is opened would take its number, and children would write there.
+    """
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number: this one
+            os.set_inheritable(number, True)  # noqa: FBT003 - the standard library's parameter
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, mode, closefd=False))
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr] # a terminal may lack ✓
+
+
+def _flush() -> int:
+    """Write what is left in the streams; an exit code where that failed."""
+    code = 0
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError as error:
+            # What cannot be written must not be tried again when the interpreter ends.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+            if error.errno in REFUSALS:
+                _say(f"error: the output could not be written: {error.strerror}")
+                code = 1
+    return code
+
+
+def _handle_signals() -> None:
+    """Let a signal that asks for the end interrupt the verb, unless the caller had it ignored."""
+    for number in ENDING:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _interrupt)
+
+
+def _ignore_signals() -> None:
+    for number in ENDING:
+        signal.signal(number, signal.SIG_IGN)
+
+
+def _interrupt(number: int, _frame: object) -> None:
+    from provision.errors import Interrupted
+
+    if process := sys.modules.get("provision.process"):
+        process.end_children()
+    raise KeyboardInterrupt if number == signal.SIGINT else Interrupted(number)
+
+
+def _refuse(error: ProvisionError) -> int:
+    from provision.cli.show import show_error
+
+    with suppress(OSError):  # nobody may read it
+        show_error(error)
+    return error.exit_code
+
+
+def _say(what: object) -> None:
+    import click
+
+    with suppress(OSError):  # nobody may read it
+        if isinstance(what, click.ClickException):
+            what.show()
+        else:
+            click.echo(str(what), err=True)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,17 @@ if TYPE_CHECKING:
     from provision.model import Demand, Origin
 
 
+EXIT_SIGNALLED = 128  # the exit code of what a signal ends is this and the signal's number
+
+
+class Interrupted(KeyboardInterrupt):
+    """A signal other than SIGINT asks this process to end."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
 class ProvisionError(Exception):
     """An error that a person can act on; the command line shows it without a traceback.
 

@@ -5,19 +5,22 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 from collections import deque
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from provision.errors import HostLacks, ProvisionError
+from provision.errors import EXIT_SIGNALLED, HostLacks, ProvisionError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 EVIDENCE_LINES = 25
+ANSWERS_WITHIN = 20.0  # seconds, for a command that only looks
+ENDS_WITHIN = 5.0  # seconds, for a command whose work inside a machine has ended
 _ENDABLE: set[subprocess.Popen[bytes]] = set()  # what runs now and ends with this process
 # Variables by which a program takes another project, file, option or target than the one that it
 # is given. What stays: which engine, with whose credentials, and where its user keeps things
@@ -130,9 +133,8 @@ def run(
         try:
             raw_stdout, raw_stderr = child.communicate(stdin, timeout)
         except subprocess.TimeoutExpired as error:
-            child.kill()
-            raw_stdout, raw_stderr = child.communicate()
-            output = _text(raw_stdout) + _text(raw_stderr)
+            child.kill()  # and no more is read: a child of its own may hold the pipes
+            output = _text(error.stdout or b"") + _text(error.stderr or b"")
             raise CommandFailed(argv, -9, output, f"it took longer than {timeout:g} s") from error
         except BaseException:
             child.kill()
@@ -141,6 +143,22 @@ def run(
     if check and child.returncode != 0:
         raise CommandFailed(argv, child.returncode, stderr or stdout)
     return Completed(argv=tuple(argv), code=child.returncode, stdout=stdout, stderr=stderr)
+
+
+def ask(argv: Sequence[str], *, env: Mapping[str, str] | None = None) -> Completed:
+    """Run a command that only looks, and give what it printed, whatever its exit code.
+
+    Raises:
+        HostLacks: the program is not there, or gave no answer within ANSWERS_WITHIN seconds.
+    """
+    try:
+        return run(argv, check=False, env=env, timeout=ANSWERS_WITHIN)
+    except CommandFailed as error:
+        raise HostLacks(
+            f"{shlex.join(argv)} gave no answer within {ANSWERS_WITHIN:g} s",
+            evidence=error.evidence,
+            hint="the daemon behind it accepts connections but does not answer: restart it",
+        ) from error
 
 
 def stream(
@@ -184,6 +202,11 @@ def stream(
         raise CommandFailed(argv, code, "\n".join(last))
 
 
+def was_interrupted(error: CommandFailed) -> bool:
+    """Whether a command ended for an interrupt that it got itself: as who heeds one says it, or by it."""
+    return error.code in (EXIT_SIGNALLED + signal.SIGINT, -signal.SIGINT)
+
+
 def end_children() -> None:
     """Ask every command that runs, in whatever thread, to end: an interrupt leaves nothing running.
 
@@ -203,29 +226,32 @@ def _endable(child: subprocess.Popen[bytes]) -> Iterator[None]:
         _ENDABLE.discard(child)
 
 
-def attach(argv: Sequence[str], *, env: Mapping[str, str] | None = None) -> int:
-    """Run a command on this process's own stdin, stdout and terminal; its exit code."""
-    try:
-        child = subprocess.Popen(argv, env=environment(env))
-    except FileNotFoundError as error:
-        raise _missing(argv, error) from error
-    while True:
-        try:
-            return child.wait()
-        except KeyboardInterrupt:
-            continue  # the terminal gave the child the same Ctrl-C: its answer counts
+def attach(argv: Sequence[str], interrupted: Callable[[KeyboardInterrupt], None]) -> int:
+    """Run a command on this process's own stdin, stdout and terminal; its exit code.
 
-
-def replace(argv: Sequence[str]) -> None:
-    """Become another program: its terminal, signals and exit code are then ours.
+    Args:
+        argv: the words of the command.
+        interrupted: called when a signal interrupts the wait; it ends what the command
+            started elsewhere. Then the command is ended, and the interrupt goes on.
 
     Raises:
         HostLacks: the program is not there.
     """
     try:
-        os.execvpe(argv[0], list(argv), environment())  # noqa: S606 - words, and no shell between
+        child = subprocess.Popen(argv, env=environment())
     except FileNotFoundError as error:
         raise _missing(argv, error) from error
+    try:
+        code = child.wait()
+    except KeyboardInterrupt as interrupt:
+        interrupted(interrupt)
+        try:
+            child.wait(ENDS_WITHIN)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+        raise
+    return code if code >= 0 else EXIT_SIGNALLED - code
 
 
 def start(argv: Sequence[str], *, own_session: bool = False) -> subprocess.Popen[bytes]:

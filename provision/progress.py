@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Protocol, TextIO
 
 if TYPE_CHECKING:
@@ -80,8 +80,9 @@ class Plain:
         self._line = ""
 
     def note(self, text: str) -> None:
-        """Print a line."""
-        print(visible(text, lines=True), file=self._stream, flush=True)
+        """Print a line; work goes on where nobody reads it any more."""
+        with suppress(BrokenPipeError):
+            print(visible(text, lines=True), file=self._stream, flush=True)
         self._printed = time.monotonic()
 
     def line(self, text: str) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from provision import records, runtime
 from provision.errors import EnvironmentFailed, UsageError
+from provision.lock import hold
 from provision.model import ID_DIGITS, identify
 from provision.records import DamagedRecord, Record
 from provision.resources import state
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from provision.model import Environment
+    from provision.progress import Progress
 
 ENVIRONMENTS = "environments"
 RECORD = "environment"
@@ -148,30 +150,25 @@ class StateDir:
             records.save(path, record)
 
     @contextmanager
-    def lock(self) -> Iterator[None]:
-        """Hold the environment: one change at a time. Nothing is written where its state lies.
+    def lock(self, progress: Progress) -> Iterator[None]:
+        """Hold the environment: one change at a time. Whoever changes it now is waited for.
 
-        Raises:
-            EnvironmentFailed: another process is changing it.
+        What there is to do is to be decided after this: the other one has changed it. Nothing
+        is written where its state lies.
         """
-        from filelock import FileLock, Timeout
-
         own = runtime.sockets() / f"{self.unique_name}-{self.folder.name}"
-        holder = own.with_name(f"{own.name}.json")
-        try:
-            with FileLock(own.with_name(f"{own.name}.lock"), timeout=0):
-                with suppress(OSError):  # it is only told to others
-                    records.save(holder, Holder(process=os.getpid(), words=tuple(sys.argv[1:])))
-                yield
-        except Timeout as error:
+        record = own.with_name(f"{own.name}.json")
+
+        def holder() -> str:
             with suppress(DamagedRecord):
-                found = records.load(holder, Holder)
-            said = f"process {found.process}: provision {' '.join(found.words)}" if found else ""
-            raise EnvironmentFailed(
-                "another provision is changing this environment",
-                evidence=[said] if said else [],
-                hint="wait for it to end, then try again",
-            ) from error
+                if found := records.load(record, Holder):
+                    return f"`provision {' '.join(found.words)}` (process {found.process})"
+            return "another provision"
+
+        with hold(own.with_name(f"{own.name}.lock"), progress, holder=holder):
+            with suppress(OSError):  # it is only told to others
+                records.save(record, Holder(process=os.getpid(), words=tuple(sys.argv[1:])))
+            yield
 
     def load(self, what: str, kind: type[R]) -> R | None:
         """What was remembered under a name; None where nothing was.

@@ -1,28 +1,57 @@
-"""A spec tried: environments brought up in every backend and variation, verified, compared, taken down."""
+"""A spec tried: environments brought up in every backend and variation, verified, compared, taken down.
+
+They have names and ports of their own: what the spec's own environment has is not touched.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from provision import backends, engine
-from provision.errors import ProvisionError, SpecError
+from provision import backends, engine, resources
+from provision.errors import ProvisionError, SpecError, UsageError
+from provision.lock import hold
 from provision.model import Result
 from provision.progress import Labelled
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from provision.engine import Request
     from provision.model import Environment
     from provision.progress import Progress
+    from provision.state import StateDir
+
+LONGEST_NAME = 41
+MARK = "trial"  # the file by which an environment is known for one of ours, whatever became of its test
 
 
-def variations(asked: Request, names: Sequence[str]) -> tuple[str, Mapping[str, Request]]:
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """One environment to try: what its spec is asked for, and the name that it has meanwhile.
+
+    Its machine keeps the name that it has in the spec's own environment.
+    """
+
+    request: Request
+    name: str
+
+    def load(self) -> Environment:
+        """The environment, on ports of the host that are free when it comes up."""
+        return replace(_with_free_ports(engine.load(self.request)), name=self.name)
+
+    def resolve(self) -> engine.EnvironmentRef:
+        """The environment by its name."""
+        return engine.resolve(replace(self.request, name=self.name))
+
+
+def variations(asked: Request, names: Sequence[str]) -> tuple[str, Mapping[str, Trial]]:
     """The environment's name, and what `test` makes of its spec: its matrix, else one for each backend.
 
     Args:
@@ -42,20 +71,26 @@ def variations(asked: Request, names: Sequence[str]) -> tuple[str, Mapping[str, 
     made = {}
     for each in found:
         numbers[each.backend] += 1
-        several = counts[each.backend] > 1
-        made[str(each)] = replace(
+        number = numbers[each.backend] if counts[each.backend] > 1 else None
+        request = replace(
             asked,
             backend=each.backend,
-            name=f"{name[:37]}-{numbers[each.backend]}" if several else asked.name,
             base=each.base,
             settings={**asked.settings, **dict(each.settings)},
         )
+        made[str(each)] = Trial(request=request, name=name_of(name, number))
     return name, made
+
+
+def name_of(name: str, number: int | None = None) -> str:
+    """What the environment `name` is called while it is tried; one of several has a number."""
+    end = "-test" if number is None else f"-test-{number}"
+    return name[: LONGEST_NAME - len(end)].rstrip("-") + end
 
 
 def run(
     own: str,
-    asked: Mapping[str, Request],
+    trials: Mapping[str, Trial],
     progress: Progress,
     *,
     keep: bool,
@@ -64,9 +99,12 @@ def run(
 ) -> Mapping[str, tuple[Result, ...]]:
     """Bring environments up, in several backends at the same time, verify each, take them down.
 
+    What an earlier test that was killed has left is taken down first. Another test of the
+    same environment is waited for.
+
     Args:
-        own: the name of the spec's environment: the machine that is named so is it in all of them.
-        asked: what is asked of each, by how it is called; those of one backend come one by one.
+        own: the name of the spec's environment.
+        trials: what is tried, by how it is called; those of one backend come one by one.
         progress: told what happens, each line with its environment's name.
         keep: leave them up.
         timeout: seconds for each to become ready.
@@ -74,20 +112,44 @@ def run(
 
     Returns:
         each one's results; one that did not come up has a failed one that says why.
-    """
-    environments = {name: engine.load(each) for name, each in asked.items()}
-    for name in list(environments)[1:]:  # no two can have the same port of the host
-        environments[name] = _with_free_ports(environments[name])
-    verifying = threading.Lock()  # a user's pytest files run in this process
 
-    def one(name: str) -> tuple[Result, ...]:
-        environment, backend = environments[name], asked[name].backend
-        said = Labelled(progress, name)
+    Raises:
+        UsageError: a person has an environment of such a name.
+    """
+    environments = {called: trial.load() for called, trial in trials.items()}
+    project = next(iter(environments.values())).project
+    with hold(_lock(project, own), progress, holder=lambda: f"another `provision test` of {own}"):
+        for trial in trials.values():
+            _require_ours(trial.name, trial.resolve().state_dir)
+        return _run(own, trials, environments, progress, keep=keep, timeout=timeout, offline=offline)
+
+
+def _run(
+    own: str,
+    trials: Mapping[str, Trial],
+    environments: Mapping[str, Environment],
+    progress: Progress,
+    *,
+    keep: bool,
+    timeout: float,
+    offline: bool,
+) -> Mapping[str, tuple[Result, ...]]:
+    verifying = threading.Lock()  # a user's pytest files run in this process
+    interrupted = threading.Event()
+
+    def one(called: str) -> tuple[Result, ...]:
+        trial, environment, backend = trials[called], environments[called], trials[called].request.backend
+        said = Labelled(progress, called)
         begun = time.monotonic()
+        ref = trial.resolve()
         try:
+            if (ref.state_dir.folder / MARK).exists():
+                engine.down(ref, said, volumes=True, images=False)
+            ref.state_dir.make()
+            (ref.state_dir.folder / MARK).touch()
             engine.up(environment, backend, said, rebuild=False, timeout=timeout, offline=offline)
             with verifying:
-                return _named(own, environment.name, engine.verify(environment, backend))
+                return engine.verify(environment, backend)
         except ProvisionError as error:
             problems = error.problems if isinstance(error, SpecError) else ()
             message = "\n".join([error.message, *error.evidence, *(str(each.message) for each in problems)])
@@ -95,17 +157,38 @@ def run(
             return (Result(machine=own, check="up", outcome="failed", message=message, seconds=seconds),)
         finally:
             if not keep:
-                engine.down(engine.resolve(asked[name]), said, volumes=True, images=False)
+                engine.down(ref, said, volumes=True, images=False)
 
     def in_turn(names: Sequence[str]) -> Mapping[str, tuple[Result, ...]]:
-        return {name: one(name) for name in names}
+        return {called: one(called) for called in names if not interrupted.is_set()}
 
     groups: dict[str, list[str]] = {}
-    for name, each in asked.items():
-        groups.setdefault(each.backend, []).append(name)
+    for called, trial in trials.items():
+        groups.setdefault(trial.request.backend, []).append(called)
     with ThreadPoolExecutor(len(groups)) as pool:
-        found = [pair for made in pool.map(in_turn, groups.values()) for pair in made.items()]
-    return {name: dict(found)[name] for name in asked}
+        running = [pool.submit(in_turn, names) for names in groups.values()]
+        try:
+            found = [pair for each in running for pair in each.result().items()]
+        except BaseException:
+            interrupted.set()  # what is up is taken down; nothing more is begun
+            raise
+    return {called: dict(found)[called] for called in trials}
+
+
+def _lock(project: Path, own: str) -> Path:
+    """Held for a whole test: two of one environment would take each other's down."""
+    folder = resources.cache() / "tests"
+    folder.mkdir(parents=True, exist_ok=True)
+    known_by = hashlib.sha256(f"{project}\0{own}".encode()).hexdigest()[:16]
+    return folder / f"{known_by}.lock"
+
+
+def _require_ours(name: str, state_dir: StateDir) -> None:
+    if state_dir.rendering.exists() and not (state_dir.folder / MARK).exists():
+        raise UsageError(
+            f"the environment {name} is not a test's: it would be taken down",
+            hint="give the test another name: `provision test --name NAME` takes NAME-test",
+        )
 
 
 def _with_free_ports(environment: Environment) -> Environment:
@@ -115,8 +198,3 @@ def _with_free_ports(environment: Environment) -> Environment:
         for machine in environment.machines
     )
     return replace(environment, machines=machines)
-
-
-def _named(own: str, name: str, results: Sequence[Result]) -> tuple[Result, ...]:
-    """The results of an environment's one machine under the name that it has in all of them."""
-    return tuple(replace(each, machine=own) if each.machine == name else each for each in results)

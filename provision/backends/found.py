@@ -1,4 +1,4 @@
-"""What only a build can find wrong in a spec: its words, at their places in the spec.
+"""What only a build can find: what is wrong in a spec, at its place there, and mirrors that do not answer.
 
 Packages that the distribution does not have, ids of users that it has given to others.
 """
@@ -9,6 +9,7 @@ import re
 from typing import TYPE_CHECKING
 
 from provision.errors import Problem, SpecError
+from provision.fetch_errors import fetch_failed, find_failures
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -21,16 +22,34 @@ _NO_VERSION = re.compile(r"provision: no version (\S+) of (\S+): *(.*)")
 
 
 def refuse_found(said: Iterable[str], machines: Sequence[Machine]) -> None:
-    """Raise SpecError where a step said what of the spec cannot be.
+    """Raise where a step that failed said what is wrong with the spec, or with a mirror.
 
     Args:
-        said: the lines that it printed.
+        said: the lines that the build printed.
         machines: those that it may have been the step of.
+
+    Raises:
+        FetchFailed: a mirror or proxy did not answer; what it would have given is not known.
+        SpecError: the spec asks for what cannot be.
     """
     lines = list(said)
     problems = [problem for machine in machines for line in lines for problem in _problems(line, machine)]
+    # A package manager goes on with a warning, and then knows no package: the warning is the reason.
+    unreached = [each for each in find_failures(_of_failed_steps(lines)) if each.fatal or problems]
+    if unreached:
+        raise fetch_failed(unreached)
     if problems:
         raise SpecError(list({(each.origin, each.message): each for each in problems}.values()))
+
+
+def _of_failed_steps(lines: Sequence[str]) -> list[str]:
+    """What the steps that failed printed: of BuildKit's log by their numbers, of a machine's the last."""
+    failed = {match[1] for line in lines if (match := re.match(r"#(\d+) ERROR", line))}
+    if failed:
+        found = (re.match(r"#(\d+) \d+\.\d+ (.*)", line) for line in lines)
+        return [match[2] for match in found if match and match[1] in failed]
+    begun = max((number for number, line in enumerate(lines) if line.startswith("==> ")), default=0)
+    return list(lines[begun:])
 
 
 def _problems(line: str, machine: Machine) -> Iterable[Problem]:

@@ -146,10 +146,9 @@ def _container(host: int, protocol: str) -> str | None:
 
     if process.find("docker") is None:
         return None
-    listed = process.run(
+    listed = process.ask(
         ["docker", "ps", "--filter", f"publish={host}/{protocol}",
-         "--format", '{{.Names}} {{.Label "com.docker.compose.project"}}'],
-        check=False,
+         "--format", '{{.Names}} {{.Label "com.docker.compose.project"}}']
     )  # fmt: skip
     for line in listed.stdout.splitlines():
         name, _, project = line.partition(" ")

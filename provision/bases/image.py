@@ -131,7 +131,7 @@ def statuses(bases: Sequence[Base]) -> tuple[BaseStatus, ...]:
 
 
 def _is_present(image: str) -> bool:
-    found = process.run(["docker", "image", "inspect", "--format", "{{.Id}}", image], check=False)
+    found = process.ask(["docker", "image", "inspect", "--format", "{{.Id}}", image])
     if found.code == 0:
         return True
     if _is_unknown(found.stderr):
@@ -146,7 +146,7 @@ def _is_present(image: str) -> bool:
 def _labels_by_image(images: Sequence[str]) -> dict[str, dict[str, str]] | None:
     form = "[{{json .RepoTags}}, {{json .Config.Labels}}]"
     try:
-        found = process.run(["docker", "image", "inspect", "--format", form, *images], check=False)
+        found = process.ask(["docker", "image", "inspect", "--format", form, *images])
     except ProvisionError:
         return None
     # The exit code is 1 where only some are there.

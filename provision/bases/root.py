@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from provision import process
 from provision.bases.catalogue import SNAPSHOT, archive
 from provision.errors import HostLacks
+from provision.fetch_errors import FetchFailed, fetch_failed, find_failures
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from provision.progress import Progress
 
 _ANSWER_WITHIN = 20.0
+SERVER_ERROR = 500
 
 
 def can_make(base: Base) -> bool:
@@ -33,7 +35,8 @@ def archive_time(base: Base) -> datetime:
     Asks the mirror for each index, so it also proves that the archive is there.
 
     Raises:
-        HostLacks: the mirror does not answer, or has no such archive.
+        HostLacks: the mirror has no such archive.
+        FetchFailed: the mirror does not answer.
     """
     newest = max(_index_time(pocket) for pocket in _archive(base).pockets(base))
     if base.snapshot is None:
@@ -67,6 +70,7 @@ def make_root(
 
     Raises:
         HostLacks: mmdebstrap or the archive's keyring is missing, or it failed.
+        FetchFailed: the mirror stopped to answer.
     """
     origin = _archive(base)
     _require(base, origin)
@@ -102,6 +106,8 @@ def make_root(
         )
     except process.CommandFailed as error:
         tar.unlink(missing_ok=True)
+        if failures := find_failures(error.evidence):
+            raise fetch_failed(failures) from error
         raise HostLacks(
             f"{base.name} could not be made from {base.mirror}",
             evidence=error.evidence,
@@ -168,14 +174,20 @@ def _index_time(pocket: Pocket) -> datetime:
             head = answer.read(4096).decode("utf-8", "replace")
     except HTTPError as error:
         error.close()  # it is an open answer too
+        if error.code >= SERVER_ERROR:
+            raise FetchFailed(
+                f"the mirror {pocket.url} answers {error.code} {error.reason}",
+                evidence=[pocket.release],
+                hint="try again later, or name another mirror",
+            ) from error
         raise HostLacks(
             f"{pocket.url} has no archive {pocket.suite}",
             evidence=[f"{pocket.release}: {error.code} {error.reason}"],
             hint="choose another snapshot, or a base that the mirror still has",
         ) from error
     except OSError as error:
-        raise HostLacks(
-            f"{pocket.url} cannot be reached",
+        raise FetchFailed(
+            f"the mirror {pocket.url} does not answer",
             evidence=[f"{pocket.release}: {getattr(error, 'reason', error)}"],
             hint="is there a network? set http_proxy where a proxy is the way out",
         ) from error

@@ -25,17 +25,18 @@ def command(
 
     A terminal is given where there is one. SPEC, where it is named, ends in .yaml.
     """
-    from provision import engine, process
+    from provision import engine
+    from provision.attach import run_attached
 
     if not words:
         raise click.UsageError("Say what to run: provision exec [SPEC] -- COMMAND…")
     target = engine.target(engine.resolve(asked), machine)
     terminal = sys.stdin.isatty() and sys.stdout.isatty()
-    process.replace(
-        target.enter(
-            words,
-            user=user or target.user,
-            workdir=workdir or target.workdir,
-            terminal=terminal,
-        )
+    code = run_attached(
+        target,
+        words,
+        user=user or target.user,
+        workdir=workdir or target.workdir,
+        terminal=terminal,
     )
+    raise click.exceptions.Exit(code)

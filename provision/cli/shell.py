@@ -21,14 +21,15 @@ LOGIN_SHELL = 'shell=$(getent passwd "$(id -un)" | cut -d: -f7); exec "${shell:-
 @click.option("-u", "--user", metavar="USER", help="Whose shell; else the workspace's user, else root.")
 def command(asked: Request, machine: str | None, user: str | None) -> None:
     """Open a login shell in a machine, in the workspace."""
-    from provision import engine, process
+    from provision import engine
+    from provision.attach import run_attached
 
     target = engine.target(engine.resolve(asked), machine)
-    process.replace(
-        target.enter(
-            ["sh", "-c", LOGIN_SHELL],
-            user=user or target.user,
-            workdir=target.workdir,
-            terminal=sys.stdin.isatty() and sys.stdout.isatty(),
-        )
+    code = run_attached(
+        target,
+        ["sh", "-c", LOGIN_SHELL],
+        user=user or target.user,
+        workdir=target.workdir,
+        terminal=sys.stdin.isatty() and sys.stdout.isatty(),
     )
+    raise click.exceptions.Exit(code)

@@ -109,4 +109,7 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         made.add_column(heading, overflow="fold")
     for row in rows:
         made.add_row(*(Text(visible(cell)) for cell in row))
-    Console(width=None if sys.stdout.isatty() else 200, highlight=False).print(made)
+    console = Console(width=None if sys.stdout.isatty() else 200, highlight=False)
+    with console.capture() as captured:
+        console.print(made)
+    click.echo(captured.get(), nl=False)  # rich would end the program for a reader who went away

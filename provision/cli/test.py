@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from provision.cli.asking import allow_option, collect
+from provision.cli.asking import allow_option, collect, same
 from provision.cli.show import MARKS, count, say, table
 from provision.progress import Plain
 
@@ -53,6 +54,7 @@ def command(
 ) -> None:
     """Bring it up in several backends at the same time, verify each, take them down.
 
+    They are called NAME-test and have ports of their own: what is up stays as it is.
     With a `matrix` in the spec, everything that it varies; those of one backend one by one.
     Prints one table of checks and environments; the exit code is 1 if anything but passing is in it.
     """
@@ -63,9 +65,12 @@ def command(
         {"spec": spec, "backend": names[0], "settings": settings, "name": name,
          "local": True, "allow": allow}
     )  # fmt: skip
-    own, asked_of = trial.variations(asked, tuple(dict.fromkeys(names)))
-    runs = trial.run(own, asked_of, Plain(sys.stderr), keep=keep, timeout=timeout, offline=offline)
+    own, trials = trial.variations(asked, tuple(dict.fromkeys(names)))
+    runs = trial.run(own, trials, Plain(sys.stderr), keep=keep, timeout=timeout, offline=offline)
     _show(runs)
+    for each in trials.values() if keep else ():
+        words = same(replace(each.request, name=each.name))
+        click.echo(f"{each.name} is left up: provision down {words} --volumes", err=True)
     if junit:
         write_junit(junit, name or asked.spec.stem, runs)
     if any(outcomes != {"passed"} for outcomes in _outcomes(runs).values()):

@@ -112,3 +112,21 @@ def test_a_repository_that_another_key_signed_is_refused(own: Project, signed: t
     assert refused.code == 1, refused.all
     assert "the step packages ended with exit code 100" in refused.stderr
     assert "InRelease" in refused.stderr
+
+
+def test_a_proxy_that_does_not_answer_is_not_a_package_that_is_missing(own: Project) -> None:
+    address = f"{own_address()}:9"
+    own.spec(f"""
+        version: 1
+        name: packages
+        base: debian:12
+        packages: [hello]
+        proxy: {{http: "http://{address}", https: "http://{address}"}}
+    """)
+    said = own.run("up")
+    assert said.code == 1, said.all
+    assert (
+        f"error: the proxy {address}, which is asked for http://deb.debian.org, does not answer"
+        in said.stderr
+    )
+    assert "no package" not in said.stderr

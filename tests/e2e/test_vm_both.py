@@ -39,7 +39,7 @@ def provider() -> Iterator[str]:
     """The one that has least in common with a container; QEMU's machines are compared file by file."""
     yield "libvirt"
     for backend in ("docker", "vm"):
-        words = ("down", "envs/dev.yaml", "--name", "both", "-b", backend, "--volumes", "--images")
+        words = ("down", "envs/dev.yaml", "--name", "both-test", "-b", backend, "--volumes", "--images")
         assert provision(*words, provider="libvirt").code == 0
 
 
@@ -51,10 +51,10 @@ def test_dev_passes_in_both_with_no_check_skipped(provider: str, tmp_path: Path)
     assert said.code == 0, said.all
     for backend in ("docker", "vm"):
         assert f"{backend}: 27 checks passed\n" in said.stdout
-        status = provision("status", "envs/dev.yaml", "--name", "both", "-b", backend, "--format", "json",
-                           provider=provider)  # fmt: skip
+        words = ("status", "envs/dev.yaml", "--name", "both-test", "-b", backend, "--format", "json")
+        status = provision(*words, provider=provider)
         assert json.loads(status.stdout)["machines"][0]["state"] == "absent"
-    log = StateDir.of(ROOT, "both", "vm").log.read_text()
+    log = StateDir.of(ROOT, "both-test", "vm").log.read_text()
     assert re.search(r"^==> attach:", log, re.MULTILINE)
     assert not re.search(r"^==> \d+-", log, re.MULTILINE), "its box had all steps done"
     suites = ET.parse(report).getroot()

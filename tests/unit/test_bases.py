@@ -23,6 +23,7 @@ from provision.bases.catalogue import (
 )
 from provision.bases.root import archive_time, make_root
 from provision.errors import HostLacks
+from provision.fetch_errors import FetchFailed
 from provision.progress import Silent
 
 if TYPE_CHECKING:
@@ -190,11 +191,18 @@ def test_a_portal_is_not_taken_for_a_mirror() -> None:
     assert "<html>log in</html>" in caught.value.evidence
 
 
-def test_a_mirror_that_is_not_there_is_an_error_of_the_host() -> None:
-    with pytest.raises(HostLacks) as caught:
+def test_a_mirror_that_is_not_there_does_not_answer() -> None:
+    with pytest.raises(FetchFailed) as caught:
         archive_time(replace(find("debian:12"), mirror="http://127.0.0.1:1/debian"))
-    assert caught.value.message == "http://127.0.0.1:1/debian cannot be reached"
+    assert caught.value.message == "the mirror http://127.0.0.1:1/debian does not answer"
     assert caught.value.evidence
+    assert caught.value.exit_code == 1
+
+
+def test_a_mirror_that_fails_is_named_with_its_answer() -> None:
+    with mirror_that_answers(503, "") as mirror, pytest.raises(FetchFailed) as caught:
+        archive_time(replace(find("debian:12"), mirror=mirror))
+    assert caught.value.message.startswith(f"the mirror {mirror} answers 503 ")
 
 
 def test_what_only_a_registry_has_is_not_made() -> None:

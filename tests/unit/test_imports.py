@@ -22,21 +22,11 @@ FLOORS = (
     {"choosing", "trial", "listing"},
     {"engine"},
     {"backends", "verify"},
-    {"recipe", "rendering", "spec", "state"},
+    {"attach", "recipe", "rendering", "spec", "state"},
     {"bases"},
     {"records", "runtime", "trust"},
-    {
-        "target",
-        "model",
-        "errors",
-        "files",
-        "process",
-        "progress",
-        "resources",
-        "secrets",
-        "confined",
-        "walls",
-    },
+    {"target", "model", "errors", "fetch_errors", "files", "lock", "process", "progress", "resources"}
+    | {"secrets", "confined", "walls"},
 )
 STRANGERS = ({"backends", "verify"},)
 

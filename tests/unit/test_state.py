@@ -12,6 +12,7 @@ from provision import resources, runtime, spec
 from provision.backends.ports import PortsRecord, keep, kept
 from provision.errors import HostLacks, UsageError
 from provision.model import identify
+from provision.progress import Silent
 from provision.records import DamagedRecord
 from provision.state import StateDir, known_environments, refuse_mounted
 
@@ -55,7 +56,7 @@ def test_nothing_is_made_by_looking(tmp_path: Path, place: Path) -> None:
     state_dir = of(tmp_path)
     assert state_dir.load("ports", PortsRecord) is None
     assert state_dir.siblings() == ()
-    with state_dir.lock():
+    with state_dir.lock(Silent()):
         pass
     assert not place.exists()
 

@@ -101,13 +101,14 @@ class Docker:
     def stop(self, name: str, state_dir: StateDir, progress: Progress, machine: str | None) -> bool:
         """`docker stop`, of all at once."""
         del name  # what is its own carries its id
-        containers = {each.labels[MACHINE]: each for each in of_environment(state_dir)}
-        refuse_unknown(machine, containers)
-        asked = [each for label, each in containers.items() if machine in (None, label)]
-        running = [each.name for each in asked if each.running or each.restarting or each.paused]
-        if running:
-            with state_dir.lock(), progress.step("stopping"):
-                process.run(["docker", "stop", *running])
+        with state_dir.lock(progress):
+            containers = {each.labels[MACHINE]: each for each in of_environment(state_dir)}
+            refuse_unknown(machine, containers)
+            asked = [each for label, each in containers.items() if machine in (None, label)]
+            running = [each.name for each in asked if each.running or each.restarting or each.paused]
+            if running:
+                with progress.step("stopping"):
+                    process.run(["docker", "stop", *running])
         return bool(running)
 
     def down(
@@ -115,13 +116,17 @@ class Docker:
     ) -> bool:
         """`docker compose down`; by the project's name alone where the rendering is gone."""
         del name  # what is its own carries its id
+        with state_dir.lock(progress):
+            return self._down(state_dir, progress, volumes=volumes, images=images)
+
+    def _down(self, state_dir: StateDir, progress: Progress, *, volumes: bool, images: bool) -> bool:
         containers = of_environment(state_dir)
         kept = engine.volumes_with(f"{ID}={state_dir.id}") if volumes else ()
         built = images_of.remembered_images(state_dir) if images else ()
         if not containers and not kept and not built and not engine.networks_with(f"{ID}={state_dir.id}"):
             state_dir.forget_damaged(RECORDS)
             return False
-        with state_dir.lock(), progress.step("removing"):
+        with progress.step("removing"):
             removal.end(containers, volumes=volumes)
             removal.remove_networks(state_dir)
             if volumes:

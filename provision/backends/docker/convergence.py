@@ -57,7 +57,6 @@ if TYPE_CHECKING:
 
 SETUP = "/usr/lib/provision/setup"
 LAST_LINES = 20
-SETTLES = 1.0  # seconds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,13 +113,16 @@ class Convergence:
 
     def up(self, progress: Progress, *, rebuild: bool) -> Plan:
         """Build what changed, let Compose converge, start in order, wait until every machine is ready."""
-        plan = self.plan()
-        if plan.changes or rebuild:
-            with self.state_dir.lock():
+        with self.state_dir.lock(progress):
+            plan = self.plan()
+            if rebuild:
+                images = image_names(self.environment, self.rendering.recipes)
+                plan = replace(plan, build=tuple(dict.fromkeys(images.values())))
+            if plan.changes:
                 self._converge(plan, progress, rebuild=rebuild)
-                if self._ordered:
-                    self._wait_for_all(plan, progress, rebuild=rebuild)
-                    return plan
+            if plan.changes and self._ordered:
+                self._wait_for_all(plan, progress, rebuild=rebuild)
+                return plan
         self._wait_for_all(plan, progress, rebuild=rebuild)
         return plan
 
@@ -150,7 +152,7 @@ class Convergence:
         with ConfinedFolder(state_dir.rendering) as rendering:
             rendering.write(VARIABLES, env_file(variables).encode(), 0o600)
         images = image_names(environment, self.rendering.recipes)
-        stale = set(images.values()) if rebuild else set(plan.build)
+        stale = set(plan.build)
         if stale:
             # Of equal machines one is built: the image is that of all.
             building = {image: machine for machine, image in images.items() if image in stale}
@@ -231,7 +233,9 @@ class Convergence:
                     # Over variables of this process that happen to be called so.
                     env={**unset_variables(self.environment), **variables},
                 )
-            except process.CommandFailed:
+            except process.CommandFailed as error:
+                if process.was_interrupted(error):
+                    raise KeyboardInterrupt from error
                 require_compose()
                 raise
 
@@ -275,7 +279,6 @@ class Convergence:
                         target,
                         progress,
                         timeout=self.timeout,
-                        settles=SETTLES,
                         last_lines=last_lines,
                         revive=revive,
                     )

@@ -68,5 +68,5 @@ def stale(container: str, machine: Machine) -> Sequence[str]:
     if not machine.secrets:
         return ()
     question = secrets.Question(machine)
-    said = process.run(["docker", "exec", container, "sh", "-c", question.script], check=False)
+    said = process.ask(["docker", "exec", container, "sh", "-c", question.script])
     return question.stale(said.stdout)

@@ -7,6 +7,7 @@ import re
 from provision import process
 from provision.backends.base import Finding
 from provision.backends.docker.engine import START_HINT
+from provision.errors import HostLacks
 from provision.resources import state
 
 OLDEST_ENGINE = 25  # the first whose health checks have a start interval
@@ -32,7 +33,7 @@ def _engine() -> Finding:
         version = client.version()
         information = client.info()
         client.close()
-    except DockerException as error:
+    except (DockerException, OSError) as error:  # one that never answers raises what its transport does
         return Finding(subject="Docker engine", usable=False, detail=str(error), hint=START_HINT)
     detail = (
         f"{version['Version']} ({information['OSType']}/{information['Architecture']},"
@@ -66,7 +67,10 @@ def _hidden_state(root: str) -> str:
 def _plugin(name: str, subject: str, oldest: int) -> Finding:
     if process.find("docker") is None:
         return Finding(subject=subject, usable=False, detail="no docker command", hint=INSTALL)
-    said = process.run(["docker", name, "version"], check=False)
+    try:
+        said = process.ask(["docker", name, "version"])
+    except HostLacks as error:
+        return Finding(subject=subject, usable=False, detail=error.message, hint=error.hint)
     found = re.search(r"v?(\d+)\.\d+[\w.+-]*", said.stdout)
     if said.code != 0 or found is None or int(found[1]) < oldest:
         detail = (said.stderr or said.stdout).strip().splitlines()

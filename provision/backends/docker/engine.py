@@ -59,7 +59,7 @@ def look(names: Sequence[str]) -> Seen:
     """
     if not names:
         return Seen(containers={}, images={}, volumes={}, networks={})
-    done = process.run(["docker", "inspect", *names], check=False)
+    done = process.ask(["docker", "inspect", *names])
     wrong = [line for line in done.stderr.splitlines() if "o such object" not in line]
     if wrong and done.code != 0:
         raise unreachable(wrong)
@@ -114,7 +114,7 @@ def lines(*words: str) -> tuple[str, ...]:
     Raises:
         HostLacks: there is no engine, or it does not answer.
     """
-    answer = process.run(["docker", *words], check=False)
+    answer = process.ask(["docker", *words])
     if answer.code != 0:
         raise unreachable(answer.stderr.splitlines())
     return tuple(answer.stdout.splitlines())

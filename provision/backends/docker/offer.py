@@ -66,9 +66,7 @@ def _host_lacks(wanted: frozenset[Capability]) -> Reasons:
 
 
 def _has_gpu() -> bool:
-    told = process.run(
-        ["docker", "info", "--format", "{{json .Runtimes}} {{json .CDISpecDirs}}"], check=False
-    )
+    told = process.ask(["docker", "info", "--format", "{{json .Runtimes}} {{json .CDISpecDirs}}"])
     return '"nvidia"' in told.stdout
 
 
@@ -76,7 +74,10 @@ def _engine() -> str:
     """The engine's version; empty where none answers."""
     if process.find("docker") is None:
         return ""
-    told = process.run(["docker", "version", "--format", "{{.Server.Version}}"], check=False)
+    try:
+        told = process.ask(["docker", "version", "--format", "{{.Server.Version}}"])
+    except HostLacks:  # it accepts, and does not answer
+        return ""
     return told.stdout.strip() if told.code == 0 else ""
 
 
@@ -107,12 +108,10 @@ def describe(environment: Environment) -> Offer:
 
 def _size(environment: Environment) -> str:
     ours = f"label=provision.environment={environment.name}"
-    listed = process.run(
-        ["docker", "images", "--quiet", "--filter", ours, "--filter", "dangling=false"], check=False
-    )
+    listed = process.ask(["docker", "images", "--quiet", "--filter", ours, "--filter", "dangling=false"])
     images = dict.fromkeys(listed.stdout.split())
     asked = ["docker", "image", "inspect", "--format", "{{.Size}}", *images]
-    told = process.run(asked, check=False).stdout.split() if images else ()
+    told = process.ask(asked).stdout.split() if images else ()
     sizes = [int(word) for word in told if re.fullmatch(r"\d+", word)]
     if not sizes:
         return "its image: the base and what is installed; no memory of its own set aside"

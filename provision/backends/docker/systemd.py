@@ -78,4 +78,4 @@ def lacking() -> str:
 
 
 def _ask(template: str) -> str:
-    return process.run(["docker", "info", "--format", template], check=False).stdout.strip()
+    return process.ask(["docker", "info", "--format", template]).stdout.strip()

@@ -116,9 +116,9 @@ class VirtualMachines:
     def stop(self, name: str, state_dir: StateDir, progress: Progress, machine: str | None) -> bool:
         """As their provider ends them."""
         del name  # the place says it all
-        refuse_unknown(machine, facts_of(state_dir))
         stopped = False
-        with state_dir.lock():
+        with state_dir.lock(progress):
+            refuse_unknown(machine, facts_of(state_dir))
             for provider in map(providers.find, providers.names()):
                 asked = [each for each in provider.machines(state_dir) if machine in (None, each)]
                 running = [each for each in asked if provider.state(state_dir, each) == "running"]
@@ -132,6 +132,10 @@ class VirtualMachines:
     ) -> bool:
         """Remove the machines, half-made ones too; boxes stay, other environments use them."""
         del name  # the place says it all
+        with state_dir.lock(progress):
+            return self._down(state_dir, progress, volumes=volumes, images=images)
+
+    def _down(self, state_dir: StateDir, progress: Progress, *, volumes: bool, images: bool) -> bool:
         all_providers = [providers.find(each) for each in providers.names()]
         there_of = [p for p in all_providers if p.machines(state_dir)]
         keeping = [p for p in all_providers if volumes and p.volumes(state_dir)]
@@ -141,14 +145,13 @@ class VirtualMachines:
         there = any(
             p.state(state_dir, machine) != "absent" for p in there_of for machine in p.machines(state_dir)
         )
-        with state_dir.lock():
-            for provider in there_of:
-                remove(provider, state_dir, progress)
-            for provider in keeping:
-                provider.remove_volumes(state_dir)
-            for provider in all_providers if images else ():
-                provider.forget(state_dir)
-            state_dir.forget_damaged(RECORDS)
+        for provider in there_of:
+            remove(provider, state_dir, progress)
+        for provider in keeping:
+            provider.remove_volumes(state_dir)
+        for provider in all_providers if images else ():
+            provider.forget(state_dir)
+        state_dir.forget_damaged(RECORDS)
         return there
 
     def remains(self, state_dir: StateDir) -> Remains:

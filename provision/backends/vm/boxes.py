@@ -29,6 +29,7 @@ from provision.bases.box import (
 from provision.bases.catalogue import catalogue
 from provision.bases.packing import BOX_PROVIDERS, FORMATS, KERNEL, kernel_of, pack, size_of
 from provision.errors import EnvironmentFailed, HostLacks, UsageError
+from provision.fetch_errors import FetchFailed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -138,8 +139,9 @@ def _of_image(
     finish = partial(_finish, machine, cast("BoxProvider", provider))
     try:
         made = BOXES.ensure(machine, state_dir, rendering, progress, rebuild=rebuild, finish=finish)
-    except HostLacks as error:  # the base's image, and not its box
-        if "build" in machine.options:
+    except (HostLacks, FetchFailed) as error:  # the base's image, and not its box
+        of_a_step = isinstance(error, FetchFailed) and base_is_here(machine)
+        if of_a_step or "build" in machine.options:
             raise
         progress.note(f"{machine.name} is not made of its image: {error.message}")
         return None

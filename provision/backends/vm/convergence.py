@@ -15,7 +15,7 @@ from provision.backends.machines import side_by_side
 from provision.backends.order import in_order
 from provision.backends.ports import choose, keep, kept
 from provision.backends.readiness import BETWEEN, HEALTHY, SETUP_STATE, wait_until_ready
-from provision.backends.vm import connection, delivery, sync
+from provision.backends.vm import acceleration, connection, delivery, sync
 from provision.backends.vm.ending import remove
 from provision.backends.vm.inside import SAYS_WITHIN, UNREACHABLE, ask, enter, read_lines
 from provision.backends.vm.remembered import RECORD, Facts, MachinesRecord, definition_of, facts_of
@@ -41,7 +41,7 @@ LEFT = "/run/provision-guest/left"  # not empty while a machine is without the h
 COMES_BACK_WITHIN = 20.0  # seconds: a busy host's machine may be slow, and is not started anew for it
 MADE_ANEW = ("create", "recreate")
 LAST_LINES = 20
-SETTLES = 5.0  # seconds
+EMULATED = 5.0  # times as long as with an accelerator
 REBOOTS_WITHIN = 300.0
 
 
@@ -115,19 +115,18 @@ class Convergence:
 
     def up(self, progress: Progress, *, rebuild: bool) -> Plan:
         """Make or boot what is not there, apply what changed, in order, until all are ready."""
-        plan = self.plan()
-        if not rebuild and not plan.changes:
-            sync.carry(self.state_dir, sync.remembered(self.state_dir), progress)
-            self._wait_for_all(plan, progress)
-            return plan
-        with self.state_dir.lock():
-            plan = self._boot(plan, progress, rebuild=rebuild)
-            if self.environment.several:
-                self._bring_up(plan, progress)
-                return plan
-            for machine in self.environment.machines:
-                if (action := plan.actions[machine.name]) != "none":
-                    self._prepare(machine, action, progress)
+        with self.state_dir.lock(progress):
+            plan = self.plan()
+            if rebuild or plan.changes:
+                plan = self._boot(plan, progress, rebuild=rebuild)
+                if self.environment.several:
+                    self._bring_up(plan, progress)
+                    return plan
+                for machine in self.environment.machines:
+                    if (action := plan.actions[machine.name]) != "none":
+                        self._prepare(machine, action, progress)
+            else:
+                sync.carry(self.state_dir, sync.remembered(self.state_dir), progress)
         self._wait_for_all(plan, progress)
         return plan
 
@@ -277,7 +276,7 @@ class Convergence:
                         self.provider.asked(state_dir, name) or target,
                         progress,
                         timeout=self.timeout,
-                        settles=SETTLES,
+                        stretch=stretch(machine, self.provider),
                         last_lines=partial(_last_lines, state_dir, name),
                         revive=revive if was_up else None,
                     )
@@ -287,6 +286,14 @@ class Convergence:
                 if over or not was_up or self.provider.state(state_dir, name) != "running":
                     raise
                 time.sleep(BETWEEN)
+
+
+def stretch(machine: Machine, provider: Provider) -> float:
+    """How many times longer a machine may take: emulated, or perhaps emulated, EMULATED times."""
+    if not provider.accelerators:  # it runs with the processor's own, or not at all
+        return 1.0
+    accelerated = acceleration.wanted(machine) != "emulation" and acceleration.known()
+    return 1.0 if accelerated else EMULATED
 
 
 def _last_lines(state_dir: StateDir, machine: str, service: str) -> Sequence[str]:

@@ -205,6 +205,8 @@ class Shelf:
             try:
                 process.stream([*words, "--output", f"type=local,dest={out}", context], each_line, env=named)
             except process.CommandFailed as error:
+                if process.was_interrupted(error):
+                    raise KeyboardInterrupt from error
                 refuse_found(state_dir.log.read_text().splitlines(), [machine])
                 raise self._failed(error, state_dir) from error
 
@@ -257,10 +259,12 @@ def engine_architecture() -> str | None:
     """What the Docker engine builds for; None where no engine answers, or it has no buildx."""
     if process.find("docker") is None:
         return None
-    asked = process.run(["docker", "version", "--format", "{{.Server.Arch}}"], check=False)
-    if asked.code != 0 or process.run(["docker", "buildx", "version"], check=False).code != 0:
+    try:
+        asked = process.ask(["docker", "version", "--format", "{{.Server.Arch}}"])
+        plugin = process.ask(["docker", "buildx", "version"])
+    except HostLacks:  # it accepts, and does not answer
         return None
-    return asked.stdout.strip()
+    return asked.stdout.strip() if asked.code == plugin.code == 0 else None
 
 
 def base_is_here(machine: Machine) -> bool:
@@ -295,9 +299,7 @@ def _recipe(machine: Machine, rendering: Rendering) -> str:
 
 def _image(base: Base, what: str) -> str:
     """What the engine says of a base's image; nothing where it has none."""
-    return process.run(
-        ["docker", "image", "inspect", "--format", what, base.image], check=False
-    ).stdout.strip()
+    return process.ask(["docker", "image", "inspect", "--format", what, base.image]).stdout.strip()
 
 
 def _forget_layers() -> None:

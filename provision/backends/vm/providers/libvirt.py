@@ -67,7 +67,10 @@ class Libvirt(VagrantProvider):
             return Finding(subject=self.name, usable=False, detail="no virsh command", hint=INSTALL)
         if not plugin_installed("vagrant-libvirt"):
             return Finding(subject=self.name, usable=False, detail="no plugin vagrant-libvirt", hint=INSTALL)
-        asked = _virsh("version")
+        try:
+            asked = _virsh("version")
+        except HostLacks as error:
+            return Finding(subject=self.name, usable=False, detail=error.message, hint=error.hint)
         if asked.code != 0:
             return Finding(
                 subject=self.name,
@@ -215,7 +218,7 @@ def processor(kind: Accelerator) -> Mapping[str, str]:
 def _virsh(*words: str) -> Completed:
     """Ask libvirtd, the same one as vagrant-libvirt asks."""
     address = os.environ.get("LIBVIRT_DEFAULT_URI") or SYSTEM
-    return process.run(["virsh", "--quiet", "--connect", address, *words], check=False, env={"LC_ALL": "C"})
+    return process.ask(["virsh", "--quiet", "--connect", address, *words], env={"LC_ALL": "C"})
 
 
 PROVIDER = Libvirt()

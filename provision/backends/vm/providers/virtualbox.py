@@ -39,7 +39,7 @@ class VirtualBox(VagrantProvider):
         hint = "install VirtualBox from virtualbox.org or your distribution"
         if process.find("VBoxManage") is None:
             return Finding(subject=self.name, usable=False, detail="no VBoxManage command", hint=hint)
-        said = process.run(["VBoxManage", "--version"], check=False)
+        said = process.ask(["VBoxManage", "--version"])
         lines = (said.stdout + said.stderr).strip().splitlines() or ["VBoxManage says nothing"]
         # Only some distributions' VBoxManage says itself that machines cannot start.
         if sys.platform == "linux" and not DRIVER.exists():

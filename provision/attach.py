@@ -1,0 +1,77 @@
+"""A command in a machine on this process's own terminal: a signal that ends us ends it too."""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import TYPE_CHECKING
+
+from provision import process
+from provision.errors import ProvisionError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from provision.target import Target
+
+GRACE = 10  # seconds between a signal and SIGKILL, as `docker stop` has it
+
+# The shell stays as the command's parent: its text holds the name by which the command is found
+# again, and it gives the exit code of a command that a signal ended, which ssh does not. What it
+# says of that itself is not the command's: it has no stderr.
+STARTED = ': {name}; trap : INT QUIT; exec 3>&2 2>/dev/null; (exec 2>&3 3>&-; exec "$@"); exit $?'
+
+# Neither client tells a machine of a signal: `docker exec` and `ssh` end, their command runs on.
+END = r"""
+tree=$(grep -s ^PPid: /proc/[0-9]*/status | awk -F '[/:\t ]+' -v begun="$(
+  grep -ls '{pattern}' /proc/[0-9]*/cmdline | cut -d / -f 3 | tr '\n' ' ')" '
+  BEGIN { count = split(begun, found, " "); for (i = 1; i <= count; i++) tree[found[i]] }
+  { parent[$3] = $6 }
+  END {
+    do { more = 0; for (pid in parent) if (!(pid in tree) && parent[pid] in tree) { tree[pid]; more = 1 } }
+    while (more)
+    for (pid in tree) printf "%s ", pid
+  }')
+living() { for pid in $tree; do grep -qs '^State:.[^Z]' "/proc/$pid/status" && return 0; done; return 1; }
+kill -s {signal} $tree 2>/dev/null
+left={tenths}
+while [ "$left" -gt 0 ] && living; do sleep 0.1; left=$((left - 1)); done
+! living || kill -s KILL $tree 2>/dev/null
+true
+"""
+
+
+def run_attached(target: Target, words: Sequence[str], *, user: str, workdir: str, terminal: bool) -> int:
+    """Run a command in a machine with this process's stdin, output and terminal; its exit code.
+
+    A signal that interrupts this process goes to the command and to all that it started;
+    what has not ended after GRACE seconds, or at a second signal, is killed.
+
+    Raises:
+        KeyboardInterrupt: a signal has interrupted it; the command has ended.
+    """
+    name = f"provision-{os.urandom(8).hex()}"
+
+    def end(interrupt: KeyboardInterrupt) -> None:
+        number = int(getattr(interrupt, "number", signal.SIGINT))
+        for grace, chosen in ((GRACE, signal.Signals(number)), (0, signal.SIGKILL)):
+            try:
+                target.run(end_script(name, chosen, grace), user="root", timeout=GRACE * 2)
+            except KeyboardInterrupt:
+                continue
+            except ProvisionError:
+                pass  # the machine is gone, and the command with it
+            return
+
+    started = ["sh", "-c", STARTED.format(name=name), "provision", *words]
+    return process.attach(target.enter(started, user=user, workdir=workdir, terminal=terminal), end)
+
+
+def end_script(name: str, chosen: signal.Signals, grace: int) -> str:
+    """Text for `sh` that ends what was started under a name, with all its descendants."""
+    pattern = f"{name[:-1]}[{name[-1]}]"  # which the search itself does not match
+    return (
+        END.replace("{pattern}", pattern)
+        .replace("{signal}", chosen.name.removeprefix("SIG"))
+        .replace("{tenths}", str(grace * 10))
+    )

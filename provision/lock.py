@@ -1,0 +1,39 @@
+"""One change at a time: who comes second says whom it waits for, then does what it was asked."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from provision.progress import Progress
+
+MOMENT = 0.5  # seconds, for which nobody needs to be told why nothing happens
+
+
+@contextmanager
+def hold(path: Path, progress: Progress, *, holder: Callable[[], str]) -> Iterator[None]:
+    """Hold the lock at `path`, after whoever holds it now.
+
+    A lock ends with its process, however that ends, so no wait is for a dead one.
+
+    Args:
+        path: the lock's file.
+        progress: told whom it waits for, where that takes longer than a moment.
+        holder: who holds it, in words.
+    """
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=MOMENT)
+    except Timeout:
+        with progress.step(f"waiting for {holder()} to finish"):
+            lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()

@@ -1,0 +1,67 @@
+"""How long a service may take: what the spec says as it is, what it leaves out longer on a slow machine."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from provision import spec
+from provision.backends.readiness import WITHOUT_PROBE, patience
+from provision.backends.vm import acceleration
+from provision.backends.vm.convergence import EMULATED, stretch
+from provision.backends.vm.providers import find
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from provision.model import Machine
+
+SPEC = """
+version: 1
+name: x
+base: debian:12
+backends: {vm: {accelerator: ACCELERATOR}}
+services:
+  bare: {command: sleep infinity}
+  asked: {command: sleep infinity, ready: {tcp: 80, timeout: 7s}}
+  after: {command: sleep infinity, needs: [bare, asked]}
+"""
+
+
+def machine(folder: Path, accelerator: str = "auto") -> Machine:
+    file = folder / "provision.yaml"
+    file.write_text(SPEC.replace("ACCELERATOR", accelerator))
+    return spec.load(file, backend="vm").machines[0]
+
+
+def test_the_time_of_a_service_without_a_probe_is_stretched(tmp_path: Path) -> None:
+    asked = machine(tmp_path)
+    assert patience(asked) == {"bare": WITHOUT_PROBE, "asked": 7, "after": 2 * WITHOUT_PROBE}
+    stretched = patience(asked, stretch=4)
+    assert stretched == {"bare": 4 * WITHOUT_PROBE, "asked": 7, "after": 8 * WITHOUT_PROBE}
+
+
+@pytest.mark.parametrize(
+    ("provider", "accelerator", "known", "expected"),
+    [
+        ("qemu", "auto", True, 1.0),
+        ("qemu", "auto", False, EMULATED),
+        ("qemu", "auto", None, EMULATED),
+        ("qemu", "emulation", True, EMULATED),
+        ("libvirt", "auto", True, 1.0),
+        ("libvirt", "auto", False, EMULATED),
+        ("virtualbox", "auto", False, 1.0),
+    ],
+)
+def test_an_emulated_machine_is_given_longer(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    provider: str,
+    accelerator: str,
+    known: bool | None,
+    expected: float,
+) -> None:
+    monkeypatch.delenv(acceleration.VARIABLE, raising=False)
+    monkeypatch.setattr(acceleration, "known", lambda: known)
+    assert stretch(machine(tmp_path, accelerator), find(provider)) == expected
