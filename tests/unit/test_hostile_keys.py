@@ -16,7 +16,7 @@ from provision.backends.vm.rendering import render_environment
 from provision.errors import SpecError
 from provision.model import PortStatus, bracketed
 from provision.rendering import yaml_name
-from provision.spec import load
+from provision.spec import everything, load
 from tests.unit.test_spec_fuzz import GOLDEN, HOSTILE
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def problems(project: Path, spec: Any, backend: str = "vm") -> tuple[Problem, ..
     path = project / "written.yaml"
     path.write_text(yaml.safe_dump(spec, allow_unicode=True))
     try:
-        load(path, backend=backend, host={})
+        load(path, backend=backend, host={}, allows=everything)
     except SpecError as error:
         return error.problems
     return ()

@@ -78,11 +78,7 @@ def _started() -> str:
 
 def _attached() -> str:
     """As a person gets it: on this process's own stdout."""
-    return _printed(f"process.attach([sys.executable, '-c', {SAY!r}])")
-
-
-def _replaced() -> str:
-    return _printed(f"process.replace([sys.executable, '-c', {SAY!r}])")
+    return _printed(f"process.attach([sys.executable, '-c', {SAY!r}], lambda _: None)")
 
 
 def _printed(statement: str) -> str:
@@ -96,7 +92,6 @@ WAYS: dict[str, Callable[[], str]] = {
     "stream": _streamed,
     "start": _started,
     "attach": _attached,
-    "replace": _replaced,
 }
 
 
