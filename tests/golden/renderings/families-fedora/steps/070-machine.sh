@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/0e89dfd0be0a06c2a47fd365e2fbbeb3
+_record=/var/lib/provision/steps/db0d5425139961b3d902dff231271bba
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

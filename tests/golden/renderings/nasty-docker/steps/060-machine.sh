@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/6912185cdcc7db654fe58bb7c4646b12
+_record=/var/lib/provision/steps/2bae2661f38d31c07ce2a2024c773f1c
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/8f47320766d32aa49d854e1b9a978a60
+_record=/var/lib/provision/steps/9c6b8dca11f7f9a509ed383b25b324d1
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/dbcf9901d317a31d248acbb882377da0
+_record=/var/lib/provision/steps/7ecf531abad0a6418c10884d48ace314
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/10ef95acab8ff5456253d95e7e6fab95
+_record=/var/lib/provision/steps/0dc5b40ea00ec9a23162ce1ee2ca72d2
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/c1b5f6ea146cd9c4afacd48a2bd66ac8
+_record=/var/lib/provision/steps/b18c6d990c4642ab8de3707a103746c8
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
