@@ -197,7 +197,7 @@ def _refuse_services(
         hint = f"see {service.origin}, and `provision logs {name}`"
         if _state(said) == "background":
             hint = f"run it in the foreground: see {service.origin}, and the program's options"
-        late_by = f"was not ready within {over[name]:g} s: {said}{_asked(service, said)}"
+        late_by = f"was not ready within {over.get(name, 0):g} s: {said}{_asked(service, said)}"
         raise EnvironmentFailed(
             f"service {name} of machine {machine.name} {_how(said) if final else late_by}",
             evidence=once(last_lines(name)),

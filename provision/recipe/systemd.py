@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from provision.model import ATTACH, RESERVED, SETUP
+from provision.recipe.contents import CRASHES
 from provision.rendering import RenderedFile, render
 
 if TYPE_CHECKING:
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 
     from provision.model import Machine
 
-SCRIPTS = ("environment", "service", "state")
+SCRIPTS = ("environment", "leftover", "service", "state")
 _PREFIX = "provision-service-"
 
 

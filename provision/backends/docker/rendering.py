@@ -264,7 +264,7 @@ def _own_scripts(machine: Machine) -> Mapping[str, RenderedFile]:
     limited = any(service.limits for service in machine.services)
     context |= {"limits": LIMITS if limited else {}, "grace": GRACE, "crashes": CRASHES}
     context |= {"stages": start_stages(machine)}
-    scripts = ("start", *(SUPERVISING if machine.services else ()))
+    scripts = ("start", "runtime", *(SUPERVISING if machine.services else ()))
     return {name: _executable(f"docker/machine/{name}.j2", context) for name in scripts}
 
 

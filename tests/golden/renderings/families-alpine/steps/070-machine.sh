@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/2727599b3e93074825bebe1793283670
+_record=/var/lib/provision/steps/551dd5a6c07608968730f5b38464ad6a
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/083d30ddcdadc2a92a2722265f5355db
+_record=/var/lib/provision/steps/680e2993a147cf65138721915809b0b7
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/db0d5425139961b3d902dff231271bba
+_record=/var/lib/provision/steps/420a6a4074d52b49f8c4c370070e954f
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/9c6b8dca11f7f9a509ed383b25b324d1
+_record=/var/lib/provision/steps/dc50f90bf829a4152c75a6777f991694
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

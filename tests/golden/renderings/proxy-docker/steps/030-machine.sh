@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/7ecf531abad0a6418c10884d48ace314
+_record=/var/lib/provision/steps/3a1cbe2e7e29e35140a8c67a566332b4
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/944cda26a4192587005b0f1296734bd1
+_record=/var/lib/provision/steps/291be5ee7f8be872d715bf91c747215f
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

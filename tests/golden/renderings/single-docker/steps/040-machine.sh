@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/30e12d2d57094036a8510215fb8b3102
+_record=/var/lib/provision/steps/bf2952942f94d1d23b19d6f37caeadcf
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # systemd and its units
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/18e482750b40cb680b4c5c102f7fae33
+_record=/var/lib/provision/steps/40238b6d94ce68a77e4a3079e1250bc7
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/eb273af25d3a49aebfc1958f7ae95df3
+_record=/var/lib/provision/steps/ff675c5872c2881754f872abf0395b90
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

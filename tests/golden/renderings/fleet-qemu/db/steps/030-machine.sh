@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/95e0fe6b787c07018cff6c799b9da93b
+_record=/var/lib/provision/steps/46d46c8b012ae17a3676bf7399ffa07a
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/7b9286cc15747852158bcb5c81fc3c7e
+_record=/var/lib/provision/steps/a37e4799d4d5010646129aa554a58b74
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
