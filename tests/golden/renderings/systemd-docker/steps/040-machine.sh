@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/f6bdd121615c61ba33f1c18d0577acb5
+_record=/var/lib/provision/steps/c18e357f8e4793fd20e55e5ccf9a09cc
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # systemd and its units
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/40238b6d94ce68a77e4a3079e1250bc7
+_record=/var/lib/provision/steps/c5c2545e75071611c494c9b00dfb944c
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

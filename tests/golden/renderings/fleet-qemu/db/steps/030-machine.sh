@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/46d46c8b012ae17a3676bf7399ffa07a
+_record=/var/lib/provision/steps/37164cbff635b1338d634f3b0098d746
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

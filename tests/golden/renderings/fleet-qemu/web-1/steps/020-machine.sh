@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/42148f144d21c2bb8084b29578b9f761
+_record=/var/lib/provision/steps/634a0072d6673bab62414e37ce0ec420
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

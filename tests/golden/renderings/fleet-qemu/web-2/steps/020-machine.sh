@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/a37e4799d4d5010646129aa554a58b74
+_record=/var/lib/provision/steps/584def1cd3560deaa030d82f39b23f3b
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

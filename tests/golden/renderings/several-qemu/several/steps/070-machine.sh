@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/37719ccbf5201336d10b84b812d8b0f3
+_record=/var/lib/provision/steps/1f423f9c8d613c38889c703246320a18
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
