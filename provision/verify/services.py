@@ -41,7 +41,7 @@ def _readiness(examined: Examined, name: str) -> Iterator[str]:
     probe = f"{STATE.rpartition('/')[0]}/services/{shlex.quote(name)}/ready"
     asked = examined.run(
         f'state=$({STATE} {shlex.quote(name)}) || exit 99; echo "$state"; '
-        f'case $state in running | ended) ;; *) exit 0 ;; esac; [ -x {probe} ] || exit 0; {probe}',
+        f"case $state in running | ended) ;; *) exit 0 ;; esac; [ -x {probe} ] || exit 0; {probe}",
         user="root",
     )
     state, _, said = text_of(asked.stdout).partition("\n")

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/551dd5a6c07608968730f5b38464ad6a
+_record=/var/lib/provision/steps/4aa1419c8cdd8e868143492358354035
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/420a6a4074d52b49f8c4c370070e954f
+_record=/var/lib/provision/steps/4762bb0e1b611b09b326ab5ad83875fb
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/4f02c53de012beb2413865401d2cee1f
+_record=/var/lib/provision/steps/aa84c20e485a58df4c9e586be195aa21
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

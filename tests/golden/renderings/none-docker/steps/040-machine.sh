@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/dc50f90bf829a4152c75a6777f991694
+_record=/var/lib/provision/steps/7dc6c038d1b22a9517957b7c6845badf
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/291be5ee7f8be872d715bf91c747215f
+_record=/var/lib/provision/steps/80b1f1049dd85f47507412c3253a9005
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/bf2952942f94d1d23b19d6f37caeadcf
+_record=/var/lib/provision/steps/b469ef2ee64b65ee0a744d649d7c088e
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

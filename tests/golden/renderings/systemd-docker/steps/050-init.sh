@@ -2,7 +2,7 @@
 # systemd and its units
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/c5c2545e75071611c494c9b00dfb944c
+_record=/var/lib/provision/steps/1393c6c1db9682d918dfb888cdaf0558
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/584def1cd3560deaa030d82f39b23f3b
+_record=/var/lib/provision/steps/56d64d101c60316cc5b0473e2e083907
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/1f423f9c8d613c38889c703246320a18
+_record=/var/lib/provision/steps/bc260258ab143e1a264bbc888407e531
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
