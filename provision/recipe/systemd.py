@@ -41,6 +41,7 @@ def systemd_scripts(machine: Machine) -> Mapping[str, RenderedFile]:
     """What goes to /usr/lib/provision where systemd is the init, by path below it; units/ holds its units."""
     context: dict[str, object] = {
         "machine": machine,
+        "crashes": CRASHES,
         "unit": unit_of,
         "wanted": [unit_of(ATTACH)]  # by itself: a machine may have no service
         + [unit_of(service.name) for service in machine.services]

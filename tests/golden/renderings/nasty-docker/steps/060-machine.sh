@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/aa84c20e485a58df4c9e586be195aa21
+_record=/var/lib/provision/steps/7afb761c66140b9b5260b4c048812f9a
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

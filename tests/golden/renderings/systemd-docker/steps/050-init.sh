@@ -2,7 +2,7 @@
 # systemd and its units
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/1393c6c1db9682d918dfb888cdaf0558
+_record=/var/lib/provision/steps/abfeb31a22ff1f3f6c5f88c861532c92
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

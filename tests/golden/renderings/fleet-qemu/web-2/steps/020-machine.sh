@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/56d64d101c60316cc5b0473e2e083907
+_record=/var/lib/provision/steps/d5805131cb1eb6016b0194dd3d7175b8
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
