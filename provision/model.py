@@ -159,21 +159,23 @@ class Script:
 class Probe:
     """How to ask whether a service is ready; `subject` is a URL, `HOST:PORT`, or text.
 
-    A `command` holds its words; `interval` and `timeout` are seconds.
+    A `command` holds its words; `interval` and `timeout` are seconds. Without an `interval` it is
+    asked often at first.
     """
 
     kind: Literal["http", "tcp", "command", "script"]
     subject: str
     words: tuple[str, ...] = ()
-    interval: float
+    interval: float | None = None
     timeout: float
 
 
 @dataclass(frozen=True, kw_only=True)
 class Service:
-    """A long-running program of a machine: `words` of a command, or a `script` for `sh -eu`.
+    """A program of a machine that runs at each start: `words` of a command, or a `script` for `sh -eu`.
 
     `workdir` None is the user's home: where redis or postgres may write when they stop.
+    One with `oneshot` is ready once it has ended with 0, and its `restart` is never.
     `secret_env` gives variables that have the value of a secret, by the secret's name.
     """
 
@@ -185,6 +187,7 @@ class Service:
     env: Mapping[str, str]
     secret_env: Mapping[str, str] = field(default_factory=dict)
     restart: Literal["always", "on-failure", "never"]
+    oneshot: bool = False
     needs: tuple[str, ...]
     runtime_dirs: tuple[str, ...]
     limits: Mapping[str, int]
@@ -489,7 +492,7 @@ class PortStatus:
 
 @dataclass(frozen=True, kw_only=True)
 class ServiceStatus:
-    """A service as it is now: running, starting, stopped or failed."""
+    """A service as it is now: running, starting, ended, stopped, failed, crashing or background."""
 
     name: str
     state: str

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from provision.errors import EnvironmentFailed
 from provision.model import ServiceStatus
+from provision.recipe.contents import ONESHOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -21,7 +22,8 @@ SETUP_STATE = "/run/provision/setup"
 GAVE_UP = "setup: failed: "  # on a service; a step that failed is named
 ATTACH = "attach: "
 NOT_YET, FAILED = 1, 2
-NOT_RUNNING = ("starting", "stopped", "failed")
+NOT_RUNNING = ("starting", "ended", "stopped", "failed", "crashing", "background")
+FINAL = ("failed", "crashing", "background")  # of which waiting makes nothing better
 # Seconds, for a service without a probe: to start, and then to be believed when it has not ended.
 WITHOUT_PROBE = 30.0
 SETTLES = 1.0
@@ -47,10 +49,16 @@ def patience(machine: Machine, *, stretch: float = 1.0) -> dict[str, float]:
     services = {service.name: service for service in machine.services}
 
     def total(service: Service) -> float:
-        own = service.ready.timeout if service.ready else WITHOUT_PROBE * stretch
-        return own + max((total(services[need]) for need in service.needs), default=0.0)
+        return _own(service, stretch) + max((total(services[need]) for need in service.needs), default=0.0)
 
     return {name: total(service) for name, service in services.items()}
+
+
+def _own(service: Service, stretch: float) -> float:
+    """The seconds that a service has once its needs are ready."""
+    if service.oneshot:
+        return ONESHOT
+    return service.ready.timeout if service.ready else WITHOUT_PROBE * stretch
 
 
 def service_states(machine: Machine, reasons: Sequence[str]) -> tuple[ServiceStatus, ...]:
@@ -59,10 +67,24 @@ def service_states(machine: Machine, reasons: Sequence[str]) -> tuple[ServiceSta
     return tuple(
         ServiceStatus(
             name=service.name,
-            state=told[service.name] if told.get(service.name) in NOT_RUNNING else "running",
+            state=_state(told.get(service.name, "")) or "running",
         )
         for service in machine.services
     )
+
+
+def unready(reasons: Sequence[str]) -> tuple[list[str], bool]:
+    """The reasons that are of services which are not ready, and whether one never will be."""
+    told = [reason for reason in reasons if reason.startswith("service ")]
+    states = {reason: _state(reason.partition(": ")[2]) for reason in told}
+    unready = [reason for reason in told if states[reason] != "ended"]
+    return unready, any(states[reason] in FINAL for reason in unready)
+
+
+def _state(said: str) -> str:
+    """The state that a reason names; empty where it is a running service's probe that speaks."""
+    word = said.partition(" (")[0]
+    return word if word in NOT_RUNNING else ""
 
 
 def wait_until_ready(
@@ -94,7 +116,8 @@ def wait_until_ready(
     allowed = patience(machine, stretch=stretch)
     # A service that nothing can be asked of is believed when it has not ended at once.
     healthy_since: float | None = None
-    settled = all(service.ready for service in machine.services)
+    own = {service.name: _own(service, stretch) for service in machine.services}
+    settled = all(service.ready or service.oneshot for service in machine.services)
     while True:
         answer = target.run(HEALTHY, user="root")
         if answer.code == 0:
@@ -122,8 +145,7 @@ def wait_until_ready(
                 )
             reason = next(line for line in reasons if line.startswith("setup: "))
             if reason.startswith(GAVE_UP):  # what it waited for says best what is wrong
-                over = {name: max(waited, seconds) for name, seconds in allowed.items()}
-                _refuse_services(machine, reasons, over, last_lines)
+                _refuse_services(machine, reasons, own, last_lines)
             why = reason.removeprefix(GAVE_UP).removeprefix("setup: failed ")
             raise EnvironmentFailed(
                 f"setup of machine {machine.name} failed: {why}",
@@ -136,7 +158,7 @@ def wait_until_ready(
                 evidence=answer.stderr.decode("utf-8", "replace").splitlines(),
                 hint="`provision up --rebuild` makes it anew",
             )
-        over = {name: waited for name, seconds in allowed.items() if waited > seconds}
+        over = {name: own[name] for name, seconds in allowed.items() if waited > seconds}
         _refuse_services(machine, reasons, over, last_lines)
         if waited > timeout:
             raise EnvironmentFailed(
@@ -144,15 +166,15 @@ def wait_until_ready(
                 evidence=reasons,
                 hint="`provision logs` shows what it does; --timeout gives it longer",
             )
-        if reasons:
-            progress.line(reasons[0])
+        if waits_for := next((reason for reason in reasons if not reason.endswith(": ended")), None):
+            progress.line(waits_for)
         time.sleep(BETWEEN)
 
 
 def _ended(machine: Machine, code: int, reasons: Sequence[str]) -> list[str]:
     """The services that do not run any more; `setup` or `attach` where that has failed."""
     states = service_states(machine, reasons)
-    ended = [service.name for service in states if service.state in ("stopped", "failed")]
+    ended = [service.name for service in states if service.state in ("stopped", *FINAL)]
     if code != FAILED:
         return ended
     return [*ended, "attach" if any(reason.startswith(ATTACH) for reason in reasons) else "setup"]
@@ -164,22 +186,44 @@ def _refuse_services(
     over: Mapping[str, float],
     last_lines: Callable[[str], Sequence[str]],
 ) -> None:
-    """Raise for a service that is over its time, with the seconds it had, or that ended for good."""
+    """Raise for a service that will not be ready, or that is over its time, with the seconds it had."""
     services = {service.name: service for service in machine.services}
-    for reason in reasons:
-        kind, _, rest = reason.partition(" ")
-        if kind != "service":
-            continue
-        name, _, said = rest.partition(": ")
-        service = services[name]
-        ended = said in ("stopped", "failed") and service.restart == "never"
-        if not ended and name not in over:
-            continue
-        probe = service.ready
-        asked = f" ({probe.kind} {probe.subject})" if probe and said not in ("stopped", "failed") else ""
+    told = dict(reason.removeprefix("service ").split(": ", 1) for reason in reasons
+                if reason.startswith("service "))  # fmt: skip
+    final = [name for name, said in told.items() if _state(said) in FINAL]
+    late = [name for name, said in told.items() if name in over and _state(said) != "ended"]
+    for name in (final or late)[:1]:
+        service, said = services[name], told[name]
+        hint = f"see {service.origin}, and `provision logs {name}`"
+        if _state(said) == "background":
+            hint = f"run it in the foreground: see {service.origin}, and the program's options"
+        late_by = f"was not ready within {over.get(name, 0):g} s: {said}{_asked(service, said)}"
         raise EnvironmentFailed(
-            f"service {name} of machine {machine.name} "
-            + ("ended" if ended else f"was not ready within {over[name]:.0f} s: {said}{asked}"),
-            evidence=last_lines(name),
-            hint=f"see {service.origin}, and `provision logs {name}`",
+            f"service {name} of machine {machine.name} {_how(said) if final else late_by}",
+            evidence=once(last_lines(name)),
+            hint=hint,
         )
+
+
+def _asked(service: Service, said: str) -> str:
+    probe = service.ready
+    return f" ({probe.kind} {probe.subject})" if probe and not _state(said) else ""
+
+
+def _how(said: str) -> str:
+    """What became of a service, by the state that it is in for good."""
+    code = said.partition(" (")[2].removesuffix(")")
+    return {
+        "failed": f"ended with {code}",
+        "crashing": f"ends again and again, with {code}",
+        "background": "ended with 0 while another of its processes went on",
+    }[_state(said)]
+
+
+def once(lines: Sequence[str]) -> Sequence[str]:
+    """The last of lines that repeat themselves: a service that ends and begins says the same each time."""
+    for size in range(1, len(lines) // 2 + 1):
+        last = lines[-size:]
+        if lines[-2 * size : -size] == last:
+            return last
+    return lines

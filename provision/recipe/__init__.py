@@ -3,11 +3,10 @@
 from provision.recipe.contents import contents, payload
 from provision.recipe.families import FAMILIES
 from provision.recipe.repositories import repository_files
-from provision.recipe.steps import container_packages, steps, until_packages
+from provision.recipe.steps import steps, until_packages
 
 __all__ = [
     "FAMILIES",
-    "container_packages",
     "contents",
     "payload",
     "repository_files",

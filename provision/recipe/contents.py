@@ -13,7 +13,7 @@ The scripts go to /usr/lib/provision, in every backend alike:
     services/NAME/run           the service itself
     services/NAME/prepare       makes its runtime folders, as root
     services/NAME/ready         its probe, where it has one
-    services/NAME/{needs,user,timeout,interval}
+    services/NAME/{needs,user,timeout}
 
 `state` and the way services are started are the backend's own.
 """
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from provision.model import File, Machine, Script, Service
 
 HOME = "/usr/lib/provision"
+ONESHOT = 3600  # seconds that others wait for one that ends
+CRASHES = 5  # ends, each soon after its start, that make a crash loop
+SOON = 15  # seconds
 SETUP_RECORDS = {"create": "/var/lib/provision/setup", "up": "/run/provision/setup.d"}
 
 
@@ -60,7 +63,12 @@ def folders(file: File) -> tuple[str, ...]:
 
 def contents(machine: Machine) -> Mapping[str, RenderedFile]:
     """The machine's own scripts, the same in every backend, by path below /usr/lib/provision."""
-    context: dict[str, object] = {"machine": machine, "records": tuple(SETUP_RECORDS.values())}
+    context: dict[str, object] = {
+        "machine": machine,
+        "records": tuple(SETUP_RECORDS.values()),
+        "asked": [s.name for s in machine.services if s.ready and s.ready.kind in ("http", "tcp")],
+        "paced": [s for s in machine.services if s.ready and s.ready.interval is not None],
+    }
     common = (*_COMMON, *(("secrets",) if machine.secrets else ()))
     common = (*common, *(("trust",) if trust_variables(machine) else ()))
     files = {name: _script(f"shared/machine/{name}.j2", context) for name in common}
@@ -80,17 +88,18 @@ def _service(machine: Machine, service: Service) -> Iterator[tuple[str, Rendered
     probe = service.ready
     asked = {"http": "%s", "tcp": "tcp://%s"}.get(probe.kind) if probe else None
     address = urlsplit(asked % probe.subject) if probe and asked else None
-    context = {"machine": machine, "service": service, "address": address}
+    context = {"machine": machine, "service": service, "address": address, "soon": SOON}
     yield "run", _script("shared/machine/service-run.j2", context)
     yield "prepare", _script("shared/machine/service-prepare.j2", context)
     yield "user", _data(service.user)
     yield "needs", _data(*service.needs)
     if service.script is not None:
         yield "script", RenderedFile(content=service.script.encode())
+    if service.oneshot:
+        yield "timeout", _data(f"{ONESHOT:g}")
     if probe is not None:
         yield "ready", _script("shared/machine/service-ready.j2", context)
         yield "timeout", _data(f"{probe.timeout:g}")
-        yield "interval", _data(f"{probe.interval:g}")
     if probe is not None and probe.kind == "script":
         yield "ready.script", RenderedFile(content=probe.subject.encode())
 

@@ -19,15 +19,6 @@ if TYPE_CHECKING:
     from provision.rendering import RenderedFile
 
 RECORDS = "/var/lib/provision/steps"
-SUPERVISOR = "supervisor"
-
-
-def container_packages(machine: Machine) -> tuple[str, ...]:
-    """What a container of the machine needs to run, beside the spec's packages.
-
-    A virtual machine whose disk is made of the container's layers has it too.
-    """
-    return (SUPERVISOR,) if len(machine.services) > 1 else ()
 
 
 def steps(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from provision.model import ATTACH, RESERVED, SETUP
+from provision.recipe.contents import CRASHES
 from provision.rendering import RenderedFile, render
 
 if TYPE_CHECKING:
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 
     from provision.model import Machine
 
-SCRIPTS = ("environment", "service", "state")
+SCRIPTS = ("environment", "leftover", "service", "state")
 _PREFIX = "provision-service-"
 
 
@@ -40,6 +41,7 @@ def systemd_scripts(machine: Machine) -> Mapping[str, RenderedFile]:
     """What goes to /usr/lib/provision where systemd is the init, by path below it; units/ holds its units."""
     context: dict[str, object] = {
         "machine": machine,
+        "crashes": CRASHES,
         "unit": unit_of,
         "wanted": [unit_of(ATTACH)]  # by itself: a machine may have no service
         + [unit_of(service.name) for service in machine.services]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from provision.spec.tree import Node
     from provision.spec.users import KnownUsers
 
-INTERVAL, TIMEOUT = 1.0, 60.0
+TIMEOUT = 60.0
 
 
 def read_environment(nodes: Mapping[str, Node]) -> dict[str, str]:
@@ -53,7 +53,15 @@ def read_services(
 def _service(name: str, node: Node, users: KnownUsers, secrets: KnownSecrets, scope: Scope) -> Service:
     fields = scope.fields(node)
     command = fields.node("command")
-    restart = fields.text("restart", "always")
+    oneshot = fields.flag("oneshot")
+    restart = fields.text("restart", "never" if oneshot else "always")
+    for key in ("restart", "ready") if oneshot else ():
+        if key in fields:
+            scope.problems.add(
+                f"a oneshot service has no {key}: it runs once, and is ready when it has ended with 0",
+                fields.node(key) or node,
+                f"leave out {key}, or oneshot",
+            )
     ready = fields.node("ready")
     user = user_of(fields, "root", users)
     return Service(
@@ -65,6 +73,7 @@ def _service(name: str, node: Node, users: KnownUsers, secrets: KnownSecrets, sc
         env=read_environment(fields.entries("env")),
         secret_env=secrets.variables(fields.entries("env")),
         restart=cast("Literal['always', 'on-failure', 'never']", restart),
+        oneshot=oneshot,
         needs=tuple(dict.fromkeys(need for need, _ in fields.texts("needs"))),
         runtime_dirs=_runtime_dirs(fields, scope),
         limits=_limits(fields.within("limits"), fields.entries("limits")),
@@ -112,9 +121,9 @@ def _runtime_dirs(fields: Fields, scope: Scope) -> tuple[str, ...]:
 
 def _probe(node: Node, scope: Scope) -> Probe | None:
     fields = scope.fields(node)
-    interval = fields.seconds("interval", INTERVAL)
+    interval = fields.seconds("interval", 1.0) if "interval" in fields else None
     timeout = fields.seconds("timeout", TIMEOUT)
-    if interval <= 0:
+    if interval is not None and interval <= 0:
         scope.problems.add("interval must be more than 0", fields.node("interval") or node, "for example 1s")
     if (url := fields.node("http")) is not None:
         _refuse_bad_url(url, scope)

@@ -41,17 +41,17 @@ def _readiness(examined: Examined, name: str) -> Iterator[str]:
     probe = f"{STATE.rpartition('/')[0]}/services/{shlex.quote(name)}/ready"
     asked = examined.run(
         f'state=$({STATE} {shlex.quote(name)}) || exit 99; echo "$state"; '
-        f'[ "$state" = running ] || exit 0; [ -x {probe} ] || exit 0; {probe}',
+        f"case $state in running | ended) ;; *) exit 0 ;; esac; [ -x {probe} ] || exit 0; {probe}",
         user="root",
     )
     state, _, said = text_of(asked.stdout).partition("\n")
     if asked.code == 99:
         yield f"its state cannot be asked: {shortened(text_of(asked.stderr))}"
-    elif state != "running":
+    elif state not in ("running", "ended"):
         yield f"is {state or 'unknown'}, expected running"
     elif asked.code != 0:
         last = (said + text_of(asked.stderr)).strip().splitlines()[-1:]
-        yield f"is running, but its ready probe fails{''.join(f': {line}' for line in last)}"
+        yield f"is {state}, but its ready probe fails{''.join(f': {line}' for line in last)}"
 
 
 def process(examined: Examined, check: Check) -> Iterator[str]:

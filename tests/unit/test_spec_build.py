@@ -111,12 +111,12 @@ def test_variables_are_strings_as_written(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "probe"),
     [
-        ("{http: 'http://localhost/'}", ("http", "http://localhost/", (), 1.0, 60.0)),
+        ("{http: 'http://localhost/'}", ("http", "http://localhost/", (), None, 60.0)),
         ("{tcp: 6379, interval: 500ms}", ("tcp", "localhost:6379", (), 0.5, 60.0)),
-        ("{tcp: '10.0.0.1:80', timeout: 2m}", ("tcp", "10.0.0.1:80", (), 1.0, 120.0)),
-        ("{tcp: '[::1]:80', timeout: 1h}", ("tcp", "[::1]:80", (), 1.0, 3600.0)),
-        ("{command: 'a \"b c\"', timeout: 5}", ("command", "a 'b c'", ("a", "b c"), 1.0, 5.0)),
-        ("{script: a | b}", ("script", "a | b", (), 1.0, 60.0)),
+        ("{tcp: '10.0.0.1:80', timeout: 2m}", ("tcp", "10.0.0.1:80", (), None, 120.0)),
+        ("{tcp: '[::1]:80', timeout: 1h}", ("tcp", "[::1]:80", (), None, 3600.0)),
+        ("{command: 'a \"b c\"', timeout: 5}", ("command", "a 'b c'", ("a", "b c"), None, 5.0)),
+        ("{script: a | b}", ("script", "a | b", (), None, 60.0)),
     ],
 )
 def test_forms_of_a_probe(tmp_path: Path, text: str, probe: tuple[object, ...]) -> None:

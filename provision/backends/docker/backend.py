@@ -11,8 +11,8 @@ from provision.backends.base import Remains
 from provision.backends.docker import delivery, engine, offer, offline, removal, systemd
 from provision.backends.docker import images as images_of
 from provision.backends.docker.containers import (
+    CONTROL,
     MACHINE,
-    SUPERVISOR,
     enter,
     of_environment,
     state,
@@ -193,17 +193,15 @@ class Docker:
         return 0
 
     def restart(self, state_dir: StateDir, target: Target, services: Sequence[str]) -> None:
-        """By the supervisor; a service that is the container's own process with the container."""
+        """By what supervises them."""
         ours = of_environment(state_dir)
         container = next(each.name for each in ours if each.labels[MACHINE] == target.machine)
         inside = ["docker", "exec", container]
         if target.run(f"test -d {UNITS}", user="root").code == 0:
-            process.run([*inside, "systemctl", "restart", *map(unit_of, services)])
-        elif target.run(f"test -e {SUPERVISOR}", user="root").code == 0:
-            process.run([*inside, "supervisorctl", "--configuration", SUPERVISOR, "restart", *services])
+            units = map(unit_of, services)
+            process.run([*inside, "systemctl", "restart", *units], check=False)  # the state says more
         else:
-            target.close()
-            process.run(["docker", "restart", container])
+            process.run([*inside, CONTROL, "restart", *services])
 
     def logs(
         self,

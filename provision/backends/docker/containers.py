@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from provision.model import MachineState
     from provision.state import StateDir
 
-SUPERVISOR = "/usr/lib/provision/supervisord.conf"
+CONTROL = "/usr/lib/provision/control"  # restarts services inside
 MACHINE = "provision.machine"  # the label that says which machine a container is
 NEEDS = "provision.needs"
 

@@ -13,7 +13,7 @@ from provision import process
 from provision.backends.base import Action, Plan
 from provision.backends.building import build_failed
 from provision.backends.docker import delivery, engine, systemd
-from provision.backends.docker.containers import MACHINE, SUPERVISOR, enter, of_environment
+from provision.backends.docker.containers import CONTROL, MACHINE, enter, of_environment
 from provision.backends.docker.failures import require_compose, start_failed
 from provision.backends.docker.images import remember_images
 from provision.backends.docker.logs import read_logs
@@ -329,7 +329,7 @@ def _last_lines(container: str, machine: Machine, service: str) -> Sequence[str]
 
 
 def _revive(container: str, service: str, *, units: bool) -> None:
-    """Start again what has ended: setup in the background, a service by its supervisor."""
+    """Start again what has ended: setup in the background, a service by what supervises it."""
     inside = ["docker", "exec", container]
     if units:
         process.run([*inside, "systemctl", "restart", unit_of(service)])
@@ -337,4 +337,4 @@ def _revive(container: str, service: str, *, units: bool) -> None:
         process.run([*inside, "rm", "--force", SETUP_STATE])
         process.run(["docker", "exec", "--detach", container, SETUP])
     else:
-        process.run([*inside, "supervisorctl", "--configuration", SUPERVISOR, "start", service])
+        process.run([*inside, CONTROL, "restart", service])

@@ -85,12 +85,9 @@ def describe(environment: Environment) -> Offer:
     """The Docker backend's answers for `explain`."""
     version = _engine()
     missing = list(_host_lacks(_wanted(environment)).values()) if version else ["no Docker engine answers"]
-    supervised = any(len(machine.services) > 1 for machine in environment.machines)
-    init = "the service itself, with a small init that reaps"
+    init = "a small one that reaps, with the spec's services alone"
     if any(map(systemd.is_init, environment.machines)):
         init = "systemd"
-    elif supervised:
-        init = "supervisord, with the spec's services alone"
     return Offer(
         aspects={
             "kernel": f"the host's, shared: {platform.system()} {platform.release()}",

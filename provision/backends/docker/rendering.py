@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from provision.backends.docker.systemd import PACKAGES, is_init
 from provision.backends.ports import key
 from provision.backends.readiness import patience
-from provision.recipe import container_packages, contents, payload, repository_files, steps
+from provision.recipe import contents, payload, repository_files, steps
+from provision.recipe.contents import CRASHES
 from provision.recipe.proxy import proxy_variables, trust_variables
 from provision.recipe.systemd import systemd_scripts
 from provision.rendering import (
@@ -37,9 +38,9 @@ SECRETS = "SECRETS"
 PROJECT, OWNER = "PROVISION_PROJECT", "PROVISION_OWNER"  # what labels say of this host
 _PLAIN = re.compile(r"[\w./ +@-]+")  # a path that means itself within ${NAME:-…}
 CA = "proxy.ca"  # no secret of a spec can have this name
-GRACE = 30
-SUPERVISED_GRACE = 40  # supervisord gives each service its 30 s, then ends itself
-RESTART = {"always": "unless-stopped", "on-failure": "on-failure", "never": "no"}
+GRACE = 30  # seconds that a service has to end
+MORE = 10  # that the container has beyond its services
+SUPERVISING = ("control", "group", "service", "state", "supervise")
 # How bash's ulimit calls each limit, and how many of the spec's units are one of its own.
 LIMITS = {
     "nofile": ("n", 1),
@@ -132,7 +133,7 @@ def _images(environment: Environment) -> Mapping[str, Image]:
     for each in environment.machines:
         scripts = {**contents(each), **_own_scripts(each)}
         systemd = is_init(each)
-        runtime = PACKAGES[each.base.family] if systemd else container_packages(each)
+        runtime = PACKAGES[each.base.family] if systemd else ()
         taken[each.name] = steps(each, scripts, runtime, init=systemd)
         contexts[each.name] = _context(environment, each, taken[each.name], scripts)
     recipes = {name: digest_of(files) for name, files in contexts.items()}
@@ -166,8 +167,18 @@ def _context(
     return made | {f"machine/{path}": file for path, file in scripts.items()}
 
 
-def _is_supervised(machine: Machine) -> bool:
-    return len(machine.services) > 1 and not is_init(machine)
+def start_stages(machine: Machine) -> tuple[tuple[str, ...], ...]:
+    """The names of its services, those first that others need; they stop the other way round."""
+    services = {service.name: service for service in machine.services}
+
+    def depth(name: str) -> int:
+        return max((1 + depth(need) for need in services[name].needs), default=0)
+
+    depths = {name: depth(name) for name in services}
+    return tuple(
+        tuple(name for name in services if depths[name] == stage)
+        for stage in range(max(depths.values(), default=-1) + 1)
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,8 +195,6 @@ class _Item:
     machine: Machine
     image: Image
     aliases: tuple[str, ...]
-    supervised: bool
-    restart: str
     grace: int
     systemd: bool
     patience: int
@@ -199,7 +208,6 @@ class _Item:
     @classmethod
     def of(cls, environment: Environment, machine: Machine, image: Image, location: Path) -> _Item:
         systemd = is_init(machine)
-        supervised = _is_supervised(machine)
         proxy = proxy_variables(machine, environment.names)
         binds = [(mount.source, mount.path, mount.read_only) for mount in machine.mounts]
         if machine.workspace:
@@ -208,11 +216,7 @@ class _Item:
             machine=machine,
             image=image,
             aliases=tuple(name for name in machine.names if name != machine.name),
-            supervised=supervised,
-            restart=RESTART[
-                machine.services[0].restart if len(machine.services) == 1 and not systemd else "always"
-            ],
-            grace=SUPERVISED_GRACE if supervised or systemd else GRACE,
+            grace=GRACE * max(len(start_stages(machine)), 1) + MORE,
             systemd=systemd,
             patience=int(max([*patience(machine).values(), 5])) + (600 if machine.setup else 0),
             mounts=tuple(
@@ -258,11 +262,10 @@ def _own_scripts(machine: Machine) -> Mapping[str, RenderedFile]:
         own = {name: _executable(f"docker/machine/{name}.j2", context) for name in ("attach", "init")}
         return {"start": own.pop("init"), **own, **systemd_scripts(machine)}
     limited = any(service.limits for service in machine.services)
-    context["limits"] = LIMITS if limited else {}
-    own = {name: _executable(f"docker/machine/{name}.j2", context) for name in ("start", "service", "state")}
-    if len(machine.services) > 1:
-        own["supervisord.conf"] = _text(render("docker/machine/supervisord.conf.j2", context))
-    return own
+    context |= {"limits": LIMITS if limited else {}, "grace": GRACE, "crashes": CRASHES}
+    context |= {"stages": start_stages(machine)}
+    scripts = ("start", "runtime", *(SUPERVISING if machine.services else ()))
+    return {name: _executable(f"docker/machine/{name}.j2", context) for name in scripts}
 
 
 def certificate_name(environment: Environment, machine: Machine) -> str | None:

@@ -127,9 +127,6 @@ class Provider(Protocol):
         None where it is mounted already when the guest answers.
         """
 
-    def packages(self, machine: Machine) -> tuple[str, ...]:
-        """What is installed in a machine with the spec's own packages, for the provider's sake."""
-
     def render(
         self, environment: Environment, guests: Sequence[Guest], location: Path
     ) -> Mapping[str, RenderedFile]:

@@ -51,7 +51,7 @@ def render_environment(environment: Environment, provider: Provider, location: P
     guests = [
         replace(
             guest,
-            steps=steps(guest.machine, scripts[guest.machine.name], provider.packages(guest.machine)),
+            steps=steps(guest.machine, scripts[guest.machine.name]),
         )
         for guest in guests
     ]

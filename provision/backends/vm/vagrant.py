@@ -20,7 +20,6 @@ from provision.backends.vm.boxes import (
     box_files,
     ensure_box,
     forget_box,
-    may_be_of_image,
     missing_box,
     refuse_small_disk,
 )
@@ -38,7 +37,6 @@ from provision.backends.vm.vagrant_boot import (
 )
 from provision.errors import EnvironmentFailed
 from provision.process import EVIDENCE_LINES
-from provision.recipe import container_packages
 from provision.rendering import RenderedFile, render
 
 if TYPE_CHECKING:
@@ -101,10 +99,6 @@ class VagrantProvider:
     def mount(self, tag: str, *, read_only: bool) -> str | None:  # noqa: ARG002 - the contract's words
         """Vagrant mounts its synced folders itself."""
         return None
-
-    def packages(self, machine: Machine) -> tuple[str, ...]:
-        """What its container has, where its box may be made of the same layers."""
-        return container_packages(machine) if may_be_of_image(machine, self.name) else ()
 
     def render(
         self,

@@ -16,7 +16,6 @@ from provision.backends.vm.qemu import made, memory, network, rendering, startin
 from provision.backends.vm.qemu.host import Seat
 from provision.errors import EnvironmentFailed
 from provision.process import EVIDENCE_LINES
-from provision.recipe import container_packages
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -76,10 +75,6 @@ class Qemu:
     def mount(self, tag: str, *, read_only: bool) -> str | None:
         """9p mounts by tag."""
         return f"mount -t 9p -o {'ro,' if read_only else ''}{OPTIONS} {tag}"
-
-    def packages(self, machine: Machine) -> tuple[str, ...]:
-        """What its container has: they are made of the same layers."""
-        return container_packages(machine)
 
     def render(
         self,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from provision import process
 from provision.backends.ports import kept, key
-from provision.backends.readiness import HEALTHY, patience
+from provision.backends.readiness import HEALTHY, patience, unready
 from provision.backends.vm import acceleration
 from provision.backends.vm.architecture import required
 from provision.backends.vm.boot import Hangs, Watch, shown
@@ -309,10 +309,10 @@ def _services_are_ready(seat: Seat, machine: Machine) -> bool:
     deadline = time.monotonic() + max(patience(machine).values(), default=0.0)
     while True:
         said = seat.line.run(HEALTHY).stdout.decode("utf-8", "replace").splitlines()
-        reasons = [line for line in said if line.startswith("service ")]
+        reasons, hopeless = unready(said)
         if not reasons:
             return True
-        if time.monotonic() > deadline or any(line.endswith(": failed") for line in reasons):
+        if time.monotonic() > deadline or hopeless:
             return False
         time.sleep(BETWEEN)
 

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/517df63de0c62845ccba092b4f8c512f
+_record=/var/lib/provision/steps/67ae4a25c64512041c78cb0edfb828bf
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

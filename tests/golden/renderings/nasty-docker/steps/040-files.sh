@@ -2,7 +2,7 @@
 # files
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/0d5fc59e500a34c37fdf41302e924264
+_record=/var/lib/provision/steps/5a2195ae5d2b9fb4d74fa34b29efd364
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

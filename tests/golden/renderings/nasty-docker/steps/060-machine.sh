@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/6912185cdcc7db654fe58bb7c4646b12
+_record=/var/lib/provision/steps/7afb761c66140b9b5260b4c048812f9a
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/dbcf9901d317a31d248acbb882377da0
+_record=/var/lib/provision/steps/a2238c9563bc1b4e4b2ff3051f69384e
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

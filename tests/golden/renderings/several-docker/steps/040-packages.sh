@@ -1,8 +1,8 @@
 #!/bin/sh
-# 7 packages
+# 6 packages
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/3a1db89649b35b7a29669ead2e332260
+_record=/var/lib/provision/steps/8d267c085c55e3fcd78e40011f44a534
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
@@ -54,7 +54,6 @@ apt-get install -q -y --no-install-recommends -o Dpkg::Options::=--force-unsafe-
   nginx-light \
   redis-server \
   curl=7.88.1-10 \
-  supervisor \
   sudo \
   tzdata \
   locales || explain $?

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/10ef95acab8ff5456253d95e7e6fab95
+_record=/var/lib/provision/steps/6ecc06ace048bb399cc60fcbb85fb37b
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/75071f5f10d0db6e131b62c8d0acd37e
+_record=/var/lib/provision/steps/b469ef2ee64b65ee0a744d649d7c088e
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/df221b3c39dc6b56a50a31acc3d4341b
+_record=/var/lib/provision/steps/df15e10e103d3f4c55f910880a9106e8
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/c1b5f6ea146cd9c4afacd48a2bd66ac8
+_record=/var/lib/provision/steps/c22db70dc333fed42ff707e0356a5dd7
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # run: tool
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/3dcbff961633abb0f8ec2d19207e0e5f
+_record=/var/lib/provision/steps/ac7eef0b55009753f2c88f7568843daa
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

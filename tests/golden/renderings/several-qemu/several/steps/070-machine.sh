@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/426441276a779b0d8c1e1caf7b29538d
+_record=/var/lib/provision/steps/47bf1581b6d019aba803a86a6aef2b14
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

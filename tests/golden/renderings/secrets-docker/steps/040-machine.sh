@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/b02489a5984b65283849f0a4f7c6d41d
+_record=/var/lib/provision/steps/769eecd7f6df881c606ac65693edc741
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
