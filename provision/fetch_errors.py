@@ -26,7 +26,9 @@ _SAID = (
     re.compile(r"(?P<why>Status code: 5\d\d) for (?P<url>\w+://\S+)"),  # dnf
 )
 # What the mirror itself said of a file: it answers.
-_ANSWERED = re.compile(r"\b(?:404|410)\b|Hash Sum mismatch|not signed|size mismatch", re.IGNORECASE)
+_ANSWERED = re.compile(
+    r"\b(?:404|410)\b|Hash Sum mismatch|size mismatch|sign(?:ed|ature)|NO_PUBKEY", re.IGNORECASE
+)
 _REFUSED = re.compile(r"\b(5\d\d|403|407) +([A-Z][\w ]+?)(?: {2,}| \[|$)|Status code: (5\d\d)")
 # Whom it tried to reach: a host other than the URL's is a proxy.
 _TRIED = re.compile(
