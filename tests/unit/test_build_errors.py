@@ -82,7 +82,7 @@ ANSWERED = (
     "E: Failed to fetch http://deb.example/pool/a.deb  404  Not Found [IP: 10.0.0.1 80]",
     "W: Failed to fetch http://deb.example/dists/x/InRelease  404  Not Found [IP: 10.0.0.1 80]",
     "E: Failed to fetch http://deb.example/pool/a.deb  Hash Sum mismatch",
-    "W: Failed to fetch http://deb.example/InRelease  The signatures couldn't be verified: NO_PUBKEY 511904AC58",
+    "W: Failed to fetch http://deb.example/InRelease  The signatures aren't valid: NO_PUBKEY 511904AC58",
     "  - Status code: 404 for http://dnf.example/repomd.xml (IP: 10.0.0.1)",
     "ERROR: unable to select packages:",
     "Ign:1 http://deb.example/debian bookworm InRelease",
