@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/47bf1581b6d019aba803a86a6aef2b14
+_record=/var/lib/provision/steps/dd123c9b714b27d2a5ead8cba88c2276
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
