@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from provision.spec.tree import Node
 
 FEW = 20
-MOST = 1000  # problems that anybody wants to see: no more are looked for
-COMPARED = 500  # names among which the nearest one is looked for
+MOST = 200  # problems that anybody wants to see: no more are looked for
+COMPARED = 300  # names among which the nearest one is looked for
 SHOWN = 2 * 1024 * 1024  # bytes of a file of which the wrong line is shown
 
 
@@ -57,7 +57,7 @@ class Problems:
         origin = at if isinstance(at, Origin) else at.origin
         self._places.add(origin)
         self._found.setdefault((origin, message), Problem(message, origin, hint, demand))
-        if len(self._found) >= MOST:
+        if demand is None and sum(each.demand is None for each in self._found.values()) >= MOST:
             self.raise_all()
 
     def at(self, node: Node) -> bool:
