@@ -121,7 +121,7 @@ def collect(options: dict[str, object]) -> Request:
         allow=words_of(options.pop("allow")),
     )
     if asked.local and (layer := spec.tracked_layer(asked.spec)) is not None:
-        click.echo(f"warning: git tracks {layer}: it is the repository's, not your own", err=True)
+        say(f"warning: git tracks {layer}: it is the repository's, not your own", err=True)
     return _resolved(asked) if backend == AUTO else asked
 
 

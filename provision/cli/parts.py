@@ -27,7 +27,7 @@ def command(name: str | None, form: str) -> None:
     """
     from provision.errors import UsageError
     from provision.spec import find_spec
-    from provision.spec.parts import part_folders, parts
+    from provision.spec.parts import part_folders, parts, text_of
     from provision.spec.problems import did_you_mean
 
     try:
@@ -40,7 +40,7 @@ def command(name: str | None, form: str) -> None:
     elif name not in known:
         raise UsageError(f"there is no part {name}", hint=did_you_mean(name, known))
     else:
-        click.echo(shown_file(known[name].read_text("utf-8")), nl=False)
+        click.echo(shown_file(text_of(known[name])), nl=False)
 
 
 def _list(known: Mapping[str, Path], form: str) -> None:

@@ -63,7 +63,8 @@ def described(demand: Demand) -> str:
     """The word that is needed, for what exactly, and where the spec says so."""
     from provision.spec.demands import shown
 
-    return f"{demand.word}: {demand.what} ({shown(demand.origin.file)}:{demand.origin.line})"
+    place = f"{shown(demand.origin.file)}:{demand.origin.line}"
+    return visible(f"{demand.word}: {demand.what} ({place})")
 
 
 def answer_to(demand: Demand) -> str:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from provision.cli.asking import asks
-from provision.cli.show import described, show_demands, table
+from provision.cli.show import described, say, show_demands, table
+from provision.progress import visible
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,12 +57,12 @@ def command(asked: Request, revoke: bool) -> None:  # noqa: FBT001 - click's fla
     project = spec.project_of(asked.spec)
     if revoke:
         forgotten = trust.forget(project)
-        click.echo(f"{project} is allowed nothing now" if forgotten else f"{project} was allowed nothing")
+        say(f"{project} is allowed nothing now" if forgotten else f"{project} was allowed nothing")
         return
     wanted = engine.allow(asked)
     show_demands(wanted)
     if not wanted:
-        click.echo(f"{asked.spec} wants nothing beyond its machines")
+        say(f"{asked.spec} wants nothing beyond its machines")
 
 
 def load_asking(asked: Request) -> Environment:
@@ -93,12 +94,12 @@ def _ask(asked: Request, demands: Sequence[Demand]) -> bool:
     if not asked_for:
         return False
     project = spec.project_of(asked.spec)
-    click.echo(f"{asked.spec} wants more than the machines that it describes:", err=True)
+    say(f"{asked.spec} wants more than the machines that it describes:", err=True)
     for demand in asked_for:
         otherwise = f"; if not, {demand.otherwise}" if demand.otherwise else ""
         click.echo(f"  {described(demand)}{otherwise}", err=True)
     click.echo("`provision trust --help` says what each word gives away.", err=True)
-    allowed = click.confirm(f"Allow this in {project} from now on?", err=True)
+    allowed = click.confirm(f"Allow this in {visible(str(project))} from now on?", err=True)
     trust.keep(project, asked_for, allowed=allowed)
     return True
 

@@ -103,61 +103,89 @@ def _mode(fields: Fields) -> int | None:
 
 def _read(path: Path, node: Node, scope: Scope) -> tuple[bytes, bool] | None:
     try:
-        content, found = read_regular(real_path(path), largest=LARGEST, in_place=True)
-        return content, bool(found.st_mode & stat.S_IXUSR)
+        content, found = read_regular(path, largest=LARGEST, in_place=True)
+        return _affordable(content, node, scope), bool(found.st_mode & stat.S_IXUSR)
     except OSError as error:
         hint = _TOO_LARGE if isinstance(error, NotReadable) else "check its permissions"
         scope.problems.add(f"{path} cannot be read: {why(error)}", node, hint)
         return None
 
 
+def _affordable(content: bytes, node: Node, scope: Scope) -> bytes:
+    """Bytes that a machine gets; none, and a problem, where all of them are too many together."""
+    budget = scope.problems.budget
+    budget.content -= len(content)
+    if budget.content >= 0:
+        return content
+    scope.problems.add("the machines' files up to this one are too large together", node, _TOO_LARGE)
+    return b""
+
+
 def _tree(folder: Path, node: Node, scope: Scope) -> Iterator[tuple[PurePosixPath, bytes, bool]]:
     """Every file below a folder, by relative path in sorted order; links are followed."""
     total = 0
-    for number, path in enumerate(_walk(folder, node, scope, above=(folder,))):
-        read = _read(path, node, scope)
-        if read is None:
-            continue
-        total += len(read[0])
+    for number, (path, real) in enumerate(_walk(folder, node, scope)):
+        read = None if real.is_dir() else _read(real, node, scope)
+        total += len(read[0]) if read else 0
         if total > LARGEST or number >= MOST_FILES:
             scope.problems.add(
-                f"{folder} has more than {LARGEST // 1024**2} MiB or {MOST_FILES} files",
+                f"{folder} has more than {LARGEST // 1024**2} MiB or {MOST_FILES} files and folders",
                 node,
                 _TOO_LARGE,
             )
             return
-        yield PurePosixPath(path.relative_to(folder).as_posix()), *read
+        if read is not None:
+            yield path, *read
 
 
-def _walk(folder: Path, node: Node, scope: Scope, above: tuple[Path, ...]) -> Iterator[Path]:
-    try:
-        entries = sorted(folder.iterdir())
-    except OSError as error:
-        scope.problems.add(
-            f"{folder} cannot be read: {os.strerror(error.errno or 0)}",
-            node,
-            "check its permissions",
-        )
-        return
-    for path in entries:
-        real = path
-        if path.is_symlink():
-            real = real_path(path)
-            if not real.exists():
-                scope.problems.add(f"{path} is a link to nothing", node, "remove the link")
-                continue
-            linked = may_be_used(
-                real, f"{path} is a link, and what it leads to", node, "the source", scope.project,
-                scope.demands, "copy what it leads to",
-            )  # fmt: skip
-            if not linked:
-                continue
+def _walk(folder: Path, node: Node, scope: Scope) -> Iterator[tuple[PurePosixPath, Path]]:
+    """What is below a folder, folders too: its relative path, and where it is without links.
+
+    What was allowed is what is read: no link is followed a second time.
+    """
+    waiting: list[tuple[PurePosixPath, Path, tuple[str, ...]]] = [(PurePosixPath(), folder, (f"{folder}/",))]
+    known: dict[Path, Path | None] = {}  # links may lead to one place by many ways
+    while waiting:
+        path, real, above = waiting.pop()
+        if path.parts:
+            yield path, real
         if not real.is_dir():
-            yield path
-        elif any(folder.is_relative_to(real) for folder in above):
-            scope.problems.add(f"{path} is a link to a folder around it", node, "remove the link")
-        else:
-            yield from _walk(path, node, scope, (*above, real))
+            continue
+        try:
+            names = sorted((entry.name for entry in real.iterdir()), reverse=True)
+        except OSError as error:
+            scope.problems.add(
+                f"{folder / path} cannot be read: {os.strerror(error.errno or 0)}",
+                node,
+                "check its permissions",
+            )
+            continue
+        for name in names:
+            place, called = real / name, folder / path / name
+            if place not in known:
+                known[place] = _followed(place, called, node, scope)
+            found = known[place]
+            if found is None:
+                continue
+            if found != place and any(each.startswith(f"{found}/") for each in above):
+                scope.problems.add(f"{called} is a link to a folder around it", node, "remove the link")
+            else:
+                waiting.append((path / name, found, (*above, f"{found}/")))
+
+
+def _followed(place: Path, called: Path, node: Node, scope: Scope) -> Path | None:
+    """Where an entry of a folder is without links; None is a problem already."""
+    if not place.is_symlink():
+        return place
+    real = real_path(place)
+    if not real.exists():
+        scope.problems.add(f"{called} is a link to nothing", node, "remove the link")
+        return None
+    allowed = may_be_used(
+        real, f"{called} is a link, and what it leads to", node, "the source", scope.project,
+        scope.demands, "copy what it leads to",
+    )  # fmt: skip
+    return real if allowed else None
 
 
 def _template(path: Path, node: Node, context: Mapping[str, object], scope: Scope) -> bytes:
@@ -176,7 +204,8 @@ def _template(path: Path, node: Node, context: Mapping[str, object], scope: Scop
     from provision.spec import expressions
 
     try:
-        return expressions.fill_template(text, context, scope.problems.budget).encode()
+        filled = expressions.fill_template(text, context, scope.problems.budget).encode()
+        return _affordable(filled, node, scope)
     except expressions.SpentError:
         return b""
     except expressions.ExpressionError as error:

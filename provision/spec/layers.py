@@ -84,18 +84,28 @@ def for_backend(documents: Sequence[Node], backend: str, options: Sequence[str])
         The spec for that backend, and the backend's own options.
     """
     parts: list[Node] = []
+    overlays: list[Node] = []
     own: list[Node] = []
     for document in documents:
-        parts.append(document)
         backends = _child(document, "backends")
         section = _child(backends, backend) if backends is not None else None
+        if document.replace or removes(backends) or removes(section):
+            parts = [part for part in parts if part not in overlays]
+            overlays, own = [], []  # as in the whole, which is what the schema judges
+        parts.append(document)
         if section is None or not isinstance(section.value, dict):
             continue
         entries = section.value.items()
-        parts.append(section.with_value({k: v for k, v in entries if k not in options}))
+        overlays.append(section.with_value({k: v for k, v in entries if k not in options}))
+        parts.append(overlays[-1])
         own.append(section.with_value({k: v for k, v in entries if k in options}))
     nothing = Node({}, documents[0].file, 1, 1)
     return stack(parts), stack([nothing, *own])
+
+
+def removes(node: Node | None) -> bool:
+    """Whether nothing stays of what the layers below say in this place: it is null, or `!replace`."""
+    return node is not None and (node.value is None or node.replace)
 
 
 def _child(node: Node, key: str) -> Node | None:

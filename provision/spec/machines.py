@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from provision.spec.layers import for_backend, stack
+from provision.spec.layers import for_backend, removes, stack
 from provision.spec.tree import Node
 from provision.spec.variables import Variables, resolve_vars
 
@@ -71,8 +71,14 @@ class Member:
 def declared_vars(documents: Iterable[Node]) -> Mapping[str, Node]:
     """The variables of some documents, each laid over those before it."""
     nothing = Node({}, "", 1, 1)
-    parts = [section for document in documents if (section := _child(document, "vars")) is not None]
-    found = stack([nothing, *(part for part in parts if isinstance(part.value, dict))]).value
+    parts: list[Node] = []
+    for document in documents:
+        section = _child(document, "vars")
+        if document.replace or removes(section):
+            parts = []
+        if section is not None and isinstance(section.value, dict):
+            parts.append(section)
+    found = stack([nothing, *parts]).value
     return found if isinstance(found, dict) else {}
 
 
@@ -90,7 +96,9 @@ def layers_of_machines(
     found: dict[str, list[Node]] | None = None
     for document in documents:
         section = _child(document, "machines")
-        if section is None:
+        if document.replace or (section is not None and section.value is None):
+            found = None
+        if section is None or section.value is None:
             continue
         if found is None or section.replace:
             found = {}

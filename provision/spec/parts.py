@@ -50,8 +50,17 @@ def parts(folders: tuple[Path, ...]) -> Mapping[str, Path]:
 def headline(part: Path) -> str:
     """What a part says of itself: the comment in its first line."""
     try:
-        text = read_regular(part, largest=LARGEST)[0].decode("utf-8", "replace")
+        text = text_of(part)
     except OSError:
         return ""
     first = text.partition("\n")[0]
     return first.removeprefix("#").strip() if first.startswith("#") else ""
+
+
+def text_of(part: Path) -> str:
+    """The text of a part.
+
+    Raises:
+        OSError: it cannot be read, or is no file of a part's size.
+    """
+    return read_regular(part, largest=LARGEST)[0].decode("utf-8", "replace")

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from provision.spec.tree import Node
 
 FEW = 20
+MOST = 200  # problems that anybody wants to see: no more are looked for
+COMPARED = 300  # names among which the nearest one is looked for
 SHOWN = 2 * 1024 * 1024  # bytes of a file of which the wrong line is shown
 
 
@@ -25,7 +27,8 @@ class Budget:
     """What one reading of a spec may still take; each reader takes from it.
 
     `seconds` of the processor for expressions and templates; `values` of all its files, and
-    of all its machines once they are written out; `files` that it is read from; `machines`.
+    of all its machines once they are written out; `files` that it is read from; `machines`;
+    characters that are `filled` in; bytes of the `content` of its machines' files.
     """
 
     def __init__(self) -> None:
@@ -34,6 +37,8 @@ class Budget:
         self.written_out = 40_000
         self.files = 200
         self.machines = 99
+        self.filled = 32 * 1024**2
+        self.content = 512 * 1024**2
 
 
 class Problems:
@@ -52,6 +57,8 @@ class Problems:
         origin = at if isinstance(at, Origin) else at.origin
         self._places.add(origin)
         self._found.setdefault((origin, message), Problem(message, origin, hint, demand))
+        if demand is None and sum(each.demand is None for each in self._found.values()) >= MOST:
+            self.raise_all()
 
     def at(self, node: Node) -> bool:
         """Whether something was said about this very place, or its key."""
@@ -79,7 +86,7 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
 def _nearest(word: str, known: tuple[str, ...]) -> str | None:
     from difflib import get_close_matches
 
-    close = get_close_matches(word, known, n=1, cutoff=0.6)
+    close = get_close_matches(word, known[:COMPARED], n=1, cutoff=0.6)
     folded = [other for other in known if other.lower() == word.lower()]
     return next(iter([*folded, *close]), None)
 

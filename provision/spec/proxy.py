@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 LARGEST = 4 * 1024 * 1024  # the certificates of all public authorities are 0.2 MiB
 # No text beside them, and no header in them: a private key may stand in the same file.
-_CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----\s+([A-Za-z0-9+/=\s]+?)\s*-----END CERTIFICATE-----")
+_CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----\s([A-Za-z0-9+/=\s]+)-----END CERTIFICATE-----")
 
 
 def read_proxy(node: Node | None, scope: Scope) -> Proxy | None:
@@ -37,8 +37,8 @@ def read_proxy(node: Node | None, scope: Scope) -> Proxy | None:
 def _certificates(path: Path, node: Node, scope: Scope) -> bytes | None:
     """The certificates that a file holds, and nothing else of it."""
     try:
-        text, _ = read_regular(path, largest=LARGEST)
-        found = _CERTIFICATE.findall(text)
+        text, _ = read_regular(path, largest=LARGEST, in_place=True)
+        found = [body for body in _CERTIFICATE.findall(text) if body.strip()]
     except OSError:
         found = []
     if not found:

@@ -48,7 +48,7 @@ def _repository(name: str, node: Node, base: Base, scope: Scope) -> Repository:
 
 def _key(path: Path, node: Node, scope: Scope) -> bytes | None:
     try:
-        return read_regular(path, largest=LARGEST_KEY)[0]
+        return read_regular(path, largest=LARGEST_KEY, in_place=True)[0]
     except OSError:
         pass
     scope.problems.add(f"the key {node.value} is no file of a key", node, "name the file that was published")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING
 
+from provision.files import read_regular
 from provision.spec.paths import real_path
 
 if TYPE_CHECKING:
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 # https://git-scm.com/docs/index-format
+LARGEST = 64 * 1024 * 1024  # an index of half a million files
 _HEADER = struct.Struct(">4sII")
 _FIXED = 40  # bytes of an entry before its object's hash: times, device, mode, owner, size
 _EXTENDED = 0x4000
@@ -23,7 +25,7 @@ def is_tracked(file: Path, project: Path) -> bool:
     try:
         folder = _git_folder(project)
         wanted = (real_path(file.parent) / file.name).relative_to(project).as_posix().encode()
-        index = (folder / "index").read_bytes()
+        index = _read(folder / "index")
         return any(name == wanted for name in _names(index, _hash_size(folder)))
     except (OSError, ValueError, struct.error, IndexError):
         return False
@@ -34,15 +36,20 @@ def _git_folder(project: Path) -> Path:
     git = project / ".git"
     if git.is_dir():
         return git
-    return project / git.read_text("utf-8").removeprefix("gitdir:").strip()
+    return project / _read(git).decode().removeprefix("gitdir:").strip()
 
 
 def _hash_size(folder: Path) -> int:
     """The bytes of a hash in this repository."""
     common = folder / "commondir"
-    home = folder / common.read_text("utf-8").strip() if common.is_file() else folder
-    configuration = (home / "config").read_text("utf-8", "replace").lower()
+    home = folder / _read(common).decode().strip() if common.is_file() else folder
+    configuration = _read(home / "config").decode("utf-8", "replace").lower()
     return _HASHES["sha256" if "objectformat = sha256" in configuration else "sha1"]
+
+
+def _read(file: Path) -> bytes:
+    """A file of git's; whoever has the workspace may have put a FIFO there, or a device."""
+    return read_regular(file, largest=LARGEST)[0]
 
 
 def _names(index: bytes, hash_size: int) -> Iterator[bytes]:

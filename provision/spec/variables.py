@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, TypeAlias
 
 from provision.errors import UsageError
+from provision.spec.demands import shown
 from provision.spec.problems import did_you_mean
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ Plain: TypeAlias = "str | int | float | bool"
 
 OPEN, CLOSE = "${{", "}}"
 _EXPRESSION = re.compile(r"\$\{\{(.*?)\}\}", re.DOTALL)
+_MARK = re.compile("[\ue000-\U0010ffff]")
 _LOOKUP = re.compile(r"\s*([A-Za-z_]\w*)(?:\.([A-Za-z_]\w*))?\s*", re.ASCII)
 _IN_SCRIPT = re.compile(r"\$\{\{\s*vars\s*[.\[]")
 _FORM = "write ${{ vars.NAME }}"
@@ -97,7 +99,7 @@ class Variables:
             found.append(match[0])
             return chr(0xE000 + len(found) - 1)  # no shell splits or quotes at these
 
-        hidden = _EXPRESSION.sub(hide, text) if OPEN in text else text
+        hidden = _replaced(hide, text) if OPEN in text else text
         try:
             words = shlex.split(hidden)
         except ValueError:
@@ -112,19 +114,36 @@ class Variables:
             return ()
         if OPEN not in text:
             return tuple(words)
-        for number, expression in enumerate(found):
-            mark = chr(0xE000 + number)
-            words = [word.replace(mark, expression) for word in words]
-        return tuple(_text(self._filled(word, node)) for word in words)
+
+        def reveal(mark: re.Match[str]) -> str:
+            number = ord(mark[0]) - 0xE000
+            return found[number] if number < len(found) else mark[0]
+
+        return tuple(_text(self._filled(_MARK.sub(reveal, word), node)) for word in words)
 
     def _filled(self, text: str, node: Node) -> Plain:
         alone = _EXPRESSION.fullmatch(text)
         if alone is not None and CLOSE not in alone[1]:
-            return self._evaluate(alone[1], node)
-        if OPEN in _EXPRESSION.sub("", text):
+            return self._affordable(self._evaluate(alone[1], node), node)
+        if OPEN in _replaced(lambda _: "", text):
             self._problems.add("${{ is not closed by }}", node, _FORM)
             return text
-        return _EXPRESSION.sub(lambda match: _text(self._evaluate(match[1], node)), text)
+        return _replaced(lambda match: _text(self._affordable(self._evaluate(match[1], node), node)), text)
+
+    def _affordable(self, value: Plain, node: Node) -> Plain:
+        """The value that is filled in; an empty one where all of them are too long together."""
+        budget = self._problems.budget
+        if not isinstance(value, str) or budget.filled < 0:
+            return "" if budget.filled < 0 else value
+        budget.filled -= len(value)
+        if budget.filled >= 0:
+            return value
+        self._problems.add(
+            "what is filled in up to here is too long",
+            node,
+            "put long text into a file, and name it as a source",
+        )
+        return ""
 
     def _evaluate(self, expression: str, node: Node) -> Plain:
         simple = _LOOKUP.fullmatch(expression)
@@ -188,6 +207,12 @@ class Variables:
                 node,
                 'give the step or service an env, and use "$NAME" in the script',
             )
+
+
+def _replaced(by: Callable[[re.Match[str]], str], text: str) -> str:
+    """A text with its expressions replaced; what follows the last `}}` is not looked through for one."""
+    end = text.rfind(CLOSE) + len(CLOSE) if CLOSE in text else 0
+    return _EXPRESSION.sub(by, text[:end]) + text[end:]
 
 
 def _is_script(path: tuple[str, ...]) -> bool:
@@ -322,7 +347,7 @@ def _may_read(name: str, variable: str, default: Plain | None, node: Node, deman
 
 
 def _reads(who: str, variable: str) -> str:
-    return f"{who} takes ${variable} of this host"
+    return f"{shown(who)} takes ${shown(variable)} of this host"
 
 
 def _is_harmless(variable: str) -> bool:

@@ -197,3 +197,72 @@ def test_a_file_is_read_no_further_than_it_may_be(tmp_path: Path) -> None:
     with pytest.raises(NotReadable, match="MiB"):
         read_regular(tmp_path / "x", largest=10)
     assert read_regular(tmp_path / "x", largest=11)[0] == b"x" * 11
+
+
+# --- what grows, or is looked through, in this process
+
+OPENING = "${{"
+ELSEWHERE = {
+    "doubled variables": (
+        "vars:\n  v0: xxxxxxxxxx\n"
+        + "".join(f"  v{n}: '${{{{ vars.v{n - 1} }}}}${{{{ vars.v{n - 1} }}}}'\n" for n in range(1, 40)),
+        "what is filled in up to here is too long",
+    ),
+    "expressions that nothing closes": (f"description: '{OPENING * 600_000}'\n", "is not closed"),
+    "expressions of a command": (
+        f"checks: [{{command: 'a{(OPENING + ' backend }}') * 100_000}', exit: x}}]\n", "exit",
+    ),
+    "unknown names": (
+        "vars: {" + ", ".join(f"v{n:05}: 1" for n in range(9000)) + "}\n"
+        "description: '" + " ".join(f"{OPENING} vars.w{n:05} }}}}" for n in range(20_000)) + "'\n",
+        "is not defined",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ELSEWHERE)
+def test_what_is_filled_in_is_bounded(name: str, tmp_path: Path) -> None:
+    keys, message = ELSEWHERE[name]
+    (tmp_path / "provision.yaml").write_text(HEAD + keys)
+    assert message in said(tmp_path)
+
+
+def test_a_file_without_certificates_is_looked_through_once(tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").write_text("-----BEGIN CERTIFICATE-----" + "\n" * 4_000_000)
+    (tmp_path / "provision.yaml").write_text(HEAD + "proxy: {ca: ca.pem}\n")
+    assert "not a PEM certificate" in said(tmp_path)
+
+
+def test_links_that_lead_to_each_other_are_not_followed_for_ever(tmp_path: Path) -> None:
+    for number in range(41):
+        (tmp_path / "x" / str(number)).mkdir(parents=True)
+        for name in ("a", "b"):
+            (tmp_path / "x" / str(number) / name).symlink_to(f"../{number + 1}")
+    (tmp_path / "x" / "41").mkdir()
+    (tmp_path / "provision.yaml").write_text(HEAD + "files: {/x: {source: x/0}}\n")
+    assert "20000 files and folders" in said(tmp_path)
+
+
+def test_the_files_of_all_machines_are_bounded_together(tmp_path: Path) -> None:
+    with (tmp_path / "x").open("wb") as file:
+        file.truncate(64 * 1024**2)
+    files = ", ".join(f"/{number}: {{source: x}}" for number in range(20))
+    (tmp_path / "provision.yaml").write_text(f"{HEAD}files: {{{files}}}\n")
+    assert "too large together" in said(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["index", "config", "commondir", "itself"])
+@pytest.mark.parametrize("kind", ["fifo", "device"])
+def test_what_is_read_of_git_must_be_a_file(name: str, kind: str, strange: Path) -> None:
+    """Whoever has the workspace has `.git` as well."""
+    if name == "itself":
+        (strange / kind).rename(strange / ".git")
+    else:
+        (strange / ".git").mkdir()
+        for each in ("index", "config"):
+            (strange / ".git" / each).write_bytes(b"DIRC\0\0\0\2\0\0\0\0")
+        (strange / ".git" / name).unlink(missing_ok=True)
+        (strange / kind).rename(strange / ".git" / name)
+    (strange / "provision.yaml").write_text(HEAD)
+    (strange / "provision.local.yaml").write_text("packages: [1]\n")
+    assert "provision.local.yaml:1" in said(strange)

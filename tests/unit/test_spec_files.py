@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from provision.errors import SpecError
 from provision.spec import everything, load
 from provision.spec.demands import nothing
+from provision.spec.scope import Scope
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from provision.model import File
     from provision.spec.demands import Allows
 
@@ -154,3 +157,34 @@ def test_the_other_kinds(tmp_path: Path) -> None:
     assert (folder.owner, folder.group) == ("daemon", "adm")
     assert (link.kind, link.target) == ("link", "../x y")
     assert absent.kind == "absent"
+
+
+@pytest.mark.parametrize("what", ["file", "folder", "key", "certificate"])
+def test_what_was_judged_is_what_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+    """A machine that writes the folder puts a link there between the two."""
+    place = put(tmp_path, "data/inner/file", b"ours")
+    secret = tmp_path / "secret"
+    secret.write_bytes(b"-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n")
+    keys = {
+        "file": "files: {/x: {source: data/inner/file}}\n",
+        "folder": "files: {/x: {source: data}}\n",
+        "key": "repositories: {x: {url: 'http://x.example/', suite: x, key: data/inner/file}}\n",
+        "certificate": "proxy: {ca: data/inner/file}\n",
+    }
+
+    def after(judge: Callable[..., Any]) -> Callable[..., Any]:
+        def judged(*words: Any, **more: Any) -> Any:
+            found = judge(*words, **more)
+            place.unlink()
+            place.symlink_to(secret)
+            return found
+
+        return judged
+
+    if what == "folder":
+        looked_at = Path.is_symlink
+        swap = after(looked_at)
+        monkeypatch.setattr(Path, "is_symlink", lambda path: (swap if path == place else looked_at)(path))
+    else:
+        monkeypatch.setattr(Scope, "host_path", after(Scope.host_path))
+    assert messages(tmp_path, keys[what])

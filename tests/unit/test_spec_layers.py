@@ -112,3 +112,42 @@ def test_host_paths_are_relative_to_the_file_that_names_them(tmp_path: Path) -> 
     (tmp_path / "envs").mkdir()
     (tmp_path / "envs" / "spec.yaml").write_text("version: 1\nname: layered\nextends: ../shared/base.yaml\n")
     assert read(tmp_path / "envs").machines[0].files[0].content == b"hello\n"
+
+
+BELOW = """
+vars: {"a b": 1}
+machines: {"../up": {base: debian:12}}
+backends:
+  docker: {secrets: {"../../up": {file: s}}, compose: {"a b": 1}}
+  vm: {secrets: {"../../up": {file: s}}, options: {"a = 1; b": 1}}
+"""
+ABOVE = {
+    "null": "vars: null\nmachines: null\nbackends: null\n",
+    "null for each": "vars: null\nmachines: null\nbackends: {docker: null, vm: null}\n",
+    "replaced": "vars: !replace {}\nmachines: null\nbackends: !replace {}\n",
+    "each replaced": "vars: !replace {}\nmachines: null\nbackends: {docker: !replace {}, vm: !replace {}}\n",
+}
+
+
+@pytest.mark.parametrize("form", ["docker", "vm"])
+@pytest.mark.parametrize("above", [*ABOVE, "all replaced"])
+def test_what_a_layer_takes_away_is_gone_in_every_reading(tmp_path: Path, above: str, form: str) -> None:
+    """The schema judges the whole: what it does not see there must not come back from a layer."""
+    (tmp_path / "s").write_text("x")
+    (tmp_path / "below.yaml").write_text("version: 1\n" + BELOW)
+    keys = HEAD + "extends: below.yaml\n" + ABOVE.get(above, "")
+    if above == "all replaced":
+        keys = f"!replace\n{keys}"
+    (tmp_path / "spec.yaml").write_text(keys)
+    machines = read(tmp_path, backend=form).machines
+    assert [machine.name for machine in machines] == ["layered"]
+    assert machines[0].secrets == ()
+    assert machines[0].options == {}
+
+
+@pytest.mark.parametrize("above", ["!replace {base: debian:12, extends: below.yaml}",
+                                   "{base: debian:12, extends: below.yaml, backends: null}"])  # fmt: skip
+def test_what_a_machine_takes_away_of_its_fragments_is_gone(tmp_path: Path, above: str) -> None:
+    (tmp_path / "below.yaml").write_text('backends: {docker: {compose: {"a b": 1}, shm_size: 1x}}\n')
+    (tmp_path / "spec.yaml").write_text(f"version: 1\nname: layered\nmachines: {{one: {above}}}\n")
+    assert read(tmp_path).machines[0].options == {}

@@ -231,3 +231,13 @@ def test_whether_git_tracks_a_layer(tmp_path: Path, version: str, hashes: str) -
     assert tracked_layer(tmp_path / "worktree" / "envs" / "dev.yaml") is not None
     (repository / ".git" / "index").write_bytes(b"DIRC\0\0")
     assert tracked_layer(spec) is None
+
+
+@pytest.mark.parametrize("name", ["A\x1b[1A\x1b[2K", "A\nB", "A\u202eB"])
+def test_a_variable_that_is_wanted_steers_no_terminal(folder: Path, name: str) -> None:
+    """It could hide the line above it, which is asked for as well."""
+    compose = {"environment": [name], "privileged": True}
+    spec = written(folder, {"backends": {"docker": {"compose": compose}}})
+    demands = load(spec, backend="docker", host={}, allows=everything).demands
+    assert len(demands) == 2
+    assert all(each.what.isprintable() for each in demands)
