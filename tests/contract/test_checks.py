@@ -259,7 +259,10 @@ def test_a_stopped_service_fails_with_its_port_alone(own: Project) -> None:
     found = failures(own)
     assert found.keys() == {"service web", "port 8080/tcp"}
     assert found["port 8080/tcp"].startswith("port 8080/tcp: nothing listens (")
-    assert re.match(r"service web: is (stopped|failed), expected running \(.*:7\)", found["service web"])
+    assert re.match(
+        r"service web: is (stopped|failed)( \(exit code \d+\))?, expected running \(.*:7\)",
+        found["service web"],
+    )
 
 
 # The beginning of a spec that asks the same machine more.

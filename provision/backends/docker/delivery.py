@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 from provision import process, runtime, secrets
 from provision.backends.docker.rendering import (
     SECRETS,
-    certificate_name,
     is_laid,
     secret_files,
     secret_variable,
 )
 from provision.errors import HostLacks
+from provision.records import require_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -48,10 +48,8 @@ def lay(environment: Environment, state_dir: StateDir) -> Mapping[str, str]:
     for machine in environment.machines:
         for secret in machine.secrets:
             if secret.name in laid:
+                require_name(secret.name, "the secret")
                 (where / secret.name).write_bytes(secrets.value_of(secret))
-        certificate = certificate_name(environment, machine)
-        if certificate in laid and machine.proxy and machine.proxy.ca:
-            (where / certificate).write_bytes(machine.proxy.ca)
     return {SECRETS: str(where)} | {
         secret_variable(name): str(where / name) for name, file in laid.items() if file is not None
     }
