@@ -27,7 +27,7 @@ def build_failed(error: CommandFailed, state_dir: StateDir) -> EnvironmentFailed
     return EnvironmentFailed(
         f"the step {failed[1]} ended with exit code {failed[2]}",
         evidence=printed(said),
-        hint=f"mend it and `provision up` again: the steps before it are kept; all of it: {state_dir.log}",
+        hint=f"fix it, then run `provision up` again; earlier steps are kept. Full log: {state_dir.log}",
     )
 
 

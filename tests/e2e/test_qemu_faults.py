@@ -175,7 +175,7 @@ def test_qemu_is_killed_while_it_boots_while_it_saves_and_while_it_runs(vm: Proj
     assert "machine trouble did not boot: QEMU ended" in said
 
     running = begin(vm)
-    heard(running, "keeping its memory")
+    heard(running, "saving its state")
     qemu(vm).kill()
     said = running.communicate(timeout=120)[1]
     assert running.returncode == 1
@@ -264,7 +264,7 @@ def boots(project: Project, reason: str) -> None:
 def test_a_state_that_was_cut_short(kept: Project) -> None:
     kept.good("down")
     os.truncate(aside(kept), aside(kept).stat().st_size // 2)
-    boots(kept, "the kept memory of trouble does not fit")
+    boots(kept, "the saved state of trouble does not fit")
 
 
 def test_a_state_that_is_no_state(kept: Project) -> None:

@@ -287,7 +287,7 @@ def _refuse_former(environment: Environment, provider: Provider, state_dir: Stat
         return
     if providers.find(str(former)).machines(state_dir):
         raise UsageError(
-            f"{environment.name} is there as a machine of {former}, and {provider.name} is asked for",
+            f"{environment.name} already exists with {former}; the spec selects {provider.name}",
             hint=f"`provision down {environment.spec.name} -b vm` removes it; its volumes stay with {former}",
         )
 

@@ -93,4 +93,6 @@ def _start(environment: Environment, usable: Sequence[Finding]) -> str:
         if fast or provider == "qemu"
         else "minutes: without KVM the machine is emulated"
     )
-    return f"{boot}; about a second once it was up, from its kept memory" if provider == "qemu" else boot
+    return (
+        f"{boot}; about a second after the first time, from its saved state" if provider == "qemu" else boot
+    )

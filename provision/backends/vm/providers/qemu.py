@@ -144,7 +144,7 @@ class Qemu:
             raise EnvironmentFailed(
                 f"machine {machine} could not begin",
                 evidence=said.stdout.decode("utf-8", "replace").splitlines(),
-                hint="`provision up --rebuild` makes it anew",
+                hint="`provision up --rebuild` creates it again",
             )
 
     def asked(self, state_dir: StateDir, machine: str) -> Line | None:

@@ -237,5 +237,7 @@ def _refused(machine: str, said: Sequence[str]) -> ProvisionError:
         return HostLacks(f"machine {machine} could not be started with KVM", evidence=said,
                          hint="may this user use /dev/kvm? sudo usermod -aG kvm $USER")  # fmt: skip
     return EnvironmentFailed(
-        f"QEMU did not start machine {machine}", evidence=said, hint="`provision up --rebuild` makes it anew"
+        f"QEMU did not start machine {machine}",
+        evidence=said,
+        hint="`provision up --rebuild` creates it again",
     )

@@ -224,7 +224,7 @@ def _start_from_memory(asked: Start, machine: Machine, started: Started) -> bool
     try:
         if not memory.take_up(seat, _key(asked, machine, started.disk, started.accelerator)):
             return False
-        with asked.progress.step("starting from memory"):
+        with asked.progress.step("resuming from the saved state"):
             seat.start(_variables(asked, machine, started), waits=True)
             memory.load(seat)
             seat.line.run("true", timeout=ANSWERS_WITHIN)
@@ -233,7 +233,7 @@ def _start_from_memory(asked: Start, machine: Machine, started: Started) -> bool
         raise
     except ProvisionError as error:
         asked.progress.note(
-            f"the kept memory of {machine.name} does not fit, and is thrown away: {_reason(error)}"
+            f"the saved state of {machine.name} does not fit and is discarded: {_reason(error)}"
         )
         seat.end()
         seat.overlay.unlink(missing_ok=True)
@@ -255,7 +255,7 @@ def _resume(asked: Start, machine: Machine, disk: Made, kind: Accelerator) -> bo
     if not memory.is_suspended(seat, _key(asked, machine, disk, kind)):
         memory.drop_suspended(seat)
         return False
-    with asked.progress.step("starting from memory"):
+    with asked.progress.step("resuming from the saved state"):
         seat.start(_variables(asked, machine, Started(how="memory", disk=disk, accelerator=kind)), waits=True)
         try:
             memory.resume(seat)
@@ -294,7 +294,7 @@ def _reason(error: ProvisionError) -> str:
 def _keep_memory(asked: Start, machine: Machine, started: Started) -> None:
     """Save the state of a machine that has just booted, before it is given anything of the host."""
     seat = asked.seat(machine)
-    with asked.progress.step("keeping its memory"):
+    with asked.progress.step("saving its state"):
         try:
             run = held(machine, _folders(machine)) == "setup"
             if run and not _services_are_ready(seat, machine):
