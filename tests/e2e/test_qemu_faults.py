@@ -256,7 +256,7 @@ def boots(project: Project, reason: str) -> None:
     """The next `up` says why it does not take the memory, and boots."""
     said = project.run("up")
     assert said.code == 0, said.all
-    assert "thrown away" in said.stderr
+    assert "discarded" in said.stderr
     assert reason in said.stderr
     assert "✓ booting" in said.stderr
 

@@ -115,7 +115,7 @@ def test_a_stopped_one_goes_on_where_it_was(thawed: Project) -> None:
 
 def test_status_says_what_is_kept_and_down_images_empties_it(thawed: Project) -> None:
     assert thawed.state()["kept"] > 0
-    assert "kept for its next start" in thawed.good("status")
+    assert "saved state for its next start" in thawed.good("status")
     thawed.good("down", "--images")
     assert "kept" not in thawed.state()
     assert not list((thawed.state_dir("thaw").folder / "qemu").glob("*.qcow2*"))

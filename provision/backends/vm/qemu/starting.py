@@ -261,7 +261,7 @@ def _resume(asked: Start, machine: Machine, disk: Made, kind: Accelerator) -> bo
             memory.resume(seat)
             seat.line.run("true", timeout=ANSWERS_WITHIN)
         except ProvisionError as error:
-            asked.progress.note(f"the suspended {machine.name} cannot go on, and boots: {_reason(error)}")
+            asked.progress.note(f"{machine.name} could not resume and boots instead: {_reason(error)}")
             seat.end()
             memory.drop_suspended(seat)
             return False
@@ -273,7 +273,7 @@ def stop(state_dir: StateDir, machine: str, progress: Progress) -> None:
     seat = Seat(state_dir=state_dir, machine=machine)
     seat.go_on()
     if not _answers(seat):
-        progress.note(f"{machine} does not answer: it is switched off")
+        progress.note(f"{machine} does not answer: switching it off")
         seat.end()
         return
     made = made_machines(state_dir).get(machine)
@@ -281,7 +281,7 @@ def stop(state_dir: StateDir, machine: str, progress: Progress) -> None:
         try:
             memory.suspend(seat, made.suspends)
         except ProvisionError as error:
-            progress.note(f"{machine} is shut down, its memory cannot be kept: {_reason(error)}")
+            progress.note(f"{machine} is shut down; its state could not be saved: {_reason(error)}")
         else:
             return
     seat.shut_down()
