@@ -93,5 +93,5 @@ def fetch_failed(failures: Sequence[Failure], log: str = "") -> FetchFailed:
         failures[0].message,
         evidence=list(lines)[:SHOWN],
         hint="check the network, and `proxy` in the spec or your own configuration, then try again"
-        + (f"; all of it: {log}" if log else ""),
+        + (f"; full log: {log}" if log else ""),
     )

@@ -218,7 +218,7 @@ def test_a_volume_stays_until_it_is_asked_for(twin: Project) -> None:
     twin.spec(SPEC.replace("{data: /data}", "{other: /data}"))
     said = twin.good("plan")
     assert "machine twin starts with an empty volume other" in said
-    assert f"no machine has the volume {name}_data any more" in said
+    assert f"no machine uses the volume {name}_data any more" in said
     assert "starts with an empty volume other" in twin.run("up", "--no-verify").stderr
     twin.good("up", "--rebuild", "--no-verify")
     twin.good("down")

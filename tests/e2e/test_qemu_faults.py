@@ -200,7 +200,7 @@ def test_the_disk_full_while_memory_is_saved(vm: Project) -> None:
     try:
         said = vm.run("up")
         assert said.code == 0, said.all
-        assert "the memory of trouble is not kept: it may take" in said.stderr
+        assert "the state of trouble is not saved: it may take" in said.stderr
         assert vm.inside("echo well") == "well\n"
         vm.inside("touch /root/mine; sync", user="root")
         vm.good("stop")
@@ -278,14 +278,14 @@ def test_a_state_of_another_making(kept: Project) -> None:
     kept.good("down")
     memory = kept.state_dir("trouble").path_of("memory-trouble")
     memory.write_text(memory.read_text().replace('"key": "', '"key": "other'))
-    boots(kept, "another spec, disk, QEMU or processor")
+    boots(kept, "a different spec, disk, QEMU or CPU")
 
 
 def test_a_state_whose_disk_is_gone(kept: Project) -> None:
     kept.good("down")
     made = json.loads(kept.state_dir("trouble").path_of("made").read_text())
     shutil.rmtree(CACHE / "disks" / made["machines"]["trouble"]["disk"])
-    boots(kept, "another spec, disk, QEMU or processor")
+    boots(kept, "a different spec, disk, QEMU or CPU")
 
 
 # Two of them at once.

@@ -74,7 +74,7 @@ class VirtualMachines:
 
     def render(self, environment: Environment, location: Path) -> Rendering:
         """The provider's definition of the machines, and what prepares each of them; pure."""
-        refuse(environment, offer.lacks, "`-b docker` gives it where the engine has a runtime for it")
+        refuse(environment, offer.lacks, "`-b docker` provides it if the engine has a runtime for it")
         return render_environment(environment, _provider(environment), location)
 
     def missing(self, environment: Environment, state_dir: StateDir) -> tuple[str, ...]:

@@ -310,8 +310,8 @@ def _step_failed(
     hint = f"fix it, then run `provision up` again; the steps before it are kept. Full log: {state_dir.log}"
     if error.code == UNREACHABLE:
         return Unreachable(
-            f"machine {machine.name} was lost while it was prepared", evidence=error.evidence,
-            hint="`provision up` takes it up again",
+            f"the connection to machine {machine.name} was lost while preparing it", evidence=error.evidence,
+            hint="run `provision up` to continue",
         )  # fmt: skip
     if not begun:
         return EnvironmentFailed(

@@ -142,7 +142,7 @@ class Qemu:
         said = Seat(state_dir=state_dir, machine=machine).line.run(script)
         if said.code != 0:
             raise EnvironmentFailed(
-                f"machine {machine} could not begin",
+                f"machine {machine} could not start",
                 evidence=said.stdout.decode("utf-8", "replace").splitlines(),
                 hint="`provision up --rebuild` creates it again",
             )

@@ -229,7 +229,7 @@ def _refused(machine: str, said: Sequence[str]) -> ProvisionError:
     )
     if taken:
         return PortTaken(
-            f"port {taken[3]} of the host was taken before machine {machine} had it",
+            f"port {taken[3]} of the host was taken by another process before machine {machine} could use it",
             evidence=said,
             hint="`provision up` again names its holder, or finds another where the spec names none",
         )

@@ -301,7 +301,7 @@ def _keep_memory(asked: Start, machine: Machine, started: Started) -> None:
                 return  # what is wrong with them, the wait until all is ready tells
             memory.save(seat, _key(asked, machine, started.disk, started.accelerator), ready=run)
         except ProvisionError as error:
-            asked.progress.note(f"the memory of {machine.name} is not kept: {_reason(error)}")
+            asked.progress.note(f"the state of {machine.name} is not saved: {_reason(error)}")
 
 
 def _services_are_ready(seat: Seat, machine: Machine) -> bool:
@@ -340,7 +340,7 @@ def _wait(asked: Start, machine: Machine, started: Started) -> Started:
             ) from hung
         acceleration.remember(kind, _kernel(started.disk), boots=False)
         asked.progress.note(
-            f"{machine.name} does not boot with {kind.upper()} ({hung.message}): it is emulated from now on,"
+            f"{machine.name} does not boot with {kind.upper()} ({hung.message}): emulating it from now on,"
             " which is slow"
         )
         if started.how == "new":
@@ -377,8 +377,8 @@ def _wait_for_init(seat: Seat, kind: Accelerator, progress: Progress) -> None:
     raise EnvironmentFailed(
         f"machine {seat.machine} did not boot: {reason}",
         evidence=shown(seat.last_lines(EVIDENCE_LINES)),
-        hint="the end of its console, above, shows how far it came; `provision up` tries again, --rebuild"
-        " makes it anew",
+        hint="the console output above shows how far it got; `provision up` tries again, --rebuild"
+        " creates it again",
     )
 
 
