@@ -85,7 +85,7 @@ def describe(environment: Environment) -> Offer:
     """The Docker backend's answers for `explain`."""
     version = _engine()
     missing = list(_host_lacks(_wanted(environment)).values()) if version else ["no Docker engine answers"]
-    init = "a small one that reaps, with the spec's services alone"
+    init = "a small init that runs only the services of the spec"
     if any(map(systemd.is_init, environment.machines)):
         init = "systemd"
     return Offer(
