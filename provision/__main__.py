@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 # What a host says of its disk to any program that writes; everything else is a bug of ours.
 REFUSALS = {
     errno.ENOSPC: "make room on the disk, then try again",
-    errno.EDQUOT: "this user's share of the disk is used up: make room, then try again",
-    errno.EROFS: "the disk can only be read: work in a folder that can be written",
-    errno.EACCES: "give this user the right to it, or work in a folder of its own",
+    errno.EDQUOT: "this user's disk quota is used up: make room, then try again",
+    errno.EROFS: "the disk is read-only: work in a folder that you can write to",
+    errno.EACCES: "give this user access, or work in a folder of their own",
 }
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 

@@ -74,11 +74,11 @@ def chosen_before(asked: Request) -> str | None:
 def _choose(offers: Mapping[str, Offer]) -> Choice:
     container = offers["docker"]
     if not container.cannot and not container.lacks:
-        return Choice(backend="docker", reason="a container gives all that is asked, and starts in a second")
+        return Choice(backend="docker", reason="a container meets every requirement and starts in a second")
     machine = offers["vm"]
     if container.cannot and not machine.cannot:
         return Choice(backend="vm", reason=f"a container cannot give {container.cannot[0]}")
     if not machine.cannot and not machine.lacks:
-        return Choice(backend="vm", reason=f"a container is not to be had here: {container.lacks[0]}")
+        return Choice(backend="vm", reason=f"Docker is not usable on this host: {container.lacks[0]}")
     wanting = [(*offer.cannot, *offer.lacks)[0] for offer in (container, machine)]
-    return Choice(backend="docker", reason=f"neither is to be had here: {'; '.join(wanting)}")
+    return Choice(backend="docker", reason=f"neither backend is usable on this host: {'; '.join(wanting)}")

@@ -241,7 +241,7 @@ def _chosen(environment: Environment, machine: str | None) -> tuple[Machine, ...
     chosen = tuple(each for each in environment.machines if machine in (each.name, each.group))
     if not chosen:
         raise UsageError(
-            f"there is no machine {machine}",
+            f"no machine is called {machine}",
             hint=f"--machine: {', '.join(each.name for each in environment.machines)}",
         )
     return chosen
@@ -347,7 +347,7 @@ def _wait_for(target: Target, services: Sequence[str]) -> None:
     if waited.code != 0:
         raise EnvironmentFailed(
             waited.stdout.decode("utf-8", "replace").strip(),
-            hint=f"`provision logs {' '.join(services)}` has its words",
+            hint=f"see `provision logs {' '.join(services)}`",
         )
 
 

@@ -62,7 +62,7 @@ class Failure:
             return f"the proxy does not let {mirror} be reached: {self.reason}"
         if tried and tried["host"].strip("[]") != parts.hostname:
             proxy = tried["host"] + (f":{tried['port']}" if tried["port"] else "")
-            return f"the proxy {proxy}, which is asked for {mirror}, does not answer"
+            return f"the proxy {proxy}, used for {mirror}, does not answer"
         if refused:
             said = f"{refused[1]} {refused[2]}" if refused[1] else refused[3]
             return f"the mirror {mirror} answers {said}"
@@ -93,5 +93,5 @@ def fetch_failed(failures: Sequence[Failure], log: str = "") -> FetchFailed:
         failures[0].message,
         evidence=list(lines)[:SHOWN],
         hint="check the network, and `proxy` in the spec or your own configuration, then try again"
-        + (f"; all of it: {log}" if log else ""),
+        + (f"; full log: {log}" if log else ""),
     )

@@ -77,8 +77,8 @@ def find_environments(word: str, backend: str | None = None) -> tuple[Environmen
     folders = {ref.state_dir.id: ref.state_dir.project for ref in found}
     if not found:
         raise UsageError(
-            f"there is no environment {word}" + (f" in {backend}" if backend else ""),
-            hint="`provision list` names them all; a spec is given with its ending: `down dev.yaml`",
+            f"no environment is called {word}" + (f" in {backend}" if backend else ""),
+            hint="`provision list` shows them all; to name a spec, write its ending: `down dev.yaml`",
         )
     if len(folders) > 1:
         raise UsageError(
@@ -86,7 +86,7 @@ def find_environments(word: str, backend: str | None = None) -> tuple[Environmen
             evidence=[
                 f"{identity}  {folder or '(its record is damaged)'}" for identity, folder in folders.items()
             ],
-            hint=f"say which by its id: `provision down {min(folders)}`",
+            hint=f"choose one by its id, for example `provision down {min(folders)}`",
         )
     return tuple(found)
 

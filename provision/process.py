@@ -281,7 +281,7 @@ def start(argv: Sequence[str], *, own_session: bool = False) -> subprocess.Popen
 def _missing(argv: Sequence[str], error: FileNotFoundError) -> ProvisionError:
     if error.filename != argv[0]:
         return ProvisionError(f"{error.filename} is not there: {shlex.join(argv)} cannot run in it")
-    return HostLacks(f"the program {argv[0]} was not found", hint="provision doctor says what to install")
+    return HostLacks(f"the program {argv[0]} was not found", hint="`provision doctor` shows what to install")
 
 
 def _text(raw: bytes) -> str:

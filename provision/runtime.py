@@ -48,8 +48,8 @@ def private(folder: Path) -> Path:
     found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
         raise HostLacks(
-            f"{folder} is not a folder of this user alone: nothing private is kept there",
-            hint=f"look at it with `ls -ld {folder}`, remove it, then try again",
+            f"{folder} is not private to this user, so provision does not use it",
+            hint=f"check it with `ls -ld {folder}`, remove it, then try again",
         )
     return folder
 

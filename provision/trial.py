@@ -186,8 +186,8 @@ def _lock(project: Path, own: str) -> Path:
 def _require_ours(name: str, state_dir: StateDir) -> None:
     if state_dir.rendering.exists() and not (state_dir.folder / MARK).exists():
         raise UsageError(
-            f"the environment {name} is not a test's: it would be taken down",
-            hint="give the test another name: `provision test --name NAME` takes NAME-test",
+            f"the environment {name} is not from `provision test`, and a test would remove it",
+            hint="choose another name: `provision test --name NAME` uses NAME-test",
         )
 
 

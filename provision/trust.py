@@ -149,9 +149,9 @@ def kept_answers() -> dict[str, Answers]:
 
 def _unreadable(why: str) -> EnvironmentFailed:
     return EnvironmentFailed(
-        f"what you allowed earlier cannot be read: {why}",
+        f"your earlier answers cannot be read: {why}",
         evidence=[str(path())],
-        hint=f"remove it, and you are asked again: rm {path()}",
+        hint=f"remove the file to be asked again: rm {path()}",
     )
 
 
@@ -173,9 +173,9 @@ def _changing() -> Iterator[dict[str, Answers]]:
             _write(file, json.dumps({"version": VERSION, "projects": data}, indent=2, sort_keys=True) + "\n")
     except OSError as error:
         raise EnvironmentFailed(
-            f"your answer cannot be kept: {error.strerror}",
+            f"your answer cannot be saved: {error.strerror}",
             evidence=[str(error.filename or file)],
-            hint="--allow WORD allows it for one call, and keeps nothing",
+            hint="--allow WORD allows it for one call without saving anything",
         ) from error
 
 

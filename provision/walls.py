@@ -72,7 +72,7 @@ def require_in_place(paths: Sequence[Path]) -> None:
         leads_to = Path(os.path.realpath(path))
         if leads_to != path:
             raise EnvironmentFailed(
-                f"{path} was replaced by a link, and is not mounted",
+                f"{path} was replaced by a link and will not be mounted",
                 evidence=[f"it leads to {leads_to}"],
-                hint="look who did that; remove the link, or name in the spec what is meant",
+                hint="find out who did that; then remove the link, or name its target in the spec",
             )

@@ -22,12 +22,12 @@ def build_failed(error: CommandFailed, state_dir: StateDir) -> EnvironmentFailed
     failed = re.search(r"steps/\d+-([\w-]+)\.sh.*exit code: (\d+)", "\n".join(error.evidence))
     if failed is None:
         return EnvironmentFailed(
-            "the image could not be built", evidence=error.evidence, hint=f"all of it: {state_dir.log}"
+            "the image could not be built", evidence=error.evidence, hint=f"full log: {state_dir.log}"
         )
     return EnvironmentFailed(
         f"the step {failed[1]} ended with exit code {failed[2]}",
         evidence=printed(said),
-        hint=f"mend it and `provision up` again: the steps before it are kept; all of it: {state_dir.log}",
+        hint=f"fix it, then run `provision up` again; earlier steps are kept. Full log: {state_dir.log}",
     )
 
 

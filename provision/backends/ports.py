@@ -85,8 +85,8 @@ def choose(
             elif holder is not None:
                 chosen[name] = other if other is not None and is_usable(port, other) else _free(port)
                 progress.note(
-                    f"port {port.host} belongs to {holder}:"
-                    f" {chosen[name]} is taken for {machine.name}:{port.guest}"
+                    f"port {port.host} is used by {holder}:"
+                    f" using {chosen[name]} for {machine.name}:{port.guest} instead"
                 )
             else:
                 where = f"{bracketed(port.address)}:{port.host}/{port.protocol}"
@@ -96,10 +96,10 @@ def choose(
                 )
     if taken:
         raise EnvironmentFailed(
-            "a port of the host is already taken" if len(taken) == 1 else "ports are already taken",
+            "a host port is already in use" if len(taken) == 1 else "host ports are already in use",
             evidence=taken,
-            hint="stop its holder, choose another port in the spec or in NAME.local.yaml,"
-            " or leave the host's side out: a free one is chosen then",
+            hint="stop the process that holds it, choose another port in the spec or in NAME.local.yaml,"
+            " or leave the host port out to get a free one",
         )
     return chosen
 
@@ -137,7 +137,9 @@ def _is_free(port: Port, host: int) -> bool:
 
 
 def _holder(host: int, protocol: str) -> str:
-    return _container(host, protocol) or _process(host, protocol) or "a process that is not ours to see"
+    return (
+        _container(host, protocol) or _process(host, protocol) or "an unknown process (run as root to see it)"
+    )
 
 
 def _container(host: int, protocol: str) -> str | None:

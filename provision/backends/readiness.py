@@ -150,13 +150,13 @@ def wait_until_ready(
             raise EnvironmentFailed(
                 f"setup of machine {machine.name} failed: {why}",
                 evidence=last_lines("setup"),
-                hint="mend the step and `provision up` again: what succeeded is not run twice",
+                hint="fix the step, then run `provision up` again; steps that succeeded are not repeated",
             )
         if answer.code != NOT_YET:
             raise EnvironmentFailed(
                 f"machine {machine.name} cannot say whether it is ready",
                 evidence=answer.stderr.decode("utf-8", "replace").splitlines(),
-                hint="`provision up --rebuild` makes it anew",
+                hint="`provision up --rebuild` creates it again",
             )
         over = {name: own[name] for name, seconds in allowed.items() if waited > seconds}
         _refuse_services(machine, reasons, over, last_lines)
@@ -164,7 +164,7 @@ def wait_until_ready(
             raise EnvironmentFailed(
                 f"machine {machine.name} was not ready within {timeout:g} s",
                 evidence=reasons,
-                hint="`provision logs` shows what it does; --timeout gives it longer",
+                hint="see `provision logs`, or give it longer with --timeout",
             )
         if waits_for := next((reason for reason in reasons if not reason.endswith(": ended")), None):
             progress.line(waits_for)

@@ -31,5 +31,5 @@ def notes_on_volumes(
         for name, full in names.items()
         if full not in there
     ]
-    kept = [f"no machine has the volume {full} any more: it is kept until `down --volumes`" for full in left]
+    kept = [f"no machine uses the volume {full} any more; `down --volumes` removes it" for full in left]
     return (*empty, *kept)

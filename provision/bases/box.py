@@ -93,7 +93,7 @@ def box_recipe(base: Base, provider: BoxProvider) -> BoxRecipe:
     kernels = KERNELS.get(_distribution(base))
     if origin is None or kernels is None:
         raise HostLacks(
-            f"nothing says how a box of {base.name} is made",
+            f"provision cannot build a box of {base.name}",
             hint="name a box with `base: {image: …, box: …}`, or choose Debian or Ubuntu",
         )
     packages = (*PACKAGES, *_RAM_DISK, kernels[provider])
@@ -187,7 +187,7 @@ def _distribution(base: Base) -> str:
 def _require() -> None:
     if platform.machine() != "x86_64":
         raise HostLacks(
-            f"boxes are made for x86_64, and this host is {platform.machine()}",
+            f"boxes are built for x86_64 only, and this host is {platform.machine()}",
             hint="name a box for it with `base: {image: …, box: …}`",
         )
     missing = lacking(_NEEDS)

@@ -52,7 +52,7 @@ def build_disk(base: Base, destination: Path, progress: Progress) -> Path:
     origin = archive(base)
     if origin is None:
         raise HostLacks(
-            f"nothing says how a disk of {base.name} is made",
+            f"provision cannot build a disk of {base.name}",
             hint="choose Debian or Ubuntu, or `backends: {vm: {provider: libvirt}}`, which has a box of it",
         )
     total = digest(scripts("guest"), origin.sources(base), PACKAGES, DISK_GIB)

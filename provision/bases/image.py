@@ -75,9 +75,9 @@ def _fetch(base: Base, progress: Progress) -> None:
     except process.CommandFailed as error:
         if not can_make(base):
             raise HostLacks(
-                f"the image {base.image} is not here and cannot be pulled",
+                f"the image {base.image} is not on this host and cannot be pulled",
                 evidence=error.evidence[-3:],
-                hint="check the network and `docker login`, or bring it with `docker load`",
+                hint="check the network and `docker login`, or load it with `docker load`",
             ) from error
         reason = error.evidence[-1] if error.evidence else str(error)
         progress.note(f"{base.image} cannot be pulled ({reason})")
@@ -110,9 +110,9 @@ def build_image(base: Base, progress: Progress) -> None:
             process.run(["docker", "import", *options, str(tar), base.image])
         except process.CommandFailed as error:
             raise HostLacks(
-                f"the engine did not take the image {base.image}",
+                f"the engine refused the image {base.image}",
                 evidence=error.evidence,
-                hint="provision doctor says whether the engine is well; is its disk full?",
+                hint="run `provision doctor`; is the disk full?",
             ) from error
 
 

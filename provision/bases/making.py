@@ -62,7 +62,7 @@ def _put(source: Path, made: Path) -> None:
         raise HostLacks(
             f"{made.name} cannot be kept in {made.parent}",
             evidence=str(error).splitlines()[-1:],
-            hint="make room there, or set XDG_CACHE_HOME to where there is some",
+            hint="free some space there, or set XDG_CACHE_HOME to a disk with space",
         ) from error
     finally:
         _remove(half)

@@ -144,7 +144,7 @@ def _archive(base: Base) -> Archive:
     origin = archive(base)
     if origin is None:
         raise HostLacks(
-            f"{base.name} can only be had from a registry: nothing says how to make it",
+            f"{base.name} is only available from a registry: provision cannot build it",
             hint="log in to a registry that has it, or choose Debian or Ubuntu",
         )
     return origin
@@ -189,13 +189,13 @@ def _index_time(pocket: Pocket) -> datetime:
         raise FetchFailed(
             f"the mirror {pocket.url} does not answer",
             evidence=[f"{pocket.release}: {getattr(error, 'reason', error)}"],
-            hint="is there a network? set http_proxy where a proxy is the way out",
+            hint="check the network; behind a proxy, set http_proxy",
         ) from error
     dates = [line.partition(":")[2] for line in head.splitlines() if line.startswith("Date:")]
     if not dates:
         raise HostLacks(
             f"{pocket.url} does not answer as a mirror does",
             evidence=[f"{pocket.release} has no date", *head.splitlines()[:5]],
-            hint="does a portal or proxy stand between?",
+            hint="is a captive portal or proxy in between?",
         )
     return parsedate_to_datetime(dates[0].strip())

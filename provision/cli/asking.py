@@ -71,10 +71,10 @@ def environment_options(command: Callable[P, R]) -> Callable[P, R]:
     for option in (
         backend_option,
         click.option("--set", "settings", multiple=True, metavar="NAME=VALUE",
-                     help="Replace a variable of the spec."),
-        click.option("--name", metavar="NAME", help="Another name than the spec's own."),
+                     help="Override a variable of the spec."),
+        click.option("--name", metavar="NAME", help="Use another name than the spec's."),
         click.option("--no-local", "local", flag_value=False, default=True,
-                     help="Without NAME.local.yaml; also with CI=true."),
+                     help="Ignore NAME.local.yaml; implied by CI=true."),
         allow_option,
     ):  # fmt: skip
         command = option(command)
@@ -84,15 +84,15 @@ def environment_options(command: Callable[P, R]) -> Callable[P, R]:
 def allow_option(command: Callable[P, R]) -> Callable[P, R]:
     """`--allow`."""
     return click.option("--allow", multiple=True, metavar="WORD",
-                        help="Allow, for this call, what a spec wants beyond its machines: "
-                             f"{', '.join(WORDS)}.")(command)  # fmt: skip
+                        help="Allow, for this call, what the spec wants beyond its machines: "
+                             f"{', '.join(WORDS)}. Or $PROVISION_ALLOW.")(command)  # fmt: skip
 
 
 def backend_option(command: Callable[P, R]) -> Callable[P, R]:
     """`--backend`."""
     return click.option("-b", "--backend", envvar="PROVISION_BACKEND", default="docker",
                         show_default=True,
-                        help="docker, vm, or auto; $PROVISION_BACKEND.")(command)  # fmt: skip
+                        help="docker, vm or auto; or $PROVISION_BACKEND.")(command)  # fmt: skip
 
 
 def collect(options: dict[str, object]) -> Request:
@@ -121,7 +121,7 @@ def collect(options: dict[str, object]) -> Request:
         allow=words_of(options.pop("allow")),
     )
     if asked.local and (layer := spec.tracked_layer(asked.spec)) is not None:
-        say(f"warning: git tracks {layer}: it is the repository's, not your own", err=True)
+        say(f"warning: git tracks {layer}, so it belongs to the repository, not to you", err=True)
     return _resolved(asked) if backend == AUTO else asked
 
 
@@ -161,7 +161,7 @@ def _text(value: object) -> str | None:
 
 def machine_option(command: Callable[P, R]) -> Callable[P, R]:
     """`--machine`, for the verbs that enter one."""
-    return click.option("-m", "--machine", metavar="NAME", help="Which machine, of several.")(command)
+    return click.option("-m", "--machine", metavar="NAME", help="Select one of several machines.")(command)
 
 
 def format_option(command: Callable[P, R]) -> Callable[P, R]:

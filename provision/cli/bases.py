@@ -83,12 +83,12 @@ def _list(form: str) -> None:
     rows = [(each.base.name, each.base.family, each.base.image, _here(each),
              each.base.box or "-", ", ".join(boxes) or "-")
             for each, boxes in known]  # fmt: skip
-    table(["BASE", "PACKAGES", "IMAGE", "HERE", "BOX", "MADE HERE FOR"], rows)
+    table(["BASE", "PACKAGES", "IMAGE", "LOCAL", "BOX", "LOCAL BOXES"], rows)
 
 
 def _here(status: BaseStatus) -> str:
     if status.present is None:
         return "no engine answers"
     if status.present:
-        return "made here" if status.made else "yes"
-    return "can be pulled or made" if status.makeable else "can be pulled"
+        return "built here" if status.made else "yes"
+    return "can be pulled or built" if status.makeable else "can be pulled"

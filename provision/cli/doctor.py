@@ -16,9 +16,9 @@ from provision.progress import visible
 @format_option
 @click.option("-b", "--backend", help="Only this one.")
 def command(form: str, backend: str | None) -> None:
-    """Say what this host can do, what it lacks, and what to do about it.
+    """Show what this host supports, what is missing, and how to fix it.
 
-    The exit code is 3 where no backend (or the one asked for) is usable.
+    The exit code is 3 if no backend (or the one given with -b) is usable.
     """
     from provision import backends
 

@@ -18,8 +18,10 @@ if TYPE_CHECKING:
 @click.command("down")
 @click.argument("which", required=False, metavar="[SPEC|NAME|ID]")
 @environment_options
-@click.option("--volumes", is_flag=True, help="Remove its volumes too: their data is gone then.")
-@click.option("--images", is_flag=True, help="Remove what was built for it too.")
+@click.option("--volumes", is_flag=True, help="Also remove its volumes and their data.")
+@click.option(
+    "--images", is_flag=True, help="Also remove what was built for it: images, disks, saved states."
+)
 @click.pass_context
 def command(
     context: click.Context,
@@ -31,8 +33,8 @@ def command(
 ) -> None:
     """Remove the machines; volumes stay unless --volumes.
 
-    By its NAME or ID, as `provision list` tells them, an environment is removed from
-    anywhere and from every backend (-b names one), also where its spec is gone.
+    With a NAME or ID from `provision list` this works from any folder, even if the
+    spec is gone, and removes the environment from every backend unless -b names one.
     """
     from provision import engine
 
@@ -57,4 +59,4 @@ def _refs(
 def _told(ref: EnvironmentRef, removed: Removed) -> str:
     if removed.machines:
         return f"{ref.name} is down"
-    return f"{ref.name} was not up" + ("; what was kept of it is removed" if removed.others else "")
+    return f"{ref.name} was not up" + ("; what was left of it is removed" if removed.others else "")

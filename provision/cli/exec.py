@@ -16,14 +16,18 @@ if TYPE_CHECKING:
 @click.command("exec", cls=TakesCommand, options_metavar="[SPEC] [OPTIONS] [--]")
 @asks_with_words("[COMMAND]…")
 @machine_option
-@click.option("-u", "--user", metavar="USER", help="Who runs it; else the workspace's user, else root.")
-@click.option("-w", "--workdir", metavar="PATH", help="Where; else the workspace, else /.")
+@click.option(
+    "-u", "--user", metavar="USER", help="Run it as this user; default: the workspace's user, else root."
+)
+@click.option(
+    "-w", "--workdir", metavar="PATH", help="Run it in this folder; default: the workspace, else /."
+)
 def command(
     asked: Request, words: tuple[str, ...], machine: str | None, user: str | None, workdir: str | None
 ) -> None:
     """Run a command in a machine: its stdin, output and exit code are this command's own.
 
-    A terminal is given where there is one. SPEC, where it is named, ends in .yaml.
+    It gets a terminal if you have one. SPEC, if given, ends in .yaml or .yml.
     """
     from provision import engine
     from provision.attach import run_attached

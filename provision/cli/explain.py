@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @asks
 @format_option
 def command(asked: Request, form: str) -> None:
-    """Say what a container and a virtual machine give this spec on this host, and which to take."""
+    """Compare container and virtual machine for this spec on this host, and recommend one."""
     from provision.choosing import explain
 
     found = explain(asked)

@@ -20,9 +20,9 @@ UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 @click.command("list")
 @format_option
 def command(form: str) -> None:
-    """List every environment of yours, in every backend, wherever its spec is.
+    """List all your environments, in every backend, from any folder.
 
-    `provision down NAME`, or ID where several have one name, takes one down from anywhere.
+    `provision down NAME` removes one, from any folder; use its ID if several share a name.
     """
     from provision.listing import list_environments
 
@@ -31,7 +31,7 @@ def command(form: str) -> None:
         click.echo(json.dumps({"environments": [_data(each) for each in found]}, indent=2))
         return
     if not found:
-        click.echo("there is no environment: `provision up SPEC` makes one")
+        click.echo("no environments yet: `provision up SPEC` creates one")
         return
     rows = [
         (
@@ -47,7 +47,7 @@ def command(form: str) -> None:
     ]
     table(["NAME", "ID", "BACKEND", "STATE", "AGE", "FOLDER", "NOTES"], rows)
     if any(each.remains.volumes and not each.remains.machines for each in found):
-        click.echo("`provision down NAME --volumes` removes the volumes of an environment, and their data")
+        click.echo("`provision down NAME --volumes` removes an environment's volumes and their data")
 
 
 def _notes(listed: Listed) -> str:

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 @click.command("logs", options_metavar="[SPEC] [OPTIONS]")
 @asks_with_words("[SERVICE]…")
 @machine_option
-@click.option("-f", "--follow", is_flag=True, help="Go on with the lines to come.")
+@click.option("-f", "--follow", is_flag=True, help="Follow new lines.")
 def command(asked: Request, words: tuple[str, ...], machine: str | None, follow: bool) -> None:  # noqa: FBT001 - click's flag
-    """Show what the services wrote: all of them, or those named; `setup` is one too."""
+    """Show the output of all services, or of the named ones; `setup` counts as one."""
     from provision import engine
 
     engine.logs(engine.resolve(asked), words, click.echo, machine=machine, follow=follow)

@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from provision.engine import Request
 
 WORDS = {
-    "create": "is made",
-    "recreate": "is made anew",
-    "change": "is changed where it runs",
-    "refresh": "gets the new value of a secret, its services start anew",
-    "start": "is started",
-    "wait": "is waited for: it is not ready yet",
-    "none": "stays as it is",
-    "remove": "is removed: the spec has it no more",
+    "create": "create",
+    "recreate": "recreate",
+    "change": "change in place",
+    "refresh": "update a secret, restart its services",
+    "start": "start",
+    "wait": "wait until it is ready",
+    "none": "no change",
+    "remove": "remove (no longer in the spec)",
 }
 
 
@@ -29,7 +29,7 @@ WORDS = {
 @asks
 @format_option
 def command(asked: Request, form: str) -> None:
-    """Say what `up` would do; nothing is changed."""
+    """Show what `up` would do, without changing anything."""
     from provision import engine
 
     environment = engine.load(asked)
@@ -48,7 +48,7 @@ def command(asked: Request, form: str) -> None:
         return
     show_demands(environment.demands)
     for image in plan.build:
-        say(f"the image {image} is built first")
+        say(f"the image {image} will be built first")
     for note in plan.notes:
         say(note)
-    table(["MACHINE", "WHAT HAPPENS"], [(name, WORDS[action]) for name, action in plan.actions.items()])
+    table(["MACHINE", "ACTION"], [(name, WORDS[action]) for name, action in plan.actions.items()])

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 @click.command("render")
 @asks
 @click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
-              help="Write the files there.")  # fmt: skip
+              help="Write the files to this folder.")  # fmt: skip
 def command(asked: Request, output: Path | None) -> None:
-    """Show what would be handed to the engine, or write it to a folder.
+    """Show the files for the engine, or write them to a folder.
 
-    The folder works without this tool: `docker compose up` or `vagrant up` in it.
+    The folder works without provision: run `docker compose up` or `vagrant up` in it.
     """
     from provision import engine
 

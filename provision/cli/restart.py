@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @asks_with_words("[SERVICE]…")
 @machine_option
 def command(asked: Request, words: tuple[str, ...], machine: str | None) -> None:
-    """Start services anew, all of them or those named, and wait until they are ready."""
+    """Restart services, all or the named ones, and wait until they are ready."""
     from provision import engine
 
     restarted = engine.restart(engine.resolve(asked), words, machine, progress())

@@ -18,7 +18,9 @@ LOGIN_SHELL = 'shell=$(getent passwd "$(id -un)" | cut -d: -f7); exec "${shell:-
 @click.command("shell")
 @asks
 @machine_option
-@click.option("-u", "--user", metavar="USER", help="Whose shell; else the workspace's user, else root.")
+@click.option(
+    "-u", "--user", metavar="USER", help="Open it as this user; default: the workspace's user, else root."
+)
 def command(asked: Request, machine: str | None, user: str | None) -> None:
     """Open a login shell in a machine, in the workspace."""
     from provision import engine

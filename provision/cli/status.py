@@ -46,7 +46,7 @@ def command(asked: Request, machine: str | None, form: str) -> None:
     for each in machines:
         if each.kept:
             size = f"{each.kept / 1024**2:.0f} MiB"
-            say(f"{each.name}'s memory is kept for its next start: {size}, until `down --images`")
+            say(f"{each.name} has a saved state for its next start: {size} (`down --images` removes it)")
 
 
 def _data(machine: MachineStatus) -> dict[str, object]:

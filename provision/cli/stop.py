@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @asks
 @machine_option
 def command(asked: Request, machine: str | None) -> None:
-    """Stop the machines, or one, and keep what is in them; up starts them again."""
+    """Stop the machines, or one of them, and keep their data; up starts them again."""
     from provision import engine
 
     ref = engine.resolve(asked)

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 @click.command("sync")
 @asks
-@click.option("--watch", is_flag=True, help="Go on: carry each change as it is made.")
+@click.option("--watch", is_flag=True, help="Keep going: copy each change as it is made.")
 def command(asked: Request, watch: bool) -> None:  # noqa: FBT001 - click's flag
-    """Carry folders that are copied into the machine; a live folder needs none of this."""
+    """Copy changed folders into the machine; live folders do not need it."""
     from provision import engine
 
     carried = engine.sync(engine.resolve(asked), watch=watch, progress=progress())
     if not carried:
-        click.echo("every folder is live: there is nothing to carry")
+        click.echo("every folder is live: there is nothing to copy")

@@ -28,18 +28,18 @@ if TYPE_CHECKING:
     multiple=True,
     default=("docker", "vm"),
     show_default=True,
-    help="A backend to try; several may be given.",
+    help="A backend to test; repeat it for several.",
 )
 @click.option(
-    "--set", "settings", multiple=True, metavar="NAME=VALUE", help="Replace a variable of the spec."
+    "--set", "settings", multiple=True, metavar="NAME=VALUE", help="Override a variable of the spec."
 )
-@click.option("--name", metavar="NAME", help="Another name than the spec's own.")
+@click.option("--name", metavar="NAME", help="Use another name than the spec's.")
 @allow_option
 @click.option(
     "--junit", type=click.Path(path_type=Path, dir_okay=False), help="Write a JUnit report as well."
 )
 @click.option("--keep", is_flag=True, help="Leave the environments up.")
-@click.option("--offline", is_flag=True, help="Fetch nothing: say at once what would have to be.")
+@click.option("--offline", is_flag=True, help="Download nothing; report at once what is missing.")
 @click.option("--timeout", type=click.FloatRange(min=0, min_open=True), default=900, show_default=True)
 def command(
     spec: Path | None,
@@ -52,11 +52,11 @@ def command(
     offline: bool,  # noqa: FBT001
     timeout: float,
 ) -> None:
-    """Bring it up in several backends at the same time, verify each, take them down.
+    """Bring a spec up in several backends at the same time, verify each, take them down.
 
-    They are called NAME-test and have ports of their own: what is up stays as it is.
-    With a `matrix` in the spec, everything that it varies; those of one backend one by one.
-    Prints one table of checks and environments; the exit code is 1 if anything but passing is in it.
+    The environments are called NAME-test and get free ports: your own is left alone.
+    With a `matrix` in the spec, each variation; those of one backend one after the other.
+    Prints one table of checks and environments. The exit code is 1 unless every check passed.
     """
     from provision import trial
     from provision.verify.report import write_junit
@@ -70,7 +70,7 @@ def command(
     _show(runs)
     for each in trials.values() if keep else ():
         words = same(replace(each.request, name=each.name))
-        click.echo(f"{each.name} is left up: provision down {words} --volumes", err=True)
+        click.echo(f"{each.name} is still up; to remove it: provision down {words} --volumes", err=True)
     if junit:
         write_junit(junit, name or asked.spec.stem, runs)
     if any(outcomes != {"passed"} for outcomes in _outcomes(runs).values()):

@@ -36,28 +36,30 @@ def _list(context: click.Context, _parameter: click.Parameter, wanted: bool) -> 
 
 @click.command("trust")
 @asks
-@click.option("--revoke", is_flag=True, help="Forget all that was answered for this project.")
+@click.option("--revoke", is_flag=True, help="Forget the answers for this project.")
 @click.option("--list", is_flag=True, is_eager=True, expose_value=False, callback=_list,
-              help="List what was answered, for every project.")  # fmt: skip
+              help="List the answers for all projects.")  # fmt: skip
 def command(asked: Request, revoke: bool) -> None:  # noqa: FBT001 - click's flag
     """Allow this project what its spec wants beyond its machines, from now on.
 
-    All of it, or what needs the words of --allow; what the spec wants anew later has to be
-    allowed anew. Each word lets whoever writes the repository have:
+    Everything it wants now, or only what needs the words of --allow. If the spec wants
+    something new later, you are asked again. Each word gives whoever writes the repository:
 
     \b
-    outside     the folders and files that are listed, outside the project
-    privileges  what lowers a machine's walls: up to your whole host
-    network     ports that others than this host reach
-    host-env    the values of the variables that are listed
-    host-code   everything that you can do here, for its code runs as you
+    outside     the listed folders and files outside the project
+    privileges  weaker isolation of a machine, up to control of your host
+    network     ports that other hosts can reach
+    host-env    the values of the listed variables of this host
+    host-code   everything that you can do here, because its code runs as you
     """  # noqa: D301 - click looks for the character itself
     from provision import engine, spec, trust
 
     project = spec.project_of(asked.spec)
     if revoke:
         forgotten = trust.forget(project)
-        say(f"{project} is allowed nothing now" if forgotten else f"{project} was allowed nothing")
+        say(
+            f"{project} is no longer allowed anything" if forgotten else f"{project} was not allowed anything"
+        )
         return
     wanted = engine.allow(asked)
     show_demands(wanted)
@@ -94,7 +96,7 @@ def _ask(asked: Request, demands: Sequence[Demand]) -> bool:
     if not asked_for:
         return False
     project = spec.project_of(asked.spec)
-    say(f"{asked.spec} wants more than the machines that it describes:", err=True)
+    say(f"{asked.spec} wants more than the machines it describes:", err=True)
     for demand in asked_for:
         otherwise = f"; if not, {demand.otherwise}" if demand.otherwise else ""
         click.echo(f"  {described(demand)}{otherwise}", err=True)

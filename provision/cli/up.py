@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 @click.command("up")
 @asks
-@click.option("--no-verify", is_flag=True, help="Do not check the environment once it is up.")
-@click.option("--rebuild", is_flag=True, help="Build anew, whatever was built before.")
-@click.option("--offline", is_flag=True, help="Fetch nothing: say at once what would have to be.")
+@click.option("--no-verify", is_flag=True, help="Do not verify the environment once it is up.")
+@click.option("--rebuild", is_flag=True, help="Build again, without any cache.")
+@click.option("--offline", is_flag=True, help="Download nothing; report at once what is missing.")
 @click.option("--timeout", type=click.FloatRange(min=0, min_open=True), default=900,
               show_default=True, metavar="SECONDS",
-              help="How long a machine may take to become ready, setup included.")  # fmt: skip
+              help="Time for each machine to become ready, setup included.")  # fmt: skip
 def command(
     asked: Request,
     no_verify: bool,  # noqa: FBT001 - click's flag
@@ -34,7 +34,7 @@ def command(
     offline: bool,  # noqa: FBT001
     timeout: float,
 ) -> None:
-    """Bring the environment up and verify it; what is unchanged stays as it is."""
+    """Bring the environment up and verify it; unchanged machines are left alone."""
     from provision import engine
     from provision.errors import EnvironmentFailed
 
@@ -44,7 +44,7 @@ def command(
         engine.prepare_to_verify(environment)
     shown = progress()
     for layer in environment.layers:
-        shown.note(f"{layer} is laid over it")
+        shown.note(f"applying {layer}")
     for demand in environment.demands:
         if not demand.given:
             shown.note(f"{demand.what}: {answer_to(demand)}; {demand.word} allows it")
@@ -57,7 +57,7 @@ def command(
     if failed:
         raise EnvironmentFailed(
             f"{environment.name} is up in {asked.backend}, but {count(results)}",
-            hint=f"mend it, then `provision verify {same(asked)}` asks again",
+            hint=f"fix it, then run `provision verify {same(asked)}`",
         )
     _report(environment, asked, plan, begun, count(results) if results else "")
 
@@ -66,9 +66,11 @@ def _report(environment: Environment, asked: Request, plan: Plan, begun: float, 
     """What a person needs next: whether it is up, where it answers, how to get in."""
     from provision import engine
 
-    done = "is up" if plan.changes else "was up already, nothing changed"
+    done, unchanged = ("is up", "") if plan.changes else ("is already up", " (no changes)")
     took = f"{time.monotonic() - begun:.1f} s"
-    summary = f"{environment.name} {done} in {asked.backend}: {checked + ', ' if checked else ''}{took}"
+    summary = (
+        f"{environment.name} {done} in {asked.backend}{unchanged}: {checked + ', ' if checked else ''}{took}"
+    )
     say(summary, bold=True)
     if not plan.changes:
         return

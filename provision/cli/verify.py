@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @click.option("--junit", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
               help="Write a JUnit report as well.")  # fmt: skip
 def command(asked: Request, machine: str | None, form: str, junit: Path | None) -> None:
-    """Check that what runs is what the spec says; exit code 1 where it is not."""
+    """Check the running environment against the spec; exit code 1 if a check fails."""
     from provision import engine
     from provision.verify.report import as_json, write_junit
 

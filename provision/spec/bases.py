@@ -34,9 +34,7 @@ def read_base(fields: Fields, scope: Scope) -> Base:
         return bases.find(name, inner.text("snapshot") or None)
     except bases.UnknownBase as error:
         hint = f"did you mean {error.nearest[0]}? " if error.nearest else ""
-        scope.problems.add(
-            f"the catalogue has no base {name}", place, f"{hint}provision bases lists them all"
-        )
+        scope.problems.add(f"unknown base {name}", place, f"{hint}provision bases lists them all")
     except bases.NoSnapshot as error:
         snapshot = inner.node("snapshot") or place
         if not scope.problems.at(snapshot):

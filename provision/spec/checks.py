@@ -88,10 +88,10 @@ def _kind(node: Node, scope: Scope) -> CheckKind | None:
         return kinds[0]
     if kinds:
         scope.problems.add(
-            f"a check asks one thing; this has {' and '.join(kinds)}", node, "make two checks of it"
+            f"a check has one kind; this has {' and '.join(kinds)}", node, "make it two checks"
         )
     elif all(key in _COMMON or key in _EVERY for key in node.value):  # else a key is unknown
-        scope.problems.add(f"a check needs one of {', '.join(FIELDS)}", node, "say what to ask, and of what")
+        scope.problems.add(f"a check needs one of {', '.join(FIELDS)}", node, "name what to check")
     return None
 
 

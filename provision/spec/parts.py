@@ -30,9 +30,12 @@ def part_folders(beside: Path, host: Mapping[str, str]) -> tuple[Path, ...]:
     return (beside / FOLDER, *named, resources.folder(FOLDER))
 
 
+LONGEST = 100  # characters; a file system takes 255 bytes
+
+
 def find_part(name: str, folders: tuple[Path, ...]) -> Path | None:
     """The file of a part; None where no folder has it."""
-    if "/" in name:
+    if "/" in name or len(name) > LONGEST:
         return None
     return next((path for folder in folders if (path := folder / f"{name}{ENDING}").is_file()), None)
 

@@ -105,7 +105,7 @@ def may_be_used(
         return True
     message = f"{called} is outside the project folder {project}"
     if _meets_configuration(real):
-        message = f"{called} holds this tool's own configuration, {resources.configuration()}"
+        message = f"{called} contains provision's own configuration, {resources.configuration()}"
     elif _holds_home(project):
         message = f"{called} is beside the spec in {project}, which is no project"
     return demands.ask("outside", f"{what} {shown(str(real))}", at, message, advice)

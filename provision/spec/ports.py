@@ -71,7 +71,7 @@ def _port(node: Node, scope: Scope) -> Port | None:
     if not ipaddress.ip_address(address).is_loopback:
         scope.demands.ask(
             "network", f"port {guest}/{protocol} on {address}:{host or 'any'}", node,
-            f"the port {guest} is published on {address}, where others than this host reach it",
+            f"the port {guest} is published on {address}, where other hosts can reach it",
             f"leave the address out for {LOOPBACK}",
         )  # fmt: skip
     return Port(guest=guest, host=host, address=address, protocol=protocol, origin=node.origin)

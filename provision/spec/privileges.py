@@ -94,12 +94,12 @@ def _of_vm(fields: Fields, options: Fields, scope: Scope) -> None:
         _ask("backends.vm.sync", sync, sync, "machine", scope)
     for box in (options.node("box"), fields.within("base").node("box") if "base" in fields else None):
         if box is not None and isinstance(box.value, str):
-            message = f"the box {shown(box.value)} may bring Ruby, which Vagrant runs on this host"
-            scope.demands.ask("host-code", message, box, message, "take a base of the catalogue")
+            message = f"the box {shown(box.value)} can contain Ruby code, which Vagrant runs on this host"
+            scope.demands.ask("host-code", message, box, message, "use a base from `provision bases`")
 
 
 def _ask(name: str, part: Node, node: Node, form: str, scope: Scope) -> None:
     """Ask for a key, or an item of its list, with its value."""
     what = f"{shown(name)}: {json.dumps(part.plain_data(), sort_keys=True)}"
-    message = f"{shown(name)} may reach beyond the {form}"
+    message = f"{shown(name)} can reach beyond the {form}"
     scope.demands.ask("privileges", what, node.key_origin if part is node else part, message, ADVICE)

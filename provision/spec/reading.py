@@ -79,7 +79,7 @@ def read(
         raise UsageError(f"there is no spec {path}", hint="name a YAML file")
     if name is not None and not is_name(name):
         raise UsageError(
-            f"{name} is no name for an environment",
+            f"{name} is not a valid environment name",
             hint=NAMES,
         )
     project = project_folder(path)
@@ -174,7 +174,7 @@ def peek(
     if not is_name(reading.variables.name):
         place = next(found for document in reversed(reading.raw) if (found := _name_of(document)))
         called = reading.variables.name
-        problems.add(f"{shown(called)} is no name for an environment", place, NAMES)
+        problems.add(f"{shown(called)} is not a valid environment name", place, NAMES)
         problems.raise_all()
     return reading.variables.name
 

@@ -240,7 +240,7 @@ class _Composer:
     def _key(self, event: yaml.Event, entries: dict[str, Node], depth: int) -> str | None:
         if not isinstance(event, yaml.ScalarEvent):
             self._node(event, depth + 1)
-            self._problems.add("a key must be a text", self._origin(event), "write a plain word")
+            self._problems.add("a key must be a text", self._origin(event), "use a plain word")
             return None
         name = event.value
         assert isinstance(name, str)  # noqa: S101 - the parser's promise

@@ -189,7 +189,7 @@ class Variables:
         if (first, second) in facts:
             return facts[first, second]
         if second is None and first in ("vars", "env", "machine"):
-            self._problems.add(f"{first} is no value but has parts", node, self._hint(f"{first}."))
+            self._problems.add(f"{first} is a map, not a value", node, self._hint(f"{first}."))
             return ""
         name = first if second is None else f"{first}.{second}"
         self._problems.add(f"{name} is not defined", node, self._hint(name))

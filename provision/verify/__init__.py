@@ -137,7 +137,7 @@ class _Examination:
             reason = f"the {self._backend} backend gives no {', '.join(lacking)}"
             yield self._result(check.name, "skipped", reason, begun)
         elif check.kind == "pytest" and check.origin in self._withheld:
-            reason = "it is Python that runs on this host, and needs your word: --allow host-code"
+            reason = "it is Python code that runs on this host and needs your permission: --allow host-code"
             yield self._result(check.name, "skipped", reason, begun)
         elif check.kind == "pytest":
             yield from self._tests(examined, check)

@@ -81,13 +81,13 @@ def test_the_second_waits_and_does_what_it_was_asked(
 def test_what_there_is_to_do_is_decided_when_its_turn_has_come(shared: Project) -> None:
     shared.spec(SPEC)
     shared.up("--no-verify")
-    assert "nothing changed" in shared.up("--no-verify")
+    assert "(no changes)" in shared.up("--no-verify")
     with begun(shared, "down", at="removing"):
-        assert "nothing changed" not in shared.up("--no-verify")
+        assert "(no changes)" not in shared.up("--no-verify")
     assert shared.state()["state"] == "running"
 
 
 def test_a_rebuild_is_a_change(shared: Project) -> None:
     shared.spec(SPEC)
     shared.up("--no-verify")
-    assert "nothing changed" not in shared.up("--no-verify", "--rebuild")
+    assert "(no changes)" not in shared.up("--no-verify", "--rebuild")

@@ -91,7 +91,7 @@ def test_a_service_that_was_stopped_is_started_by_up(shared: Project) -> None:
     shared.inside("kill $(cat /run/one)", user="root")
     assert shared.checks()["service one"] == "failed"
     deadline = time.monotonic() + 60  # the engine notices at its next look
-    while "nothing changed" in shared.run("up", "--no-verify").stdout and time.monotonic() < deadline:
+    while "(no changes)" in shared.run("up", "--no-verify").stdout and time.monotonic() < deadline:
         if shared.checks()["service one"] == "passed":
             break
         time.sleep(1)

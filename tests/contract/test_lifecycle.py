@@ -82,7 +82,7 @@ def planned(project: Project) -> str:
 def test_up_again_changes_nothing(up: Project) -> None:
     assert planned(up) == "none"
     before = up.inside("cat /opt/first; stat -c %Y /proc/1")
-    assert "nothing changed" in up.up()
+    assert "(no changes)" in up.up()
     assert up.inside("cat /opt/first; stat -c %Y /proc/1") == before
     assert up.inside("cat /opt/setup-runs") == "run\n"
 
@@ -97,7 +97,7 @@ def test_a_change_converges_and_keeps_the_steps_before_it(up: Project) -> None:
     assert up.inside("cat /opt/last") == "two\n"
     assert up.inside("cat /opt/first") == first
     assert published(up) == port
-    assert "nothing changed" in up.up()
+    assert "(no changes)" in up.up()
 
 
 def test_logs_know_the_services(up: Project) -> None:
@@ -125,7 +125,7 @@ def test_stop_keeps_what_is_there_and_up_goes_on_with_it(up: Project) -> None:
     assert published(up) == port
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/") as page:
         assert page.read() == b"one\n"
-    assert "nothing changed" in up.up()
+    assert "(no changes)" in up.up()
 
 
 def test_a_taken_port_is_refused_before_anything_is_built(own: Project) -> None:

@@ -146,7 +146,7 @@ def test_verbs_take_one_machine(fleet: Project) -> None:
 
 def test_up_again_changes_nothing(fleet: Project) -> None:
     before = lives(fleet)
-    assert "nothing changed" in fleet.up()
+    assert "(no changes)" in fleet.up()
     assert lives(fleet) == before
 
 

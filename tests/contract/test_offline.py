@@ -22,7 +22,7 @@ def test_what_is_missing_is_named_and_what_is_here_comes_up(own: Project) -> Non
     assert "offline cannot be brought up offline" in said.stderr
     assert "what the step packages of offline installs: htop" in said.stderr
     own.up()
-    assert "nothing changed" in own.up("--offline")
+    assert "(no changes)" in own.up("--offline")
     own.spec(SPEC.replace("[htop]", "[htop, jq]"))
     said = own.run("up", "--offline")
     assert said.code == 3, said.all

@@ -125,8 +125,5 @@ def test_a_proxy_that_does_not_answer_is_not_a_package_that_is_missing(own: Proj
     """)
     said = own.run("up")
     assert said.code == 1, said.all
-    assert (
-        f"error: the proxy {address}, which is asked for http://deb.debian.org, does not answer"
-        in said.stderr
-    )
+    assert f"error: the proxy {address}, used for http://deb.debian.org, does not answer" in said.stderr
     assert "no package" not in said.stderr

@@ -35,7 +35,7 @@ def test_auto_takes_what_can_give_it_and_says_why(project: Project) -> None:
     project.spec(SPEC)
     said = project.run("plan", "-b", "auto")
     assert said.code == 0, said.all
-    assert said.stderr.startswith("docker: a container gives all that is asked")
+    assert said.stderr.startswith("docker: a container meets every requirement")
     project.spec(SPEC + "requires: [kernel]\n")
     said = project.run("plan", "-b", "auto")
     assert said.stderr.startswith("vm: a container cannot give a kernel of its own")
@@ -44,7 +44,7 @@ def test_auto_takes_what_can_give_it_and_says_why(project: Project) -> None:
 def test_explain_answers_container_or_machine(project: Project) -> None:
     project.spec(SPEC + "requires: [kernel, gpu]\nvolumes: {data: /data}\n")
     found = project.run("explain", "--format", "json").json()
-    assert found["reason"].startswith("neither is to be had here: a kernel of its own")
+    assert found["reason"].startswith("neither backend is usable on this host: a kernel of its own")
     container, machine = found["backends"]
     assert (container["name"], machine["name"]) == ("docker", "vm")
     for offer in found["backends"]:

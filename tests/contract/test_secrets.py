@@ -227,7 +227,7 @@ def test_a_new_value_is_delivered_and_said(up: Project) -> None:
     up.write("password.txt", b"another")
     assert "gets the new value of password" in up.run("up").stderr
     assert up.inside("cat /run/secrets/password", user="other") == "another"
-    assert "nothing changed" in up.up()
+    assert "(no changes)" in up.up()
 
 
 def test_a_machine_that_was_started_by_others_has_them_after_up(up: Project) -> None:
@@ -299,4 +299,4 @@ def test_of_several_machines_each_gets_those_that_it_lists(own: Project) -> None
     assert said.code == 0, said.all
     assert "web gets the new value of api_key" in said.stderr
     assert held("web") == [f"api_key:{NEW}", "password:one"]
-    assert "nothing changed" in own.up()
+    assert "(no changes)" in own.up()

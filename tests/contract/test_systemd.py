@@ -87,7 +87,7 @@ def test_logs_status_and_restart_go_through_it(up: Project) -> None:
     assert states == dict.fromkeys(("first", "second", "ssh", "dbus"), "running")
     up.good("restart", "first")
     assert up.good("logs", "first").count("first begins") == 2
-    assert "nothing changed" in up.up()
+    assert "(no changes)" in up.up()
 
 
 def test_a_service_that_is_never_ready_is_named_with_its_lines(up: Project) -> None:

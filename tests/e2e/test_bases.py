@@ -107,7 +107,7 @@ def test_the_same_archive_gives_the_same_bytes(folder: Path) -> None:
 def test_what_can_be_neither_pulled_nor_made_is_an_error_of_the_host() -> None:
     base = replace(find("fedora:43"), image=f"{NOWHERE}/fedora:43")
     assert not statuses((base,))[0].present
-    with pytest.raises(HostLacks, match="is not here and cannot be pulled") as caught:
+    with pytest.raises(HostLacks, match="is not on this host and cannot be pulled") as caught:
         ensure_image(base, Silent())
     assert "127.0.0.1:1" in caught.value.evidence[-1]
 

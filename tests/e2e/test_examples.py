@@ -51,7 +51,7 @@ def test_an_example_comes_up_and_is_what_it_says(taken_down: Project, example: s
         return
     said = taken_down.good("up", f"envs/{example}.yaml")
     assert "checks passed" in said
-    assert "nothing changed" in taken_down.good("up", f"envs/{example}.yaml")
+    assert "(no changes)" in taken_down.good("up", f"envs/{example}.yaml")
 
 
 def test_every_part_comes_up_as_it_is(taken_down: Project) -> None:

@@ -181,7 +181,7 @@ def test_a_step_that_is_killed(fresh: Project) -> None:
     assert said.code == 1
     assert "error: the step last ended with exit code 137" in said.stderr
     assert "  before\n" in said.stderr
-    assert "hint: mend it and `provision up` again" in said.stderr
+    assert "hint: fix it, then run `provision up` again" in said.stderr
     fresh.spec(named("fresh"))
     fresh.up("--no-verify")
 

@@ -74,11 +74,11 @@ def test_two_clones_come_up_at_once_and_know_nothing_of_each_other(tmp_path: Pat
         assert [each.inside("cat /opt/word") for each in (one, other)] == ["one\n", "two\n"]
         for each, word in ((one, "mine"), (other, "theirs")):
             each.inside(f"echo {word} >/data/word", user="root")
-        assert "nothing changed" in one.up()
+        assert "(no changes)" in one.up()
         one.good("down", "--volumes")
         assert other.inside("cat /data/word /opt/word") == "theirs\ntwo\n"
         assert other.state()["state"] == "running"
-        assert "nothing changed" in other.up()
+        assert "(no changes)" in other.up()
         one.up()
         assert one.inside("cat /data/word || echo none") == "none\n"
     finally:
@@ -95,7 +95,7 @@ def test_clones_share_an_image_and_the_last_one_removes_it(tmp_path: Path) -> No
         image = one.image("twin")
         assert other.image("twin") == image
         assert f"{image} stays" in one.run("down", "--images").stderr
-        assert "nothing changed" in other.up()
+        assert "(no changes)" in other.up()
         other.good("down", "--images")
         assert engine("image", "ls", "--quiet", image) == ""
     finally:
@@ -165,7 +165,7 @@ def test_a_stranger_in_the_way_is_named_and_left_alone(
     for words in (["plan"], ["up"], ["up", "--rebuild"]):
         said = twin.run(*words)
         assert said.code == 1, said.all
-        assert "something that is not this environment's is in the way" in said.stderr
+        assert "a name that this environment needs is taken by something else" in said.stderr
         assert name in said.stderr
         assert "--name" in said.stderr
     if name == "stranger":
@@ -218,7 +218,7 @@ def test_a_volume_stays_until_it_is_asked_for(twin: Project) -> None:
     twin.spec(SPEC.replace("{data: /data}", "{other: /data}"))
     said = twin.good("plan")
     assert "machine twin starts with an empty volume other" in said
-    assert f"no machine has the volume {name}_data any more" in said
+    assert f"no machine uses the volume {name}_data any more" in said
     assert "starts with an empty volume other" in twin.run("up", "--no-verify").stderr
     twin.good("up", "--rebuild", "--no-verify")
     twin.good("down")
@@ -245,7 +245,7 @@ def test_superseded_images_go_with_the_environment(twin: Project) -> None:
     twin.up("--no-verify", "--rebuild")
     twin.good("down")
     assert "3 images kept" in twin.good("list")
-    assert twin.good("down", "--images").strip() == "twin was not up; what was kept of it is removed"
+    assert twin.good("down", "--images").strip() == "twin was not up; what was left of it is removed"
     assert [image for image in images if engine("image", "ls", "--quiet", image)] == []
     untagged = engine(
         "image", "ls", "--quiet", "--filter", "dangling=true", "--filter", "label=provision.recipe"
@@ -298,7 +298,7 @@ def test_an_environment_whose_state_is_gone_is_known_by_its_labels(twin: Project
 def test_down_of_what_nobody_knows_says_what_there_is(project: Project) -> None:
     said = project.run("down", "nothing-of-this-name")
     assert said.code == 2
-    assert "there is no environment nothing-of-this-name" in said.stderr
+    assert "no environment is called nothing-of-this-name" in said.stderr
     assert "provision list" in said.stderr
 
 

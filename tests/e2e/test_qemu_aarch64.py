@@ -166,7 +166,7 @@ def test_it_starts_from_memory(machine: Project) -> None:
     machine.good("down")
     said = machine.run("up")
     assert said.code == 0, said.all
-    assert "from memory" in said.all
+    assert "from the saved state" in said.all
     assert answer(machine) == "hello from aarch64"
     assert machine.inside("ls /srv") == "built\nserve\n"
 

@@ -175,7 +175,7 @@ def test_qemu_is_killed_while_it_boots_while_it_saves_and_while_it_runs(vm: Proj
     assert "machine trouble did not boot: QEMU ended" in said
 
     running = begin(vm)
-    heard(running, "keeping its memory")
+    heard(running, "saving its state")
     qemu(vm).kill()
     said = running.communicate(timeout=120)[1]
     assert running.returncode == 1
@@ -200,7 +200,7 @@ def test_the_disk_full_while_memory_is_saved(vm: Project) -> None:
     try:
         said = vm.run("up")
         assert said.code == 0, said.all
-        assert "the memory of trouble is not kept: it may take" in said.stderr
+        assert "the state of trouble is not saved: it may take" in said.stderr
         assert vm.inside("echo well") == "well\n"
         vm.inside("touch /root/mine; sync", user="root")
         vm.good("stop")
@@ -256,7 +256,7 @@ def boots(project: Project, reason: str) -> None:
     """The next `up` says why it does not take the memory, and boots."""
     said = project.run("up")
     assert said.code == 0, said.all
-    assert "thrown away" in said.stderr
+    assert "discarded" in said.stderr
     assert reason in said.stderr
     assert "✓ booting" in said.stderr
 
@@ -264,7 +264,7 @@ def boots(project: Project, reason: str) -> None:
 def test_a_state_that_was_cut_short(kept: Project) -> None:
     kept.good("down")
     os.truncate(aside(kept), aside(kept).stat().st_size // 2)
-    boots(kept, "the kept memory of trouble does not fit")
+    boots(kept, "the saved state of trouble does not fit")
 
 
 def test_a_state_that_is_no_state(kept: Project) -> None:
@@ -278,14 +278,14 @@ def test_a_state_of_another_making(kept: Project) -> None:
     kept.good("down")
     memory = kept.state_dir("trouble").path_of("memory-trouble")
     memory.write_text(memory.read_text().replace('"key": "', '"key": "other'))
-    boots(kept, "another spec, disk, QEMU or processor")
+    boots(kept, "a different spec, disk, QEMU or CPU")
 
 
 def test_a_state_whose_disk_is_gone(kept: Project) -> None:
     kept.good("down")
     made = json.loads(kept.state_dir("trouble").path_of("made").read_text())
     shutil.rmtree(CACHE / "disks" / made["machines"]["trouble"]["disk"])
-    boots(kept, "another spec, disk, QEMU or processor")
+    boots(kept, "a different spec, disk, QEMU or CPU")
 
 
 # Two of them at once.

@@ -51,7 +51,7 @@ def thawed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
         project.write("seed", "second\n")
         said = project.run("up")
         assert said.code == 0, said.all
-        assert "starting from memory" in said.stderr
+        assert "resuming from the saved state" in said.stderr
         yield project
     finally:
         said = project.run("down", "--volumes", "--images")
@@ -98,7 +98,7 @@ def test_a_stopped_one_goes_on_where_it_was(thawed: Project) -> None:
     thawed.write("while-stopped", "hello\n")
     said = thawed.run("up")
     assert said.code == 0, said.all
-    assert "starting from memory" in said.stderr
+    assert "resuming from the saved state" in said.stderr
     assert (
         thawed.inside("cat /root/mine /dev/shm/in-memory /workspace/while-stopped", user="root")
         == "mine\n1\nhello\n"
@@ -109,19 +109,19 @@ def test_a_stopped_one_goes_on_where_it_was(thawed: Project) -> None:
     os.kill(int(pid), signal.SIGKILL)
     said = thawed.run("up")
     assert said.code == 0, said.all
-    assert "starting from memory" not in said.stderr
+    assert "resuming from the saved state" not in said.stderr
     assert thawed.inside("cat /root/mine /root/later", user="root") == "mine\nlater\n"
 
 
 def test_status_says_what_is_kept_and_down_images_empties_it(thawed: Project) -> None:
     assert thawed.state()["kept"] > 0
-    assert "kept for its next start" in thawed.good("status")
+    assert "saved state for its next start" in thawed.good("status")
     thawed.good("down", "--images")
     assert "kept" not in thawed.state()
     assert not list((thawed.state_dir("thaw").folder / "qemu").glob("*.qcow2*"))
     said = thawed.run("up")
     assert said.code == 0, said.all
-    assert "starting from memory" not in said.stderr
+    assert "resuming from the saved state" not in said.stderr
 
 
 def test_a_volume_keeps_what_was_written_since(tmp_path: Path) -> None:
@@ -133,7 +133,7 @@ def test_a_volume_keeps_what_was_written_since(tmp_path: Path) -> None:
         project.inside("echo one >/srv/data/one", user="root")
         project.good("down")
         said = project.run("up")
-        assert "starting from memory" in said.stderr
+        assert "resuming from the saved state" in said.stderr
         assert project.inside("cat /srv/data/one") == "one\n"
         project.inside("echo two >/srv/data/two", user="root")
         project.good("down")
@@ -163,7 +163,7 @@ def test_no_secret_is_in_what_is_kept(tmp_path: Path) -> None:
         kept = project.state_dir("hush").folder / "qemu/hush.qcow2.kept"
         assert secret.encode() not in kept.read_bytes()
         said = project.run("up")
-        assert "starting from memory" in said.stderr
+        assert "resuming from the saved state" in said.stderr
         assert project.inside("cat /run/secrets/token", user="root") == secret
     finally:
         said = project.run("down", "--volumes", "--images")

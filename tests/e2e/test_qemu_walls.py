@@ -208,7 +208,7 @@ def test_so_it_is_after_a_start_from_memory(up: Project) -> None:
     assert networks(port) == []
     said = up.run("up")
     assert said.code == 0, said.all
-    assert "starting from memory" in said.stderr
+    assert "resuming from the saved state" in said.stderr
     with Listener("127.0.0.1") as loopback:
         probe(up, loopback.port, ROUTES)
         assert loopback.seen == []

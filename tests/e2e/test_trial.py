@@ -81,5 +81,5 @@ def test_an_environment_of_that_name_is_not_taken_down(tried: Project) -> None:
     tried.spec(SPEC.replace("PORT", "18643"))
     said = tried.run("test", "-b", "docker")
     assert said.code == 2, said.all
-    assert "the environment tried-test is not a test's" in said.stderr
+    assert "the environment tried-test is not from `provision test`" in said.stderr
     assert owned() == before

@@ -172,7 +172,7 @@ def test_the_persons_word_is_kept_until_something_else_is_wanted(fresh: Project)
     said = fresh.run("validate")
     is_refused(said, "outside", "the source /etc is outside")
     assert "../elsewhere is" not in said.stderr
-    assert "is allowed nothing now" in fresh.good("trust", "--revoke")
+    assert "is no longer allowed anything" in fresh.good("trust", "--revoke")
     assert fresh.run("validate").stderr.count("is outside") == 2
 
 

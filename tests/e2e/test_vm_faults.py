@@ -125,7 +125,7 @@ def test_an_image_that_no_engine_makes(nothing: Project) -> None:
     nothing.spec(spec_with(backends="{vm: {provider: libvirt, build: image}}"))
     said = nothing.run("up", env={"DOCKER_HOST": "unix:///nowhere/docker.sock"})
     assert said.code == 3
-    assert "machine nothing cannot be made of its image" in said.stderr
+    assert "machine nothing cannot be built from its image" in said.stderr
     assert "no Docker engine with buildx answers" in said.stderr
     assert "build: provision" in said.stderr
 
@@ -251,7 +251,7 @@ def test_a_machine_that_is_killed_during_a_step(vm: Project) -> None:
     virsh("destroy", uuid)
     said = running.communicate(timeout=120)[1]
     assert running.returncode == 1
-    assert "was lost while it was prepared" in said
+    assert "was lost while preparing it" in said
     assert "hint:" in said
 
     with machine_lock(vm).open("w") as lock:

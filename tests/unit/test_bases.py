@@ -206,7 +206,7 @@ def test_a_mirror_that_fails_is_named_with_its_answer() -> None:
 
 
 def test_what_only_a_registry_has_is_not_made() -> None:
-    with pytest.raises(HostLacks, match="fedora:43 can only be had from a registry"):
+    with pytest.raises(HostLacks, match="fedora:43 is only available from a registry"):
         archive_time(find("fedora:43"))
 
 

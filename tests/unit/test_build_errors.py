@@ -30,11 +30,11 @@ NO_ANSWER = {
         "the mirror http://10.0.0.1:9 does not answer",
     ),
     "apt connects to no proxy": (
-        REFUSED, "the proxy 10.0.0.1:9, which is asked for http://deb.example, does not answer",
+        REFUSED, "the proxy 10.0.0.1:9, used for http://deb.example, does not answer",
     ),
     "apt resolves no proxy": (
         "W: Failed to fetch http://deb.example/dists/x/InRelease  Could not resolve 'proxy.example'",
-        "the proxy proxy.example, which is asked for http://deb.example, does not answer",
+        "the proxy proxy.example, used for http://deb.example, does not answer",
     ),
     "apt's mirror fails": (
         "E: Failed to fetch http://deb.example/pool/a.deb  502  Bad Gateway [IP: 10.0.0.1 80]",
@@ -65,7 +65,7 @@ NO_ANSWER = {
     "dnf connects to no proxy": (
         ("  - Curl error (7): Couldn't connect to server for http://dnf.example/repomd.xml "
         "[Failed to connect to 10.0.0.1 port 9: Connection refused]"),
-        "the proxy 10.0.0.1:9, which is asked for http://dnf.example, does not answer",
+        "the proxy 10.0.0.1:9, used for http://dnf.example, does not answer",
     ),
     "dnf resolves no mirror": (
         ("Error: Failed to download metadata for repo 'a': Cannot prepare list: Curl error (6): "

@@ -22,22 +22,22 @@ NO_GPU = offer(cannot="a GPU: why")
 @pytest.mark.parametrize(
     ("container", "machine", "taken", "reason"),
     [
-        (GOOD, GOOD, "docker", "a container gives all that is asked, and starts in a second"),
-        (GOOD, NO_PROVIDER, "docker", "a container gives all that is asked, and starts in a second"),
+        (GOOD, GOOD, "docker", "a container meets every requirement and starts in a second"),
+        (GOOD, NO_PROVIDER, "docker", "a container meets every requirement and starts in a second"),
         (NO_KERNEL, GOOD, "vm", "a container cannot give a kernel of its own: why"),
         (NO_KERNEL, NO_PROVIDER, "vm", "a container cannot give a kernel of its own: why"),
-        (NO_ENGINE, GOOD, "vm", "a container is not to be had here: no Docker engine answers"),
+        (NO_ENGINE, GOOD, "vm", "Docker is not usable on this host: no Docker engine answers"),
         (
             NO_ENGINE,
             NO_PROVIDER,
             "docker",
-            "neither is to be had here: no Docker engine answers; no provider can be used",
+            "neither backend is usable on this host: no Docker engine answers; no provider can be used",
         ),
         (
             NO_ENGINE,
             NO_GPU,
             "docker",
-            "neither is to be had here: no Docker engine answers; a GPU: why",
+            "neither backend is usable on this host: no Docker engine answers; a GPU: why",
         ),
     ],
 )

@@ -51,7 +51,7 @@ def test_whatever_does_not_carry_the_id_is_in_the_way(kind: str, labels: str) ->
 
 
 def test_an_image_that_provision_did_not_build_is_in_the_way() -> None:
-    with pytest.raises(EnvironmentFailed, match="in the way"):
+    with pytest.raises(EnvironmentFailed, match="is taken by something else"):
         refuse_strangers("0123abcd", replace(NOTHING, images={"provision/dev:1": {}}))
 
 

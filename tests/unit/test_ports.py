@@ -68,7 +68,7 @@ def test_a_clone_gets_another_port_is_told_and_keeps_it(tmp_path: Path, held: in
     keep(of(first), {KEY: held})
     other, said = chosen(second, f"{held}:80")
     assert other != held
-    assert f"port {held} belongs to dev of {first}: {other} is taken for dev:80" in said
+    assert f"port {held} is used by dev of {first}: using {other} for dev:80 instead" in said
     keep(of(second), {KEY: other})
     assert chosen(second, f"{held}:80")[0] == other
     assert chosen(second, f"{held}:80", {(other, "tcp")})[0] == other
@@ -88,7 +88,7 @@ def test_the_same_environment_in_another_backend_gives_way_too(tmp_path: Path, h
     keep(of(tmp_path / "one", backend="vm"), {KEY: held})
     other, said = chosen(tmp_path / "one", f"{held}:80")
     assert other != held
-    assert f"port {held} belongs to dev in another backend" in said
+    assert f"port {held} is used by dev in another backend" in said
 
 
 @pytest.mark.parametrize("whose", ["a stranger's", "an environment of another name"])

@@ -58,4 +58,6 @@ TAKEN = (
 def test_a_port_that_is_taken_is_named(said: str) -> None:
     error = host._refused("web", [said])
     assert isinstance(error, host.PortTaken)
-    assert error.message == "port 8080 of the host was taken before machine web had it"
+    assert (
+        error.message == "port 8080 of the host was taken by another process before machine web could use it"
+    )

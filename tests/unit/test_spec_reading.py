@@ -92,7 +92,7 @@ def test_another_name_replaces_the_specs_own(tmp_path: Path) -> None:
     assert environment.machines[0].env == {"A": "other"}
     with pytest.raises(UsageError) as caught:
         load(spec, backend="docker", name="Bad Name", host={})
-    assert caught.value.message == "Bad Name is no name for an environment"
+    assert caught.value.message == "Bad Name is not a valid environment name"
 
 
 def test_the_project_is_the_nearest_folder_with_a_repository(tmp_path: Path) -> None:
@@ -132,7 +132,7 @@ def test_peek_refuses_a_name_that_could_be_no_folder(tmp_path: Path, name: str) 
     with pytest.raises(SpecError) as caught:
         peek(spec)
     [problem] = caught.value.problems
-    assert problem.message.endswith("is no name for an environment")
+    assert problem.message.endswith("is not a valid environment name")
     assert problem.message.isprintable()
     assert problem.origin.line == 1 or problem.origin.file == str(spec)
 

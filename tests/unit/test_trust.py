@@ -189,7 +189,7 @@ def test_answers_that_cannot_be_read_are_an_error_with_a_way_out(folder: Path, t
     for ask in (lambda: trust.trust_in(folder, (), {}), lambda: trust.keep(folder, [], allowed=True)):
         with pytest.raises(EnvironmentFailed) as caught:
             ask()
-        assert caught.value.hint == f"remove it, and you are asked again: rm {trust.path()}"
+        assert caught.value.hint == f"remove the file to be asked again: rm {trust.path()}"
 
 
 def test_answers_that_cannot_be_kept_are_an_error(

@@ -12,7 +12,7 @@ SAID = {
     "Failure writing output to destination",
     "there is no box a/b": "==> dev: Box 'a/b' could not be found. Attempting to find and install...\n"
     "The box 'a/b' could not be found or could not be accessed in the remote catalog.",
-    "the box cannot be fetched": "An error occurred while downloading the remote file. The error\n"
+    "the box cannot be downloaded": "An error occurred while downloading the remote file. The error\n"
     "message, if any, is reproduced below.\nCouldn't open file /nowhere.box",
     "Vagrant cannot use virtualbox": "The provider 'virtualbox' that was requested to back the machine\n"
     "'dev' is reporting that it isn't usable on this system.",
@@ -24,7 +24,7 @@ SAID = {
     "another vagrant holds": "An action 'up' was attempted on the machine 'dev',\n"
     "but another process is already executing an action on the machine.",
     "a disk is left": "Volume for domain is already created. Please run 'vagrant destroy' first.",
-    "there is a machine dev-dev already": "Name `dev-dev` of domain about to create is already taken.",
+    "a machine dev-dev that does not belong": "Name `dev-dev` of domain about to create is already taken.",
     "the machine did not answer": "Timed out while waiting for the machine to boot. This means that",
 }
 LACKING = ("Vagrant cannot", "libvirtd", "KVM")

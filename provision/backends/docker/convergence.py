@@ -295,7 +295,7 @@ class Convergence:
                     f"the container of machine {machine.name} {'keeps ending' if comes_back else 'ended'}"
                     + ("" if found.running else f" with exit code {found.exit_code}"),
                     evidence=last_lines(""),
-                    hint="`provision logs` has all of it",
+                    hint="see `provision logs`",
                 ) from error
 
 

@@ -23,7 +23,7 @@ def require_compose() -> None:
 def start_failed(error: CommandFailed, state_dir: StateDir) -> EnvironmentFailed:
     """What the engine refused, in its own words, and what to change."""
     refused = [line for line in error.evidence if "rror" in line] or error.evidence
-    hint = f"all of it: {state_dir.log}"
+    hint = f"full log: {state_dir.log}"
     if any("Range of CPUs" in line for line in refused):
         hint = "ask for fewer in resources, or, for this host alone, in NAME.local.yaml"
     if any("port is already allocated" in line or "address already in use" in line for line in refused):

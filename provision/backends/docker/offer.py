@@ -85,13 +85,13 @@ def describe(environment: Environment) -> Offer:
     """The Docker backend's answers for `explain`."""
     version = _engine()
     missing = list(_host_lacks(_wanted(environment)).values()) if version else ["no Docker engine answers"]
-    init = "a small one that reaps, with the spec's services alone"
+    init = "a small init that runs only the services of the spec"
     if any(map(systemd.is_init, environment.machines)):
         init = "systemd"
     return Offer(
         aspects={
             "kernel": f"the host's, shared: {platform.system()} {platform.release()}",
-            "isolation": "namespaces and cgroups, no capability that was not asked for",
+            "isolation": "namespaces and cgroups, no extra capabilities",
             "start": "about a second, once its image is built",
             "size": _size(environment) if version else "its image",
             "init": init,
@@ -111,5 +111,5 @@ def _size(environment: Environment) -> str:
     told = process.ask(asked).stdout.split() if images else ()
     sizes = [int(word) for word in told if re.fullmatch(r"\d+", word)]
     if not sizes:
-        return "its image: the base and what is installed; no memory of its own set aside"
-    return f"{sum(sizes) / 1e6:.0f} MB of images; no memory of its own set aside"
+        return "its image: the base and what is installed; no memory reserved"
+    return f"{sum(sizes) / 1e6:.0f} MB of images; no memory reserved"

@@ -31,7 +31,7 @@ def refuse_strangers(identity: str, seen: Seen, others: Iterable[Container] = ()
     found = list(dict.fromkeys(_strangers(identity, seen, others)))
     if found:
         raise EnvironmentFailed(
-            "something that is not this environment's is in the way",
+            "a name that this environment needs is taken by something else",
             evidence=found,
             hint="remove or rename it if it is yours, or give this environment another name: `--name`",
         )

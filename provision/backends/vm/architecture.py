@@ -80,7 +80,7 @@ def required() -> Architecture:
     found = architecture()
     if found is None:
         raise HostLacks(
-            f"no machine of QEMU is known for {platform.machine()}",
-            hint="take another provider: `backends: {vm: {provider: libvirt}}`",
+            f"provision has no QEMU machine for {platform.machine()}",
+            hint="use another provider: `backends: {vm: {provider: libvirt}}`",
         )
     return found

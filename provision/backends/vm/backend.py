@@ -74,7 +74,7 @@ class VirtualMachines:
 
     def render(self, environment: Environment, location: Path) -> Rendering:
         """The provider's definition of the machines, and what prepares each of them; pure."""
-        refuse(environment, offer.lacks, "`-b docker` gives it where the engine has a runtime for it")
+        refuse(environment, offer.lacks, "`-b docker` provides it if the engine has a runtime for it")
         return render_environment(environment, _provider(environment), location)
 
     def missing(self, environment: Environment, state_dir: StateDir) -> tuple[str, ...]:
@@ -287,7 +287,7 @@ def _refuse_former(environment: Environment, provider: Provider, state_dir: Stat
         return
     if providers.find(str(former)).machines(state_dir):
         raise UsageError(
-            f"{environment.name} is there as a machine of {former}, and {provider.name} is asked for",
+            f"{environment.name} already exists with {former}; the spec selects {provider.name}",
             hint=f"`provision down {environment.spec.name} -b vm` removes it; its volumes stay with {former}",
         )
 

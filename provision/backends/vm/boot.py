@@ -67,4 +67,4 @@ class Watch:
 
 def shown(lines: tuple[str, ...]) -> tuple[str, ...]:
     """The end of a console as evidence; that it is empty is evidence too."""
-    return lines or ("its console is empty: the kernel has not said a line",)
+    return lines or ("its console is empty: the kernel printed nothing",)

@@ -67,11 +67,11 @@ def may_be_of_image(machine: Machine, provider: str) -> bool:
 
 def _why_no_image(machine: Machine, provider: str) -> str:
     if provider not in BOX_PROVIDERS:
-        return f"no box for {provider} is made here"
+        return f"provision builds no boxes for {provider}"
     if machine.options.get("box"):
-        return f"it is to be of the box {machine.options['box']}"
+        return f"the spec names the box {machine.options['box']}"
     if machine.base.box and machine.base.name not in catalogue() and "build" not in machine.options:
-        return f"its base has a box of its own, {machine.base.box}"
+        return f"its base names the box {machine.base.box}"
     if machine.base.family != "apt":
         return f"{machine.base.name} has no apt: which package holds its kernel is not known"
     return ""
@@ -128,12 +128,12 @@ def _of_image(
     """The box of a machine's image, or None where it is to be of its base."""
     impossible = _why_no_image(machine, provider)
     if not impossible and platform.machine() != "x86_64":
-        impossible = f"boxes are made for x86_64, and this host is {platform.machine()}"
+        impossible = f"boxes are built for x86_64 only, and this host is {platform.machine()}"
     if impossible and machine.options.get("build") is None:
         return None
     how, reason = way(machine, impossible, instead=True)
     if reason:
-        progress.note(f"{machine.name} begins with its base alone, and takes its steps itself: {reason}")
+        progress.note(f"{machine.name} starts from its base's box and runs the steps inside: {reason}")
     if how == "provision":
         return None
     finish = partial(_finish, machine, cast("BoxProvider", provider))
@@ -143,7 +143,7 @@ def _of_image(
         of_a_step = isinstance(error, FetchFailed) and base_is_here(machine)
         if of_a_step or "build" in machine.options:
             raise
-        progress.note(f"{machine.name} is not made of its image: {error.message}")
+        progress.note(f"{machine.name} does not use a box of its image: {error.message}")
         return None
     file = made.folder / BOXES.file
     try:
@@ -193,14 +193,14 @@ def _of_base(machine: Machine, provider: str, progress: Progress) -> Box:
         except EnvironmentFailed as error:
             if not makeable:
                 raise HostLacks(
-                    f"the box {base.box} is not here and cannot be fetched for {provider}",
+                    f"the box {base.box} is not on this host and cannot be downloaded for {provider}",
                     evidence=error.evidence,
                     hint="name another with `backends: {vm: {box: …}}`",
                 ) from error
-            progress.note(f"{base.box} cannot be fetched: a box is made from the mirror")
+            progress.note(f"{base.box} cannot be downloaded: building a box from the mirror")
     if not makeable:
         raise HostLacks(
-            f"there is no box of {base.name} for {provider}, and nothing says how one is made",
+            f"there is no box of {base.name} for {provider}, and provision cannot build one",
             hint="name one with `backends: {vm: {box: …}}`",
         )
     return _made(build_box(base, maker, boxes_folder(), progress))
@@ -279,7 +279,7 @@ def _fetch(name: str, provider: str, progress: Progress) -> None:
         progress.line(line)
 
     try:
-        with progress.step(f"fetching the box {name}"):
+        with progress.step(f"downloading the box {name}"):
             process.stream(["vagrant", "box", "add", name, "--provider", provider], each_line, env=QUIET)
     except process.CommandFailed as error:
         raise fault(said, provider, (), "`vagrant box add` shows it again") from error

@@ -307,11 +307,11 @@ def _step_failed(
 ) -> EnvironmentFailed:
     """Name the step that failed, and show what it printed."""
     begun = [number for number, line in enumerate(said) if line.startswith("==> ")]
-    hint = f"mend it and `provision up` again: the steps before it are kept; all of it: {state_dir.log}"
+    hint = f"fix it, then run `provision up` again; the steps before it are kept. Full log: {state_dir.log}"
     if error.code == UNREACHABLE:
         return Unreachable(
-            f"machine {machine.name} was lost while it was prepared", evidence=error.evidence,
-            hint="`provision up` takes it up again",
+            f"the connection to machine {machine.name} was lost while preparing it", evidence=error.evidence,
+            hint="run `provision up` to continue",
         )  # fmt: skip
     if not begun:
         return EnvironmentFailed(

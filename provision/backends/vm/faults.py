@@ -41,18 +41,18 @@ FAULTS = (
     Fault(
         pattern=r"(?i)no space left on device|failure writing output to destination|disk quota exceeded",
         message="the host has no space left for the machine",
-        hint="make room where boxes ($VAGRANT_HOME), their images and the machines' disks lie,"
+        hint="make room where boxes ($VAGRANT_HOME), their images and the machines' disks are,"
         " then `provision up` again",
     ),
     Fault(
         pattern=r"The box '(?P<box>[^']+)' could not be found",
         message="there is no box {box}",
-        hint="name one that is here or can be fetched, with `backends: {vm: {box: …}}`;"
-        " `vagrant box list` shows those that are here",
+        hint="name one that is on this host or can be downloaded, with `backends: {vm: {box: …}}`;"
+        " `vagrant box list` shows the local ones",
     ),
     Fault(
         pattern=r"An error occurred while downloading the remote file",
-        message="the box cannot be fetched",
+        message="the box cannot be downloaded",
         hint="check its address and the network, or name another with `backends: {vm: {box: …}}`",
     ),
     Fault(
@@ -64,7 +64,7 @@ FAULTS = (
         pattern=r"The provider '(?P<provider>[^']+)' (that was requested to back the machine"
         r"|could not be found, but was requested)",
         message="Vagrant cannot use {provider} on this host",
-        hint="provision doctor says what it lacks, and which provider would do instead",
+        hint="`provision doctor` shows what is missing, and which provider works instead",
         kind=HostLacks,
     ),
     Fault(
@@ -88,19 +88,19 @@ FAULTS = (
     ),
     Fault(
         pattern=r"Volume for domain is already created",
-        message="a disk is left of a machine that was removed by hand",
+        message="a disk is left over from a machine that was removed by hand",
         hint="`provision down` removes it",
         kind=LeftOver,
     ),
     Fault(
         pattern=r"Name `(?P<domain>[^`']+)` of domain about to create is already taken",
-        message="there is a machine {domain} already that is not this environment's",
-        hint="take it down where it was made, or give this environment another name: `--name`",
+        message="a machine {domain} that does not belong to this environment already exists",
+        hint="take it down in its own project, or give this environment another name: `--name`",
     ),
     Fault(
         pattern=r"(?s)Timed out while waiting for the machine to boot",
-        message="the machine did not answer in its time",
-        hint="its console, above, says how far it came; the next `provision up` begins anew",
+        message="the machine did not answer in time",
+        hint="the console output above shows how far it got; the next `provision up` starts over",
         shows_console=True,
     ),
     Fault(
@@ -133,10 +133,10 @@ def fault(said: Sequence[str], provider: str, console: Sequence[str], log: str) 
             return known.kind(
                 known.message.format(**named),
                 evidence=(console if known.shows_console and console else shown)[-LAST_LINES:],
-                hint=f"{known.hint}; all of it: {log}",
+                hint=f"{known.hint}; full log: {log}",
             )
     return EnvironmentFailed(
-        f"vagrant failed with {provider}", evidence=shown[-LAST_LINES:], hint=f"all of it: {log}"
+        f"vagrant failed with {provider}", evidence=shown[-LAST_LINES:], hint=f"full log: {log}"
     )
 
 

@@ -152,7 +152,7 @@ class Shelf:
                     raise EnvironmentFailed(
                         f"the {self.kind} of machine {machine.name} cannot be kept in {self.folder}:"
                         f" {error.strerror}",
-                        hint="make room there, or set XDG_CACHE_HOME to where there is some",
+                        hint="free some space there, or set XDG_CACHE_HOME to a disk with space",
                     ) from error
                 finally:
                     shutil.rmtree(half, ignore_errors=True)
@@ -223,7 +223,7 @@ class Shelf:
             return EnvironmentFailed(
                 f"the image could not be made into a {self.kind}",
                 evidence=printed(state_dir.log.read_text().splitlines()) or error.evidence,
-                hint=f"{INSTEAD}; all of it: {state_dir.log}",
+                hint=f"{INSTEAD}; full log: {state_dir.log}",
             )
         return build_failed(error, state_dir)
 
@@ -249,7 +249,7 @@ def way(machine: Machine, why_not: str = "", *, instead: bool) -> tuple[Way, str
     if asked is None and instead and (ours is None or ours.is_native):
         return "provision", reason
     raise HostLacks(
-        f"machine {machine.name} cannot be made of its image",
+        f"machine {machine.name} cannot be built from its image",
         evidence=[reason],
         hint=INSTEAD,
     )

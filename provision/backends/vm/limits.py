@@ -20,9 +20,9 @@ def refuse_impossible(environment: Environment, provider: Provider) -> None:
     if len(environment.machines) > 1 and not provider.joins:
         problems.append(
             Problem(
-                f"{provider.name} cannot join {len(environment.machines)} machines in a network of their own",
+                f"{provider.name} cannot connect {len(environment.machines)} machines in a private network",
                 Origin(file=str(environment.spec), line=1, column=1),
-                "take qemu, libvirt or virtualbox, or containers with `-b docker`",
+                "use qemu, libvirt or virtualbox, or containers with `-b docker`",
             )
         )
     for machine in environment.machines:
@@ -58,7 +58,7 @@ def _problems(machine: Machine, provider: Provider) -> Iterator[Problem]:
     if not provider.keeps_volumes:
         for volume in machine.volumes:
             yield Problem(
-                f"{provider.name} has no volumes: {volume.name} would go with the machine",
+                f"{provider.name} has no volumes: {volume.name} would be lost with the machine",
                 volume.origin,
                 "take libvirt or virtualbox, or leave it out with `backends: {vm: {volumes: {NAME: null}}}`",
             )
@@ -67,5 +67,5 @@ def _problems(machine: Machine, provider: Provider) -> Iterator[Problem]:
             yield Problem(
                 f"{mount.source.name} is a file: a virtual machine mounts folders",
                 mount.origin,
-                "mount its folder, or copy it when the machine is made: `files: {PATH: {source: …}}`",
+                "mount its folder, or copy it when the machine is created: `files: {PATH: {source: …}}`",
             )

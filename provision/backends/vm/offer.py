@@ -59,10 +59,10 @@ def describe(environment: Environment) -> Offer:
     aside = sum(each or 1024**3 for each in memory) / 1024**2
     return Offer(
         aspects={
-            "kernel": "its own, that of its distribution: modules and sysctls are the machine's",
+            "kernel": "its own, from its distribution, with its own modules and sysctls",
             "isolation": _isolation(environment, usable),
             "start": _start(environment, usable),
-            "size": f"a disk with the base and what is installed; {aside:.0f} MiB of memory set aside",
+            "size": f"a disk with the base and what is installed; {aside:.0f} MiB of memory reserved",
             "init": "systemd",
             "persistence": f"its disk, until `down`; `down` keeps {volumes_kept(environment)}",
         },
@@ -80,7 +80,7 @@ def _provider(environment: Environment, usable: Sequence[Finding]) -> str | None
 def _isolation(environment: Environment, usable: Sequence[Finding]) -> str:
     provider = _provider(environment, usable)
     reason = providers.find(provider).opens_loopback() if provider else None
-    but = f"; but it can connect to what listens on the host's loopback: {reason}" if reason else ""
+    but = f"; but it can reach services on the host's loopback: {reason}" if reason else ""
     return f"a machine of its own, behind the hypervisor{but}"
 
 
@@ -93,4 +93,6 @@ def _start(environment: Environment, usable: Sequence[Finding]) -> str:
         if fast or provider == "qemu"
         else "minutes: without KVM the machine is emulated"
     )
-    return f"{boot}; about a second once it was up, from its kept memory" if provider == "qemu" else boot
+    return (
+        f"{boot}; about a second after the first time, from its saved state" if provider == "qemu" else boot
+    )

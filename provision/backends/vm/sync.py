@@ -93,7 +93,7 @@ def watch(state_dir: StateDir, folders: Sequence[Copied], progress: Progress) ->
         # What changed before it was watched is carried once it is.
         carry(state_dir, touched if watching else folders, progress)
         if not watching:
-            progress.note("watching for changes: Ctrl-C ends it")
+            progress.note("watching for changes: press Ctrl-C to stop")
             watching = True
 
 
@@ -115,7 +115,7 @@ def _carry(state_dir: StateDir, folder: Copied) -> None:
         )  # fmt: skip
     except process.CommandFailed as error:
         raise EnvironmentFailed(
-            f"{folder.source} cannot be carried into machine {folder.machine}",
+            f"{folder.source} cannot be copied into machine {folder.machine}",
             evidence=error.evidence,
             hint="`provision up` brings a machine back that does not answer",
         ) from error

@@ -198,13 +198,13 @@ class VagrantProvider:
         except LeftOver as error:
             if not any(self.identity(state_dir, machine.name) for machine in environment.machines):
                 raise  # no machine was made here that could have left it
-            progress.note(f"{error.message}: it is removed first")
+            progress.note(f"{error.message}: removing it first")
             self._clear(environment, state_dir, progress)
             self._boot(state_dir, progress, again=())
         except Hangs as error:
             if not self.forsake(environment, boxes):
                 raise
-            progress.note(f"{error.message}: KVM is not taken for this box any more")
+            progress.note(f"{error.message}: not using KVM for this box any more")
             self._clear(environment, state_dir, progress)
             self._choose(environment, state_dir, boxes, progress)
             self._boot(state_dir, progress, again=())
@@ -358,7 +358,7 @@ class VagrantProvider:
         console = [line for text in texts for line in text.splitlines()[-EVIDENCE_LINES:]]
         if said.given_up == "hangs":
             return Hangs(
-                f"the machine's kernel has not begun within {KERNEL_PATIENCE:g} s",
+                f"the machine's kernel did not start within {KERNEL_PATIENCE:g} s",
                 evidence=shown(tuple(console)),
                 hint=INSTEAD,
             )
@@ -366,8 +366,8 @@ class VagrantProvider:
             return EnvironmentFailed(
                 f"the machine got no address within {ADDRESS_PATIENCE:g} s",
                 evidence=shown(tuple(console[-EVIDENCE_LINES:])),
-                hint="the end of its console, above, shows how far it came, and `virsh net-list` whether its"
-                f" network is up; nothing of it was kept; all of it: {state_dir.log}",
+                hint="the console output above shows how far it got, and `virsh net-list` whether its"
+                f" network is up; nothing of it is left. Full log: {state_dir.log}",
             )
         return fault(said.last, self.name, console, str(state_dir.log))
 

@@ -170,7 +170,7 @@ class Libvirt(VagrantProvider):
                   and name.removesuffix(".qcow2") not in ours]  # fmt: skip
         if found:
             raise EnvironmentFailed(
-                "something that is not this environment's is in the way",
+                "a name that this environment needs is taken by something else",
                 evidence=found,
                 hint="remove it if it is yours (`virsh undefine`, `virsh vol-delete`),"
                 " or give this environment another name: `--name`",

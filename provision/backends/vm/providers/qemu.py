@@ -142,9 +142,9 @@ class Qemu:
         said = Seat(state_dir=state_dir, machine=machine).line.run(script)
         if said.code != 0:
             raise EnvironmentFailed(
-                f"machine {machine} could not begin",
+                f"machine {machine} could not start",
                 evidence=said.stdout.decode("utf-8", "replace").splitlines(),
-                hint="`provision up --rebuild` makes it anew",
+                hint="`provision up --rebuild` creates it again",
             )
 
     def asked(self, state_dir: StateDir, machine: str) -> Line | None:

@@ -40,7 +40,7 @@ class VirtualBox(VagrantProvider):
         if process.find("VBoxManage") is None:
             return Finding(subject=self.name, usable=False, detail="no VBoxManage command", hint=hint)
         said = process.ask(["VBoxManage", "--version"])
-        lines = (said.stdout + said.stderr).strip().splitlines() or ["VBoxManage says nothing"]
+        lines = (said.stdout + said.stderr).strip().splitlines() or ["VBoxManage printed nothing"]
         # Only some distributions' VBoxManage says itself that machines cannot start.
         if sys.platform == "linux" and not DRIVER.exists():
             return Finding(

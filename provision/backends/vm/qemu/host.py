@@ -229,7 +229,7 @@ def _refused(machine: str, said: Sequence[str]) -> ProvisionError:
     )
     if taken:
         return PortTaken(
-            f"port {taken[3]} of the host was taken before machine {machine} had it",
+            f"port {taken[3]} of the host was taken by another process before machine {machine} could use it",
             evidence=said,
             hint="`provision up` again names its holder, or finds another where the spec names none",
         )
@@ -237,5 +237,7 @@ def _refused(machine: str, said: Sequence[str]) -> ProvisionError:
         return HostLacks(f"machine {machine} could not be started with KVM", evidence=said,
                          hint="may this user use /dev/kvm? sudo usermod -aG kvm $USER")  # fmt: skip
     return EnvironmentFailed(
-        f"QEMU did not start machine {machine}", evidence=said, hint="`provision up --rebuild` makes it anew"
+        f"QEMU did not start machine {machine}",
+        evidence=said,
+        hint="`provision up --rebuild` creates it again",
     )

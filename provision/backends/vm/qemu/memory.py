@@ -154,7 +154,7 @@ def take_up(seat: Seat, key: str) -> bool:
     known = _kept(seat)
     if known is None or known.key != key:
         forget(seat)
-        raise EnvironmentFailed("it was kept of another spec, disk, QEMU or processor")
+        raise EnvironmentFailed("it is from a different spec, disk, QEMU or CPU")
     _aside(seat).replace(seat.overlay)
     return True
 

@@ -71,7 +71,7 @@ def _trial() -> str | None:
     if answered and child.returncode == 0:
         return None
     lines = [line for line in said.decode("utf-8", "replace").splitlines() if "syslog" not in line]
-    return f"passt does not work here: {lines[-1] if lines else 'it says nothing'}"
+    return f"passt does not work on this host: {lines[-1] if lines else 'no output'}"
 
 
 def free_port() -> int:

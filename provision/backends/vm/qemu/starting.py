@@ -224,7 +224,7 @@ def _start_from_memory(asked: Start, machine: Machine, started: Started) -> bool
     try:
         if not memory.take_up(seat, _key(asked, machine, started.disk, started.accelerator)):
             return False
-        with asked.progress.step("starting from memory"):
+        with asked.progress.step("resuming from the saved state"):
             seat.start(_variables(asked, machine, started), waits=True)
             memory.load(seat)
             seat.line.run("true", timeout=ANSWERS_WITHIN)
@@ -233,7 +233,7 @@ def _start_from_memory(asked: Start, machine: Machine, started: Started) -> bool
         raise
     except ProvisionError as error:
         asked.progress.note(
-            f"the kept memory of {machine.name} does not fit, and is thrown away: {_reason(error)}"
+            f"the saved state of {machine.name} does not fit and is discarded: {_reason(error)}"
         )
         seat.end()
         seat.overlay.unlink(missing_ok=True)
@@ -255,13 +255,13 @@ def _resume(asked: Start, machine: Machine, disk: Made, kind: Accelerator) -> bo
     if not memory.is_suspended(seat, _key(asked, machine, disk, kind)):
         memory.drop_suspended(seat)
         return False
-    with asked.progress.step("starting from memory"):
+    with asked.progress.step("resuming from the saved state"):
         seat.start(_variables(asked, machine, Started(how="memory", disk=disk, accelerator=kind)), waits=True)
         try:
             memory.resume(seat)
             seat.line.run("true", timeout=ANSWERS_WITHIN)
         except ProvisionError as error:
-            asked.progress.note(f"the suspended {machine.name} cannot go on, and boots: {_reason(error)}")
+            asked.progress.note(f"{machine.name} could not resume and boots instead: {_reason(error)}")
             seat.end()
             memory.drop_suspended(seat)
             return False
@@ -273,7 +273,7 @@ def stop(state_dir: StateDir, machine: str, progress: Progress) -> None:
     seat = Seat(state_dir=state_dir, machine=machine)
     seat.go_on()
     if not _answers(seat):
-        progress.note(f"{machine} does not answer: it is switched off")
+        progress.note(f"{machine} does not answer: switching it off")
         seat.end()
         return
     made = made_machines(state_dir).get(machine)
@@ -281,7 +281,7 @@ def stop(state_dir: StateDir, machine: str, progress: Progress) -> None:
         try:
             memory.suspend(seat, made.suspends)
         except ProvisionError as error:
-            progress.note(f"{machine} is shut down, its memory cannot be kept: {_reason(error)}")
+            progress.note(f"{machine} is shut down; its state could not be saved: {_reason(error)}")
         else:
             return
     seat.shut_down()
@@ -294,14 +294,14 @@ def _reason(error: ProvisionError) -> str:
 def _keep_memory(asked: Start, machine: Machine, started: Started) -> None:
     """Save the state of a machine that has just booted, before it is given anything of the host."""
     seat = asked.seat(machine)
-    with asked.progress.step("keeping its memory"):
+    with asked.progress.step("saving its state"):
         try:
             run = held(machine, _folders(machine)) == "setup"
             if run and not _services_are_ready(seat, machine):
                 return  # what is wrong with them, the wait until all is ready tells
             memory.save(seat, _key(asked, machine, started.disk, started.accelerator), ready=run)
         except ProvisionError as error:
-            asked.progress.note(f"the memory of {machine.name} is not kept: {_reason(error)}")
+            asked.progress.note(f"the state of {machine.name} is not saved: {_reason(error)}")
 
 
 def _services_are_ready(seat: Seat, machine: Machine) -> bool:
@@ -340,7 +340,7 @@ def _wait(asked: Start, machine: Machine, started: Started) -> Started:
             ) from hung
         acceleration.remember(kind, _kernel(started.disk), boots=False)
         asked.progress.note(
-            f"{machine.name} does not boot with {kind.upper()} ({hung.message}): it is emulated from now on,"
+            f"{machine.name} does not boot with {kind.upper()} ({hung.message}): emulating it from now on,"
             " which is slow"
         )
         if started.how == "new":
@@ -377,8 +377,8 @@ def _wait_for_init(seat: Seat, kind: Accelerator, progress: Progress) -> None:
     raise EnvironmentFailed(
         f"machine {seat.machine} did not boot: {reason}",
         evidence=shown(seat.last_lines(EVIDENCE_LINES)),
-        hint="the end of its console, above, shows how far it came; `provision up` tries again, --rebuild"
-        " makes it anew",
+        hint="the console output above shows how far it got; `provision up` tries again, --rebuild"
+        " creates it again",
     )
 
 
