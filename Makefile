@@ -67,7 +67,7 @@ e2e: venv  ## tests on the real Docker engine, and the judges of both renderings
 # environment file by file and with libvirt, what goes wrong with libvirt, VirtualBox's own judge,
 # the examples. Emulated machines are slow: test-vm asks all the rest.
 RULES := $(patsubst %,tests/contract/test_%.py,checks lifecycle rules services)
-MACHINES := $(patsubst %,tests/e2e/test_%.py,qemu_disks qemu_hangs qemu_same qemu_memory qemu_aarch64 vm_both vm_faults vm_virtualbox) \
+MACHINES := $(patsubst %,tests/e2e/test_%.py,qemu_disks qemu_hangs qemu_same qemu_memory vm_both vm_faults vm_virtualbox) \
   tests/e2e/test_examples.py::test_an_example_comes_up_and_is_what_it_says
 
 machines:
