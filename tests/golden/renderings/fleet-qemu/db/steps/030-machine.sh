@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/df15e10e103d3f4c55f910880a9106e8
+_record=/var/lib/provision/steps/71ff3a71189f813ea87ae8a740ab078d
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/c22db70dc333fed42ff707e0356a5dd7
+_record=/var/lib/provision/steps/9e1088075e000cfc0af5c6a8ca53982e
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

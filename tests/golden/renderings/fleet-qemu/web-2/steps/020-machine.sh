@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/d5805131cb1eb6016b0194dd3d7175b8
+_record=/var/lib/provision/steps/edd07418e3ae59cd023519279013e877
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
