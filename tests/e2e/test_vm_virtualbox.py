@@ -204,7 +204,8 @@ def made(virtualbox: VirtualBox, tmp_path_factory: pytest.TempPathFactory) -> It
 def test_vagrant_comes_as_far_as_the_kernel_driver(made: Made) -> None:
     assert made.up.returncode == 1
     assert 'Command: ["startvm"' in made.up.stdout
-    assert made.facts["name"] == "judged-judged"
+    judged = StateDir.of(made.project.folder, "judged", "vm")
+    assert made.facts["name"] == f"{judged.unique_name}-judged"
     assert made.facts["VMState"] in ("poweroff", "aborted")
 
 
