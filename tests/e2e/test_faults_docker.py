@@ -142,7 +142,7 @@ def test_a_host_without_docker(project: Project) -> None:
     said = project.run("up", env={"PATH": "/nonexistent"})
     assert said.code == 3
     assert "the program docker was not found" in said.stderr
-    assert "hint: provision doctor" in said.stderr
+    assert "hint: `provision doctor`" in said.stderr
 
 
 def test_a_docker_without_compose(fresh: Project) -> None:
