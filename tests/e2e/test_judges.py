@@ -275,8 +275,8 @@ def test_ruby_gets_every_value_and_runs_none(case: Case, written: Path) -> None:
         assert options[f"{key}="] == [value]
     folders = [values for path, values, _ in heard if path.endswith("synced_folder") and values[0] != "."]
     assert folders == [
-        [f"../../../../{NASTY}", spec["workspace"]["path"]],
-        *([f"../../../../{NASTY}", path] for path in spec["mounts"]),
+        [f"../{NASTY}", spec["workspace"]["path"]],
+        *([f"../{NASTY}", path] for path in spec["mounts"]),
     ]
     assert options["box="] == ["team/debian-12"]
 

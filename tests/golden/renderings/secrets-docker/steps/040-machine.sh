@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/769eecd7f6df881c606ac65693edc741
+_record=/var/lib/provision/steps/929f14f3cae9c8b52583f55430884eb2
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

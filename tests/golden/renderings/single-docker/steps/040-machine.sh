@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/b469ef2ee64b65ee0a744d649d7c088e
+_record=/var/lib/provision/steps/45de52d1672fba9096bd097cac3ae994
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
