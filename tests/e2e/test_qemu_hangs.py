@@ -86,10 +86,12 @@ def workspace_is_there(project: Project) -> bool:
     return project.inside("cat /work/kept") == "of the host\n"
 
 
-def pretending(project: Project, bin_folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+def pretending(
+    project: Project, bin_folder: Path, *words: str, code: str = OFFERS_KVM
+) -> subprocess.CompletedProcess[str]:
     """`provision` on a host whose KVM hangs every guest."""
     return subprocess.run(
-        [sys.executable, "-c", OFFERS_KVM, *words],
+        [sys.executable, "-c", code, *words],
         cwd=project.folder,
         env={**os.environ, "PROVISION_BACKEND": "vm", "PATH": f"{bin_folder}:{os.environ['PATH']}"},
         capture_output=True,
@@ -133,15 +135,7 @@ def test_a_boot_that_hangs_is_ended_and_goes_on_emulated(vm: Project, hanging_kv
     believes = OFFERS_KVM.replace("; from", "; a._try = lambda *_: True; from")
     program = hanging_kvm / "qemu-system-x86_64"
     program.write_text(program.read_text() + "# another program, of which nothing is remembered\n")
-    said = subprocess.run(
-        [sys.executable, "-c", believes, "up"],
-        cwd=vm.folder,
-        env={**os.environ, "PROVISION_BACKEND": "vm", "PATH": f"{hanging_kvm}:{os.environ['PATH']}"},
-        capture_output=True,
-        text=True,
-        timeout=1800,
-        check=False,
-    )
+    said = pretending(vm, hanging_kvm, "up", code=believes)
     assert said.returncode == 0, said.stderr
     assert "hangs does not boot with KVM" in said.stderr
     assert workspace_is_there(vm)
