@@ -31,7 +31,7 @@ BROUGHT = ("bindfs", "dbus", "e2fsprogs", "kmod", "openssh-server", "rsync", "sy
 ACCOUNTS = r"(user|group) (messagebus|sshd|_ssh|systemd-[a-z]+|input|sgx|kvm|render):"
 EXPLAINED = {
     "/etc/(passwd|group|shadow|gshadow|subuid|subgid)-?": "where the users of those packages stand",
-    "/etc/(hosts|hostname|resolv.conf|mtab|machine-id)": "an engine lays its own there",
+    "/etc/(hosts|hostname|resolv.conf|mtab|machine-id)|/usr/sbin/docker-init": "an engine lays its own there",
     "/etc/ssh": "the machine's own keys",
     "/etc/ld.so.cache|/etc/modules-load.d/modules.conf|/etc/sv": "made when those were installed",
     "/etc/hosts.(allow|deny)|/etc/modules|/etc/runit|/usr/lib/udev/hwdb.bin": "made then too",

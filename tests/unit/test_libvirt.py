@@ -105,3 +105,20 @@ def test_with_a_damaged_record_the_id_in_their_names_tells(
     state_dir.path_of(libvirt.VOLUMES).write_text("{")
     virsh["volumes"] = [f"{environment.unique_name}.dev.data.qcow2", "dev-99999999.dev.data.qcow2"]
     assert PROVIDER.volumes(state_dir) == (f"{environment.unique_name}.dev.data",)
+
+
+def test_a_machine_s_own_disk_is_its_own_only_if_it_was_made_here(
+    environment: Environment, state_dir: StateDir, virsh: dict[str, list[str]]
+) -> None:
+    """Vagrant forgets a machine whose domain was removed by hand; its disk stays in the pool."""
+    disk = f"{environment.unique_name}-dev.img"
+    virsh["volumes"] = [disk]
+    with pytest.raises(EnvironmentFailed) as caught:
+        PROVIDER.refuse_strangers(environment, state_dir)
+    assert caught.value.evidence == (f"the disk {disk} in libvirt's pool default",)
+    virsh["volumes"] = []
+    PROVIDER.remember_volumes(environment, state_dir)
+    virsh["volumes"] = [disk]
+    PROVIDER.refuse_strangers(environment, state_dir)
+    state_dir.path_of(libvirt.VOLUMES).write_text("{")
+    PROVIDER.refuse_strangers(environment, state_dir)

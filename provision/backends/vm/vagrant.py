@@ -196,8 +196,6 @@ class VagrantProvider:
         try:
             self._boot(state_dir, progress, again=again)
         except LeftOver as error:
-            if not any(self.identity(state_dir, machine.name) for machine in environment.machines):
-                raise  # no machine was made here that could have left it
             progress.note(f"{error.message}: removing it first")
             self._clear(environment, state_dir, progress)
             self._boot(state_dir, progress, again=())

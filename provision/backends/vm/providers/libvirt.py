@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from provision.backends.vm.acceleration import Accelerator
     from provision.backends.vm.provider import GuestState, Silence
-    from provision.model import Environment, PortStatus
+    from provision.model import Environment, Machine, PortStatus
     from provision.process import Completed
     from provision.progress import Progress
     from provision.state import StateDir
@@ -38,15 +38,15 @@ EMULATED = {"driver": "qemu", "cpu_mode": "custom"}
 LOADER = "/usr/share/qemu-efi-aarch64/QEMU_EFI.fd"
 FIRMWARE = {"machine_arch": AARCH64.name, "machine_type": AARCH64.machine, "loader": LOADER}
 
-
 VOLUMES = "volumes"
 
 
 @dataclass(frozen=True, kw_only=True)
 class VolumesRecord:
-    """The volumes that were made for an environment, by name."""
+    """What was made in libvirt's pool for an environment: volumes and machines' own disks, by name."""
 
     names: tuple[str, ...]
+    roots: tuple[str, ...] = ()
 
 
 class Libvirt(VagrantProvider):
@@ -157,6 +157,7 @@ class Libvirt(VagrantProvider):
 
     def refuse_strangers(self, environment: Environment, state_dir: StateDir) -> None:
         """Ask libvirtd for domains and volumes of these names that were made elsewhere."""
+        pool, made = _pool(), self._recorded(state_dir)
         found = []
         for machine in environment.machines:
             name = f"{environment.unique_name}-{machine.name}"
@@ -164,10 +165,12 @@ class Libvirt(VagrantProvider):
                 described = _virsh("desc", name)
                 if described.code == 0:
                     found.append(f"the domain {name} of libvirt ({described.stdout.strip()})")
-        wanted = {f"{disk.name}.qcow2" for each in environment.machines for disk in disks(environment, each)}
-        ours = self.volumes(state_dir)
-        found += [f"the volume {name} in libvirt's pool {POOL}" for name in _pool() if name in wanted
-                  and name.removesuffix(".qcow2") not in ours]  # fmt: skip
+                disk = root(environment, machine)
+                if disk in pool and disk not in made.roots:
+                    found.append(f"the disk {disk} in libvirt's pool {POOL}")
+            for volume in disks(environment, machine):
+                if f"{volume.name}.qcow2" in pool and volume.name not in made.names:
+                    found.append(f"the volume {volume.name}.qcow2 in libvirt's pool {POOL}")
         if found:
             raise EnvironmentFailed(
                 "a name that this environment needs is taken by something else",
@@ -178,25 +181,37 @@ class Libvirt(VagrantProvider):
 
     def remember_volumes(self, environment: Environment, state_dir: StateDir) -> None:
         """Note those that are about to be made: libvirt keeps no word of whose a volume is."""
-        known = self.volumes(state_dir)
         wanted = [disk.name for each in environment.machines for disk in disks(environment, each)]
-        if new := tuple(dict.fromkeys((*known, *wanted))):
-            state_dir.save(VOLUMES, VolumesRecord(names=new))
+        names = tuple(dict.fromkeys((*self.volumes(state_dir), *wanted)))
+        own = tuple(root(environment, machine) for machine in environment.machines)
+        state_dir.save(VOLUMES, VolumesRecord(names=names, roots=own))
 
     def volumes(self, state_dir: StateDir) -> tuple[str, ...]:
-        """Those in libvirt's pool that were made for it; by their names alone where the record is damaged."""
+        """Those in libvirt's pool that were made for it."""
+        pool = _pool()
+        return tuple(name for name in self._recorded(state_dir).names if f"{name}.qcow2" in pool)
+
+    def _recorded(self, state_dir: StateDir) -> VolumesRecord:
+        """What the record says; where it is damaged, what the environment's id in their names says."""
         try:
-            record = state_dir.load(VOLUMES, VolumesRecord)
+            return state_dir.load(VOLUMES, VolumesRecord) or VolumesRecord(names=())
         except DamagedRecord:
-            prefix = f"{state_dir.unique_name}."
-            return tuple(name.removesuffix(".qcow2") for name in _pool() if name.startswith(prefix))
-        return tuple(name for name in (record.names if record else ()) if f"{name}.qcow2" in _pool())
+            unique, pool = state_dir.unique_name, _pool()
+            return VolumesRecord(
+                names=tuple(n.removesuffix(".qcow2") for n in pool if n.startswith(f"{unique}.")),
+                roots=tuple(n for n in pool if n.startswith(f"{unique}-") and n.endswith(".img")),
+            )
 
     def remove_volumes(self, state_dir: StateDir) -> None:
         """Delete them from libvirt's pool, where `vagrant destroy` leaves them."""
         for name in self.volumes(state_dir):
             _virsh("vol-delete", "--pool", POOL, f"{name}.qcow2")
         state_dir.forget(VOLUMES)
+
+
+def root(environment: Environment, machine: Machine) -> str:
+    """The disk that vagrant-libvirt makes for a machine itself."""
+    return f"{environment.unique_name}-{machine.name}.img"
 
 
 def _pool() -> tuple[str, ...]:
