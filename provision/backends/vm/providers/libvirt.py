@@ -168,9 +168,11 @@ class Libvirt(VagrantProvider):
                 disk = root(environment, machine)
                 if disk in pool and disk not in made.roots:
                     found.append(f"the disk {disk} in libvirt's pool {POOL}")
-            for volume in disks(environment, machine):
-                if f"{volume.name}.qcow2" in pool and volume.name not in made.names:
-                    found.append(f"the volume {volume.name}.qcow2 in libvirt's pool {POOL}")
+            found += [
+                f"the volume {volume.name}.qcow2 in libvirt's pool {POOL}"
+                for volume in disks(environment, machine)
+                if f"{volume.name}.qcow2" in pool and volume.name not in made.names
+            ]
         if found:
             raise EnvironmentFailed(
                 "a name that this environment needs is taken by something else",
