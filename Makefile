@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help up test containers machines host host-vm venv lint docs fuzz format unit e2e test-vm wheel bench bench-vm lock clean
+.PHONY: help up test containers machines host host-vm venv lint docs fuzz format unit e2e test-vm thorough wheel bench bench-vm lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -61,20 +61,26 @@ unit: venv  ## tests without an engine: unit and golden
 	$(BIN)/pytest --numprocesses 2 tests/unit tests/golden
 
 e2e: venv  ## tests on the real Docker engine, and the judges of both renderings
-	$(BIN)/pytest --backend docker --ignore-glob='*/test_vm_*' --ignore-glob='*/test_qemu_*' tests/contract tests/e2e
+	$(BIN)/pytest -m 'not thorough' --backend docker $(CONTAINERS)
+
+CONTAINERS := --ignore-glob='*/test_vm_*' --ignore-glob='*/test_qemu_*' tests/contract tests/e2e
 
 # What is asked of machines each time: the ten rules and the life of one of QEMU, the reference
 # environment file by file and with libvirt, what goes wrong with libvirt, VirtualBox's own judge,
-# the examples. Emulated machines are slow: test-vm asks all the rest.
+# an example of several machines, and one that only a machine can be. Emulated machines are slow:
+# test-vm asks all the rest.
 RULES := $(patsubst %,tests/contract/test_%.py,checks lifecycle rules services)
 MACHINES := $(patsubst %,tests/e2e/test_%.py,qemu_disks qemu_hangs qemu_same qemu_memory vm_both vm_faults vm_virtualbox) \
-  tests/e2e/test_examples.py::test_an_example_comes_up_and_is_what_it_says
+  $(patsubst %,tests/e2e/test_examples.py::test_an_example_comes_up_and_is_what_it_says[vm-%],shop kernel)
 
 machines:
-	$(BIN)/pytest --backend vm $(RULES) $(MACHINES)
+	$(BIN)/pytest -m 'not thorough' --backend vm $(RULES) $(MACHINES)
 
 test-vm: host-vm venv  ## all of the suite on virtual machines; PROVIDER=libvirt for another than the first
-	$(BIN)/pytest --backend vm $(if $(PROVIDER),--provider $(PROVIDER)) tests/contract tests/e2e/test_examples.py tests/e2e/test_qemu_*.py
+	$(BIN)/pytest --backend vm $(if $(PROVIDER),--provider $(PROVIDER)) tests/contract tests/e2e/test_examples.py tests/e2e/test_qemu_*.py tests/e2e/test_vm_*.py
+
+thorough: host venv  ## what make e2e leaves out for time
+	$(BIN)/pytest -m thorough --backend docker $(CONTAINERS)
 
 wheel: venv  ## the wheel, installed elsewhere, brings an environment up
 	scripts/wheel-check

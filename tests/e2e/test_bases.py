@@ -29,7 +29,11 @@ if TYPE_CHECKING:
 NOWHERE = "127.0.0.1:1/provision-test"
 # Each release of Debian, and Ubuntu once: making one takes half a minute. debian:12 is made
 # in the tests further down.
-MAKEABLE = ["debian:11", "debian:13", "ubuntu:24.04"]
+MAKEABLE = [
+    pytest.param("debian:11", marks=pytest.mark.thorough),
+    pytest.param("debian:13", marks=pytest.mark.thorough),
+    "ubuntu:24.04",
+]
 
 
 class Notes(Silent):

@@ -237,7 +237,7 @@ def test_a_machine_that_nobody_can_ask_about_is_no_absent_machine(vm: Project) -
 def test_a_machine_that_is_killed_during_a_step(vm: Project) -> None:
     """The next `up` clears the forwards that it left and takes the steps up again."""
     port = vm.state()["ports"][0]["host"]
-    vm.spec(SPEC.replace("services:", "  - {name: long, script: sleep 20}\nservices:"))
+    vm.spec(SPEC.replace("services:", "  - {name: long, script: sleep 8}\nservices:"))
     uuid = (vagrant_folder(vm) / "id").read_text()
     running = subprocess.Popen(
         [sys.executable, "-m", "provision", "up"],
@@ -265,14 +265,21 @@ def test_a_machine_that_is_killed_during_a_step(vm: Project) -> None:
     assert answers(port)
 
 
-def test_a_machine_that_was_removed_by_hand_is_made_again_of_its_base_if_asked(vm: Project) -> None:
-    vm.up()
+def test_a_machine_that_was_removed_by_hand_is_made_again(vm: Project) -> None:
+    vm.spec(SPEC)
     virsh("destroy", f"{vm.state_dir('faults').unique_name}-faults")
     virsh("undefine", f"{vm.state_dir('faults').unique_name}-faults")
     assert vm.state()["state"] == "absent"
-    vm.spec(SPEC.replace("{provider:", "{build: provision, provider:"))
     vm.up()
     assert vm.state()["state"] == "running"
+    assert vm.inside("cat /opt/seen-by-setup") == "first\n"
+
+
+@pytest.mark.thorough
+def test_a_machine_is_made_of_its_base_if_asked(vm: Project) -> None:
+    vm.good("down")
+    vm.spec(SPEC.replace("{provider:", "{build: provision, provider:"))
+    vm.up()
     assert vm.inside("cat /opt/seen-by-run /opt/seen-by-setup") == "first\n"
     assert re.search(r"^==> \d+-look:", vm.state_dir("faults").log.read_text(), re.MULTILINE)
     assert boxes() == [], "nobody needs the box of its image any more"
