@@ -22,15 +22,18 @@ GRACE = 10  # seconds between a signal and SIGKILL, as `docker stop` has it
 STARTED = ': {name}; trap : INT QUIT; exec 3>&2 2>/dev/null; (exec 2>&3 3>&-; exec "$@"); exit $?'
 
 # Neither client tells a machine of a signal: `docker exec` and `ssh` end, their command runs on.
+# Parents are signalled before their children: a shell whose child ends first goes on with its next command.
 END = r"""
 tree=$(grep -s ^PPid: /proc/[0-9]*/status | awk -F '[/:\t ]+' -v begun="$(
   grep -ls '{pattern}' /proc/[0-9]*/cmdline | cut -d / -f 3 | tr '\n' ' ')" '
-  BEGIN { count = split(begun, found, " "); for (i = 1; i <= count; i++) tree[found[i]] }
+  BEGIN { count = split(begun, order, " ") }
   { parent[$3] = $6 }
   END {
-    do { more = 0; for (pid in parent) if (!(pid in tree) && parent[pid] in tree) { tree[pid]; more = 1 } }
-    while (more)
-    for (pid in tree) printf "%s ", pid
+    for (i = 1; i <= count; i++) if (!(order[i] in tree)) {
+      tree[order[i]]
+      printf "%s ", order[i]
+      for (pid in parent) if (parent[pid] == order[i]) order[++count] = pid
+    }
   }')
 living() { for pid in $tree; do grep -qs '^State:.[^Z]' "/proc/$pid/status" && return 0; done; return 1; }
 kill -s {signal} $tree 2>/dev/null
