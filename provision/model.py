@@ -97,15 +97,29 @@ class Repository:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Group:
+    """A group to make; `gid` None means the next free id, of the system's where `system`."""
+
+    name: str
+    gid: int | None
+    system: bool
+    origin: Origin
+
+
+@dataclass(frozen=True, kw_only=True)
 class User:
-    """A user to make; `uid` None means the next free id."""
+    """A user to make, or to change where the base or a package has it.
+
+    None means what is there already, and for a user that is made: the next free `uid`, that
+    number as `gid`, /bin/sh, /home/NAME.
+    """
 
     name: str
     uid: int | None
     gid: int | None
     groups: tuple[str, ...]
-    shell: str
-    home: str
+    shell: str | None
+    home: str | None
     sudo: bool
     origin: Origin
 
@@ -327,6 +341,7 @@ class Machine:
     packages: tuple[Package, ...]
     repositories: tuple[Repository, ...] = ()
     users: tuple[User, ...]
+    groups: tuple[Group, ...] = ()
     files: tuple[File, ...]
     run: tuple[Script, ...]
     services: tuple[Service, ...]

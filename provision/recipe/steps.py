@@ -6,6 +6,7 @@ import hashlib
 from typing import TYPE_CHECKING
 
 from provision.model import Step
+from provision.recipe.accounts import FIRST_OF_PEOPLE, accounts, accounts_of_packages, gid_of
 from provision.recipe.contents import folders, payload
 from provision.recipe.families import FAMILIES, pinned
 from provision.recipe.proxy import TRUSTING, trust_variables
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from provision.model import Machine, Script
+    from provision.recipe.accounts import Accounts
     from provision.rendering import RenderedFile
 
 RECORDS = "/var/lib/provision/steps"
@@ -45,9 +47,7 @@ def steps(
         {"packages": family.support, "asked": ()},
         caches=family.caches if family.support else (),
     )
-    if machine.users:
-        names = ", ".join(user.name for user in machine.users)
-        chain.add("users", f"users {names}", "users.sh.j2", {})
+    chain.add_accounts("users", accounts(machine))
     if machine.repositories:
         files = repository_files(machine)
         names = ", ".join(repository.name for repository in machine.repositories)
@@ -69,6 +69,7 @@ def steps(
             {"packages": packages, "asked": _asked(machine)},
             caches=family.caches,
         )
+    chain.add_accounts("users-of-packages", accounts_of_packages(machine))
     if machine.files:
         chain.add("files", "files", "files.sh.j2", {"folders": folders}, inputs={"files": payload(machine)})
     for script in machine.run:
@@ -154,6 +155,15 @@ class _Chain:
                 secrets=secrets,
             )
         )
+
+    def add_accounts(self, name: str, made: Accounts) -> None:
+        """A step that makes users and groups, where there are any."""
+        users = [user.name for user in made.users]
+        groups = [group.name for group in (*made.numbered, *made.groups)]
+        if users or groups:
+            title = f"users {', '.join(users)}" if users else f"groups {', '.join(groups)}"
+            context = {"accounts": made, "gid_of": gid_of, "first_uid": FIRST_OF_PEOPLE}
+            self.add(name, title, "users.sh.j2", context)
 
     def add_script(self, script: Script) -> None:
         self.add(

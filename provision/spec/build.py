@@ -17,7 +17,7 @@ from provision.spec.proxy import read_proxy
 from provision.spec.repositories import read_repositories
 from provision.spec.secrets import KnownSecrets
 from provision.spec.services import path_of, read_environment, read_services, read_steps
-from provision.spec.users import KnownUsers, read_users
+from provision.spec.users import KnownUsers, read_groups, read_users
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -117,6 +117,7 @@ def _machine(
         if declared is None
         else KnownSecrets(declared, fields.items("secrets"), scope)
     )
+    groups = read_groups(fields.entries("groups"), scope)
     services = read_services(fields.entries("services"), known, secrets, scope)
     context = {
         **scope.variables.context(),
@@ -142,10 +143,12 @@ def _machine(
         repositories=read_repositories(fields.entries("repositories"), base, scope),
         users=read_users(
             fields.entries("users"),
+            groups,
             workspace.source if workspace else None,
             fields.within("workspace").node("source"),
             scope,
         ),
+        groups=groups,
         files=read_files(fields.entries("files"), context, known, scope),
         run=read_steps(
             fields.items("run"), default_user="root", workdir="/", users=known, secrets=secrets, scope=scope

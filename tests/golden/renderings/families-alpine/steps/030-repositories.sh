@@ -2,7 +2,7 @@
 # repositories team, other
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/90dc623f7f66f8e5255a9b10d19eca35
+_record=/var/lib/provision/steps/76dfb5056d06e273807542c45fcc0b58
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

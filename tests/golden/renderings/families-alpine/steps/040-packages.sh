@@ -2,7 +2,7 @@
 # 4 packages
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/e41be2956171d8913b12a804fbddd3ab
+_record=/var/lib/provision/steps/a3637bf81ee1b31b6cd4bbfc032b4a7a
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # files
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/2119b61ea07d52b772a93b68c3ec29ce
+_record=/var/lib/provision/steps/b9333d106a188977b2454aa2bea6189e
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

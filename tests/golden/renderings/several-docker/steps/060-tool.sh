@@ -2,7 +2,7 @@
 # run: tool
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/ac7eef0b55009753f2c88f7568843daa
+_record=/var/lib/provision/steps/2239b7857b2178571f8f1d1c2bfa9273
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
