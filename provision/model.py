@@ -232,10 +232,12 @@ class Mount:
 
 @dataclass(frozen=True, kw_only=True)
 class Volume:
-    """A folder inside that outlives `down`."""
+    """A folder inside that outlives `down`; `owner` and `mode` None are as the build left them."""
 
     name: str
     path: str
+    owner: str | None = None
+    mode: int | None = None
     origin: Origin
 
 

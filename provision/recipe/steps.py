@@ -16,7 +16,7 @@ from provision.rendering import digest_of, render
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from provision.model import Machine, Script
+    from provision.model import Machine, Script, Volume
     from provision.recipe.accounts import Accounts
     from provision.rendering import RenderedFile
 
@@ -75,6 +75,9 @@ def steps(
     for script in machine.run:
         if not script.before_packages:
             chain.add_script(script)
+    if volumes := _owned_volumes(machine):
+        names = ", ".join(volume.name for volume in volumes)
+        chain.add("volumes", f"volumes {names}", "volumes.sh.j2", {"volumes": volumes})
     chain.add("machine", "services and setup", "machine.sh.j2", {},
               inputs={"machine": scripts})  # fmt: skip
     if init:
@@ -85,7 +88,13 @@ def steps(
 def until_packages(machine: Machine, taken: Sequence[Step]) -> Sequence[Step]:
     """Those of a machine's steps that come before its files and the scripts after its packages."""
     after = bool(machine.files) + sum(not script.before_packages for script in machine.run)
+    after += bool(_owned_volumes(machine))
     return taken[: len(taken) - 1 - after]
+
+
+def _owned_volumes(machine: Machine) -> tuple[Volume, ...]:
+    """The volumes whose owner or mode is said."""
+    return tuple(each for each in machine.volumes if each.owner is not None or each.mode is not None)
 
 
 def _packages(machine: Machine, runtime_packages: Sequence[str]) -> tuple[str, ...]:

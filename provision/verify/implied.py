@@ -58,7 +58,9 @@ def _checks(machine: Machine, spec: Origin) -> Iterator[Check]:
         options = {"options": ("ro",)} if mount.read_only else {}
         yield _check("mount", mount.path, options, mount.origin)
     for volume in machine.volumes:
-        yield _check("mount", volume.path, {}, volume.origin, name=f"volume {volume.name}")
+        said = {"owner": volume.owner, "mode": volume.mode}
+        owned = {key: value for key, value in said.items() if value is not None}
+        yield _check("mount", volume.path, owned, volume.origin, name=f"volume {volume.name}")
     for secret in machine.secrets:
         path, owned = f"/run/secrets/{secret.name}", {"user": secret.owner, "mode": secret.mode}
         yield _check("file", path, owned, secret.origin, name=f"secret {secret.name}")

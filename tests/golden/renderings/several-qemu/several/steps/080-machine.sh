@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/28744979b1d1fd03a340478ed6eb4cde
+_record=/var/lib/provision/steps/8acf1f0bb8ade6544aac80e8c6235bd2
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/c3842d8cac5a057928c150a8578aa8d1
+_record=/var/lib/provision/steps/1ccda9fb4738c5b64c39b979438a2b2b
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
