@@ -54,6 +54,13 @@ class Accounts:
     groups: tuple[GroupAction, ...] = ()
     later: frozenset[str] = frozenset()
 
+    @property
+    def moving(self) -> tuple[tuple[str, str, int], ...]:
+        """The ids that are somebody's alone: database, name, number."""
+        groups = [("group", each.name, each.gid) for each in self.numbered if not each.any_name]
+        users = [("passwd", user.name, user.uid) for user in self.users]
+        return tuple((kind, name, number) for kind, name, number in groups + users if number is not None)
+
 
 def gid_of(user: User, groups: Sequence[Group]) -> int | None:
     """The number of a user's own group, as the spec has it; None where that is not said."""

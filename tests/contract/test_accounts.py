@@ -31,6 +31,8 @@ users:
   app: {}
   www-data: {home: /srv/www, groups: [app]}
   nobody: {uid: 4002}
+  heir: {uid: 38}  # which the base has given to list
+  list: {uid: 4003}
   redis: {shell: /bin/bash}
 """
 
@@ -50,6 +52,8 @@ def up(shared: Project) -> Project:
         ("mixed", f"4000 {GROUP} mixed"),
         ("dialer", "4001 20 dialout"),  # a group that the base has
         ("nobody", "4002 4002 nobody"),  # of the group nogroup in the base
+        ("heir", "38 38 heir"),
+        ("list", "4003 4003 list"),
         ("www-data", "33 33 www-data"),
     ],
 )
@@ -87,8 +91,7 @@ def test_what_is_not_given_of_an_existing_user_is_kept(up: Project) -> None:
     [
         ("groups: {docker: {gid: 20}}", "10: group docker cannot have gid 20: in debian:12 it is dialout's"),
         ("users: {dev: {uid: 20}}", "9: group dev cannot have gid 20: in debian:12 it is dialout's"),
-        ("users: {dev: {uid: 33}}", "9: group dev cannot have gid 33: in debian:12 it is www-data's"),
-        ("users: {dev: {uid: 33, gid: 33}}", "9: user dev cannot have uid 33: in debian:12 it is www-data's"),
+        ("users: {dev: {uid: 33}}", "9: user dev cannot have uid 33: in debian:12 it is www-data's"),
     ],
 )
 def test_an_id_of_the_base_is_refused_by_both_names(own: Project, line: str, said: str) -> None:

@@ -2,7 +2,7 @@
 # repositories team, other
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/76dfb5056d06e273807542c45fcc0b58
+_record=/var/lib/provision/steps/586df0940b233ba7febd56de00e978df
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

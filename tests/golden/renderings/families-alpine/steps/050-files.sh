@@ -2,7 +2,7 @@
 # files
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/c22cd93d05be0f32e1e08fcd7abaaa9c
+_record=/var/lib/provision/steps/6f380407634c2d829565441cb4bcfecb
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/21bc238b6451423ffbbb1bc34d859da9
+_record=/var/lib/provision/steps/29f63da2b8c19a7bd821b6e2806d7e73
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # users dev
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/a64fc0c238c44b28543e581308d6727c
+_record=/var/lib/provision/steps/b2dc5512f7c44c7217501c676fcd7df5
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
@@ -18,24 +18,37 @@ is_free() {
   esac
   exit 1
 }
+# move DATABASE NAME ID: gives one that is there another id, and its files with it.
+move() {
+  _old=$(getent "$1" "$2" | cut -d: -f3)
+  case $_old in '' | "$3") return ;; esac
+  is_free "$1" "$2" "$3"
+  case $1 in
+    passwd)
+      usermod --uid "$3" "$2"
+      find / -xdev -user "$_old" -exec chown -h "$3" {} +
+      ;;
+    group)
+      groupmod --gid "$3" "$2"
+      find / -xdev -group "$_old" -exec chgrp -h "$3" {} +
+      ;;
+  esac
+}
 # group NAME GID [--system]: makes it, or gives it the gid; an empty GID is any.
 group() {
   _group=$1
   _gid=$2
   shift 2
   [ -z "$_gid" ] || is_free group "$_group" "$_gid"
-  _old=$(getent group "$_group" | cut -d: -f3)
-  if [ -z "$_old" ]; then
+  if ! getent group "$_group" >/dev/null; then
     groupadd ${_gid:+--gid "$_gid"} "$@" "$_group"
-  elif [ -n "$_gid" ] && [ "$_gid" != "$_old" ]; then
-    groupmod --gid "$_gid" "$_group"
-    find / -xdev -gid "$_old" -exec chgrp -h "$_gid" {} +
+  elif [ -n "$_gid" ]; then
+    move group "$_group" "$_gid"
   fi
 }
 # user NAME UID GID HOME SHELL: makes it, or changes it; what is empty is not changed.
 user() {
   _name=$1 _uid=$2 _gid=$3 _home=$4 _shell=$5
-  [ -z "$_uid" ] || is_free passwd "$_name" "$_uid"
   _entry=$(getent passwd "$_name") || _entry=
   if [ -z "$_entry" ]; then
     if [ -z "$_uid" ]; then
@@ -53,13 +66,10 @@ user() {
       --shell "${_shell:-/bin/sh}" "$_name"
     return
   fi
-  IFS=: read -r _ _ _old_uid _old_gid _ _old_home _old_shell <<END
+  [ -z "$_uid" ] || move passwd "$_name" "$_uid"
+  IFS=: read -r _ _ _ _old_gid _ _old_home _old_shell <<END
 $_entry
 END
-  if [ "${_uid:-$_old_uid}" != "$_old_uid" ]; then
-    usermod --uid "$_uid" "$_name"
-    find / -xdev -uid "$_old_uid" -exec chown -h "$_uid" {} +
-  fi
   [ "${_gid:-$_old_gid}" = "$_old_gid" ] || usermod --gid "$_gid" "$_name"
   [ "${_shell:-$_old_shell}" = "$_old_shell" ] || usermod --shell "$_shell" "$_name"
   [ "${_home:-$_old_home}" = "$_old_home" ] || usermod --home "$_home" "$_name"

@@ -2,7 +2,7 @@
 # repositories team, other
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/85e5b720bb45101c72c473e85144c95a
+_record=/var/lib/provision/steps/9bbc22aab56422aebda05e689ed070fe
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

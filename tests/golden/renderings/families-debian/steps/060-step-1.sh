@@ -2,7 +2,7 @@
 # run: step-1
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/5092eed8df8865b04fc3d4fcf75f0a56
+_record=/var/lib/provision/steps/e8a8033b63856108bde28116ce4a721d
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

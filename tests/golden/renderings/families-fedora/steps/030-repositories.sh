@@ -2,7 +2,7 @@
 # repositories team, other
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/d6a23c07cc73e833ca2bdfbaf2043b16
+_record=/var/lib/provision/steps/c5195a1e9e36f40837412cdae522cad0
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # 4 packages
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/ec2d977dc0fc5d4610025e45c76c53bc
+_record=/var/lib/provision/steps/b51b0a17bd8e2072447b4cebb9dd218b
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

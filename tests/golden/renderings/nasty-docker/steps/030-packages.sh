@@ -2,7 +2,7 @@
 # 1 packages
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/85d0acc6cbc387e53115c82cd0a933b9
+_record=/var/lib/provision/steps/26276a1190afa56947be7dfeac98b824
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # run: fetch
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/8ba772528b5167cc008ea23d4d4c5c9d
+_record=/var/lib/provision/steps/1363b111ce9dd20215f9abd981f9edb3
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # run: mirror
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/40ecd66d469ce1a60eecf23b169a8aeb
+_record=/var/lib/provision/steps/5c7b1cc9577453f35aefd3deafcaca53
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

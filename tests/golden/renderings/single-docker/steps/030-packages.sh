@@ -2,7 +2,7 @@
 # 1 packages
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/0c83878401f26c726edb6d52bf356c3c
+_record=/var/lib/provision/steps/ce9d466de61acfcc0b1181fded92e89a
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # 3 packages
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/1a7ab6826befbb8c2c338a7d5ceb4f50
+_record=/var/lib/provision/steps/d00dddc77926642902a12d539132766b
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

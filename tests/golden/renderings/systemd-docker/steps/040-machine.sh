@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/237814b26f923ae4205e2996c681685a
+_record=/var/lib/provision/steps/a1cdd9d991a39a7ef995bb0f61759777
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # volumes data
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/2fc8326bd1c446b0deb3d55401b02436
+_record=/var/lib/provision/steps/ef8357440fdc8973042ac8be68de741a
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

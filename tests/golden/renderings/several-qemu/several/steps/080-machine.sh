@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/8acf1f0bb8ade6544aac80e8c6235bd2
+_record=/var/lib/provision/steps/47fc1fe933a69be392bcebd7ad92d1cc
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
