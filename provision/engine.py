@@ -191,6 +191,7 @@ def up(
             evidence=missing,
             hint="`provision up` without --offline fetches what is missing, and keeps it",
         )
+    walls.make_mount_points(environment.machines)
     return acting.up(settled, state_dir, progress, rebuild=rebuild, timeout=timeout)
 
 

@@ -97,15 +97,29 @@ class Repository:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Group:
+    """A group to make; `gid` None means the next free id, of the system's where `system`."""
+
+    name: str
+    gid: int | None
+    system: bool
+    origin: Origin
+
+
+@dataclass(frozen=True, kw_only=True)
 class User:
-    """A user to make; `uid` None means the next free id."""
+    """A user to make, or to change where the base or a package has it.
+
+    None means what is there already, and for a user that is made: the next free `uid`, that
+    number as `gid`, /bin/sh, /home/NAME.
+    """
 
     name: str
     uid: int | None
     gid: int | None
     groups: tuple[str, ...]
-    shell: str
-    home: str
+    shell: str | None
+    home: str | None
     sudo: bool
     origin: Origin
 
@@ -218,10 +232,12 @@ class Mount:
 
 @dataclass(frozen=True, kw_only=True)
 class Volume:
-    """A folder inside that outlives `down`."""
+    """A folder inside that outlives `down`; `owner` and `mode` None are as the build left them."""
 
     name: str
     path: str
+    owner: str | None = None
+    mode: int | None = None
     origin: Origin
 
 
@@ -327,6 +343,7 @@ class Machine:
     packages: tuple[Package, ...]
     repositories: tuple[Repository, ...] = ()
     users: tuple[User, ...]
+    groups: tuple[Group, ...] = ()
     files: tuple[File, ...]
     run: tuple[Script, ...]
     services: tuple[Service, ...]

@@ -8,8 +8,9 @@ is read there is opened without following one.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from provision.errors import EnvironmentFailed
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from provision.model import Machine, Origin
+
+
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_FOLDER = _FILE | os.O_DIRECTORY
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +62,47 @@ def replaced_through(path: Path, machines: Sequence[Machine]) -> Live | None:
     """What is live and writable in a machine, by which it can put a link in a path's place."""
     found = (each for each in live(machines) if not each.read_only and each.source in path.parents)
     return next(found, None)
+
+
+def make_mount_points(machines: Sequence[Machine]) -> None:
+    """Make what is missing in live folders for a volume or mount inside them, for the folder's owner.
+
+    An engine would make it there too, for root.
+    """
+    for machine in machines:
+        sources: dict[str, Path | None] = {each.path: each.source for each in live([machine])}
+        sources |= dict.fromkeys(volume.path for volume in machine.volumes)
+        inside = [(volume.path, True) for volume in machine.volumes]
+        inside += [(mount.path, mount.source.is_dir()) for mount in machine.mounts]
+        for path, is_folder in inside:
+            above = (str(parent) for parent in PurePosixPath(path).parents)
+            outer = next((parent for parent in above if parent in sources), "")
+            source = sources.get(outer)
+            if source is not None and source.is_dir():
+                parts = PurePosixPath(path).relative_to(outer).parts
+                with suppress(OSError):  # what is in the way, or may not be written, is the engine's to name
+                    _make(source, parts, is_folder=is_folder)
+
+
+def _make(folder: Path, parts: Sequence[str], *, is_folder: bool) -> None:
+    """Make a folder or an empty file below a folder, and what leads to it; no link is followed."""
+    at = os.open(folder, _FOLDER)
+    owner = os.fstat(at)
+    try:
+        for number, part in enumerate(parts, 1):
+            wanted = is_folder or number < len(parts)
+            try:
+                inner = os.open(part, _FOLDER if wanted else _FILE, dir_fd=at)
+            except FileNotFoundError:
+                if wanted:
+                    os.mkdir(part, 0o755, dir_fd=at)
+                inner = os.open(part, _FOLDER if wanted else _FILE | os.O_CREAT | os.O_EXCL, 0o644, dir_fd=at)
+                if os.geteuid() == 0:
+                    os.fchown(inner, owner.st_uid, owner.st_gid)
+            os.close(at)
+            at = inner
+    finally:
+        os.close(at)
 
 
 def require_in_place(paths: Sequence[Path]) -> None:

@@ -1,6 +1,6 @@
 """What only a build can find: what is wrong in a spec, at its place there, and mirrors that do not answer.
 
-Packages that the distribution does not have, ids of users that it has given to others.
+Packages that the distribution does not have, ids that it has given to other users and groups.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from provision.fetch_errors import fetch_failed, find_failures
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from provision.model import Machine
+    from provision.model import Group, Machine, User
 
 _NO_PACKAGE = re.compile(r"provision: no package (\S+): *(.*)")
-_TAKEN = re.compile(r"user (\S+) cannot have uid (\d+): it is (\S+)'s")
+_TAKEN = re.compile(r"(user|group) (\S+) cannot have ([ug]id) (\d+): it is (\S+)'s")
 _NO_VERSION = re.compile(r"provision: no version (\S+) of (\S+): *(.*)")
 
 
@@ -53,13 +53,8 @@ def _of_failed_steps(lines: Sequence[str]) -> list[str]:
 
 
 def _problems(line: str, machine: Machine) -> Iterable[Problem]:
-    taken = _TAKEN.search(line)
-    for user in machine.users if taken else ():
-        if taken and (user.name, str(user.uid)) == (taken[1], taken[2]):
-            message = (
-                f"user {user.name} cannot have uid {user.uid}: in {machine.base.name} it is {taken[3]}'s"
-            )
-            yield Problem(message, user.origin, "give it another uid")
+    if taken := _TAKEN.search(line):
+        yield from _taken_ids(machine, *taken.groups())
     unknown, unpinned = _NO_PACKAGE.search(line), _NO_VERSION.search(line)
     base = machine.base.name
     for package in machine.packages:
@@ -73,3 +68,18 @@ def _problems(line: str, machine: Machine) -> Iterable[Problem]:
             yield Problem(
                 f"{base} has no version {package.version} of {name}", package.origin, f"it has {there}"
             )
+
+
+def _taken_ids(
+    machine: Machine, kind: str, name: str, key: str, number: str, holder: str
+) -> Iterable[Problem]:
+    """A user or group whose number the base, or a package, has given to another."""
+    message = f"{kind} {name} cannot have {key} {number}: in {machine.base.name} it is {holder}'s"
+    declared: Sequence[User | Group] = machine.users if kind == "user" else machine.groups
+    found = next((each for each in declared if each.name == name), None)
+    if found is not None:
+        yield Problem(message, found.origin, f"give it another {key}")
+        return
+    for user in machine.users:
+        if user.name == name:  # whose own group it is
+            yield Problem(message, user.origin, f"`gid: {number}` makes {holder} its group")

@@ -31,7 +31,7 @@ FAMILIES: dict[Family, PackageFamily] = {
     "dnf": PackageFamily(
         pin="-",
         caches=("/var/cache/dnf", "/var/cache/libdnf5"),
-        support=("shadow-utils", "util-linux", "glibc-langpack-en"),
+        support=("shadow-utils", "util-linux", "findutils", "glibc-langpack-en"),
     ),
     "apk": PackageFamily(
         pin="=",

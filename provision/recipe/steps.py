@@ -6,6 +6,7 @@ import hashlib
 from typing import TYPE_CHECKING
 
 from provision.model import Step
+from provision.recipe.accounts import FIRST_OF_PEOPLE, accounts, accounts_of_packages, gid_of
 from provision.recipe.contents import folders, payload
 from provision.recipe.families import FAMILIES, pinned
 from provision.recipe.proxy import TRUSTING, trust_variables
@@ -15,7 +16,8 @@ from provision.rendering import digest_of, render
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from provision.model import Machine, Script
+    from provision.model import Machine, Script, Volume
+    from provision.recipe.accounts import Accounts
     from provision.rendering import RenderedFile
 
 RECORDS = "/var/lib/provision/steps"
@@ -45,9 +47,7 @@ def steps(
         {"packages": family.support, "asked": ()},
         caches=family.caches if family.support else (),
     )
-    if machine.users:
-        names = ", ".join(user.name for user in machine.users)
-        chain.add("users", f"users {names}", "users.sh.j2", {})
+    chain.add_accounts("users", accounts(machine))
     if machine.repositories:
         files = repository_files(machine)
         names = ", ".join(repository.name for repository in machine.repositories)
@@ -69,11 +69,15 @@ def steps(
             {"packages": packages, "asked": _asked(machine)},
             caches=family.caches,
         )
+    chain.add_accounts("users-of-packages", accounts_of_packages(machine))
     if machine.files:
         chain.add("files", "files", "files.sh.j2", {"folders": folders}, inputs={"files": payload(machine)})
     for script in machine.run:
         if not script.before_packages:
             chain.add_script(script)
+    if volumes := _owned_volumes(machine):
+        names = ", ".join(volume.name for volume in volumes)
+        chain.add("volumes", f"volumes {names}", "volumes.sh.j2", {"volumes": volumes})
     chain.add("machine", "services and setup", "machine.sh.j2", {},
               inputs={"machine": scripts})  # fmt: skip
     if init:
@@ -84,7 +88,13 @@ def steps(
 def until_packages(machine: Machine, taken: Sequence[Step]) -> Sequence[Step]:
     """Those of a machine's steps that come before its files and the scripts after its packages."""
     after = bool(machine.files) + sum(not script.before_packages for script in machine.run)
+    after += bool(_owned_volumes(machine))
     return taken[: len(taken) - 1 - after]
+
+
+def _owned_volumes(machine: Machine) -> tuple[Volume, ...]:
+    """The volumes whose owner or mode is said."""
+    return tuple(each for each in machine.volumes if each.owner is not None or each.mode is not None)
 
 
 def _packages(machine: Machine, runtime_packages: Sequence[str]) -> tuple[str, ...]:
@@ -154,6 +164,15 @@ class _Chain:
                 secrets=secrets,
             )
         )
+
+    def add_accounts(self, name: str, made: Accounts) -> None:
+        """A step that makes users and groups, where there are any."""
+        users = [user.name for user in made.users]
+        groups = [group.name for group in (*made.numbered, *made.groups)]
+        if users or groups:
+            title = f"users {', '.join(users)}" if users else f"groups {', '.join(groups)}"
+            context = {"accounts": made, "gid_of": gid_of, "first_uid": FIRST_OF_PEOPLE}
+            self.add(name, title, "users.sh.j2", context)
 
     def add_script(self, script: Script) -> None:
         self.add(

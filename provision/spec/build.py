@@ -6,7 +6,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, cast
 
-from provision.model import Environment, Machine, Mount, Package, Requirement, Resources, Volume, Workspace
+from provision.model import Environment, Machine, Mount, Package, Requirement, Resources, Workspace
 from provision.spec.bases import read_base
 from provision.spec.checks import read_checks
 from provision.spec.files import read_files
@@ -17,10 +17,11 @@ from provision.spec.proxy import read_proxy
 from provision.spec.repositories import read_repositories
 from provision.spec.secrets import KnownSecrets
 from provision.spec.services import path_of, read_environment, read_services, read_steps
-from provision.spec.users import KnownUsers, read_users
+from provision.spec.users import KnownUsers, read_groups, read_users
+from provision.spec.volumes import read_volumes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
     from provision.model import Capability, Family, File
@@ -117,6 +118,8 @@ def _machine(
         if declared is None
         else KnownSecrets(declared, fields.items("secrets"), scope)
     )
+    groups = read_groups(fields.entries("groups"), scope)
+    volumes = read_volumes(fields, workspace, known, scope)
     services = read_services(fields.entries("services"), known, secrets, scope)
     context = {
         **scope.variables.context(),
@@ -142,11 +145,13 @@ def _machine(
         repositories=read_repositories(fields.entries("repositories"), base, scope),
         users=read_users(
             fields.entries("users"),
+            groups,
             workspace.source if workspace else None,
             fields.within("workspace").node("source"),
             scope,
         ),
-        files=read_files(fields.entries("files"), context, known, scope),
+        groups=groups,
+        files=read_files(fields.entries("files"), context, known, volumes, scope),
         run=read_steps(
             fields.items("run"), default_user="root", workdir="/", users=known, secrets=secrets, scope=scope
         ),
@@ -161,7 +166,7 @@ def _machine(
         ),
         ports=read_ports(fields.items("ports"), scope),
         mounts=_mounts(fields, scope),
-        volumes=_volumes(fields, scope),
+        volumes=volumes,
         secrets=secrets.read(services, user, known),
         requires=tuple(
             Requirement(name=cast("Capability", name), origin=node.origin)
@@ -253,16 +258,6 @@ def _mounts(fields: Fields, scope: Scope) -> tuple[Mount, ...]:
     return tuple(mounts)
 
 
-def _volumes(fields: Fields, scope: Scope) -> tuple[Volume, ...]:
-    volumes = []
-    for name, node in fields.entries("volumes").items():
-        text = node.value if isinstance(node.value, str) else ""
-        path = scope.machine_path(text, node, "the path")
-        if path is not None:
-            volumes.append(Volume(name=name, path=path, origin=node.key_origin))
-    return tuple(volumes)
-
-
 def _refuse_overlaps(machine: Machine, scope: Scope) -> None:
     """Nothing is mounted twice at a path, over everything, or over what `files` makes."""
     taken: dict[str, str] = {}
@@ -280,12 +275,10 @@ def _refuse_overlaps(machine: Machine, scope: Scope) -> None:
                 "give one of them another path",
             )
         taken.setdefault(path, what)
-    hiding = {mount.path for mount in machine.mounts}
-    if machine.workspace is not None:
-        hiding.add(machine.workspace.path)
-    for file in machine.files if hiding else ():
-        cover = _covering(file, hiding)
-        if cover is not None:
+    volumes = {volume.path for volume in machine.volumes}  # which take over what lies at their path
+    for file in machine.files if taken else ():
+        cover = _covering(file, taken)
+        if cover is not None and cover not in volumes:
             scope.problems.add(
                 f"{file.path} would be hidden by {taken[cover]} at {cover}",
                 file.origin,
@@ -293,7 +286,9 @@ def _refuse_overlaps(machine: Machine, scope: Scope) -> None:
             )
 
 
-def _covering(file: File, mounted: set[str]) -> str | None:
+def _covering(file: File, mounted: Collection[str]) -> str | None:
+    """What lies over a file's path: the innermost; None where that is a folder's own path."""
     parts = file.path.split("/")
-    above = ("/".join(parts[:count]) for count in range(2, len(parts) + (file.kind != "dir")))
-    return next((path for path in above if path in mounted), None)
+    above = ("/".join(parts[:count]) for count in range(len(parts), 1, -1))
+    cover = next((path for path in above if path in mounted), None)
+    return None if cover == file.path and file.kind == "dir" else cover

@@ -88,6 +88,14 @@ class Fields:
             self._wrong(key, node, "a size with a unit, like 512MiB or 2GiB")
         return found
 
+    def mode(self, key: str) -> int | None:
+        """A mode in octal digits; None where it is none, for the schema has said so."""
+        text = self.data(key)
+        try:
+            return int(text, 8) if isinstance(text, str) else None
+        except ValueError:
+            return None
+
     def seconds(self, key: str, default: float) -> float:
         """Seconds of a duration."""
         node = self._entries.get(key)

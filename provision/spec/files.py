@@ -13,9 +13,9 @@ from provision.spec.paths import may_be_used, real_path
 from provision.spec.problems import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from provision.model import FileKind
+    from provision.model import FileKind, Volume
     from provision.spec.fields import Fields
     from provision.spec.scope import Scope
     from provision.spec.tree import Node
@@ -28,7 +28,11 @@ _TOO_LARGE = "keep large data outside the image: a mount, a volume, or a run ste
 
 
 def read_files(
-    nodes: Mapping[str, Node], context: Mapping[str, object], users: KnownUsers, scope: Scope
+    nodes: Mapping[str, Node],
+    context: Mapping[str, object],
+    users: KnownUsers,
+    volumes: Sequence[Volume],
+    scope: Scope,
 ) -> tuple[File, ...]:
     """The files of the spec, in its order.
 
@@ -36,9 +40,11 @@ def read_files(
         nodes: by path inside.
         context: what templates see.
         users: who may own them.
+        volumes: whose owner and mode a folder at their path has, unless it says otherwise.
         scope: takes problems and knows which folders may be read.
     """
     files: dict[str, File] = {}
+    at = {volume.path: volume for volume in volumes}
     for key, node in nodes.items():
         path = scope.machine_path(key, node.key_origin, "the path")
         fields = scope.fields(node)
@@ -50,7 +56,8 @@ def read_files(
                 node.key_origin,
                 "remove one of the two",
             )
-        owner = fields.text("owner", "root")
+        volume = at.get(path)
+        owner = fields.text("owner") or (volume and volume.owner) or "root"
         if (owner_node := fields.node("owner")) is not None:
             users.refuse_unknown(owner, owner_node)
         kind, content, tree, target, executable = _body(fields, context, scope)
@@ -62,7 +69,7 @@ def read_files(
             target=target,
             owner=owner,
             group=fields.text("group") or None,
-            mode=_mode(fields) or (0o755 if executable else None),
+            mode=fields.mode("mode") or (0o755 if executable else volume.mode if volume else None),
             origin=node.key_origin,
         )
     return tuple(files.values())
@@ -91,14 +98,6 @@ def _body(
         content, executable = (_read(path, node, scope) if path else None) or (b"", False)
         return "content", content, (), "", executable
     return "content", fields.text("content").encode(), (), "", False
-
-
-def _mode(fields: Fields) -> int | None:
-    text = fields.data("mode")
-    try:
-        return int(text, 8) if isinstance(text, str) else None
-    except ValueError:
-        return None  # the schema has said so
 
 
 def _read(path: Path, node: Node, scope: Scope) -> tuple[bytes, bool] | None:

@@ -26,6 +26,7 @@ Answer: TypeAlias = "tuple[int, bytes]"
 Answers: TypeAlias = "dict[str, Answer]"
 
 TIMEOUT = 60.0
+_OWNED = frozenset({"owner", "mode"})
 YES, NO = (0, b""), (1, b"")
 _PLAIN = re.compile(r"[\w@%+=:,./ -]+")  # what comes back from every program as it was given
 
@@ -81,7 +82,8 @@ def _questions(family: Family, checks: tuple[Check, ...]) -> Iterator[Question]:
         yield _verbatim("cat /proc/mounts")
     if subjects("port"):
         yield _verbatim(TABLES)
-    if paths := subjects("file"):
+    owned = {check.subject for check in checks if check.kind == "mount" and check.fields.keys() & _OWNED}
+    if paths := [*subjects("file"), *(path for path in subjects("mount") if path in owned)]:
         yield _file_attributes(paths)
         yield _links(paths)
     hashed = {check.subject for check in checks if isinstance(check.fields.get("content"), bytes)}

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from provision.model import Check, Expected
+from provision.recipe.accounts import gid_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from provision.model import CheckKind, File, Machine, Origin, Probe, User
+    from provision.model import CheckKind, File, Group, Machine, Origin, Probe, User
 
 
 def implied(machine: Machine, machines: Sequence[Machine], spec: Origin) -> tuple[Check, ...]:
@@ -42,7 +43,10 @@ def _checks(machine: Machine, spec: Origin) -> Iterator[Check]:
         version = {"version": package.version} if package.version else {}
         yield _check("package", package.name, version, package.origin)
     for user in machine.users:
-        yield _check("user", user.name, _user_fields(user), user.origin)
+        yield _check("user", user.name, _user_fields(user, machine.groups), user.origin)
+    for group in machine.groups:
+        number = {} if group.gid is None else {"gid": group.gid}
+        yield _check("group", group.name, number, group.origin)
     own = {file.path for file in machine.files}
     for file in machine.files:
         yield _file(file, own)
@@ -54,7 +58,9 @@ def _checks(machine: Machine, spec: Origin) -> Iterator[Check]:
         options = {"options": ("ro",)} if mount.read_only else {}
         yield _check("mount", mount.path, options, mount.origin)
     for volume in machine.volumes:
-        yield _check("mount", volume.path, {}, volume.origin, name=f"volume {volume.name}")
+        said = {"owner": volume.owner, "mode": volume.mode}
+        owned = {key: value for key, value in said.items() if value is not None}
+        yield _check("mount", volume.path, owned, volume.origin, name=f"volume {volume.name}")
     for secret in machine.secrets:
         path, owned = f"/run/secrets/{secret.name}", {"user": secret.owner, "mode": secret.mode}
         yield _check("file", path, owned, secret.origin, name=f"secret {secret.name}")
@@ -96,12 +102,10 @@ def _probed(probe: Probe) -> str | None:
     return f"{address.port or 80}/tcp"
 
 
-def _user_fields(user: User) -> Mapping[str, object]:
-    fields: dict[str, object] = {"shell": user.shell, "home": user.home}
-    if user.uid is not None:
-        fields["uid"] = user.uid
-    if user.gid is not None:
-        fields["gid"] = user.gid
+def _user_fields(user: User, groups: Sequence[Group]) -> Mapping[str, object]:
+    """What the spec says of a user; what it leaves open may be as the base has it."""
+    said = {"shell": user.shell, "home": user.home, "uid": user.uid, "gid": gid_of(user, groups)}
+    fields: dict[str, object] = {name: value for name, value in said.items() if value is not None}
     if user.groups:
         fields["groups"] = user.groups
     if user.sudo:

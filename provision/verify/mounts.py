@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
-from provision.verify.values import value_problems
+from provision.verify.values import mode_problems, value_problems
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from provision.model import Check
     from provision.verify.examined import Examined
 
-FIELDS = frozenset({"filesystem", "device", "options", "entered_by"})
+FIELDS = frozenset({"filesystem", "device", "options", "entered_by", "owner", "mode"})
 
 
 def mount(examined: Examined, check: Check) -> Iterator[str]:
@@ -26,6 +26,10 @@ def mount(examined: Examined, check: Check) -> Iterator[str]:
     for name, expected in check.fields.items():
         if name == "entered_by":
             yield from _entered(examined, path, str(expected))
+        elif name == "owner":
+            yield from value_problems(name, examined.host.file(path).user, expected)
+        elif name == "mode":
+            yield from mode_problems(examined.host.file(path).mode, expected)
         else:
             yield from value_problems(name, getattr(asked, name), expected)
 

@@ -2,7 +2,7 @@
 # repositories team, other
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/90dc623f7f66f8e5255a9b10d19eca35
+_record=/var/lib/provision/steps/586df0940b233ba7febd56de00e978df
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

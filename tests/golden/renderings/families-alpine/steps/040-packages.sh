@@ -2,7 +2,7 @@
 # 4 packages
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/e41be2956171d8913b12a804fbddd3ab
+_record=/var/lib/provision/steps/060403d11887fe10999942d70b201598
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

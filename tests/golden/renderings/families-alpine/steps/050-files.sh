@@ -2,7 +2,7 @@
 # files
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/18863b8dfc72822b9075f91127b7fb38
+_record=/var/lib/provision/steps/6f380407634c2d829565441cb4bcfecb
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # run: step-1
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/4898345194683f7028843b2192fc1da3
+_record=/var/lib/provision/steps/9c271442e980b29fd4f2c5e9b004180e
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # repositories team, other
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/2cf9a1f454a70c6ce6199572b274fc05
+_record=/var/lib/provision/steps/9bbc22aab56422aebda05e689ed070fe
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

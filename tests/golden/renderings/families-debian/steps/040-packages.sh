@@ -2,7 +2,7 @@
 # 4 packages
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/0c75654cff8daf4ab695e0cd76127b16
+_record=/var/lib/provision/steps/cf1d745b7634ae900e4fed35de31de10
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

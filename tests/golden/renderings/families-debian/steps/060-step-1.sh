@@ -2,7 +2,7 @@
 # run: step-1
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/a83dd62cb64844e3cd38d586873177d2
+_record=/var/lib/provision/steps/e8a8033b63856108bde28116ce4a721d
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # repositories team, other
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/3eddbadc989141bf8416ecf844bbbb8b
+_record=/var/lib/provision/steps/c5195a1e9e36f40837412cdae522cad0
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

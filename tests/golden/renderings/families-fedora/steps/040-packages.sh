@@ -2,7 +2,7 @@
 # 4 packages
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/4463957cd35bfa45e969d02c9d780fd0
+_record=/var/lib/provision/steps/b51b0a17bd8e2072447b4cebb9dd218b
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # files
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/c09c867ed21122ffa92878c2370607a9
+_record=/var/lib/provision/steps/f9551a3d49d1cfe82e3347637b7090f8
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # 1 packages
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/731cfca3693f8794c4627ecb41017860
+_record=/var/lib/provision/steps/26276a1190afa56947be7dfeac98b824
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

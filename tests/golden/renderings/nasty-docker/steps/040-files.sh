@@ -2,7 +2,7 @@
 # files
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/5a2195ae5d2b9fb4d74fa34b29efd364
+_record=/var/lib/provision/steps/373cf18bb28a614f73c95240ebc058a8
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

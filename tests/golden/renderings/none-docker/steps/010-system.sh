@@ -2,7 +2,7 @@
 # locale and time zone
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/0fd68aefb47a0ca16cd78928dd1ad681
+_record=/var/lib/provision/steps/b4942c536300f8e272b95b4e16c7615f
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
@@ -11,6 +11,7 @@ export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin
 dnf install -y --setopt=install_weak_deps=False --setopt=keepcache=True \
   shadow-utils \
   util-linux \
+  findutils \
   glibc-langpack-en
 ln -sf /usr/share/zoneinfo/UTC /etc/localtime
 echo UTC >/etc/timezone

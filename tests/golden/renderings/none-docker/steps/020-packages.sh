@@ -2,7 +2,7 @@
 # 2 packages
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/c2811337052feeb3f814c146b5c9663c
+_record=/var/lib/provision/steps/bb333c1796d409013c686e8bfa10dfd7
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

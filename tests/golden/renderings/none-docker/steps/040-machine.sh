@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/7dc6c038d1b22a9517957b7c6845badf
+_record=/var/lib/provision/steps/c3e61ceb2df8f8fb0bbee91dcc03e2c5
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

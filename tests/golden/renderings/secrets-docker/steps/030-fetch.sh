@@ -2,7 +2,7 @@
 # run: fetch
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/edd38eabad9f06f8baef0c39108629fe
+_record=/var/lib/provision/steps/1363b111ce9dd20215f9abd981f9edb3
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # files
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/2119b61ea07d52b772a93b68c3ec29ce
+_record=/var/lib/provision/steps/072cce61da66d4d091357589d776769e
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

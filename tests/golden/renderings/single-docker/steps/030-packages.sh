@@ -2,7 +2,7 @@
 # 1 packages
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/08b983eadb33b7816658627f7379e709
+_record=/var/lib/provision/steps/ce9d466de61acfcc0b1181fded92e89a
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

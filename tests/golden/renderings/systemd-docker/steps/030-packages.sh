@@ -2,7 +2,7 @@
 # 3 packages
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/09bf475744e922006a13450507020e7d
+_record=/var/lib/provision/steps/d00dddc77926642902a12d539132766b
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/29127f089a50e222f6078fdce1844122
+_record=/var/lib/provision/steps/a1cdd9d991a39a7ef995bb0f61759777
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

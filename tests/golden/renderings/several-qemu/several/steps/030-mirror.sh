@@ -2,7 +2,7 @@
 # run: mirror
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/9a2f73eeaf811af9c5935f50747bb8c3
+_record=/var/lib/provision/steps/5c7b1cc9577453f35aefd3deafcaca53
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

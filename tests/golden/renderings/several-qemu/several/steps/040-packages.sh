@@ -2,7 +2,7 @@
 # 6 packages
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/8d267c085c55e3fcd78e40011f44a534
+_record=/var/lib/provision/steps/98719f63b39211ecc12a08170039b076
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

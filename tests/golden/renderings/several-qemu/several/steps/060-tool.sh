@@ -2,7 +2,7 @@
 # run: tool
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/ac7eef0b55009753f2c88f7568843daa
+_record=/var/lib/provision/steps/0824b15d17bc6f0f4460ee37947baf83
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
