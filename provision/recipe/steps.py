@@ -74,7 +74,8 @@ def steps(
     for script in machine.run:
         if not script.before_packages:
             chain.add_script(script)
-    chain.add("machine", "services and setup", "machine.sh.j2", {},
+    chain.add("machine", "services and setup", "machine.sh.j2",
+              {"etc": any(path.startswith("etc/") for path in scripts)},
               inputs={"machine": scripts})  # fmt: skip
     if init:
         chain.add("init", "systemd and its units", "init.sh.j2", {})

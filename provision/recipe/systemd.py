@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from provision.model import ATTACH, RESERVED, SETUP
 from provision.recipe.contents import CRASHES
+from provision.recipe.limits import HARD_FILES, SOFT_FILES, effective, machine_limits
 from provision.rendering import RenderedFile, render
 
 if TYPE_CHECKING:
@@ -47,7 +48,10 @@ def systemd_scripts(machine: Machine) -> Mapping[str, RenderedFile]:
         + [unit_of(service.name) for service in machine.services]
         + ([unit_of(SETUP)] if machine.setup else []),
     }
+    limits = machine_limits(machine)
+    context |= {"limits": limits, "effective": effective, "files": (SOFT_FILES, HARD_FILES)}
     own = {name: _file(f"systemd/{name}.j2", context, executable=True) for name in SCRIPTS}
+    own["etc/systemd/system.conf.d/provision.conf"] = _file("systemd/system.conf.j2", context)
     units = {"provision.target": "target", unit_of(ATTACH): "attach.service"}
     if machine.setup:
         units[unit_of(SETUP)] = "setup.service"

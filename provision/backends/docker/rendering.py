@@ -13,6 +13,7 @@ from provision.backends.ports import key
 from provision.backends.readiness import patience
 from provision.recipe import contents, payload, repository_files, steps
 from provision.recipe.contents import CRASHES
+from provision.recipe.limits import SOFT_FILES, ULIMITS, hard_files, machine_limits
 from provision.recipe.proxy import proxy_variables, trust_variables
 from provision.recipe.systemd import systemd_scripts
 from provision.rendering import (
@@ -41,14 +42,6 @@ CA = "proxy.ca"  # no secret of a spec can have this name
 GRACE = 30  # seconds that a service has to end
 MORE = 10  # that the container has beyond its services
 SUPERVISING = ("control", "group", "service", "state", "supervise")
-# How bash's ulimit calls each limit, and how many of the spec's units are one of its own.
-LIMITS = {
-    "nofile": ("n", 1),
-    "nproc": ("u", 1),
-    "core": ("c", 1024),
-    "memlock": ("l", 1024),
-    "stack": ("s", 1024),
-}
 
 
 def container_name(environment: Environment, machine: str) -> str:
@@ -251,7 +244,7 @@ class _Item:
         return render(
             "docker/service.yaml.j2",
             {"environment": environment, "item": self, "machine": self.machine, "variable": variable,
-             "recipe": recipe, "digest": digest},
+             "recipe": recipe, "digest": digest, "limits": machine_limits(self.machine)},
         )  # fmt: skip
 
 
@@ -262,7 +255,8 @@ def _own_scripts(machine: Machine) -> Mapping[str, RenderedFile]:
         own = {name: _executable(f"docker/machine/{name}.j2", context) for name in ("attach", "init")}
         return {"start": own.pop("init"), **own, **systemd_scripts(machine)}
     limited = any(service.limits for service in machine.services)
-    context |= {"limits": LIMITS if limited else {}, "grace": GRACE, "crashes": CRASHES}
+    context |= {"limits": ULIMITS if limited else {}, "grace": GRACE, "crashes": CRASHES}
+    context |= {"files": (SOFT_FILES, hard_files(machine))}
     context |= {"stages": start_stages(machine)}
     scripts = ("start", "runtime", *(SUPERVISING if machine.services else ()))
     return {name: _executable(f"docker/machine/{name}.j2", context) for name in scripts}
