@@ -26,6 +26,8 @@ def start_failed(error: CommandFailed, state_dir: StateDir) -> EnvironmentFailed
     hint = f"full log: {state_dir.log}"
     if any("Range of CPUs" in line for line in refused):
         hint = "ask for fewer in resources, or, for this host alone, in NAME.local.yaml"
+    if any("setting rlimit" in line for line in refused):
+        hint = "the engine may not raise this limit: ask for less in `limits`, or take a VM: `-b vm`"
     if any("port is already allocated" in line or "address already in use" in line for line in refused):
         hint = "the port was taken in this very moment: `provision up` again names its holder"
     return EnvironmentFailed("the containers could not be started", evidence=refused, hint=hint)
