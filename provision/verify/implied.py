@@ -12,7 +12,10 @@ from provision.model import Check, Expected
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from provision.model import CheckKind, File, Machine, Origin, Probe, User
+    from provision.model import CheckKind, File, Machine, Origin, Port, Probe, User
+
+
+SOON = 10.0  # seconds in which a service without a probe begins to listen
 
 
 def implied(machine: Machine, machines: Sequence[Machine], spec: Origin) -> tuple[Check, ...]:
@@ -58,6 +61,15 @@ def _checks(machine: Machine, spec: Origin) -> Iterator[Check]:
     for secret in machine.secrets:
         path, owned = f"/run/secrets/{secret.name}", {"user": secret.owner, "mode": secret.mode}
         yield _check("file", path, owned, secret.origin, name=f"secret {secret.name}")
+    for sysctl in machine.sysctls:
+        path = f"/proc/sys/{sysctl.name.replace('.', '/')}"
+        yield _check(
+            "script",
+            f"cat {shlex.quote(path)} | tr -s '\\t ' ' '",
+            {"stdout": Expected(how="equals", text=sysctl.value), "user": "root"},
+            sysctl.origin,
+            name=f"sysctl {sysctl.name}",
+        )
     for name, value in machine.env.items():
         yield _check("env", name, {"value": value}, spec)
     yield _check("file", "/etc/localtime", _zone_fields(machine.timezone), spec, name="time zone")
@@ -75,16 +87,20 @@ def _checks(machine: Machine, spec: Origin) -> Iterator[Check]:
 
 
 def _ports(machine: Machine) -> Iterator[Check]:
-    """Published; and listened to where a probe asks it: others may be for what is started by hand."""
+    """Published, and answering from the host; where no service runs, that is for what is started by hand."""
     answering = {_probed(service.ready) for service in machine.services if service.ready}
+    published: dict[str, list[Port]] = {}
     for port in machine.ports:
-        subject = f"{port.guest}/{port.protocol}"
-        fields = {"published": True}
-        if f"{port.guest}/{port.protocol}" in answering:
-            yield _check("port", subject, fields, port.origin)
+        published.setdefault(f"{port.guest}/{port.protocol}", []).append(port)
+    for subject, ports in published.items():
+        probed = subject in answering
+        if probed:
+            yield _check("port", subject, {"published": len(ports)}, ports[0].origin)
+        listens = bool(machine.services) and not any(port.optional for port in ports)
         yield _check(
-            "port", subject, fields, port.origin,
+            "port", subject, {"published": len(ports), "listens": listens or probed}, ports[0].origin,
             name=f"port {subject} from the host", from_host=True,
+            timeout=0 if probed or not listens else SOON,
         )  # fmt: skip
 
 
@@ -150,6 +166,7 @@ def _check(
     name: str = "",
     absent: bool = False,
     from_host: bool = False,
+    timeout: float = 0,
 ) -> Check:
     return Check(
         kind=kind,
@@ -158,6 +175,7 @@ def _check(
         fields=fields,
         absent=absent,
         from_host=from_host,
+        timeout=timeout,
         declared=False,
         origin=origin,
     )

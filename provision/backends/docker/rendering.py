@@ -6,10 +6,11 @@ import hashlib
 import os
 import re
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from provision.backends.docker.systemd import PACKAGES, is_init
-from provision.backends.ports import key
+from provision.backends.ports import key, variable
 from provision.backends.readiness import patience
 from provision.recipe import contents, payload, repository_files, steps
 from provision.recipe.contents import CRASHES
@@ -58,7 +59,7 @@ def volume_names(environment: Environment, machine: Machine) -> Mapping[str, str
 def port_variable(environment: Environment, machine: Machine, port: Port) -> str:
     """The variable of compose.yaml that gives the host's side of a port."""
     whose = f"{machine.name.upper().replace('-', '_')}_" if environment.several else ""
-    return f"PORT_{whose}{port.guest}_{port.protocol.upper()}"
+    return variable(machine, port).replace("PORT_", f"PORT_{whose}", 1)
 
 
 def render_environment(environment: Environment, location: Path) -> Rendering:
@@ -237,15 +238,18 @@ class _Item:
 
     def service(self, environment: Environment, recipe: str, digest: str) -> str:
         """The machine's service in compose.yaml."""
-
-        def variable(port: Port) -> str:
-            return port_variable(environment, self.machine, port)
-
         return render(
             "docker/service.yaml.j2",
-            {"environment": environment, "item": self, "machine": self.machine, "variable": variable,
-             "recipe": recipe, "digest": digest, "limits": machine_limits(self.machine)},
-        )  # fmt: skip
+            {
+                "environment": environment,
+                "item": self,
+                "machine": self.machine,
+                "variable": partial(port_variable, environment, self.machine),
+                "limits": machine_limits(self.machine),
+                "recipe": recipe,
+                "digest": digest,
+            },
+        )
 
 
 def _own_scripts(machine: Machine) -> Mapping[str, RenderedFile]:

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/066a62b674e4486b0a66583bd583193e
+_record=/var/lib/provision/steps/fa29648ea01ef47118a0cbbde7d7211d
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

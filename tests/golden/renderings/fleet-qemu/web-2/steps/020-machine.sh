@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/65c3c73f7f691490961c7ecc27e58e15
+_record=/var/lib/provision/steps/84410c7b51d8e4f313f27941166ad141
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/5c26595aa07af321832603c6bc9fd77c
+_record=/var/lib/provision/steps/4c307202d6788379fab078a6ef03d32d
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
