@@ -19,6 +19,8 @@ requires: [systemd]
 users: {app: {}}
 env: {FROM_SPEC: it's $5}
 packages: [nginx-light, cron]
+run:
+  - {name: timed, script: systemctl enable --now cron}
 services:
   first:
     script: |
@@ -37,7 +39,7 @@ setup:
 checks:
   - {command: systemctl is-active provision-service-first, stdout: {equals: active}, requires: [systemd]}
   - {process: nginx, absent: true}
-  - {process: cron, absent: true}
+  - {process: cron, timeout: 30s}
 """
 
 

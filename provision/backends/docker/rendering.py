@@ -128,7 +128,7 @@ def _images(environment: Environment) -> Mapping[str, Image]:
         scripts = {**contents(each), **_own_scripts(each)}
         systemd = is_init(each)
         runtime = PACKAGES[each.base.family] if systemd else ()
-        taken[each.name] = steps(each, scripts, runtime, init=systemd)
+        taken[each.name] = steps(each, scripts, runtime, init=systemd, systemd=systemd)
         contexts[each.name] = _context(environment, each, taken[each.name], scripts)
     recipes = {name: digest_of(files) for name, files in contexts.items()}
     folders = folder_names(environment, recipes)

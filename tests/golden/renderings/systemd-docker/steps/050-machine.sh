@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/a2ee454e871539882e3dbd3a36ec674a
+_record=/var/lib/provision/steps/6835a52bc2da621b0870e0c8114d89ec
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
