@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/b2e1a0b5b1e2d9c4078ee06bea5cc3d8
+_record=/var/lib/provision/steps/2f22880591273670683a6e74ccda7382
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/d431b3fec5fcc551035b1f74f5c9febf
+_record=/var/lib/provision/steps/35011ba3cebd1fc115eb3b43cf674ef1
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

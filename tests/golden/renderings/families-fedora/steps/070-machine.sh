@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/e71b0161cec0e4fbbe5dd5358273bf30
+_record=/var/lib/provision/steps/4c069020801492fa65baca0d9e9faa2b
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

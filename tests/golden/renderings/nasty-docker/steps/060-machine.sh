@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/95f5b2547a303b9a3c63577a45273110
+_record=/var/lib/provision/steps/020ba2f54f29beb235a87c8e12ed8e82
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/7f28221616cb41767f4bc1bbf5da4861
+_record=/var/lib/provision/steps/8b68dec757d21a76aa9b5d74138ae15c
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/81d23f854f4b23c892c5be0e2f9555a3
+_record=/var/lib/provision/steps/93399802c313055b0256fcf6f114c202
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/aa4c5a053c8f9e2691a478170d09ece2
+_record=/var/lib/provision/steps/8755769bba371803f3a656b52c74c922
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

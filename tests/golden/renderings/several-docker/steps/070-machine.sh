@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/84282f18b6d20566fa137294c90570c3
+_record=/var/lib/provision/steps/a5eb2c5446ea21fc4a60da1baba0c32b
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/821671dcd32e6d5b2bb4f1e2fbd4b4d5
+_record=/var/lib/provision/steps/382260628d23337c02d0bbeedc69da29
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/e1a0ab0a45ad0d4401826b91b8877f24
+_record=/var/lib/provision/steps/5543b2ab614f3195813265cfbb67d2cf
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
