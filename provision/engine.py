@@ -126,6 +126,11 @@ def validate(asked: Request) -> Environment:
     return environment
 
 
+def notes(environment: Environment, backend: str) -> tuple[str, ...]:
+    """What of a spec has no effect in a backend."""
+    return backends.find(backend).notes(environment)
+
+
 def resolve(asked: Request) -> EnvironmentRef:
     """The environment that a spec names, without reading more of it than the name."""
     from provision import spec

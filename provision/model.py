@@ -211,12 +211,25 @@ class Service:
 
 @dataclass(frozen=True, kw_only=True)
 class Port:
-    """A port of the machine on the host; `host` None means a free one, chosen and kept."""
+    """A port of the machine on the host; `host` None means a free one, chosen and kept.
+
+    On one that is `optional`, as all of a range are, nothing need listen all the time.
+    """
 
     guest: int
     host: int | None
     address: str
     protocol: Protocol
+    optional: bool = False
+    origin: Origin
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sysctl:
+    """A kernel parameter, and its value as the kernel writes it, but with single blanks."""
+
+    name: str
+    value: str
     origin: Origin
 
 
@@ -352,6 +365,7 @@ class Machine:
     mounts: tuple[Mount, ...]
     volumes: tuple[Volume, ...]
     secrets: tuple[Secret, ...] = ()
+    sysctls: tuple[Sysctl, ...] = ()
     requires: tuple[Requirement, ...] = ()
     proxy: Proxy | None = None
     locale: str

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from provision.engine import Request
-    from provision.model import Environment
+    from provision.model import Environment, Machine, Port
     from provision.progress import Progress
     from provision.state import StateDir
 
@@ -193,8 +193,10 @@ def _require_ours(name: str, state_dir: StateDir) -> None:
 
 def _with_free_ports(environment: Environment) -> Environment:
     """The environment on ports of the host that are free when it comes up."""
-    machines = tuple(
-        replace(machine, ports=tuple(replace(port, host=None) for port in machine.ports))
-        for machine in environment.machines
-    )
+
+    def once(machine: Machine) -> tuple[Port, ...]:
+        free = [replace(port, host=None) for port in machine.ports]
+        return tuple({(port.guest, port.protocol, port.address): port for port in free}.values())
+
+    machines = tuple(replace(machine, ports=once(machine)) for machine in environment.machines)
     return replace(environment, machines=machines)

@@ -91,6 +91,9 @@ class Backend(Protocol):
     def describe(self, environment: Environment) -> Offer:
         """What it would give an environment here, for people who choose; changes nothing."""
 
+    def notes(self, environment: Environment) -> tuple[str, ...]:
+        """What a person should know of what of a spec has no effect there; pure."""
+
     def settle(self, environment: Environment, state_dir: StateDir) -> Environment:
         """The environment with what this host decides filled in, such as the provider."""
 

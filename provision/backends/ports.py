@@ -12,7 +12,7 @@ from provision.model import bracketed
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from provision.model import Environment, Port
+    from provision.model import Environment, Machine, Port
     from provision.progress import Progress
     from provision.state import StateDir
 
@@ -38,8 +38,16 @@ def keep(state_dir: StateDir, chosen: Mapping[str, int]) -> None:
 
 
 def key(machine: str, port: Port) -> str:
-    """How the host's side of a port is remembered."""
-    return f"{machine}:{port.guest}/{port.protocol}"
+    """How the host's side of a port is remembered: a port may be published more than once."""
+    where = "" if port.host is None else f":{port.host}"
+    return f"{machine}:{port.guest}/{port.protocol}@{port.address}{where}"
+
+
+def variable(machine: Machine, port: Port) -> str:
+    """The variable of a rendering that gives the host's side of one of a machine's ports."""
+    same = [each for each in machine.ports if (each.guest, each.protocol) == (port.guest, port.protocol)]
+    number = same.index(port) + 1
+    return f"PORT_{port.guest}_{port.protocol.upper()}" + (f"_{number}" if number > 1 else "")
 
 
 def choose(
@@ -68,6 +76,13 @@ def choose(
     chosen: dict[str, int] = {}
     taken = []
 
+    fixed = {port.host for machine in environment.machines for port in machine.ports}
+
+    def free(port: Port) -> int:
+        while (host := _free(port)) in fixed or host in chosen.values():
+            pass
+        return host
+
     def is_usable(port: Port, host: int) -> bool:
         return (host, port.protocol) in ours or _is_free(port, host)
 
@@ -76,14 +91,14 @@ def choose(
             name = key(machine.name, port)
             had = had_before.get(name)
             if port.host is None:
-                chosen[name] = had if had is not None and is_usable(port, had) else _free(port)
+                chosen[name] = had if had is not None and is_usable(port, had) else free(port)
                 continue
             holder = elsewhere.get(port.host)
             other = had if had != port.host else None
             if (holder is None or other is None) and is_usable(port, port.host):
                 chosen[name] = port.host
             elif holder is not None:
-                chosen[name] = other if other is not None and is_usable(port, other) else _free(port)
+                chosen[name] = other if other is not None and is_usable(port, other) else free(port)
                 progress.note(
                     f"port {port.host} is used by {holder}:"
                     f" using {chosen[name]} for {machine.name}:{port.guest} instead"

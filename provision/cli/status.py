@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from provision.cli.asking import asks, format_option, machine_option
+from provision.cli.port_ranges import port_ranges, spelled
 from provision.cli.show import say, table
 
 if TYPE_CHECKING:
@@ -36,8 +37,8 @@ def command(asked: Request, machine: str | None, form: str) -> None:
             each.name,
             each.state,
             each.address or "-",
-            " ".join(f"{port.endpoint}→{port.guest}/{port.protocol}"
-                     for port in each.ports) or "-",
+            " ".join(f"{'→'.join(spelled(group))}/{group[0].protocol}"
+                     for group in port_ranges(each.ports)) or "-",
             " ".join(f"{service.name}={service.state}" for service in each.services) or "-",
         )
         for each in machines

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from provision.cli.asking import asks, same
+from provision.cli.port_ranges import port_ranges, spelled
 from provision.cli.show import answer_to, count, progress, say, show_result
 from provision.cli.trust import load_asking
 
@@ -84,11 +85,11 @@ def _links(published: Mapping[str, Sequence[PortStatus]]) -> list[str]:
     """Where the machines can be reached; a link where the port speaks HTTP."""
     lines = []
     for machine, ports in published.items():
-        for port in ports:
-            where = port.endpoint
-            speaks = port.protocol == "tcp" and _speaks_http(port.address, port.host)
+        for group in port_ranges(ports):
+            port, (where, inside) = group[0], spelled(group)
+            speaks = len(group) == 1 and port.protocol == "tcp" and _speaks_http(port.address, port.host)
             shown = f"http://{where}/" if speaks else f"{where}/{port.protocol}"
-            lines.append(f"{shown}  → {machine}:{port.guest}")
+            lines.append(f"{shown}  → {machine}:{inside}")
     return lines
 
 

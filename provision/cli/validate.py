@@ -21,5 +21,7 @@ def command(asked: Request) -> None:
 
     environment = engine.validate(asked)
     show_demands(environment.demands)
+    for note in engine.notes(environment, asked.backend):
+        say(note)
     machines = ", ".join(f"{m.name} ({m.base.name})" for m in environment.machines)
     say(f"{asked.spec} is valid: {environment.name}, for {asked.backend}: {machines}")

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from provision.rendering import RenderedFile
 
 RECORDS = "/var/lib/provision/steps"
+UNITS = "/var/lib/provision/enabled-units"  # those that a build step enabled itself
 
 
 def steps(
@@ -29,6 +30,7 @@ def steps(
     runtime_packages: Sequence[str] = (),
     *,
     init: bool = False,
+    systemd: bool = True,
 ) -> tuple[Step, ...]:
     """What makes the machine of its base.
 
@@ -37,9 +39,10 @@ def steps(
         scripts: what goes to /usr/lib/provision: `contents`, and the backend's own.
         runtime_packages: what the backend itself needs inside, installed with the rest.
         init: the units of systemd among the scripts are installed by a step too.
+        systemd: the machine has systemd as its init, so its steps may enable units.
     """
     family = FAMILIES[machine.base.family]
-    chain = _Chain(machine)
+    chain = _Chain(machine, systemd=systemd)
     chain.add(
         "system",
         "locale and time zone",
@@ -78,10 +81,11 @@ def steps(
     if volumes := _owned_volumes(machine):
         names = ", ".join(volume.name for volume in volumes)
         chain.add("volumes", f"volumes {names}", "volumes.sh.j2", {"volumes": volumes})
-    chain.add("machine", "services and setup", "machine.sh.j2", {},
+    chain.add("machine", "services and setup", "machine.sh.j2",
+              {"etc": any(path.startswith("etc/") for path in scripts)},
               inputs={"machine": scripts})  # fmt: skip
     if init:
-        chain.add("init", "systemd and its units", "init.sh.j2", {})
+        chain.add("init", "systemd and its units", "init.sh.j2", {"units": UNITS})
     return tuple(chain.steps)
 
 
@@ -119,8 +123,9 @@ def _asked(machine: Machine) -> tuple[tuple[str, str | None], ...]:
 class _Chain:
     """Steps in order; the digest of each covers those before it."""
 
-    def __init__(self, machine: Machine) -> None:
+    def __init__(self, machine: Machine, *, systemd: bool) -> None:
         self.steps: list[Step] = []
+        self._systemd = systemd
         self._machine = machine
 
     def add(
@@ -179,7 +184,13 @@ class _Chain:
             script.name,
             f"run: {script.name}",
             "script.sh.j2",
-            {"script": script, "path": "", "mark": heredoc_mark(script.script)},
+            {
+                "script": script,
+                "path": "",
+                "mark": heredoc_mark(script.script),
+                "systemd": self._systemd,
+                "units": UNITS,
+            },
             caches=FAMILIES[self._machine.base.family].caches,
             locale=self._machine.locale,
             secrets=script.secrets,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from provision.model import ATTACH, RESERVED, SETUP
 from provision.recipe.contents import CRASHES
+from provision.recipe.limits import HARD_FILES, SOFT_FILES, effective, machine_limits
 from provision.rendering import RenderedFile, render
 
 if TYPE_CHECKING:
@@ -37,6 +38,11 @@ def service_of(identifier: str) -> str:
     return identifier.removeprefix("provision-")
 
 
+def _lines_of(service: str) -> str:
+    """The unit that hands a service's lines to the journal, where the service does not do so itself."""
+    return f"provision-lines-{service}.service"
+
+
 def systemd_scripts(machine: Machine) -> Mapping[str, RenderedFile]:
     """What goes to /usr/lib/provision where systemd is the init, by path below it; units/ holds its units."""
     context: dict[str, object] = {
@@ -47,16 +53,22 @@ def systemd_scripts(machine: Machine) -> Mapping[str, RenderedFile]:
         + [unit_of(service.name) for service in machine.services]
         + ([unit_of(SETUP)] if machine.setup else []),
     }
+    limits = machine_limits(machine)
+    context |= {"limits": limits, "effective": effective, "files": (SOFT_FILES, HARD_FILES)}
+    # On cgroup v1 a container's systemd is not told when a group is empty.
+    context |= {"apart": machine.options.get("cgroups") == "1", "lines": _lines_of}
     own = {name: _file(f"systemd/{name}.j2", context, executable=True) for name in SCRIPTS}
+    own["etc/systemd/system.conf.d/provision.conf"] = _file("systemd/system.conf.j2", context)
     units = {"provision.target": "target", unit_of(ATTACH): "attach.service"}
     if machine.setup:
         units[unit_of(SETUP)] = "setup.service"
     for unit, template in units.items():
         own[f"units/{unit}"] = _file(f"systemd/{template}.j2", context)
     for service in machine.services:
-        own[f"units/{unit_of(service.name)}"] = _file(
-            "systemd/unit.service.j2", context | {"service": service}
-        )
+        one = context | {"service": service}
+        own[f"units/{unit_of(service.name)}"] = _file("systemd/unit.service.j2", one)
+        if context["apart"]:
+            own[f"units/{_lines_of(service.name)}"] = _file("systemd/lines.service.j2", one)
     return own
 
 

@@ -17,6 +17,7 @@ from provision.spec.proxy import read_proxy
 from provision.spec.repositories import read_repositories
 from provision.spec.secrets import KnownSecrets
 from provision.spec.services import path_of, read_environment, read_services, read_steps
+from provision.spec.sysctls import read_sysctls
 from provision.spec.users import KnownUsers, read_groups, read_users
 from provision.spec.volumes import read_volumes
 
@@ -168,6 +169,9 @@ def _machine(
         mounts=_mounts(fields, scope),
         volumes=volumes,
         secrets=secrets.read(services, user, known),
+        sysctls=read_sysctls(
+            fields.entries("sysctls"), [name for name, _ in fields.texts("requires")], scope
+        ),
         requires=tuple(
             Requirement(name=cast("Capability", name), origin=node.origin)
             for name, node in fields.texts("requires")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from provision.model import Origin
 from provision.spec.parts import PREFIX, find_part, parts
 from provision.spec.paths import may_be_used, named_path, real_path
+from provision.spec.port_forms import guest_ports, without
 from provision.spec.problems import did_you_mean
 from provision.spec.source import read_tree
 from provision.spec.tree import Node
@@ -41,27 +42,17 @@ def lay(over: Node, under: Node, path: tuple[str, ...] = ()) -> Node:
                 entries[key] = child
         return over.with_value(entries)
     if isinstance(over.value, list) and isinstance(under.value, list):
-        identity = guest_port if path[-1:] == ("ports",) else _identity
-        added = {identity(item) for item in over.value}
-        if identity is guest_port:
-            kept = [item for item in under.value if identity(item) not in added]
+        if path[-1:] == ("ports",):
+            said = {guest for item in over.value for guest in guest_ports(item)}
+            kept = [left for item in under.value for left in without(item, said)]
             return over.with_value([*kept, *over.value])
-        known = {identity(item) for item in under.value}
-        return over.with_value([*under.value, *(item for item in over.value if identity(item) not in known)])
+        known = {_identity(item) for item in under.value}
+        return over.with_value([*under.value, *(item for item in over.value if _identity(item) not in known)])
     return over
 
 
 def _identity(node: Node) -> str:
     return repr(node.plain_data())
-
-
-def guest_port(node: Node) -> str:
-    """What makes two entries of `ports` the same one: the port inside, with its protocol."""
-    if isinstance(node.value, dict):
-        guest, protocol = node.value.get("guest"), node.value.get("protocol")
-        return f"{guest.value if guest else ''}/{protocol.value if protocol else 'tcp'}"
-    number, _, protocol_name = str(node.value).rpartition(":")[2].partition("/")
-    return f"{number}/{protocol_name or 'tcp'}"
 
 
 def stack(documents: Sequence[Node]) -> Node:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from provision.spec.needs import refuse_circle, refuse_unknown_needs
+from provision.spec.ports import share_host_port
 from provision.walls import live, replaced_through
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from provision.model import Machine, Origin
+    from provision.model import Machine, Origin, Port
     from provision.spec.machines import Member
     from provision.spec.problems import Problems
     from provision.spec.scope import Scope
@@ -59,14 +60,16 @@ def _refuse_shared_names(members: Sequence[Member], machines: Sequence[Machine],
 
 
 def _refuse_shared_ports(machines: Sequence[Machine], problems: Problems) -> None:
-    taken: dict[tuple[int, str, str], Machine] = {}
+    taken: list[tuple[Port, Machine]] = []
+    refused: set[tuple[str, Origin]] = set()  # a range is refused once
     for machine in machines:
         for port in machine.ports:
-            if port.host is None:
+            holders = [holder for other, holder in taken if share_host_port(port, other)]
+            taken.append((port, machine))
+            first = next((holder for holder in holders if holder is not machine), None)
+            if port.host is None or first is None or (machine.name, port.origin) in refused:
                 continue
-            first = taken.setdefault((port.host, port.address, port.protocol), machine)
-            if first is machine:
-                continue
+            refused.add((machine.name, port.origin))
             equal = first.group == machine.group
             problems.add(
                 f"the host's port {port.host} cannot lead to "

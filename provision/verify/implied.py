@@ -13,7 +13,10 @@ from provision.recipe.accounts import gid_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from provision.model import CheckKind, File, Group, Machine, Origin, Probe, User
+    from provision.model import CheckKind, File, Group, Machine, Origin, Port, Probe, User
+
+
+SOON = 10.0  # seconds in which a service without a probe begins to listen
 
 
 def implied(machine: Machine, machines: Sequence[Machine], spec: Origin) -> tuple[Check, ...]:
@@ -64,6 +67,15 @@ def _checks(machine: Machine, spec: Origin) -> Iterator[Check]:
     for secret in machine.secrets:
         path, owned = f"/run/secrets/{secret.name}", {"user": secret.owner, "mode": secret.mode}
         yield _check("file", path, owned, secret.origin, name=f"secret {secret.name}")
+    for sysctl in machine.sysctls:
+        path = f"/proc/sys/{sysctl.name.replace('.', '/')}"
+        yield _check(
+            "script",
+            f"cat {shlex.quote(path)} | tr -s '\\t ' ' '",
+            {"stdout": Expected(how="equals", text=sysctl.value), "user": "root"},
+            sysctl.origin,
+            name=f"sysctl {sysctl.name}",
+        )
     for name, value in machine.env.items():
         yield _check("env", name, {"value": value}, spec)
     yield _check("file", "/etc/localtime", _zone_fields(machine.timezone), spec, name="time zone")
@@ -81,16 +93,21 @@ def _checks(machine: Machine, spec: Origin) -> Iterator[Check]:
 
 
 def _ports(machine: Machine) -> Iterator[Check]:
-    """Published; and listened to where a probe asks it: others may be for what is started by hand."""
+    """Published, and answering from the host; where no service runs, that is for what is started by hand."""
     answering = {_probed(service.ready) for service in machine.services if service.ready}
+    published: dict[str, list[Port]] = {}
     for port in machine.ports:
-        subject = f"{port.guest}/{port.protocol}"
-        fields = {"published": True}
-        if f"{port.guest}/{port.protocol}" in answering:
-            yield _check("port", subject, fields, port.origin)
+        published.setdefault(f"{port.guest}/{port.protocol}", []).append(port)
+    for subject, ports in published.items():
+        probed = subject in answering
+        if probed:
+            yield _check("port", subject, {"published": len(ports)}, ports[0].origin)
+        # That something listens is asked once: inside, where a probe says that a service does.
+        listens = bool(machine.services) and not probed and not any(port.optional for port in ports)
         yield _check(
-            "port", subject, fields, port.origin,
+            "port", subject, {"published": len(ports), "listens": listens}, ports[0].origin,
             name=f"port {subject} from the host", from_host=True,
+            timeout=SOON if listens else 0,
         )  # fmt: skip
 
 
@@ -154,6 +171,7 @@ def _check(
     name: str = "",
     absent: bool = False,
     from_host: bool = False,
+    timeout: float = 0,
 ) -> Check:
     return Check(
         kind=kind,
@@ -162,6 +180,7 @@ def _check(
         fields=fields,
         absent=absent,
         from_host=from_host,
+        timeout=timeout,
         declared=False,
         origin=origin,
     )

@@ -11,12 +11,13 @@ from provision.verify.sockets import listening, wanted
 from provision.verify.values import Unanswered, text_problems
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from provision.model import Check, PortStatus, Protocol
     from provision.verify.examined import Examined
+    from provision.verify.sockets import Listening
 
-PORT_FIELDS = frozenset({"address", "protocol", "published"})
+PORT_FIELDS = frozenset({"address", "protocol", "published", "listens"})
 HTTP_FIELDS = frozenset({"method", "status", "body", "headers"})
 PATIENCE = 5.0  # seconds to connect from the host
 HANG_UP = 0.1  # seconds in which a forwarder hangs up when nobody listens behind it
@@ -37,36 +38,59 @@ def port(examined: Examined, check: Check) -> Iterator[str]:
     elif not found:
         yield "nothing listens"
     elif check.fields.get("published") and all(one.local for one in there):
-        yield (
-            f"listens on {there[0].address} alone, where its published port cannot reach it:"
-            " let it listen on 0.0.0.0"
-        )
+        yield _unreachable(there)
+
+
+def _unreachable(there: Sequence[Listening]) -> str:
+    return (
+        f"listens on {there[0].address} alone, where its published port cannot reach it:"
+        " let it listen on 0.0.0.0"
+    )
 
 
 def _from_host(examined: Examined, check: Check, protocol: Protocol, number: int) -> Iterator[str]:
-    status = published(examined, number, protocol)
-    if status is None:
+    ports = [p for p in examined.target.ports if (p.guest, p.protocol) == (number, protocol)]
+    if len(ports) < max(1, int(str(check.fields.get("published", 1)))):
         yield "is not published on the host"
         return
     if protocol == "udp":
         return  # a datagram that nobody answers proves nothing
-    place = status.endpoint
+    if "published" in check.fields:  # a forwarder accepts, whatever is behind it
+        there = [one for one in listening(examined.host) if one.takes(protocol, None, number)]
+        if not there and not check.fields.get("listens"):
+            return
+        if not there:
+            yield (
+                "nothing listens on it inside (if you start that by hand, say"
+                f" `ports: [{{guest: {number}, optional: true}}]`)"
+            )
+            return
+        if all(one.local for one in there):
+            yield _unreachable(there)
+            return
+    for port in ports:
+        yield from _answer_problems(port)
+
+
+def _answer_problems(port: PortStatus) -> Iterator[str]:
+    """Why a port of the host gives no connection that lasts; a server that waits for us to speak is good."""
     try:
-        with socket.create_connection((reachable(status.address), status.host), PATIENCE) as asked:
-            if check.fields.get("published"):
-                return  # that something listens behind it is a check of its own
+        with socket.create_connection((reachable(port.address), port.host), PATIENCE) as asked:
             asked.settimeout(HANG_UP)
             try:
-                if not asked.recv(1, socket.MSG_PEEK):
-                    yield f"{place} on the host hangs up: nothing listens behind it"
+                heard = asked.recv(1, socket.MSG_PEEK)
             except TimeoutError:
-                return  # it waits for us to speak, as most servers do
+                return
+            except ConnectionResetError:
+                heard = b""
+            if not heard:
+                yield f"{port.endpoint} on the host hangs up: nothing listens behind it"
     except OSError as error:
-        yield f"{place} on the host does not answer: {error.strerror or error}"
+        yield f"{port.endpoint} on the host does not answer: {error.strerror or error}"
 
 
 def published(examined: Examined, guest: int, protocol: Protocol) -> PortStatus | None:
-    """How a port of the machine is forwarded now."""
+    """How a port of the machine is forwarded now; the first, where it is more than once."""
     ports = [p for p in examined.target.ports if (p.guest, p.protocol) == (guest, protocol)]
     return ports[0] if ports else None
 

@@ -6,6 +6,7 @@ import shlex
 from typing import TYPE_CHECKING
 
 from provision.model import Expected
+from provision.recipe.limits import TITLES, effective
 from provision.verify.examined import text_of
 from provision.verify.host import STATE
 from provision.verify.processes import processes
@@ -28,6 +29,7 @@ def service(examined: Examined, check: Check) -> Iterator[str]:
     if claims["is_running"] and _of_the_spec(examined, check.subject):
         del claims["is_running"]
         yield from _readiness(examined, check.subject)
+        yield from _limits(examined, check.subject)
     for attribute, expected in claims.items():
         yield from value_problems(attribute.removeprefix("is_"), getattr(asked, attribute), expected)
 
@@ -52,6 +54,21 @@ def _readiness(examined: Examined, name: str) -> Iterator[str]:
     elif asked.code != 0:
         last = (said + text_of(asked.stderr)).strip().splitlines()[-1:]
         yield f"is {state}, but its ready probe fails{''.join(f': {line}' for line in last)}"
+
+
+def _limits(examined: Examined, name: str) -> Iterator[str]:
+    """Whether its process has the limits of the spec; one that has ended has none."""
+    service = next(each for each in examined.machine.services if each.name == name)
+    if not service.limits or service.oneshot:
+        return
+    process_of = f"$(cat /run/provision/services/{shlex.quote(name)})"
+    table = text_of(examined.run(f"cat /proc/{process_of}/limits", user="root").stdout)
+    found = {line[:26].strip(): line[26:].split() for line in table.splitlines()}
+    for limit, value in service.limits.items():
+        soft, hard = (*found.get(TITLES[limit], ()), "", "")[:2]
+        expected = str(effective(limit, value))
+        if found and (soft, hard) != (expected, expected):
+            yield f"its limit {limit} is {soft}:{hard}, expected {expected}"
 
 
 def process(examined: Examined, check: Check) -> Iterator[str]:

@@ -19,6 +19,8 @@ requires: [systemd]
 users: {app: {}}
 env: {FROM_SPEC: it's $5}
 packages: [nginx-light, cron]
+run:
+  - {name: timed, script: systemctl enable --now cron}
 services:
   first:
     script: |
@@ -37,7 +39,7 @@ setup:
 checks:
   - {command: systemctl is-active provision-service-first, stdout: {equals: active}, requires: [systemd]}
   - {process: nginx, absent: true}
-  - {process: cron, absent: true}
+  - {process: cron, timeout: 30s}
 """
 
 
@@ -51,6 +53,20 @@ def up(shared: Project) -> Project:
         pytest.skip("the host's engine or cgroups do not allow it, which was said")
     assert said.code == 0, said.all
     return shared
+
+
+def test_a_service_that_ends_at_once_is_seen_to_end(own: Project, up: Project) -> None:
+    """Not after the 30 s that a stop may take."""
+    if up.backend == "vm":
+        pytest.skip("test_supervision asks that of every machine whose init is systemd")
+    own.spec(
+        "version: 1\nname: ends\nbase: debian:12\nrequires: [systemd]\n"
+        "services:\n  never: {script: echo bye, restart: never}\n  loop: {script: echo loop; exit 3}\n"
+    )
+    said = own.run("up")
+    assert said.code == 1
+    assert "service loop of machine ends ends again and again, with exit code 3" in said.stderr
+    assert own.inside("systemctl is-active provision-service-never || true").strip() == "inactive"
 
 
 def test_it_is_process_1_and_runs_the_services_alone(up: Project) -> None:

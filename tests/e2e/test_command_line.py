@@ -41,7 +41,7 @@ base: debian:12
 workspace: {source: ., path: /workspace}
 services:
   one: {command: sleep infinity, ready: {command: "true"}}
-ports: ["8080"]
+ports: [{guest: 8080, optional: true}]
 checks:
   - {command: echo hello, stdout: hello}
 """

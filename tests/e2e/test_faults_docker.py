@@ -37,7 +37,7 @@ services:
   one: {command: sleep infinity, ready: {command: "true"}}
 setup:
   - {name: count, script: echo run >>/opt/setup-runs}
-ports: ["8080"]
+ports: [{guest: 8080, optional: true}]
 """
 
 

@@ -305,7 +305,7 @@ services:
     ready: {command: "true"}
 setup:
   - {name: greet, script: 'printf %s "$GREETING" >/opt/greeting'}
-ports: ["8080"]
+ports: [{guest: 8080, optional: true}]
 """
 LIMITS = {
     "Max open files": "512",

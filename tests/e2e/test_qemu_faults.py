@@ -30,7 +30,7 @@ base: debian:12
 resources: {memory: 512MiB, cpus: 1}
 services:
   idle: {command: sleep infinity, ready: {command: test -e /etc/hostname}}
-ports: ["8080"]
+ports: [{guest: 8080, optional: true}]
 backends: {vm: {provider: qemu}}
 """
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "provision"

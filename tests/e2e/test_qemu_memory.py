@@ -30,7 +30,7 @@ services:
     ready: {command: test -e /etc/hostname}
 setup:
   - {name: once, user: root, script: "echo ran >>/var/tmp/setup; cat /workspace/seed >/var/tmp/seed"}
-ports: ["8080"]
+ports: [{guest: 8080, optional: true}]
 backends: {vm: {provider: qemu}}
 """
 VOLUME = SPEC.replace("ports:", "volumes: {data: /srv/data}\nports:").replace("thaw", "volume")

@@ -23,7 +23,7 @@ name: tried
 base: debian:12
 volumes: {data: /data}
 services: {one: {command: sleep infinity}}
-ports: ["PORT:80"]
+ports: [{guest: 80, host: PORT, optional: true}]
 checks: [{command: hostname, stdout: {equals: tried}}]
 """
 

@@ -36,7 +36,7 @@ services:
   idle: {command: sleep infinity}
 setup:
   - {name: see, user: root, script: "cp /workspace/first.txt /opt/seen-by-setup"}
-ports: ["8080"]
+ports: [{guest: 8080, optional: true}]
 backends: {vm: {provider: libvirt, sync: rsync}}
 """
 VIRSH = ["virsh", "--quiet", "--connect", "qemu:///system"]

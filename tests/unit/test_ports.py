@@ -10,7 +10,7 @@ import pytest
 
 from provision import spec
 from provision.backends import ports
-from provision.backends.ports import choose, keep
+from provision.backends.ports import choose, keep, key, variable
 from provision.errors import EnvironmentFailed
 from provision.progress import Plain
 from provision.state import StateDir
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from provision.model import Environment
 
 pytestmark = pytest.mark.usefixtures("no_processes")
-KEY = "dev:80/tcp"
+KEY = "dev:80/tcp@127.0.0.1"
 
 
 @pytest.fixture(autouse=True)
@@ -60,7 +60,12 @@ def of(folder: Path, name: str = "dev", backend: str = "docker") -> StateDir:
 def chosen(folder: Path, port: str, ours: set[tuple[int, str]] = frozenset()) -> tuple[int, str]:  # type: ignore[assignment]
     said = io.StringIO()
     found: Mapping[str, int] = choose(environment(folder, port), of(folder), ours, Plain(said))
-    return found[KEY], said.getvalue()
+    return found[key_of(port)], said.getvalue()
+
+
+def key_of(port: str) -> str:
+    host = port.rpartition(":")[0]
+    return KEY + (f":{host}" if host else "")
 
 
 def test_a_clone_gets_another_port_is_told_and_keeps_it(tmp_path: Path, held: int) -> None:
@@ -69,7 +74,7 @@ def test_a_clone_gets_another_port_is_told_and_keeps_it(tmp_path: Path, held: in
     other, said = chosen(second, f"{held}:80")
     assert other != held
     assert f"port {held} is used by dev of {first}: using {other} for dev:80 instead" in said
-    keep(of(second), {KEY: other})
+    keep(of(second), {key_of(f"{held}:80"): other})
     assert chosen(second, f"{held}:80")[0] == other
     assert chosen(second, f"{held}:80", {(other, "tcp")})[0] == other
 
@@ -77,7 +82,7 @@ def test_a_clone_gets_another_port_is_told_and_keeps_it(tmp_path: Path, held: in
 def test_it_keeps_it_also_while_the_first_is_down(tmp_path: Path, free: int) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
     keep(of(first), {KEY: free})
-    keep(of(second), {KEY: free + 1 if free < 65000 else free - 1})
+    keep(of(second), {key_of(f"{free}:80"): free + 1 if free < 65000 else free - 1})
     assert chosen(second, f"{free}:80")[0] != free
     assert chosen(first, f"{free}:80") == (free, "")
     of(first).remove()
@@ -110,3 +115,19 @@ def test_a_damaged_record_of_a_namesake_is_nobodys_trouble(tmp_path: Path, free:
 def test_one_that_names_no_port_of_the_host_keeps_the_one_it_had(tmp_path: Path, free: int) -> None:
     keep(of(tmp_path), {KEY: free})
     assert chosen(tmp_path, "80") == (free, "")
+
+
+def test_a_range_without_host_ports_gets_as_many_different_ones(tmp_path: Path) -> None:
+    found = choose(environment(tmp_path, "8000-8063"), of(tmp_path), (), Plain(io.StringIO()))
+    assert len(found) == len(set(found.values())) == 64
+
+
+def test_a_port_that_is_published_twice_has_two_ports_of_the_host(tmp_path: Path, free: int) -> None:
+    both = environment(tmp_path, f"{free}:80', '127.0.0.2::80")
+    found = choose(both, of(tmp_path), (), Plain(io.StringIO()))
+    machine = both.machines[0]
+    assert [variable(machine, port) for port in machine.ports] == ["PORT_80_TCP", "PORT_80_TCP_2"]
+    assert found[key("dev", machine.ports[0])] == free
+    assert found[key("dev", machine.ports[1])] != free
+    keep(of(tmp_path), found)
+    assert choose(both, of(tmp_path), (), Plain(io.StringIO())) == found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,6 +47,17 @@ def test_units_of_services_are_none_of_the_system_nor_of_ours(tmp_path: Path) ->
     assert len(units) == len(SYSTEM) + len(OURS) + 3
     assert {f"{name}.service" for name in SYSTEM} & units == set()
     assert {unit_of(name) for name in (*SYSTEM, *OURS)} & ours == set()
+
+
+def test_on_cgroup_v1_lines_are_read_outside_of_a_services_group(tmp_path: Path) -> None:
+    """A reader inside would be the last to end there, and nobody would tell systemd."""
+    (machine,) = load(spec(tmp_path, "web"), backend="docker", host={}).machines
+    for version, apart in (("1", True), ("2", False)):
+        scripts = systemd_scripts(replace(machine, options={"cgroups": version}))
+        unit = scripts["units/provision-service-web.service"].content.decode()
+        assert ("units/provision-lines-web.service" in scripts) is apart
+        assert ("After=provision-attach.service provision-lines-web.service" in unit) is apart
+        assert (b"systemd-cat" in scripts["service"].content) is not apart
 
 
 @pytest.mark.parametrize("name", [*SYSTEM, *OURS, *RESERVED])

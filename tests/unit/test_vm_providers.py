@@ -6,7 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from provision.backends.vm import providers
+from provision.backends.vm.limits import refuse_impossible
 from provision.backends.vm.providers import hyperv, parallels, vmware_desktop
+from provision.errors import SpecError
+from provision.spec import load
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,3 +54,27 @@ def test_states_of_vmware(tmp_path: Path) -> None:
     assert vmware_desktop.state_among("Total running VMs: 0\n", file) == "stopped"
     assert vmware_desktop.state_among(f"Total running VMs: 1\n{tmp_path}/b.vmx\n", file) == "stopped"
     assert vmware_desktop.state_among(f"Total running VMs: 1\n{tmp_path}/link/a.vmx\n", file) == "running"
+
+
+@pytest.mark.parametrize(
+    ("provider", "ports", "refused"),
+    [
+        ("libvirt", '["127.0.0.1:8080:80", "[::1]:8081:80"]', 0),
+        ("libvirt", '["127.0.0.1:8080:80", "[::1]:8080:80"]', 2),
+        ("libvirt", '["80", "127.0.0.2::80"]', 0),
+        ("qemu", '["127.0.0.1:8080:80", "127.0.0.2:8080:80"]', 0),
+        ("qemu", '["127.0.0.1:8080:80", "[::1]:8080:80"]', 1),
+    ],
+)
+def test_ports_that_a_provider_cannot_forward_are_refused(
+    provider: str, ports: str, refused: int, tmp_path: Path
+) -> None:
+    file = tmp_path / "dev.yaml"
+    file.write_text(f"version: 1\nname: dev\nbase: debian:12\nports: {ports}\n")
+    environment = load(file, backend="vm", host={})
+    if not refused:
+        refuse_impossible(environment, providers.find(provider))
+        return
+    with pytest.raises(SpecError) as raised:
+        refuse_impossible(environment, providers.find(provider))
+    assert len(raised.value.problems) == refused

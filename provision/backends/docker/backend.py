@@ -21,6 +21,7 @@ from provision.backends.docker.convergence import Convergence
 from provision.backends.docker.logs import read_logs
 from provision.backends.docker.ownership import ENVIRONMENT, ID, OWNER, PROJECT, refuse_strangers
 from provision.backends.docker.rendering import container_name, render_environment
+from provision.backends.docker.sysctls import notes_on_sysctl_files
 from provision.backends.machines import read_all, refuse_unknown, side_by_side
 from provision.backends.readiness import HEALTHY, service_states
 from provision.backends.requirements import refuse
@@ -59,6 +60,10 @@ class Docker:
     def describe(self, environment: Environment) -> Offer:
         """What it would give an environment here."""
         return offer.describe(environment)
+
+    def notes(self, environment: Environment) -> tuple[str, ...]:
+        """Files that no container reads."""
+        return notes_on_sysctl_files(environment)
 
     def settle(self, environment: Environment, state_dir: StateDir) -> Environment:  # noqa: ARG002 - the contract's words
         """With the version of its cgroups, where systemd needs to know it."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from provision.backends.docker import engine
 from provision.backends.docker.ownership import ID
+from provision.recipe.limits import HARD_FILES, SOFT_FILES
 from provision.target import Target
 
 if TYPE_CHECKING:
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 CONTROL = "/usr/lib/provision/control"  # restarts services inside
 MACHINE = "provision.machine"  # the label that says which machine a container is
 NEEDS = "provision.needs"
+# The engine gives a command its own limit of open files, whatever the machine's processes have.
+LIMITED = f'ulimit -S -n {SOFT_FILES} 2>/dev/null; ulimit -H -n {HARD_FILES} 2>/dev/null; exec "$@"'
 
 
 def of_environment(state_dir: StateDir) -> tuple[Container, ...]:
@@ -55,7 +58,8 @@ def enter(container: Container) -> Target:
     def words_to(words: Sequence[str], *, user: str, workdir: str, terminal: bool) -> list[str]:
         flags = ["--interactive", *(["--tty"] if terminal else [])]
         identity = ["--user", user, "--env", f"USER={user}", "--env", f"LOGNAME={user}"]
-        return ["docker", "exec", *flags, *identity, "--workdir", workdir, container.name, *words]
+        limited = ["sh", "-c", LIMITED, "sh", *words]
+        return ["docker", "exec", *flags, *identity, "--workdir", workdir, container.name, *limited]
 
     return Target(
         container.labels[MACHINE],

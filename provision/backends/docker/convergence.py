@@ -34,6 +34,7 @@ from provision.backends.docker.rendering import (
     unset_variables,
     volume_names,
 )
+from provision.backends.docker.sysctls import notes_on_sysctl_files
 from provision.backends.found import refuse_found
 from provision.backends.order import in_order
 from provision.backends.ports import choose, keep
@@ -84,7 +85,8 @@ class Convergence:
             image for machine, image in images.items()
             if seen.images.get(image, {}).get("provision.recipe") != rendering.recipes[machine]
         ]  # fmt: skip
-        plan = Plan(actions=actions, build=tuple(dict.fromkeys(stale)))
+        notes = notes_on_sysctl_files(environment)
+        plan = Plan(actions=actions, build=tuple(dict.fromkeys(stale)), notes=notes)
         if not plan.changes and not environment.several:
             return plan
         # Compose takes whatever carries its project's name for its own.
@@ -92,7 +94,7 @@ class Convergence:
         refuse_strangers(environment.id, seen, others)
         there = (each.labels.get(MACHINE, "") for each in of_environment(self.state_dir))
         actions |= {name: "remove" for name in there if name not in actions}
-        return replace(plan, actions=actions, notes=self._notes_on_volumes(actions))
+        return replace(plan, actions=actions, notes=(*notes, *self._notes_on_volumes(actions)))
 
     def _notes_on_volumes(self, actions: Mapping[str, Action]) -> tuple[str, ...]:
         wanted = {m.name: volume_names(self.environment, m) for m in self.environment.machines}
@@ -169,7 +171,7 @@ class Convergence:
             try:
                 self._compose(["up", *words, "--no-build"], progress, variables)
             except process.CommandFailed as error:
-                raise start_failed(error, state_dir) from error
+                raise start_failed(error, state_dir, environment) from error
         keep(state_dir, chosen)
 
     def _variables(self, chosen: Mapping[str, int]) -> Mapping[str, str]:
@@ -264,7 +266,7 @@ class Convergence:
         try:
             process.run(["docker", "start", self._container(machine)])
         except process.CommandFailed as error:
-            raise start_failed(error, self.state_dir) from error
+            raise start_failed(error, self.state_dir, self.environment) from error
 
     def _wait(self, machine: Machine, progress: Progress, *, was_up: bool) -> None:
         name = self._container(machine)

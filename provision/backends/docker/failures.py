@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from provision.backends.docker.sysctls import sysctl_refused
 from provision.errors import EnvironmentFailed, HostLacks
 
 if TYPE_CHECKING:
+    from provision.model import Environment
     from provision.process import CommandFailed
     from provision.state import StateDir
 
@@ -20,12 +22,16 @@ def require_compose() -> None:
         raise HostLacks("docker has no Compose v2 here", evidence=[found.detail], hint=found.hint)
 
 
-def start_failed(error: CommandFailed, state_dir: StateDir) -> EnvironmentFailed:
+def start_failed(error: CommandFailed, state_dir: StateDir, environment: Environment) -> EnvironmentFailed:
     """What the engine refused, in its own words, and what to change."""
     refused = [line for line in error.evidence if "rror" in line] or error.evidence
     hint = f"full log: {state_dir.log}"
     if any("Range of CPUs" in line for line in refused):
         hint = "ask for fewer in resources, or, for this host alone, in NAME.local.yaml"
+    if (told := sysctl_refused(refused, environment)) is not None:
+        return told
+    if any("setting rlimit" in line for line in refused):
+        hint = "the engine may not raise this limit: ask for less in `limits`, or take a VM: `-b vm`"
     if any("port is already allocated" in line or "address already in use" in line for line in refused):
         hint = "the port was taken in this very moment: `provision up` again names its holder"
     return EnvironmentFailed("the containers could not be started", evidence=refused, hint=hint)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from provision import process
 from provision.backends.base import Offer
 from provision.backends.docker import systemd
+from provision.backends.docker.limits import refused_limits
 from provision.backends.requirements import TITLES, Reasons, cannot, required, volumes_kept
 from provision.errors import HostLacks
 
@@ -46,6 +47,12 @@ def require_host(environment: Environment) -> None:
             f"this host cannot give a container {' and '.join(TITLES[name] for name in reasons)}",
             evidence=list(reasons.values()),
             hint=f"{HINT} where the host allows it",
+        )
+    if refused := refused_limits(environment):
+        raise HostLacks(
+            "this host's engine cannot give a service its limits",
+            evidence=refused,
+            hint="ask for less, raise the limit on the host, or take a virtual machine: `-b vm`",
         )
 
 
@@ -85,6 +92,7 @@ def describe(environment: Environment) -> Offer:
     """The Docker backend's answers for `explain`."""
     version = _engine()
     missing = list(_host_lacks(_wanted(environment)).values()) if version else ["no Docker engine answers"]
+    missing += refused_limits(environment) if version else ()
     init = "a small init that runs only the services of the spec"
     if any(map(systemd.is_init, environment.machines)):
         init = "systemd"

@@ -6,13 +6,15 @@ import hashlib
 import os
 import re
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from provision.backends.docker.systemd import PACKAGES, is_init
-from provision.backends.ports import key
+from provision.backends.ports import key, variable
 from provision.backends.readiness import patience
 from provision.recipe import contents, payload, repository_files, steps
 from provision.recipe.contents import CRASHES
+from provision.recipe.limits import SOFT_FILES, ULIMITS, hard_files, machine_limits
 from provision.recipe.proxy import proxy_variables, trust_variables
 from provision.recipe.systemd import systemd_scripts
 from provision.rendering import (
@@ -41,14 +43,6 @@ CA = "proxy.ca"  # no secret of a spec can have this name
 GRACE = 30  # seconds that a service has to end
 MORE = 10  # that the container has beyond its services
 SUPERVISING = ("control", "group", "service", "state", "supervise")
-# How bash's ulimit calls each limit, and how many of the spec's units are one of its own.
-LIMITS = {
-    "nofile": ("n", 1),
-    "nproc": ("u", 1),
-    "core": ("c", 1024),
-    "memlock": ("l", 1024),
-    "stack": ("s", 1024),
-}
 
 
 def container_name(environment: Environment, machine: str) -> str:
@@ -65,7 +59,7 @@ def volume_names(environment: Environment, machine: Machine) -> Mapping[str, str
 def port_variable(environment: Environment, machine: Machine, port: Port) -> str:
     """The variable of compose.yaml that gives the host's side of a port."""
     whose = f"{machine.name.upper().replace('-', '_')}_" if environment.several else ""
-    return f"PORT_{whose}{port.guest}_{port.protocol.upper()}"
+    return variable(machine, port).replace("PORT_", f"PORT_{whose}", 1)
 
 
 def render_environment(environment: Environment, location: Path) -> Rendering:
@@ -134,7 +128,7 @@ def _images(environment: Environment) -> Mapping[str, Image]:
         scripts = {**contents(each), **_own_scripts(each)}
         systemd = is_init(each)
         runtime = PACKAGES[each.base.family] if systemd else ()
-        taken[each.name] = steps(each, scripts, runtime, init=systemd)
+        taken[each.name] = steps(each, scripts, runtime, init=systemd, systemd=systemd)
         contexts[each.name] = _context(environment, each, taken[each.name], scripts)
     recipes = {name: digest_of(files) for name, files in contexts.items()}
     folders = folder_names(environment, recipes)
@@ -244,15 +238,18 @@ class _Item:
 
     def service(self, environment: Environment, recipe: str, digest: str) -> str:
         """The machine's service in compose.yaml."""
-
-        def variable(port: Port) -> str:
-            return port_variable(environment, self.machine, port)
-
         return render(
             "docker/service.yaml.j2",
-            {"environment": environment, "item": self, "machine": self.machine, "variable": variable,
-             "recipe": recipe, "digest": digest},
-        )  # fmt: skip
+            {
+                "environment": environment,
+                "item": self,
+                "machine": self.machine,
+                "variable": partial(port_variable, environment, self.machine),
+                "limits": machine_limits(self.machine),
+                "recipe": recipe,
+                "digest": digest,
+            },
+        )
 
 
 def _own_scripts(machine: Machine) -> Mapping[str, RenderedFile]:
@@ -262,7 +259,8 @@ def _own_scripts(machine: Machine) -> Mapping[str, RenderedFile]:
         own = {name: _executable(f"docker/machine/{name}.j2", context) for name in ("attach", "init")}
         return {"start": own.pop("init"), **own, **systemd_scripts(machine)}
     limited = any(service.limits for service in machine.services)
-    context |= {"limits": LIMITS if limited else {}, "grace": GRACE, "crashes": CRASHES}
+    context |= {"limits": ULIMITS if limited else {}, "grace": GRACE, "crashes": CRASHES}
+    context |= {"files": (SOFT_FILES, hard_files(machine))}
     context |= {"stages": start_stages(machine)}
     scripts = ("start", "runtime", *(SUPERVISING if machine.services else ()))
     return {name: _executable(f"docker/machine/{name}.j2", context) for name in scripts}

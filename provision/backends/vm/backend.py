@@ -60,6 +60,10 @@ class VirtualMachines:
         """What it would give an environment here."""
         return offer.describe(environment)
 
+    def notes(self, environment: Environment) -> tuple[str, ...]:  # noqa: ARG002 - the contract's words
+        """Nothing: a machine reads whatever a boot reads."""
+        return ()
+
     def settle(self, environment: Environment, state_dir: StateDir) -> Environment:
         """With the provider: the spec's, $PROVISION_PROVIDER, the one it has, the first of this host."""
         if _named(environment):

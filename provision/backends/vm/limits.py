@@ -42,7 +42,14 @@ def refuse_impossible(environment: Environment, provider: Provider) -> None:
 
 
 def _problems(machine: Machine, provider: Provider) -> Iterator[Problem]:
+    numbers = [port.host for port in machine.ports]
     for port in machine.ports:
+        if provider.forwards_by_number and port.host and numbers.count(port.host) > 1:
+            yield Problem(
+                f"{provider.name} cannot forward the host's port {port.host} on two addresses",
+                port.origin,
+                "give each address its own port, or take containers (`-b docker`)",
+            )
         if port.protocol not in provider.forwards:
             yield Problem(
                 f"{provider.name} cannot forward the {port.protocol.upper()} port {port.guest}",

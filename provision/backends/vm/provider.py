@@ -101,6 +101,7 @@ class Provider(Protocol):
     name: str
     forwards: frozenset[str]  # protocols of which ports can be forwarded: tcp, udp
     forwards_ipv6: bool  # whether it can bind a port to an IPv6 address of the host
+    forwards_by_number: bool  # whether a number on the host leads to one port, whatever the address
     keeps_volumes: bool  # whether a volume outlives its machine
     joins: bool  # whether it can join the machines of an environment, and nobody else, in a network
     introduces: bool  # whether it tells a machine itself its address there, and the names of all

@@ -13,6 +13,7 @@ from provision.backends.vm.network import cards
 from provision.backends.vm.provider import Disk, Folder, Guest
 from provision.backends.vm.sync import COPIED, INSIDE, Copied, copied
 from provision.recipe import contents, payload, repository_files, steps
+from provision.recipe.limits import hard_files
 from provision.recipe.proxy import proxy_files
 from provision.recipe.steps import RECORDS
 from provision.recipe.systemd import systemd_scripts
@@ -31,6 +32,7 @@ MEMORY = 1024
 MEBIBYTE = 1024**2
 GIBIBYTE = 1024**3
 OWN_SCRIPTS = ("attach", "enter")
+SYSCTLS = "99-zz-provision.conf"  # the last that is read: the spec wins
 
 
 def render_environment(environment: Environment, provider: Provider, location: Path) -> Rendering:
@@ -186,6 +188,9 @@ def _own_scripts(guest: Guest, provider: Provider) -> Mapping[str, RenderedFile]
         "card": None if provider.introduces else guest.card,
     }
     own = {name: _script(f"vm/machine/{name}.j2", context) for name in OWN_SCRIPTS}
+    context["most"] = hard_files(guest.machine)  # a limit above the kernel's own bound would stop a service
+    sysctls = render("vm/machine/sysctl.conf.j2", context)
+    own[f"etc/sysctl.d/{SYSCTLS}"] = RenderedFile(content=sysctls.encode())
     return own | dict(systemd_scripts(guest.machine))
 
 

@@ -61,6 +61,7 @@ class VagrantProvider:
     live_folders = "rsync"
     forwards = frozenset({"tcp", "udp"})
     forwards_ipv6 = False  # their NAT binds addresses of IPv4 alone
+    forwards_by_number = False
     keeps_volumes = False
     joins = False
     introduces = False

@@ -56,6 +56,7 @@ class Libvirt(VagrantProvider):
     live_folders = "virtiofs"
     forwards = frozenset({"tcp"})
     forwards_ipv6 = True  # by ssh
+    forwards_by_number = True  # Vagrant notes each ssh by the number alone
     keeps_volumes = True
     tags_by_source = True
     joins = True

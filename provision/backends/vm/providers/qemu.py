@@ -39,6 +39,7 @@ class Qemu:
     live_folders = "9p"
     forwards = frozenset({"tcp", "udp"})
     forwards_ipv6 = False  # hostfwd takes no IPv6 address
+    forwards_by_number = False
     keeps_volumes = True
     joins = True
     introduces = True

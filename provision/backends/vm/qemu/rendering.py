@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import math
+from functools import partial
 from typing import TYPE_CHECKING
 
+from provision.backends.ports import variable
 from provision.backends.vm.architecture import ARCHITECTURES
 from provision.backends.vm.layers import Form, image_files
 from provision.bases.disk import PACKAGES, TOOLS
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from provision.backends.vm.provider import Guest
-    from provision.model import Environment, Machine, Port
+    from provision.model import Environment, Machine
 
 DISK = 10  # GiB, unless the spec says otherwise
 
@@ -24,11 +26,6 @@ def network_of(name: str) -> str:
     """A multicast group and port for frames of a network: on the loopback, and nobody else's by chance."""
     hashed = hashlib.sha256(name.encode()).digest()
     return f"239.192.{hashed[0]}.{hashed[1]}:{20000 + int.from_bytes(hashed[2:4], 'big') % 40000}"
-
-
-def port_variable(port: Port) -> str:
-    """The variable of the script that gives the host's side of a port."""
-    return f"PORT_{port.guest}_{port.protocol.upper()}"
 
 
 def script_name(machine: str) -> str:
@@ -45,7 +42,7 @@ def render_machine(environment: Environment, guest: Guest) -> Mapping[str, Rende
         "machine": machine,
         "guest": guest,
         "gib": disk_size(machine),
-        "variable": port_variable,
+        "variable": partial(variable, machine),
         "network": network_of(environment.unique_name),
         "identity": hashlib.md5(
             f"{environment.unique_name}/{machine.name}".encode(), usedforsecurity=False

@@ -10,7 +10,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Literal
 
 from provision import process
-from provision.backends.ports import kept, key
+from provision.backends.ports import kept, key, variable
 from provision.backends.readiness import HEALTHY, patience, unready
 from provision.backends.vm import acceleration
 from provision.backends.vm.architecture import required
@@ -21,7 +21,7 @@ from provision.backends.vm.qemu import memory
 from provision.backends.vm.qemu.host import BETWEEN, PortTaken, Seat
 from provision.backends.vm.qemu.made import MadeMachine, made_machines, remember_made
 from provision.backends.vm.qemu.network import OPEN, free_port, network, passt_lacks
-from provision.backends.vm.qemu.rendering import disk_size, held, network_of, port_variable
+from provision.backends.vm.qemu.rendering import disk_size, held, network_of
 from provision.bases.disk import build_disk, can_make_disk
 from provision.errors import EnvironmentFailed, HostLacks, ProvisionError
 from provision.process import EVIDENCE_LINES
@@ -385,7 +385,7 @@ def _wait_for_init(seat: Seat, kind: Accelerator, progress: Progress) -> None:
 def _variables(asked: Start, machine: Machine, started: Started) -> Mapping[str, str]:
     """What the rendered script is told of this host."""
     chosen = kept(asked.state_dir)
-    ports = {port_variable(port): str(chosen[key(machine.name, port)]) for port in machine.ports}
+    ports = {variable(machine, port): str(chosen[key(machine.name, port)]) for port in machine.ports}
     append = f"provision.hold={started.hold}" if started.hold else ""
     lan = network_of(str(asked.state_dir.folder))
     processor = _processor(started.accelerator)

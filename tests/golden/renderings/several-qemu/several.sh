@@ -12,6 +12,9 @@
 #   SSH       the host's port that leads to its sshd; a free one
 #   PORT_8080_TCP   the host's side of 8080/tcp
 #   PORT_6379_TCP   the host's side of 6379/tcp
+#   PORT_6379_TCP_2   the host's side of 6379/tcp
+#   PORT_9000_TCP   the host's side of 9000/tcp
+#   PORT_9001_TCP   the host's side of 9001/tcp
 #   APPEND    more words for the kernel
 # How its disk is made (backends.vm.build): auto
 set -eu
@@ -62,9 +65,12 @@ passt)
     --dns-forward 10.0.2.3 -T none -U none -t "127.0.0.1/${SSH:-$(free)}:20000" \
     -t 127.0.0.1"/${PORT_8080_TCP:-18080}:20001" \
     -t 127.0.0.1"/${PORT_6379_TCP:-$(free)}:20002" \
+    -t 127.0.0.2"/${PORT_6379_TCP_2:-16379}:20003" \
+    -t 127.0.0.1"/${PORT_9000_TCP:-8000}:20004" \
+    -t 127.0.0.1"/${PORT_9001_TCP:-8001}:20005" \
     -u none \
     -- passt -1 -4 -f -q ${within-} -s "$socket" -a 10.0.2.15 -n 24 -g 10.0.2.2 -M 52:55:0a:00:02:02 \
-    -t 20000:22 -t 20001:8080 -t 20002:6379 >"$state/several.net.log" 2>&1 </dev/null &
+    -t 20000:22 -t 20001:8080 -t 20002:6379 -t 20003:6379 -t 20004:9000 -t 20005:9001 >"$state/several.net.log" 2>&1 </dev/null &
   tries=0
   until [ -S "$socket" ]; do
     tries=$((tries + 1))
@@ -78,7 +84,7 @@ passt)
   netdev=stream,id=net,server=off,addr.type=unix,addr.path=$(option "$socket")
   ;;
 *)
-  netdev="user,id=net,ipv6=off,hostfwd=tcp:127.0.0.1:${SSH:-0}-:22,hostfwd=tcp:127.0.0.1:${PORT_8080_TCP:-18080}-:8080,hostfwd=tcp:127.0.0.1:${PORT_6379_TCP:-0}-:6379"
+  netdev="user,id=net,ipv6=off,hostfwd=tcp:127.0.0.1:${SSH:-0}-:22,hostfwd=tcp:127.0.0.1:${PORT_8080_TCP:-18080}-:8080,hostfwd=tcp:127.0.0.1:${PORT_6379_TCP:-0}-:6379,hostfwd=tcp:127.0.0.2:${PORT_6379_TCP_2:-16379}-:6379,hostfwd=tcp:127.0.0.1:${PORT_9000_TCP:-8000}-:9000,hostfwd=tcp:127.0.0.1:${PORT_9001_TCP:-8001}-:9001"
   ;;
 esac
 

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/29f63da2b8c19a7bd821b6e2806d7e73
+_record=/var/lib/provision/steps/51fe9ad8af231d3234a897f19d77912d
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

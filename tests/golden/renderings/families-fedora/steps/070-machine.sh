@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/295f73be827731e0ae1ebb94da962a7f
+_record=/var/lib/provision/steps/7fe3d993c3ed3a347c0d83482dfb9f21
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/36d84b477f0169efb1c0658dacf3dce5
+_record=/var/lib/provision/steps/97c3620b9739760cfa01d72d66ca3417
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

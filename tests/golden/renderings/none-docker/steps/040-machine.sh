@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/c3e61ceb2df8f8fb0bbee91dcc03e2c5
+_record=/var/lib/provision/steps/a84d20d1dc7df019a84cfb8a167c94fb
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/648c28275a2b631e8fcf8cc3471d28b7
+_record=/var/lib/provision/steps/d497fa5aeae362013a79596dfac301c6
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

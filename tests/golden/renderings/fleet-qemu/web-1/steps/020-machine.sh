@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/9e1088075e000cfc0af5c6a8ca53982e
+_record=/var/lib/provision/steps/fa29648ea01ef47118a0cbbde7d7211d
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
@@ -12,6 +12,7 @@ rm -rf /usr/lib/provision
 mkdir -p /usr/lib/provision
 cp -R "${0%/*}/../machine/." /usr/lib/provision
 chmod -R u=rwX,go=rX /usr/lib/provision
+cp -R /usr/lib/provision/etc/. /etc
 # A generator that a package brings has systemd start what the package is for, enabled or not
 # (PostgreSQL's does); those of disks, network and boot stay.
 for generator in /lib/systemd/system-generators/*; do

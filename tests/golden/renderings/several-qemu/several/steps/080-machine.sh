@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/35231011d79ef1cfac11cb9299ebb0e9
+_record=/var/lib/provision/steps/d64fdd522bfa767a1761ce9e580443f2
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
@@ -12,6 +12,7 @@ rm -rf /usr/lib/provision
 mkdir -p /usr/lib/provision
 cp -R "${0%/*}/../machine/." /usr/lib/provision
 chmod -R u=rwX,go=rX /usr/lib/provision
+cp -R /usr/lib/provision/etc/. /etc
 # A generator that a package brings has systemd start what the package is for, enabled or not
 # (PostgreSQL's does); those of disks, network and boot stay.
 for generator in /lib/systemd/system-generators/*; do

@@ -2,13 +2,13 @@
 # systemd and its units
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/7a10616e0d8a8095f56f6573fca7992c
+_record=/var/lib/provision/steps/fea5f045a3accb282354d2836f316fab
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
 export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
-# systemd starts the spec's services, and nothing that a package has enabled.
+# systemd starts the spec's services and what a build step has enabled; nothing that only a package has.
 cp /usr/lib/provision/units/* /etc/systemd/system
 systemctl list-unit-files --state=enabled --no-legend --no-pager | while read -r unit _; do
   case $unit in
@@ -16,6 +16,7 @@ systemctl list-unit-files --state=enabled --no-legend --no-pager | while read -r
     *) systemctl disable --quiet "$unit" 2>/dev/null || systemctl mask --quiet "$unit" ;;
   esac
 done
+[ ! -e /var/lib/provision/enabled-units ] || xargs -r systemctl enable --quiet </var/lib/provision/enabled-units
 systemctl enable --quiet provision.target
 : >/etc/machine-id # each container is a machine of its own
 

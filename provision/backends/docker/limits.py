@@ -1,0 +1,81 @@
+"""What this host's engine can give of the limits that services ask for, seen before anything starts."""
+
+from __future__ import annotations
+
+import platform
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from provision import process
+from provision.recipe.limits import TITLES, effective, machine_limits
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from provision.model import Environment
+
+PROC = Path("/proc")
+ENGINE = "dockerd"
+_RESOURCE = 24  # the bit of CAP_SYS_RESOURCE, which raises hard limits
+
+
+def refused_limits(environment: Environment) -> tuple[str, ...]:
+    """Why this host's engine cannot give what services ask for: a line for each limit, with its place."""
+    if not any(map(machine_limits, environment.machines)) or not _is_local():
+        return ()
+    return tuple(_refused(environment, _most()))
+
+
+def _refused(environment: Environment, most: Mapping[str, tuple[int, str]]) -> Iterator[str]:
+    for machine in environment.machines:
+        for service in machine.services:
+            for name, value in service.limits.items():
+                limit, why = most.get(name, (value, ""))
+                if effective(name, value) > limit:
+                    place = f"{service.origin.file}:{service.origin.line}"
+                    yield f"{place}: service {service.name}: {name} {value} is more than {limit}, {why}"
+
+
+def _is_local() -> bool:
+    """Whether the engine runs on this kernel; of another's limits nothing is known here."""
+    told = process.ask(["docker", "info", "--format", "{{.KernelVersion}}"])
+    return told.stdout.strip() == platform.release()
+
+
+def _most() -> Mapping[str, tuple[int, str]]:
+    """The most that the engine can give of each limit, and what bounds it; none where nothing does."""
+    bounds: dict[str, tuple[int, str]] = {}
+    engines = [path.parent for path in PROC.glob("[0-9]*/comm") if _read(path).strip() == ENGINE]
+    if engines and not any(map(_may_raise, engines)):
+        for name, title in TITLES.items():
+            hard = [_hard(engine, title) for engine in engines]
+            if None not in hard:
+                why = "the engine's own limit, which it may not raise (rootless, or no CAP_SYS_RESOURCE)"
+                bounds[name] = (max(each for each in hard if each is not None), why)
+    most = _read(PROC / "sys" / "fs" / "nr_open").strip()
+    if most.isdigit() and int(most) < bounds.get("nofile", (int(most) + 1, ""))[0]:
+        bounds["nofile"] = (int(most), "the host's fs.nr_open")
+    return bounds
+
+
+def _may_raise(engine: Path) -> bool:
+    """Whether a process may raise hard limits: root of a user namespace may not."""
+    capable = next((line for line in _read(engine / "status").splitlines() if line.startswith("CapEff:")), "")
+    mapped = _read(engine / "uid_map").split()
+    return bool(capable and int(capable.split()[1], 16) >> _RESOURCE & 1) and mapped[:2] == ["0", "0"]
+
+
+def _hard(engine: Path, title: str) -> int | None:
+    """A hard limit of a process; None where it has none."""
+    for line in _read(engine / "limits").splitlines():
+        if line.startswith(title):
+            hard = line[26:].split()[1]
+            return int(hard) if hard.isdigit() else None
+    return None
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(errors="replace")
+    except OSError:  # it ended meanwhile, or is not ours to read
+        return ""

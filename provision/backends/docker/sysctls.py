@@ -1,0 +1,54 @@
+"""Kernel parameters in containers: files that set none there, and values that the engine refuses."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from provision.errors import EnvironmentFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from provision.model import Environment, Machine
+
+_READ_AT_BOOT = re.compile(r"/etc/sysctl\.conf|/(etc|run|usr/lib|usr/local/lib|lib)/sysctl\.d(/.*)?")
+
+
+def notes_on_sysctl_files(environment: Environment) -> tuple[str, ...]:
+    """What a person should know of files that only a boot reads: a container has none."""
+    return tuple(note for machine in environment.machines for note in _notes(machine))
+
+
+def _notes(machine: Machine) -> Iterator[str]:
+    for file in machine.files:
+        if file.kind != "absent" and _READ_AT_BOOT.fullmatch(file.path):
+            yield (
+                f"{file.origin.file}:{file.origin.line}: {file.path} has no effect in a container:"
+                " use the key `sysctls`"
+            )
+
+
+def sysctl_refused(lines: Sequence[str], environment: Environment) -> EnvironmentFailed | None:
+    """The error where the engine could not set a kernel parameter; None where that was not the matter."""
+    for line in lines:
+        found = re.search(r"/proc/sys/([\w/.-]+)|sysctl key ([\w.-]+)", line)
+        if found is None:
+            continue
+        name = (found[1] or found[2]).replace("/", ".")
+        places = [
+            f"{sysctl.origin.file}:{sysctl.origin.line}: {name}: {sysctl.value}"
+            for machine in environment.machines
+            for sysctl in machine.sysctls
+            if sysctl.name == name
+        ]
+        hint = "the kernel refuses this value: correct it"
+        if "invalid argument" not in line:
+            hint = (
+                "this kernel has no such parameter for a container: correct its name,"
+                " or add `requires: [kernel]` and take a virtual machine: `-b vm`"
+            )
+        return EnvironmentFailed(
+            f"the engine cannot set {name} in a container", evidence=(*places, line), hint=hint
+        )
+    return None

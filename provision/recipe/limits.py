@@ -1,0 +1,69 @@
+"""The limits of a machine's processes: what services ask for, and the defaults of all others.
+
+The defaults are systemd's on Debian 12, in both backends. A service's own limits are set for its
+processes alone; the machine must allow them, so the largest one is the machine's hard limit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from provision.model import Machine
+
+SOFT_FILES, HARD_FILES = 1024, 524288
+KIBIBYTE = 1024
+# How bash's ulimit calls each limit, and how many of the spec's units are one of its own.
+ULIMITS = {
+    "nofile": ("n", 1),
+    "nproc": ("u", 1),
+    "core": ("c", KIBIBYTE),
+    "memlock": ("l", KIBIBYTE),
+    "stack": ("s", KIBIBYTE),
+}
+# What /proc/PID/limits calls them.
+TITLES = {
+    "nofile": "Max open files",
+    "nproc": "Max processes",
+    "core": "Max core file size",
+    "memlock": "Max locked memory",
+    "stack": "Max stack size",
+}
+# What every engine gives without being asked, and the soft limit of processes that set none; None
+# where it is the hard one.
+_GIVEN = {"nofile": 1024, "nproc": 4096, "core": 0, "memlock": 64 * KIBIBYTE, "stack": 8192 * KIBIBYTE}
+_SOFT = {"nofile": SOFT_FILES, "nproc": None, "core": 0, "memlock": None, "stack": 8192 * KIBIBYTE}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limit:
+    """A limit of a machine's processes: what they have, and what they may raise it to."""
+
+    soft: int
+    hard: int
+
+
+def effective(name: str, value: int) -> int:
+    """The limit that a process gets: ulimit counts some in KiB, so both backends round down to that."""
+    unit = ULIMITS[name][1]
+    return value // unit * unit
+
+
+def machine_limits(machine: Machine) -> Mapping[str, Limit]:
+    """The limits that a machine needs for its services' own, by name; not those that all machines have."""
+    limits = {}
+    for name in ULIMITS:
+        hard = max((effective(name, each.limits.get(name, 0)) for each in machine.services), default=0)
+        if hard > _GIVEN[name]:
+            soft = _SOFT[name]
+            limits[name] = Limit(soft=hard if soft is None else soft, hard=hard)
+    return limits
+
+
+def hard_files(machine: Machine) -> int:
+    """The most files that a process of the machine may open."""
+    asked = machine_limits(machine).get("nofile")
+    return max(asked.hard if asked else 0, HARD_FILES)

@@ -1,0 +1,53 @@
+#!/bin/sh
+# run: timed
+# Does nothing where its record says that it was done.
+set -eu
+_record=/var/lib/provision/steps/cecb9eed36f159d29430711ab30b4e80
+[ ! -e "$_record" ] || exit 0
+umask 022
+[ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
+export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+
+export DEBIAN_FRONTEND=noninteractive
+_script=${_record%/*}/timed.sh
+trap 'rm -f "$_script"' EXIT
+cat >"$_script" <<'END'
+systemctl enable --now cron
+END
+_commands=$(mktemp -d)
+trap 'rm -rf "$_script" "$_commands"' EXIT
+cat >"$_commands/systemctl" <<'SYSTEMCTL'
+#!/bin/sh
+# systemctl for a build step: notes the units that it enables, for none that a package enables starts.
+_verb=
+for _word; do
+  shift
+  case $_verb:$_word in
+    *:--now) [ -d /run/systemd/system ] || continue ;; # nothing runs while an image is built
+    *:-*) ;;
+    :*) _verb=$_word ;;
+    *able:* | mask:*)
+      _unit=${_word##*/}
+      case $_unit in *.*) ;; *) _unit=$_unit.service ;; esac
+      _others=$(grep -vxF -e "$_unit" /var/lib/provision/enabled-units 2>/dev/null)
+      case $_verb in disable | mask) _unit= ;; esac
+      printf '%s\n' $_others $_unit | grep . >/var/lib/provision/enabled-units
+      ;;
+  esac
+  set -- "$@" "$_word"
+done
+for _systemctl in /usr/bin/systemctl /bin/systemctl; do
+  [ ! -x "$_systemctl" ] || exec "$_systemctl" "$@"
+done
+case $_verb in
+  *able | *mask | daemon-reload | preset) exit 0 ;; # it comes later, and what was noted is enabled then
+esac
+echo "systemctl $_verb: systemd is not there while this step runs" >&2
+exit 1
+SYSTEMCTL
+chmod 0755 "$_commands/systemctl"
+export PATH="$_commands:$PATH"
+cd /
+HOME=/root sh -eu "$_script"
+
+echo timed >"$_record"
