@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 # Beside `machines`, what is the default of each; and what could only be meant for one.
 DEFAULTS = (
-    "base", "resources", "env", "packages", "users", "repositories", "proxy", "requires", "locale",
+    "base", "resources", "env", "hosts", "packages", "users", "repositories", "proxy", "requires", "locale",
     "timezone", "backends",
 )  # fmt: skip
 PRIVATE = (

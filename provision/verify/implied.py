@@ -12,7 +12,7 @@ from provision.model import Check, Expected
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from provision.model import CheckKind, File, Machine, Origin, Probe, User
+    from provision.model import CheckKind, File, HostEntry, Machine, Origin, Probe, User
 
 
 def implied(machine: Machine, machines: Sequence[Machine], spec: Origin) -> tuple[Check, ...]:
@@ -58,6 +58,8 @@ def _checks(machine: Machine, spec: Origin) -> Iterator[Check]:
     for secret in machine.secrets:
         path, owned = f"/run/secrets/{secret.name}", {"user": secret.owner, "mode": secret.mode}
         yield _check("file", path, owned, secret.origin, name=f"secret {secret.name}")
+    for entry in machine.hosts:
+        yield _host(entry)
     for name, value in machine.env.items():
         yield _check("env", name, {"value": value}, spec)
     yield _check("file", "/etc/localtime", _zone_fields(machine.timezone), spec, name="time zone")
@@ -72,6 +74,17 @@ def _checks(machine: Machine, spec: Origin) -> Iterator[Check]:
             name="setup",
         )
     yield from _ports(machine)
+
+
+def _host(entry: HostEntry) -> Check:
+    """It stands in /etc/hosts, with no program inside."""
+    asked = f"{entry.address} {entry.name}"
+    script = (
+        "while read -r address name rest; do"
+        f' [ "$address $name" != {shlex.quote(asked)} ] || {{ echo there; break; }}; done </etc/hosts'
+    )
+    fields = {"stdout": Expected(how="equals", text="there"), "user": "root"}
+    return _check("script", script, fields, entry.origin, name=f"host {entry.name}")
 
 
 def _ports(machine: Machine) -> Iterator[Check]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from provision import process
 from provision.backends import ports
 from provision.backends.base import Remains
-from provision.backends.docker import delivery, engine, offer, offline, removal, systemd
+from provision.backends.docker import agent, delivery, engine, offer, offline, removal, systemd
 from provision.backends.docker import images as images_of
 from provision.backends.docker.containers import (
     CONTROL,
@@ -109,6 +109,8 @@ class Docker:
             if running:
                 with progress.step("stopping"):
                     process.run(["docker", "stop", *running])
+            if machine is None:
+                agent.end(state_dir)
         return bool(running)
 
     def down(
@@ -134,6 +136,7 @@ class Docker:
             for name in images_of.remove_images(state_dir, built) if images else ():
                 progress.note(f"the image {name} stays: another environment needs it")
             delivery.forget(state_dir)
+            agent.forget(state_dir)
             state_dir.forget_damaged(RECORDS)
         return bool(containers)
 
@@ -187,6 +190,10 @@ class Docker:
                 else "`provision up` starts it",
             )  # fmt: skip
         return {name: enter(each) for name, each in running.items()}
+
+    def lend(self, state_dir: StateDir, target: Target) -> None:  # noqa: ARG002 - the contract's words
+        """By a relay, to which the containers' socket leads."""
+        agent.lend(state_dir)
 
     def sync(self, state_dir: StateDir, progress: Progress, *, watch: bool) -> int:  # noqa: ARG002 - the contract's words
         """A container's folders are live: there is nothing to carry."""

@@ -31,6 +31,13 @@ def command(state_dir: StateDir, machine: str, words: Sequence[str], *, terminal
     ]  # fmt: skip
 
 
+def control(state_dir: StateDir, machine: str, word: str, options: Sequence[str]) -> list[str]:
+    """The host's command that tells the open connection something: to forward, to cancel."""
+    configuration = str(state_dir.folder / CONFIGURATION)
+    path = f"ControlPath={socket(state_dir, machine)}"
+    return ["ssh", "-F", configuration, "-o", path, "-O", word, *options, machine]
+
+
 def shell(state_dir: StateDir, machine: str) -> str:
     """The same connection as rsync wants it: words without a space or quote, run in `state_dir.folder`."""
     return " ".join(["ssh", "-F", CONFIGURATION, *_options(state_dir, machine)])
