@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/22f7a84dd7da64acd7b3dbedfbb45d43
+_record=/var/lib/provision/steps/9a72c22c246c1455416aa883e1100ec4
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/45de52d1672fba9096bd097cac3ae994
+_record=/var/lib/provision/steps/d9907565b72a2913b6f4a97b61f15d1e
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
