@@ -77,9 +77,7 @@ def up(backend: str, tmp_path_factory: pytest.TempPathFactory, agent: Agent) -> 
 
     (folder / "main").mkdir()
     git("init", "-q", "-b", "main", ".")
-    git("config", "user.name", 'Ada "L" Ünï')
-    git("config", "user.email", "ada@example.org")
-    git("commit", "-q", "--allow-empty", "-m", "first")
+    git("-c", "user.name=x", "-c", "user.email=x", "commit", "-q", "--allow-empty", "-m", "first")
     git("worktree", "add", "-q", str(project.folder))
     project.spec(SPEC)
     for path in (folder / "main", project.folder):
@@ -87,7 +85,9 @@ def up(backend: str, tmp_path_factory: pytest.TempPathFactory, agent: Agent) -> 
             os.chown(each, OWNER, OWNER)
     agent.start("first")
     words = "outside,host-env,agent"
+    (folder / "gitconfig").write_text('[user]\n\tname = "Ada \\"L\\" Ünï"\n\temail = ada@example.org\n')
     project.environment.update(PROVISION_ALLOW=words, SSH_AUTH_SOCK=agent.socket)
+    project.environment.update(GIT_CONFIG_GLOBAL=str(folder / "gitconfig"))
     try:
         project.up()
         yield project

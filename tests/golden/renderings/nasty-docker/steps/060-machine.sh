@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/ec846aaa21cd5c9902b04919928d9f14
+_record=/var/lib/provision/steps/3c21532563200b7125f9b2d193d0f28f
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/c3cb1033779f233ce612744c81699844
+_record=/var/lib/provision/steps/c1038b6306bd1ff5f812920361acd3a6
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

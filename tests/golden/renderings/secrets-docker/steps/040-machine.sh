@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/b1f3d1c2b739e78b2bfa93aa9aebbcd3
+_record=/var/lib/provision/steps/0485ed828c89e5f8133a42164f41a257
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

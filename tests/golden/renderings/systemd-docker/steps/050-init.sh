@@ -2,7 +2,7 @@
 # systemd and its units
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/f3fcb3c65b4b9f0363a18696c939c755
+_record=/var/lib/provision/steps/0699232cad66392585daeb199a2e572a
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/cc757d8529d2398088e96e215c16848d
+_record=/var/lib/provision/steps/a1a6f49705cb8283f787cd038271ccdc
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/9ccb60fa0623f230e6f6c0d9704b22bd
+_record=/var/lib/provision/steps/9656690fab9897ade36b27e17ddcda8d
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/30c347d850273e5c478e14a3712ceffc
+_record=/var/lib/provision/steps/2530fb4adc87eebed0a17865e75dad31
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

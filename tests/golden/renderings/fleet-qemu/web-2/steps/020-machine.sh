@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/997b4c1cd3df04a85a284fd7344ae6f0
+_record=/var/lib/provision/steps/b894fb2e4050b15b5ededa30e3231090
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

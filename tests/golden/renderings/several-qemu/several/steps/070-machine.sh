@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/1c65dc17db94de14a70e64218f6feadd
+_record=/var/lib/provision/steps/5c23810c4af1b0e0e7f94757bf8a6b50
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
