@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/86843b0c53ea0b4bb9d39f908ccaa1e3
+_record=/var/lib/provision/steps/af41f56a37b3667db471bba98d117e48
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

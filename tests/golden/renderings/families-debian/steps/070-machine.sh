@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/9f8bd08cd5df776088e89c251c3d3126
+_record=/var/lib/provision/steps/53563ac4f0fb258c60a481e67e66cd85
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/3c21532563200b7125f9b2d193d0f28f
+_record=/var/lib/provision/steps/adc22da2470c81ac1fde2eadfb0bd6ac
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

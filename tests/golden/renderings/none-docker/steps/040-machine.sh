@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/15b0f2146a3b0036cc53665f8cc36813
+_record=/var/lib/provision/steps/557ea73aa7675a36ab87b4cd489c0a83
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

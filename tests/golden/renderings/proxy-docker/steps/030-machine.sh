@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/c1038b6306bd1ff5f812920361acd3a6
+_record=/var/lib/provision/steps/914c046ef4460cd2b431d0bcb8c550aa
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

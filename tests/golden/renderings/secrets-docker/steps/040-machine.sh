@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/0485ed828c89e5f8133a42164f41a257
+_record=/var/lib/provision/steps/6cfef6a239f89fcf268ab42a309268e1
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

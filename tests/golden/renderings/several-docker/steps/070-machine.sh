@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/55e5f6164d27a54f325dedbe3ff94134
+_record=/var/lib/provision/steps/5c364d1b79e6483415f3712964506f33
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/60f3ab43fe9d849987a22d97d9aa5c5e
+_record=/var/lib/provision/steps/307b5fa41cf13d2487c6bc059863d9f9
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/726884c7bbfc066726340b942918f405
+_record=/var/lib/provision/steps/6d24832e04d74ab981334f9ee0aa33c3
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

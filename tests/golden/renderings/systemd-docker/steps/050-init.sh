@@ -2,7 +2,7 @@
 # systemd and its units
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/0699232cad66392585daeb199a2e572a
+_record=/var/lib/provision/steps/3a9f084d42b8be9b54f26e2a03cd3c41
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/a1a6f49705cb8283f787cd038271ccdc
+_record=/var/lib/provision/steps/c41e81c272ccdd99f2eb76119ea0a7d7
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/9656690fab9897ade36b27e17ddcda8d
+_record=/var/lib/provision/steps/bf4060ed0132352a8482a825ef5c3ec1
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

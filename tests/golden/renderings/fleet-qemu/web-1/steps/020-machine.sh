@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/2530fb4adc87eebed0a17865e75dad31
+_record=/var/lib/provision/steps/20332c1c653223c90213b46ce02dbeac
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/b894fb2e4050b15b5ededa30e3231090
+_record=/var/lib/provision/steps/99ccd5ed56c4c5bb9dc6fabf2b703591
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/5c23810c4af1b0e0e7f94757bf8a6b50
+_record=/var/lib/provision/steps/4db3dee15759e773abdd691262270ad0
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
