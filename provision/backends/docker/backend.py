@@ -126,6 +126,7 @@ class Docker:
         kept = engine.volumes_with(f"{ID}={state_dir.id}") if volumes else ()
         built = images_of.remembered_images(state_dir) if images else ()
         if not containers and not kept and not built and not engine.networks_with(f"{ID}={state_dir.id}"):
+            agent.forget(state_dir)
             state_dir.forget_damaged(RECORDS)
             return False
         with progress.step("removing"):
