@@ -33,9 +33,15 @@ def lend(state_dir: StateDir, machine: str) -> None:
     agent = lent.agent()
     if agent is None:
         return
-    forward = ["-R", f"{lent.SOCKET}:{agent.absolute()}"]
-    with FileLock(f"{connection.socket(state_dir, machine)}.agent"):
+    # By a link: the connection cancels a forward, and leads to one, by both of its ends.
+    link = connection.agent_link(state_dir, machine)
+    forward = ["-R", f"{lent.SOCKET}:{link}"]
+    with FileLock(link.with_suffix(".lock")):
         try:
+            beside = link.with_suffix(".new")
+            beside.unlink(missing_ok=True)
+            beside.symlink_to(agent.absolute())
+            beside.replace(link)
             process.run(connection.control(state_dir, machine, "cancel", forward), check=False)
             process.run(connection.command(state_dir, machine, ["sh", "-c", _ROOM]))
             process.run(connection.control(state_dir, machine, "forward", forward))
