@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from provision import backends, secrets, trust, walls
+from provision import backends, lent, secrets, trust, walls
 from provision.errors import EnvironmentFailed, HostLacks, SpecError, UsageError
 from provision.state import StateDir, refuse_mounted
 from provision.target import Unreachable
@@ -186,6 +186,8 @@ def up(
     secrets.require(environment)
     refuse_mounted(environment)
     walls.require_in_place([each.source for each in walls.live(environment.machines)])
+    for note in lent.notes(environment):
+        progress.note(note)
     settled = acting.settle(environment, state_dir)
     missing = acting.missing(settled, state_dir) if offline else ()
     if missing:
@@ -299,6 +301,11 @@ def target(ref: EnvironmentRef, machine: str | None) -> Target:
     if len(targets) > 1:
         raise UsageError("say which machine", hint=f"--machine: {', '.join(sorted(targets))}")
     return next(iter(targets.values()))
+
+
+def lend(ref: EnvironmentRef, target: Target) -> None:
+    """Have this person's SSH agent in a machine whose spec forwards it."""
+    ref.backend.lend(ref.state_dir, target)
 
 
 def logs(

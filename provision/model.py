@@ -61,11 +61,18 @@ class Resources:
 
 @dataclass(frozen=True, kw_only=True)
 class Workspace:
-    """The project folder, live inside the machine."""
+    """The project folder, live inside the machine.
+
+    `identity` and `agent` say that the person's name for git, and SSH agent, come along: they
+    are allowed. `note` says why git does not work in it, where it does not.
+    """
 
     source: Path
     path: str
     user: str
+    identity: bool = False
+    agent: bool = False
+    note: str = ""
     origin: Origin
 
 
@@ -235,11 +242,12 @@ class Sysctl:
 
 @dataclass(frozen=True, kw_only=True)
 class Mount:
-    """A folder or file of the host, live at a path inside."""
+    """A folder or file of the host, live at a path inside; `user` is whose it should be there."""
 
     path: str
     source: Path
     read_only: bool
+    user: str | None = None
     origin: Origin
 
 
@@ -251,6 +259,15 @@ class Volume:
     path: str
     owner: str | None = None
     mode: int | None = None
+    origin: Origin
+
+
+@dataclass(frozen=True, kw_only=True)
+class HostEntry:
+    """A line of the machine's /etc/hosts."""
+
+    name: str
+    address: str
     origin: Origin
 
 
@@ -348,6 +365,7 @@ class Machine:
     index: int = 1
     hostname: str
     aliases: tuple[str, ...] = ()
+    hosts: tuple[HostEntry, ...] = ()
     needs: tuple[str, ...] = ()
     base: Base
     resources: Resources
@@ -394,8 +412,8 @@ def identify(project: Path, name: str) -> str:
     return hashlib.sha256(f"{project}\0{name}".encode("utf-8", "surrogateescape")).hexdigest()[:ID_DIGITS]
 
 
-Word = Literal["outside", "privileges", "network", "host-env", "host-code"]
-WORDS: tuple[Word, ...] = ("outside", "privileges", "network", "host-env", "host-code")
+Word = Literal["outside", "privileges", "network", "host-env", "host-code", "agent"]
+WORDS: tuple[Word, ...] = ("outside", "privileges", "network", "host-env", "host-code", "agent")
 
 
 @dataclass(frozen=True, kw_only=True)

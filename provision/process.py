@@ -278,6 +278,21 @@ def start(argv: Sequence[str], *, own_session: bool = False) -> subprocess.Popen
         raise _missing(argv, error) from error
 
 
+def detach(argv: Sequence[str]) -> None:
+    """Start a command that goes on when this process has ended; nobody reads what it prints.
+
+    Raises:
+        HostLacks: the program is not there.
+    """
+    try:
+        subprocess.Popen(
+            argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            start_new_session=True, cwd="/", env=environment(),
+        )  # fmt: skip
+    except FileNotFoundError as error:
+        raise _missing(argv, error) from error
+
+
 def _missing(argv: Sequence[str], error: FileNotFoundError) -> ProvisionError:
     if error.filename != argv[0]:
         return ProvisionError(f"{error.filename} is not there: {shlex.join(argv)} cannot run in it")

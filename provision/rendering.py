@@ -116,6 +116,7 @@ def _jinja() -> Jinja:
     jinja.filters["compose"] = compose_scalar
     jinja.filters["ruby"] = ruby
     jinja.filters["comment"] = comment
+    jinja.filters["gitconfig"] = gitconfig
     jinja.filters["identifier"] = identifier
     return jinja
 
@@ -175,6 +176,12 @@ def identifier(value: str) -> str:
 def comment(value: str) -> str:
     """Text for the rest of a comment's line: one line, no control characters."""
     return "".join(c if c.isprintable() else " " for c in value)
+
+
+def gitconfig(value: str) -> str:
+    """A value for a configuration of git: in quotes, where it may hold any character."""
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\t", "\\t")
+    return f'"{escaped}"'
 
 
 def _escaped(line: str) -> str:

@@ -149,6 +149,9 @@ class Backend(Protocol):
             UsageError: there is no machine of that name.
         """
 
+    def lend(self, state_dir: StateDir, target: Target) -> None:
+        """Have the SSH agent of this process in a running machine that was made to have one."""
+
     def sync(self, state_dir: StateDir, progress: Progress, *, watch: bool) -> int:
         """Carry folders that are copied, not live, into the machines; how many there were.
 

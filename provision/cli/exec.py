@@ -34,7 +34,9 @@ def command(
 
     if not words:
         raise click.UsageError("Say what to run: provision exec [SPEC] -- COMMAND…")
-    target = engine.target(engine.resolve(asked), machine)
+    ref = engine.resolve(asked)
+    target = engine.target(ref, machine)
+    engine.lend(ref, target)
     terminal = sys.stdin.isatty() and sys.stdout.isatty()
     code = run_attached(
         target,

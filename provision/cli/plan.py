@@ -17,7 +17,7 @@ WORDS = {
     "create": "create",
     "recreate": "recreate",
     "change": "change in place",
-    "refresh": "update a secret, restart its services",
+    "refresh": "update a secret or a mounted file, restart its services",
     "start": "start",
     "wait": "wait until it is ready",
     "none": "no change",

@@ -26,7 +26,9 @@ def command(asked: Request, machine: str | None, user: str | None) -> None:
     from provision import engine
     from provision.attach import run_attached
 
-    target = engine.target(engine.resolve(asked), machine)
+    ref = engine.resolve(asked)
+    target = engine.target(ref, machine)
+    engine.lend(ref, target)
     code = run_attached(
         target,
         ["sh", "-c", LOGIN_SHELL],

@@ -49,8 +49,9 @@ def command(asked: Request, revoke: bool) -> None:  # noqa: FBT001 - click's fla
     outside     the listed folders and files outside the project
     privileges  weaker isolation of a machine, up to control of your host
     network     ports that other hosts can reach
-    host-env    the values of the listed variables of this host
+    host-env    the listed variables of this host, your name and address in git
     host-code   everything that you can do here, because its code runs as you
+    agent       use of the keys in your SSH agent while the machine runs
     """  # noqa: D301 - click looks for the character itself
     from provision import engine, spec, trust
 

@@ -6,6 +6,7 @@ The scripts go to /usr/lib/provision, in every backend alike:
     healthy                     0 when all services are ready and setup is done
     state SERVICE               running, starting, stopped or failed
     wait [SERVICE…]             until they are ready
+    sessions [NAME…]            gives PAM logins, cron jobs and git what they find
     trust                       makes the certificates to trust, where a proxy has its own
     setup                       runs setup.d/*.sh once services are ready
     setup.d/NUMBER-NAME         the text of a step; NUMBER-NAME.sh runs it
@@ -65,11 +66,14 @@ def contents(machine: Machine) -> Mapping[str, RenderedFile]:
     """The machine's own scripts, the same in every backend, by path below /usr/lib/provision."""
     context: dict[str, object] = {
         "machine": machine,
+        "own": {*payload(machine), *(file.path.lstrip("/") for file in machine.files)},
+        "safe": _safe(machine),
         "records": tuple(SETUP_RECORDS.values()),
         "asked": [s.name for s in machine.services if s.ready and s.ready.kind in ("http", "tcp")],
         "paced": [s for s in machine.services if s.ready and s.ready.interval is not None],
     }
     common = (*_COMMON, *(("secrets",) if machine.secrets else ()))
+    common = (*common, *(("agent",) if machine.workspace and machine.workspace.agent else ()))
     common = (*common, *(("trust",) if trust_variables(machine) else ()))
     files = {name: _script(f"shared/machine/{name}.j2", context) for name in common}
     for service in machine.services:
@@ -81,7 +85,14 @@ def contents(machine: Machine) -> Mapping[str, RenderedFile]:
     return dict(sorted(files.items()))
 
 
-_COMMON = ("as", "healthy", "setup", "wait")
+_COMMON = ("as", "healthy", "sessions", "setup", "wait")
+
+
+def _safe(machine: Machine) -> tuple[str, ...]:
+    """The folders of the host whose repositories git is to take, whoever owns them, and those in them."""
+    live = [machine.workspace.path] if machine.workspace else []
+    live += [mount.path for mount in machine.mounts if not mount.source.is_file()]
+    return tuple(path for folder in live for path in (folder, f"{folder}/*"))
 
 
 def _service(machine: Machine, service: Service) -> Iterator[tuple[str, RenderedFile]]:

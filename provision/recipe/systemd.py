@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from provision import lent
 from provision.model import ATTACH, RESERVED, SETUP
 from provision.recipe.contents import CRASHES
 from provision.recipe.limits import HARD_FILES, SOFT_FILES, effective, machine_limits
@@ -47,6 +48,7 @@ def systemd_scripts(machine: Machine) -> Mapping[str, RenderedFile]:
     """What goes to /usr/lib/provision where systemd is the init, by path below it; units/ holds its units."""
     context: dict[str, object] = {
         "machine": machine,
+        "agent": lent.SOCKET,
         "crashes": CRASHES,
         "unit": unit_of,
         "wanted": [unit_of(ATTACH)]  # by itself: a machine may have no service

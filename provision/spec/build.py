@@ -6,20 +6,23 @@ from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, cast
 
-from provision.model import Environment, Machine, Mount, Package, Requirement, Resources, Workspace
+from provision.model import Environment, Machine, Mount, Package, Requirement, Resources
 from provision.spec.bases import read_base
 from provision.spec.checks import read_checks
 from provision.spec.files import read_files
+from provision.spec.hosts import read_hosts, refuse_own_names
 from provision.spec.neighbours import host_name, read_needs, refuse_clashes, refuse_replaceable
+from provision.spec.owned_paths import refuse_owned
 from provision.spec.ports import read_ports
 from provision.spec.privileges import ask_for_privileges
 from provision.spec.proxy import read_proxy
 from provision.spec.repositories import read_repositories
 from provision.spec.secrets import KnownSecrets
-from provision.spec.services import path_of, read_environment, read_services, read_steps
+from provision.spec.services import read_environment, read_services, read_steps
 from provision.spec.sysctls import read_sysctls
 from provision.spec.users import KnownUsers, read_groups, read_users
 from provision.spec.volumes import read_volumes
+from provision.spec.workspace import read_workspace
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -30,8 +33,6 @@ if TYPE_CHECKING:
     from provision.spec.machines import Member
     from provision.spec.scope import Scope
     from provision.spec.tree import Node
-
-WORKSPACE = "/workspace"
 
 
 def build(
@@ -79,6 +80,7 @@ def build(
     )
     if several:
         refuse_clashes(members, machines, scope.problems)
+    refuse_own_names(machines, scope.problems)
     refuse_replaceable(machines, scope.problems)
     return Environment(
         name=name,
@@ -110,7 +112,9 @@ def _machine(
         steps="run" in fields,
         scope=scope,
     )
-    workspace = _workspace(fields.node("workspace"), known, scope)
+    workspace, git_mounts = read_workspace(
+        fields.node("workspace"), known, member.name, fields.entries("mounts"), scope
+    )
     user, workdir = (workspace.user, workspace.path) if workspace else ("root", "/")
     env = read_environment(fields.entries("env"))
     hostname = host_name(member, scope)
@@ -137,6 +141,7 @@ def _machine(
         index=member.index,
         hostname=hostname,
         aliases=tuple(dict.fromkeys(alias for alias, _ in fields.texts("aliases"))),
+        hosts=read_hosts(fields.entries("hosts"), scope),
         needs=needs,
         base=base,
         resources=_resources(fields.within("resources")),
@@ -166,7 +171,7 @@ def _machine(
             scope=scope,
         ),
         ports=read_ports(fields.items("ports"), scope),
-        mounts=_mounts(fields, scope),
+        mounts=(*_mounts(fields, scope), *git_mounts),
         volumes=volumes,
         secrets=secrets.read(services, user, known),
         sysctls=read_sysctls(
@@ -198,28 +203,6 @@ def _options(own: Node, scope: Scope) -> dict[str, object]:
 
 def _resources(fields: Fields) -> Resources:
     return Resources(cpus=fields.number("cpus"), memory=fields.size("memory"), disk=fields.size("disk"))
-
-
-def _workspace(node: Node | None, users: KnownUsers, scope: Scope) -> Workspace | None:
-    fields = scope.fields(node)
-    source_node = fields.node("source")
-    if node is None or source_node is None:
-        return None
-    source = scope.host_path(source_node, "the workspace")
-    if source is None:
-        return None
-    if not source.is_dir():
-        scope.problems.add(f"the workspace {source_node.value} is no folder", source_node, "name a folder")
-    path = path_of(fields, "path", WORKSPACE, scope)
-    if path == "/":
-        scope.problems.add(
-            "the workspace cannot be mounted over /", fields.node("path") or node,
-            f"the usual place is {WORKSPACE}",
-        )  # fmt: skip
-    user = fields.text("user", "root")
-    if (user_node := fields.node("user")) is not None:
-        users.refuse_unknown(user, user_node)
-    return Workspace(source=source, path=path, user=user, origin=source_node.origin)
 
 
 def _packages(fields: Fields, family: Family, scope: Scope) -> tuple[Package, ...]:
@@ -267,11 +250,14 @@ def _refuse_overlaps(machine: Machine, scope: Scope) -> None:
     taken: dict[str, str] = {}
     if machine.workspace is not None:
         taken[machine.workspace.path] = "the workspace"
+        origin = machine.workspace.origin
+        refuse_owned("the workspace", machine.workspace.path, origin, scope, mounted=True)
     places = [(f"the mount {mount.path}", mount.path, mount.origin) for mount in machine.mounts]
     places += [(f"the volume {volume.name}", volume.path, volume.origin) for volume in machine.volumes]
     for what, path, origin in places:
         if path == "/":
             scope.problems.add(f"{what} cannot be mounted over /", origin, "give it a folder")
+        refuse_owned(what.partition(" /")[0], path, origin, scope, mounted=True)
         if path in taken:
             scope.problems.add(
                 f"{what} and {taken[path]} are at the same path {path}",

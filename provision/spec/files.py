@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import shlex
 import stat
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from provision.files import NotReadable, read_regular, why
 from provision.model import File, Origin
+from provision.spec.owned_paths import refuse_owned
 from provision.spec.paths import may_be_used, real_path
 from provision.spec.problems import did_you_mean
 
@@ -50,6 +52,7 @@ def read_files(
         fields = scope.fields(node)
         if path is None:
             continue
+        refuse_owned("a file", path, node.key_origin, scope)
         if path in files:
             scope.problems.add(
                 f"{path} is there twice, first in line {files[path].origin.line}",
@@ -103,11 +106,23 @@ def _body(
 def _read(path: Path, node: Node, scope: Scope) -> tuple[bytes, bool] | None:
     try:
         content, found = read_regular(path, largest=LARGEST, in_place=True)
+        _refuse_crlf_interpreter(path, content, scope)
         return _affordable(content, node, scope), bool(found.st_mode & stat.S_IXUSR)
     except OSError as error:
         hint = _TOO_LARGE if isinstance(error, NotReadable) else "check its permissions"
         scope.problems.add(f"{path} cannot be read: {why(error)}", node, hint)
         return None
+
+
+def _refuse_crlf_interpreter(path: Path, content: bytes, scope: Scope) -> None:
+    """Take a problem where a script's first line ends with CRLF: no kernel finds that interpreter."""
+    first, _, _ = content.partition(b"\n")
+    if first.startswith(b"#!") and first.endswith(b"\r"):
+        scope.problems.add(
+            f"{path.name} cannot run: its first line begins with #! and ends with CRLF",
+            Origin(file=str(path), line=1, column=len(first.decode("utf-8", "replace"))),
+            f"save it with LF line ends: sed -i 's/\\r$//' {shlex.quote(str(path))}",
+        )
 
 
 def _affordable(content: bytes, node: Node, scope: Scope) -> bytes:

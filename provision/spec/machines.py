@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 # Beside `machines`, what is the default of each; and what could only be meant for one.
 DEFAULTS = (
-    "base", "resources", "env", "packages", "users", "groups", "repositories", "proxy", "requires", "sysctls",
-    "locale", "timezone", "backends",
+    "base", "resources", "env", "hosts", "packages", "users", "groups", "repositories", "proxy", "requires",
+    "sysctls", "locale", "timezone", "backends",
 )  # fmt: skip
 PRIVATE = (
     "services", "ports", "checks", "volumes", "mounts", "hostname", "aliases", "needs", "setup",

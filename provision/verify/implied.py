@@ -13,7 +13,7 @@ from provision.recipe.accounts import gid_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from provision.model import CheckKind, File, Group, Machine, Origin, Port, Probe, User
+    from provision.model import CheckKind, File, Group, HostEntry, Machine, Origin, Port, Probe, User
 
 
 SOON = 10.0  # seconds in which a service without a probe begins to listen
@@ -76,6 +76,8 @@ def _checks(machine: Machine, spec: Origin) -> Iterator[Check]:
             sysctl.origin,
             name=f"sysctl {sysctl.name}",
         )
+    for entry in machine.hosts:
+        yield _host(entry)
     for name, value in machine.env.items():
         yield _check("env", name, {"value": value}, spec)
     yield _check("file", "/etc/localtime", _zone_fields(machine.timezone), spec, name="time zone")
@@ -90,6 +92,17 @@ def _checks(machine: Machine, spec: Origin) -> Iterator[Check]:
             name="setup",
         )
     yield from _ports(machine)
+
+
+def _host(entry: HostEntry) -> Check:
+    """It stands in /etc/hosts, with no program inside."""
+    asked = f"{entry.address} {entry.name}"
+    script = (
+        "while read -r address name rest; do"
+        f' [ "$address $name" != {shlex.quote(asked)} ] || {{ echo there; break; }}; done </etc/hosts'
+    )
+    fields = {"stdout": Expected(how="equals", text="there"), "user": "root"}
+    return _check("script", script, fields, entry.origin, name=f"host {entry.name}")
 
 
 def _ports(machine: Machine) -> Iterator[Check]:

@@ -90,12 +90,18 @@ def test_compose_takes_the_file_and_reads_what_the_spec_says(case: Case, written
     if "proxy" in spec:  # it gives variables of its own, among them the certificate's for many a program
         assert variables.pop("HTTP_PROXY") == spec["proxy"]["http"]
         variables = {name: value for name, value in variables.items() if name in spec.get("env", {})}
+    mounted = service.get("volumes", [])
+    if spec.get("workspace", {}).get("forward"):
+        assert variables.pop("SSH_AUTH_SOCK") == "/run/provision/agent/host/socket"
+        (agent,) = [mount for mount in mounted if mount["target"] == "/run/provision/agent/host"]
+        assert agent["read_only"]
+        mounted.remove(agent)
     assert variables == spec.get("env", {})
-    sources = [Path(literal(m["source"])) for m in service.get("volumes", ()) if m["type"] == "bind"]
+    sources = [Path(literal(m["source"])) for m in mounted if m["type"] == "bind"]
     assert [source for source in sources if not source.is_dir()] == []
     workspace = [spec["workspace"]["path"]] if "workspace" in spec else []
     wanted = {*workspace, *spec.get("mounts", ()), *spec.get("volumes", {}).values()}
-    assert wanted == {literal(mount["target"]) for mount in service.get("volumes", ())}
+    assert wanted == {literal(mount["target"]) for mount in mounted}
     for key, value in spec.get("backends", {}).get("docker", {}).get("compose", {}).items():
         found = service[key]
         assert value == ({k: literal(v) for k, v in found.items()} if isinstance(found, dict) else found)

@@ -22,7 +22,7 @@ FLOORS = (
     {"choosing", "trial", "listing"},
     {"engine"},
     {"backends", "verify"},
-    {"attach", "recipe", "rendering", "spec", "state"},
+    {"attach", "lent", "recipe", "relay", "rendering", "spec", "state"},
     {"bases"},
     {"records", "runtime", "trust"},
     {"target", "model", "errors", "fetch_errors", "files", "lock", "process", "progress", "resources"}

@@ -52,12 +52,36 @@ def test_content_arrives_as_written(tmp_path: Path) -> None:
 
 def test_a_source_keeps_its_bytes(tmp_path: Path) -> None:
     put(tmp_path, "data.bin", bytes(range(256)))
-    put(tmp_path, "run.sh", b"#!/bin/sh\r\n").chmod(0o755)
+    put(tmp_path, "run.sh", b"#!/bin/sh\necho\r\n").chmod(0o755)
     plain, script = read(tmp_path, "files: {/etc/data: {source: data.bin}, /etc/run: {source: run.sh}}\n")
     assert plain.content == bytes(range(256))
     assert plain.mode is None
-    assert script.content == b"#!/bin/sh\r\n"
+    assert script.content == b"#!/bin/sh\necho\r\n"
     assert script.mode == 0o755
+
+
+@pytest.mark.parametrize(
+    ("content", "runs"),
+    [(b"#!/bin/sh\r\necho\r\n", False), (b"#!/usr/bin/env python3 \xff\r\n", False), (b"#!/bin/sh\r", False),
+     (b"#!/bin/sh\necho\r\n", True), (b"# a note\r\n", True), (b"#!/bin/sh", True), (b"", True)],
+)  # fmt: skip
+@pytest.mark.parametrize(
+    "files",
+    ["{source: bin/run.sh}", "{source: bin}", "{template: bin/run.sh}"],
+    ids=["file", "folder", "template"],
+)
+def test_a_script_has_an_interpreter_that_exists(
+    tmp_path: Path, content: bytes, files: str, *, runs: bool
+) -> None:
+    if "template" in files:
+        content = content.replace(b"\xff", b"")
+    put(tmp_path, "bin/run.sh", content)
+    text = f"files: {{/opt/x: {files}}}\n"
+    if runs:
+        read(tmp_path, text)
+        return
+    expected = "run.sh cannot run: its first line begins with #! and ends with CRLF"
+    assert messages(tmp_path, text) == [expected]
 
 
 def test_a_source_folder_becomes_a_tree(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from provision import process
 from provision.backends import ports
 from provision.backends.base import Remains
-from provision.backends.docker import delivery, engine, offer, offline, removal, systemd
+from provision.backends.docker import agent, delivery, engine, offer, offline, removal, systemd
 from provision.backends.docker import images as images_of
 from provision.backends.docker.containers import (
     CONTROL,
@@ -114,6 +114,8 @@ class Docker:
             if running:
                 with progress.step("stopping"):
                     process.run(["docker", "stop", *running])
+            if machine is None:
+                agent.end(state_dir)
         return bool(running)
 
     def down(
@@ -129,6 +131,7 @@ class Docker:
         kept = engine.volumes_with(f"{ID}={state_dir.id}") if volumes else ()
         built = images_of.remembered_images(state_dir) if images else ()
         if not containers and not kept and not built and not engine.networks_with(f"{ID}={state_dir.id}"):
+            agent.forget(state_dir)
             state_dir.forget_damaged(RECORDS)
             return False
         with progress.step("removing"):
@@ -139,6 +142,7 @@ class Docker:
             for name in images_of.remove_images(state_dir, built) if images else ():
                 progress.note(f"the image {name} stays: another environment needs it")
             delivery.forget(state_dir)
+            agent.forget(state_dir)
             state_dir.forget_damaged(RECORDS)
         return bool(containers)
 
@@ -192,6 +196,10 @@ class Docker:
                 else "`provision up` starts it",
             )  # fmt: skip
         return {name: enter(each) for name, each in running.items()}
+
+    def lend(self, state_dir: StateDir, target: Target) -> None:  # noqa: ARG002 - the contract's words
+        """By a relay, to which the containers' socket leads."""
+        agent.lend(state_dir)
 
     def sync(self, state_dir: StateDir, progress: Progress, *, watch: bool) -> int:  # noqa: ARG002 - the contract's words
         """A container's folders are live: there is nothing to carry."""

@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from provision import process
+from provision import lent, process
 from provision.backends.base import Action, Plan
 from provision.backends.building import build_failed
-from provision.backends.docker import delivery, engine, systemd
+from provision.backends.docker import agent, delivery, engine, file_mounts, systemd
 from provision.backends.docker.containers import CONTROL, MACHINE, enter, of_environment
 from provision.backends.docker.failures import require_compose, start_failed
 from provision.backends.docker.images import remember_images
@@ -20,7 +20,9 @@ from provision.backends.docker.logs import read_logs
 from provision.backends.docker.ownership import COMPOSE_PROJECT, ID, refuse_strangers
 from provision.backends.docker.removal import end
 from provision.backends.docker.rendering import (
+    AGENT,
     COMPOSE,
+    IDENTITY,
     OVERRIDE,
     OWNER,
     PROJECT,
@@ -94,13 +96,15 @@ class Convergence:
         refuse_strangers(environment.id, seen, others)
         there = (each.labels.get(MACHINE, "") for each in of_environment(self.state_dir))
         actions |= {name: "remove" for name in there if name not in actions}
-        return replace(plan, actions=actions, notes=(*notes, *self._notes_on_volumes(actions)))
+        return replace(plan, actions=actions, notes=(*notes, *self._notes(actions)))
 
-    def _notes_on_volumes(self, actions: Mapping[str, Action]) -> tuple[str, ...]:
+    def _notes(self, actions: Mapping[str, Action]) -> tuple[str, ...]:
         wanted = {m.name: volume_names(self.environment, m) for m in self.environment.machines}
         there = engine.volumes_with(f"{ID}={self.environment.id}")
         made = [name for name, action in actions.items() if action != "create"]
-        return notes_on_volumes(wanted, there, made)
+        anew = [m for m in self.environment.machines if actions[m.name] in ("create", "recreate")]
+        files = [note for machine in anew for note in file_mounts.notes(machine)]
+        return (*notes_on_volumes(wanted, there, made), *files)
 
     def _action(self, machine: Machine, found: Container | None) -> Action:
         if found is None:
@@ -109,13 +113,19 @@ class Convergence:
             return "recreate"
         if not found.running and not found.restarting:
             return "start"
-        if found.running and delivery.stale(found.name, machine):
+        if found.running and (
+            delivery.stale(found.name, machine) or file_mounts.replaced(found.name, machine)
+        ):
             return "refresh"
         return "none" if found.health == "healthy" else "wait"
 
     def up(self, progress: Progress, *, rebuild: bool) -> Plan:
         """Build what changed, let Compose converge, start in order, wait until every machine is ready."""
         with self.state_dir.lock(progress):
+            if self._forwards:
+                agent.prepare(self.state_dir)
+            else:
+                agent.end(self.state_dir)
             plan = self.plan()
             if rebuild:
                 images = image_names(self.environment, self.rendering.recipes)
@@ -132,6 +142,11 @@ class Convergence:
     def _ordered(self) -> bool:
         """Whether a machine needs another: then each is started here, when that one is ready."""
         return any(machine.needs for machine in self.environment.machines)
+
+    @property
+    def _forwards(self) -> bool:
+        """Whether a machine gets the person's SSH agent."""
+        return any(machine.workspace and machine.workspace.agent for machine in self.environment.machines)
 
     @property
     def _network(self) -> str:
@@ -180,6 +195,13 @@ class Convergence:
         told = {PROJECT: str(environment.project), OWNER: str(os.getuid())}
         if any(is_laid(file, environment) for file in secret_files(environment).values()):
             told |= delivery.lay(environment, self.state_dir)
+        if self._forwards:
+            told[AGENT] = str(agent.folder(self.state_dir))
+        named = [
+            machine for machine in environment.machines if machine.workspace and machine.workspace.identity
+        ]
+        if named:
+            told[IDENTITY] = lent.identity(named[0])
         return {**told, **kept_ports(environment, chosen)}
 
     def _build(
@@ -208,8 +230,14 @@ class Convergence:
         for machine in self.environment.machines:
             if plan.actions[machine.name] == "refresh":
                 container = self._container(machine)
+                files = file_mounts.replaced(container, machine)
+                for path in files:
+                    progress.note(f"{machine.name} gets the new file at {path}")
                 changed = delivery.stale(container, machine)
-                progress.note(f"{machine.name} gets the new value of {', '.join(changed) or 'its secrets'}")
+                if changed or not files:
+                    progress.note(
+                        f"{machine.name} gets the new value of {', '.join(changed) or 'its secrets'}"
+                    )
                 process.run(["docker", "restart", container])
 
     def _compose(self, words: Sequence[str], progress: Progress, variables: Mapping[str, str]) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
+from provision import lent
 from provision.backends.docker.systemd import PACKAGES, is_init
 from provision.backends.ports import key, variable
 from provision.backends.readiness import patience
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 COMPOSE, OVERRIDE, VARIABLES = "compose.yaml", "compose.override.yaml", ".env"
 SECRETS = "SECRETS"
+IDENTITY, AGENT = "IDENTITY", "AGENT"  # the person's name for git, the folder of the agent's socket
 PROJECT, OWNER = "PROVISION_PROJECT", "PROVISION_OWNER"  # what labels say of this host
 _PLAIN = re.compile(r"[\w./ +@-]+")  # a path that means itself within ${NAME:-…}
 CA = "proxy.ca"  # no secret of a spec can have this name
@@ -196,6 +198,7 @@ class _Item:
     volumes: Mapping[str, str]
     proxy: Mapping[str, str]
     variables: Mapping[str, str]
+    told: tuple[str, ...]
     build_secrets: tuple[str, ...]
     certificate: str | None
 
@@ -222,7 +225,8 @@ class _Item:
                 for name, full in volume_names(environment, machine).items()
             },
             proxy=proxy,
-            variables={**proxy, **trust_variables(machine), **machine.env},
+            variables={**proxy, **trust_variables(machine), **_agent_socket(machine), **machine.env},
+            told=_told(machine),
             build_secrets=tuple(dict.fromkeys(image.secrets)),
             certificate=certificate_name(environment, machine),
         )
@@ -264,6 +268,18 @@ def _own_scripts(machine: Machine) -> Mapping[str, RenderedFile]:
     context |= {"stages": start_stages(machine)}
     scripts = ("start", "runtime", *(SUPERVISING if machine.services else ()))
     return {name: _executable(f"docker/machine/{name}.j2", context) for name in scripts}
+
+
+def _told(machine: Machine) -> tuple[str, ...]:
+    """What the entry point is told: the person's name for git, the spec's variables; as YAML."""
+    identity = machine.workspace is not None and machine.workspace.identity
+    words = (f"${{{IDENTITY}:-}}" if identity else "", *machine.env)
+    return tuple(map(yaml_scalar, words)) if any(words) else ()
+
+
+def _agent_socket(machine: Machine) -> Mapping[str, str]:
+    forwards = machine.workspace is not None and machine.workspace.agent
+    return {"SSH_AUTH_SOCK": lent.SOCKET} if forwards else {}
 
 
 def certificate_name(environment: Environment, machine: Machine) -> str | None:
@@ -323,7 +339,9 @@ def _secret_sources(environment: Environment, location: Path) -> Mapping[str, st
 def unset_variables(environment: Environment) -> Mapping[str, str]:
     """All that compose.yaml takes from its environment, empty: the host may have something by that name."""
     ports = [port_variable(environment, each, port) for each in environment.machines for port in each.ports]
-    return dict.fromkeys((SECRETS, *ports, *map(secret_variable, secret_files(environment))), "")
+    return dict.fromkeys(
+        (SECRETS, IDENTITY, AGENT, *ports, *map(secret_variable, secret_files(environment))), ""
+    )
 
 
 def _override(environment: Environment, only: str | None = None) -> Mapping[str, RenderedFile]:

@@ -12,7 +12,7 @@ from provision.backends.base import Remains
 from provision.backends.machines import read_all, refuse_unknown, side_by_side
 from provision.backends.readiness import HEALTHY, service_states
 from provision.backends.requirements import refuse
-from provision.backends.vm import connection, offer, offline, providers, sync, taken
+from provision.backends.vm import agent, connection, offer, offline, providers, sync, taken
 from provision.backends.vm.convergence import Convergence
 from provision.backends.vm.ending import remove, stop
 from provision.backends.vm.inside import SAYS_WITHIN, ask, enter, read_lines
@@ -209,6 +209,12 @@ class VirtualMachines:
                 hint="`provision up -b vm` starts it",
             )
         return {each: enter(state_dir, each, facts[each]) for each in running}
+
+    def lend(self, state_dir: StateDir, target: Target) -> None:
+        """By the open connection."""
+        known = facts_of(state_dir).get(target.machine)
+        if known is not None and known.agent:
+            agent.lend(state_dir, target.machine)
 
     def sync(self, state_dir: StateDir, progress: Progress, *, watch: bool) -> int:
         """Carry copied folders into the machines; with `watch`, at each change, until interrupted."""

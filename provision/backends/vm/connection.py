@@ -31,6 +31,13 @@ def command(state_dir: StateDir, machine: str, words: Sequence[str], *, terminal
     ]  # fmt: skip
 
 
+def control(state_dir: StateDir, machine: str, word: str, options: Sequence[str]) -> list[str]:
+    """The host's command that tells the open connection something: to forward, to cancel."""
+    configuration = str(state_dir.folder / CONFIGURATION)
+    path = f"ControlPath={socket(state_dir, machine)}"
+    return ["ssh", "-F", configuration, "-o", path, "-O", word, *options, machine]
+
+
 def shell(state_dir: StateDir, machine: str) -> str:
     """The same connection as rsync wants it: words without a space or quote, run in `state_dir.folder`."""
     return " ".join(["ssh", "-F", CONFIGURATION, *_options(state_dir, machine)])
@@ -89,6 +96,7 @@ def follow(state_dir: StateDir, machine: str, script: str, each_line: Callable[[
 def close(state_dir: StateDir, machine: str) -> None:
     """End the open connection: it leads to a machine that is gone, or will be."""
     control = socket(state_dir, machine)
+    agent_link(state_dir, machine).unlink(missing_ok=True)
     if control.exists():
         process.run(["ssh", "-o", f"ControlPath={control}", "-O", "exit", machine], check=False)
 
@@ -103,6 +111,11 @@ def _options(state_dir: StateDir, machine: str) -> list[str]:
 def socket(state_dir: StateDir, name: str) -> Path:
     """Where a socket of the environment lies: a short path, for it may have 108 bytes."""
     return runtime.sockets() / hashlib.sha256(f"{state_dir.folder}\0{name}".encode()).hexdigest()[:16]
+
+
+def agent_link(state_dir: StateDir, machine: str) -> Path:
+    """The link to the agent that the machine is lent."""
+    return socket(state_dir, f"{machine}.agent")
 
 
 def _archive(files: Mapping[str, RenderedFile]) -> bytes:

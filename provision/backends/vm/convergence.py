@@ -15,7 +15,7 @@ from provision.backends.machines import side_by_side
 from provision.backends.order import in_order
 from provision.backends.ports import choose, keep, kept
 from provision.backends.readiness import BETWEEN, HEALTHY, SETUP_STATE, wait_until_ready
-from provision.backends.vm import acceleration, connection, delivery, sync
+from provision.backends.vm import acceleration, agent, connection, delivery, sync
 from provision.backends.vm.ending import remove
 from provision.backends.vm.inside import SAYS_WITHIN, UNREACHABLE, ask, enter, read_lines
 from provision.backends.vm.remembered import RECORD, Facts, MachinesRecord, definition_of, facts_of
@@ -216,6 +216,9 @@ class Convergence:
             delivery.renew(state_dir, machine)
             return
         delivery.bring_proxy(state_dir, self.environment, machine)
+        delivery.bring_identity(state_dir, machine)
+        if machine.workspace and machine.workspace.agent:
+            agent.lend(state_dir, machine.name)
         if provider.begins_done(state_dir):
             delivery.bring(state_dir, machine)
             delivery.settle(state_dir, machine)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from provision import process, secrets
+from provision import lent, process, secrets
 from provision.backends.vm import connection
 from provision.recipe.proxy import proxy_files
 from provision.rendering import RenderedFile
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from provision.state import StateDir
 
 PROXY = "/var/lib/provision/proxy"
+IDENTITY = "/var/lib/provision/identity"
 SETTLE = "/usr/lib/provision/secrets"
 # One that has just booted had no secrets: its services begin by themselves once it has them.
 RENEW = f"""
@@ -35,6 +36,13 @@ def bring_proxy(state_dir: StateDir, environment: Environment, machine: Machine)
     """Lay the proxy into the machine: it is the environment's, and no image has it."""
     if machine.proxy is not None:
         connection.lay(state_dir, machine.name, proxy_files(machine, environment.names), PROXY)
+
+
+def bring_identity(state_dir: StateDir, machine: Machine) -> None:
+    """Lay the person's name for git into the machine: it is no part of what the machine is made of."""
+    if machine.workspace is not None and machine.workspace.identity:
+        content = lent.identity(machine).encode()
+        connection.lay(state_dir, machine.name, {"gitconfig": RenderedFile(content=content)}, IDENTITY)
 
 
 def bring(state_dir: StateDir, machine: Machine) -> None:

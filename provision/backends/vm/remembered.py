@@ -25,6 +25,7 @@ class Facts:
     workdir: str
     services: tuple[str, ...]
     ports: tuple[PortStatus, ...]
+    agent: bool = False
 
     @classmethod
     def of(cls, machine: Machine, chosen: Mapping[str, int]) -> Facts:
@@ -32,6 +33,7 @@ class Facts:
         return cls(
             user=machine.user,
             workdir=machine.workdir,
+            agent=machine.workspace is not None and machine.workspace.agent,
             services=tuple(service.name for service in machine.services),
             ports=tuple(
                 PortStatus(

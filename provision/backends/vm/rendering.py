@@ -105,7 +105,7 @@ def _guest(
 ) -> Guest:
     asked = machine.resources
     binds: list[tuple[Path, str, bool, str | None]] = [
-        (mount.source, mount.path, mount.read_only, None) for mount in machine.mounts
+        (mount.source, mount.path, mount.read_only, mount.user) for mount in machine.mounts
     ]
     if machine.workspace:
         workspace = machine.workspace

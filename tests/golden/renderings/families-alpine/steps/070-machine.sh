@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/51fe9ad8af231d3234a897f19d77912d
+_record=/var/lib/provision/steps/81e30a00b27d8633d5784d227bca748d
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

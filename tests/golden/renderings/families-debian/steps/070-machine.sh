@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/f00cf509b6d4e7ddf15d61758dec17ed
+_record=/var/lib/provision/steps/264266ccdc25657ac11b88d56ad83fea
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/a84d20d1dc7df019a84cfb8a167c94fb
+_record=/var/lib/provision/steps/efacdd7b447e6597cd2a6d6fb955ab62
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/93399802c313055b0256fcf6f114c202
+_record=/var/lib/provision/steps/27d55bd8c9275348a1fbe4e1d456a73c
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/4b16ed97e0fdb3185f84d6e0ecae939e
+_record=/var/lib/provision/steps/3569fcda541c0aed23140ce948a89ea9
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/06025174115e4b3a18813d4dcf23465a
+_record=/var/lib/provision/steps/8369425894ae5d0fd82936beea10e809
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

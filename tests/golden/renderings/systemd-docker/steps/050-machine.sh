@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/05f29ad5ae183104735ac76ac604baa9
+_record=/var/lib/provision/steps/872ae048f52a3e94e98116e646d6c0f6
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # systemd and its units
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/fea5f045a3accb282354d2836f316fab
+_record=/var/lib/provision/steps/f00024ca46f0c956cb9e2e0ab1ef8185
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

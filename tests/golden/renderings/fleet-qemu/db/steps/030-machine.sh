@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/04c91054f7448daaf4a227ebc81a6ebd
+_record=/var/lib/provision/steps/1304e559c333688369b20c479dd9c1ed
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

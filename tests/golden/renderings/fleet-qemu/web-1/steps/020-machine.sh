@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/fa29648ea01ef47118a0cbbde7d7211d
+_record=/var/lib/provision/steps/ba734933fd1b35d246eece8ec12d5138
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

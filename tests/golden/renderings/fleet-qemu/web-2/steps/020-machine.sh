@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/84410c7b51d8e4f313f27941166ad141
+_record=/var/lib/provision/steps/c47623573c7a94f3d4548e89c7b741d6
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

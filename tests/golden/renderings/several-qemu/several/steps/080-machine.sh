@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/d64fdd522bfa767a1761ce9e580443f2
+_record=/var/lib/provision/steps/995e49bdc72ffb9296cd3cfd2a6d41de
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

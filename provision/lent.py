@@ -1,0 +1,73 @@
+"""What a person lends a machine while it runs: their name for git, their SSH agent."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from provision import process
+from provision.rendering import gitconfig
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from provision.model import Environment, Machine
+
+VARIABLE = "SSH_AUTH_SOCK"
+SOCKET = "/run/provision/agent/host/socket"  # of the agent inside
+
+
+def identity(machine: Machine) -> str:
+    """A configuration for git with the person's `user.name` and `user.email` for the workspace.
+
+    Empty where the machine is not to have it, and where this host has no git or no such values.
+    """
+    workspace = machine.workspace
+    if workspace is None or not workspace.identity or process.find("git") is None:
+        return ""
+    lines = [
+        f"\t{key} = {gitconfig(value)}\n"
+        for key in ("name", "email")
+        if (value := _asked(workspace.source, f"user.{key}"))
+    ]
+    return "[user]\n" + "".join(lines) if lines else ""
+
+
+def _asked(folder: Path, key: str) -> str:
+    """A value of git's; the person's own where the folder is a repository that git does not take."""
+    said = process.run(["git", "-C", str(folder), "config", "--get", key], check=False)
+    return said.stdout.rstrip("\n") if said.code == 0 else ""
+
+
+def agent() -> Path | None:
+    """The socket of the person's SSH agent, where there is one."""
+    named = os.environ.get(VARIABLE)
+    try:
+        return Path(named) if named and stat.S_ISSOCK(os.stat(named).st_mode) else None  # noqa: PTH116 - Path.stat is no shorter
+    except OSError:
+        return None
+
+
+def notes(environment: Environment) -> Iterator[str]:
+    """What of it is not there, and why git does not work in a workspace; a sentence each."""
+    machines = [machine for machine in environment.machines if machine.workspace]
+    yield from dict.fromkeys(m.workspace.note for m in machines if m.workspace and m.workspace.note)
+    if agent() is None and any(m.workspace and m.workspace.agent for m in machines):
+        yield (
+            f"there is no SSH agent on this host (${VARIABLE}), so none inside:"
+            ' eval "$(ssh-agent)" && ssh-add starts one'
+        )
+    named = [m for m in machines if m.workspace and m.workspace.identity]
+    if named and not identity(named[0]):
+        yield (
+            "git has no user.name and user.email on this host, so none inside:"
+            " git config --global user.name NAME"
+        )
+    for machine in machines:
+        if any(file.path == "/etc/gitconfig" for file in machine.files):
+            yield (
+                f"{machine.name} has its own /etc/gitconfig: with [include] path = /run/provision/gitconfig"
+                " in it git takes the workspace, whoever owns it"
+            )
