@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from provision.errors import Problem, SpecError
 from provision.fetch_errors import fetch_failed, find_failures
+from provision.recipe.families import qualified
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from provision.model import Machine
 
 _NO_PACKAGE = re.compile(r"provision: no package (\S+): *(.*)")
+_VIRTUAL = re.compile(r"provision: virtual package (\S+): *(.*)")
+_NO_RELEASE = re.compile(r"provision: no release (\S+) of (\S+)")
 _TAKEN = re.compile(r"user (\S+) cannot have uid (\d+): it is (\S+)'s")
 _NO_VERSION = re.compile(r"provision: no version (\S+) of (\S+): *(.*)")
 
@@ -60,14 +63,27 @@ def _problems(line: str, machine: Machine) -> Iterable[Problem]:
                 f"user {user.name} cannot have uid {user.uid}: in {machine.base.name} it is {taken[3]}'s"
             )
             yield Problem(message, user.origin, "give it another uid")
+    base, family = machine.base.name, machine.base.family
     unknown, unpinned = _NO_PACKAGE.search(line), _NO_VERSION.search(line)
-    base = machine.base.name
+    virtual, unreleased = _VIRTUAL.search(line), _NO_RELEASE.search(line)
     for package in machine.packages:
-        name = package.name.split("/")[0].split(":")[0]
+        name = qualified(package, family)
         if unknown and unknown[1] == name:
             near = unknown[2].split()
             hint = f"did you mean {' or '.join(near)}?" if near else "is a repository missing?"
             yield Problem(f"{base} has no package {name}", package.origin, hint)
+        if virtual and virtual[1] == name:
+            yield Problem(
+                f"{name} is a virtual package in {base}: several packages provide it",
+                package.origin,
+                f"write one of them: {', '.join(virtual[2].split())}",
+            )
+        if unreleased and (unreleased[1], unreleased[2]) == (package.release, name):
+            yield Problem(
+                f"{package.release} has no package {name}",
+                package.origin,
+                f"leave the release out: {base} has it",
+            )
         if unpinned and (unpinned[1], unpinned[2]) == (package.version, name):
             there = ", ".join(unpinned[3].split())
             yield Problem(

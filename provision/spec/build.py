@@ -6,11 +6,12 @@ from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, cast
 
-from provision.model import Environment, Machine, Mount, Package, Requirement, Resources, Volume, Workspace
+from provision.model import Environment, Machine, Mount, Requirement, Resources, Volume, Workspace
 from provision.spec.bases import read_base
 from provision.spec.checks import read_checks
 from provision.spec.files import read_files
 from provision.spec.neighbours import host_name, read_needs, refuse_clashes, refuse_replaceable
+from provision.spec.packages import read_packages
 from provision.spec.ports import read_ports
 from provision.spec.privileges import ask_for_privileges
 from provision.spec.proxy import read_proxy
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from provision.model import Capability, Family, File
+    from provision.model import Capability, File
     from provision.spec.fields import Fields
     from provision.spec.machines import Member
     from provision.spec.scope import Scope
@@ -101,7 +102,8 @@ def _machine(
     scope = replace(scope, variables=member.variables)
     fields = scope.fields(member.root)
     base = read_base(fields, scope)
-    packages = _packages(fields, base.family, scope)
+    repositories = read_repositories(fields.entries("repositories"), base, scope)
+    packages = read_packages(fields, base, repositories, scope)
     known = KnownUsers(
         tuple(fields.entries("users")),
         tuple(package.name for package in packages),
@@ -139,7 +141,7 @@ def _machine(
         workspace=workspace,
         env=env,
         packages=packages,
-        repositories=read_repositories(fields.entries("repositories"), base, scope),
+        repositories=repositories,
         users=read_users(
             fields.entries("users"),
             workspace.source if workspace else None,
@@ -211,26 +213,6 @@ def _workspace(node: Node | None, users: KnownUsers, scope: Scope) -> Workspace 
     if (user_node := fields.node("user")) is not None:
         users.refuse_unknown(user, user_node)
     return Workspace(source=source, path=path, user=user, origin=source_node.origin)
-
-
-def _packages(fields: Fields, family: Family, scope: Scope) -> tuple[Package, ...]:
-    found: dict[str, Package] = {}
-    for item in fields.items("packages"):
-        names = [item] if isinstance(item.value, str) else scope.fields(item).items(family)
-        for node in names:
-            if not isinstance(node.value, str):
-                continue  # the schema has said so
-            name, _, version = node.value.partition("=")
-            first = found.get(name)
-            if first is not None and first.version != (version or None):
-                scope.problems.add(
-                    f"the package {name} is there twice with different versions, "
-                    f"first in line {first.origin.line}",
-                    node,
-                    "keep one of them",
-                )
-            found.setdefault(name, Package(name=name, version=version or None, origin=node.origin))
-    return tuple(found.values())
 
 
 def _mounts(fields: Fields, scope: Scope) -> tuple[Mount, ...]:

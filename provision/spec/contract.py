@@ -126,6 +126,8 @@ def _translate(error: ValidationError, root: Node, called: str, problems: Proble
         return  # the tree has said why nothing is there
     if "dependentSchemas" in error.absolute_schema_path:
         return  # of keys beside machines; whoever reads the machines says it better
+    if error.validator == "pattern" and "$comment" in cast("dict[str, object]", error.schema):
+        return  # it names who says it better
     if error.validator == "additionalProperties":
         _unknown_keys(error, node, name, problems)
     elif "propertyNames" in error.absolute_schema_path:

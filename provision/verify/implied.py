@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from provision.model import Check, Expected
+from provision.recipe.families import qualified
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -40,7 +41,7 @@ def _names(machines: Sequence[Machine], spec: Origin) -> Iterator[Check]:
 def _checks(machine: Machine, spec: Origin) -> Iterator[Check]:
     for package in machine.packages:
         version = {"version": package.version} if package.version else {}
-        yield _check("package", package.name, version, package.origin)
+        yield _check("package", qualified(package, machine.base.family), version, package.origin)
     for user in machine.users:
         yield _check("user", user.name, _user_fields(user), user.origin)
     own = {file.path for file in machine.files}

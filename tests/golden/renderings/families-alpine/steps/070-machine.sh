@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/afe688a0e456f412993b601225e718f8
+_record=/var/lib/provision/steps/0b2bb2cf6b29131a6bd809e79e9437ac
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # files
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/fa550f7beb30a3d039d00e5af06eebb4
+_record=/var/lib/provision/steps/a9d3e6b9bf6be409759990461f993997
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

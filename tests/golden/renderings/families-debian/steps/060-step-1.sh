@@ -2,7 +2,7 @@
 # run: step-1
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/a83dd62cb64844e3cd38d586873177d2
+_record=/var/lib/provision/steps/e8abed4751be39eb5f4ddae3e4e797cc
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

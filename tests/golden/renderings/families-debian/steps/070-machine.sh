@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/55b3158cfb5f0f73e7108b6f77d5a0c8
+_record=/var/lib/provision/steps/03be4fe8c13af8ac024ab666e4ed6972
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # files
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/c09c867ed21122ffa92878c2370607a9
+_record=/var/lib/provision/steps/7aecffa5f2763cf404f0eb1d57228cd7
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

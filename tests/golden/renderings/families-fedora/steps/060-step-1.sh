@@ -2,7 +2,7 @@
 # run: step-1
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/f31184caf3a597cf348a0872ec322869
+_record=/var/lib/provision/steps/c3cf0be9942ff76081b162a21b3e8c2c
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/d0de02ad9beb24d1b8b280733877a99b
+_record=/var/lib/provision/steps/a320cd5760213732dabf3e5975876adf
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

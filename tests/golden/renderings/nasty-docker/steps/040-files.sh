@@ -2,7 +2,7 @@
 # files
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/5a2195ae5d2b9fb4d74fa34b29efd364
+_record=/var/lib/provision/steps/4f088457c434988cad45f59b65642801
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

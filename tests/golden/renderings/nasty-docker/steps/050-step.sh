@@ -2,7 +2,7 @@
 # run: step
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/75ad2bf7f9891d3a5abab42f7930671b
+_record=/var/lib/provision/steps/58172a0f4d01edb7ddf01484e12c56ee
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/8ec24ab872eb5c7d9547f5802b2142e0
+_record=/var/lib/provision/steps/0b14796f05a6050853b5bd1600269e4b
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/7dc6c038d1b22a9517957b7c6845badf
+_record=/var/lib/provision/steps/0f90665b4048e61fd5bf0d3eb3abcbbf
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

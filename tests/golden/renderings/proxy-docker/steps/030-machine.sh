@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/f4c07d9ad1b4ba2eee2b4b5d6c06a8bc
+_record=/var/lib/provision/steps/f07a57e95f1df4f399a1448e883425ab
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/22f7a84dd7da64acd7b3dbedfbb45d43
+_record=/var/lib/provision/steps/ab0b62206c2ffa8fd9fca5f84403a51c
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/45de52d1672fba9096bd097cac3ae994
+_record=/var/lib/provision/steps/d7f16a0e28f481a03ba9a4b5349aa95a
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

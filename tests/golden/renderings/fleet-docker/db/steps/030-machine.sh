@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/fb8366e86084f7d8c1a662c6c9edfd36
+_record=/var/lib/provision/steps/afc7951be5523aea253e290b0f60696b
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

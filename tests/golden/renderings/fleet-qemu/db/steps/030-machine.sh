@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/71ff3a71189f813ea87ae8a740ab078d
+_record=/var/lib/provision/steps/28040abcfd168bd438363e2521bc9e4a
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

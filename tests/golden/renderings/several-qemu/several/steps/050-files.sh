@@ -2,7 +2,7 @@
 # files
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/2119b61ea07d52b772a93b68c3ec29ce
+_record=/var/lib/provision/steps/392d0b3efcd0ee46bfb95f136d80fa87
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # run: tool
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/ac7eef0b55009753f2c88f7568843daa
+_record=/var/lib/provision/steps/f33cc9c9051e44db0305a65441665fa2
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
