@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from provision import backends, secrets, trust, walls
 from provision.errors import EnvironmentFailed, HostLacks, SpecError, UsageError
+from provision.hints import command
 from provision.state import StateDir, refuse_mounted
 from provision.target import Unreachable
 
@@ -189,7 +190,7 @@ def up(
             if len(missing) > 1
             else f"{environment.name} cannot be brought up offline: one thing is missing",
             evidence=missing,
-            hint="`provision up` without --offline fetches what is missing, and keeps it",
+            hint=f"{command('up')} without --offline fetches what is missing, and keeps it",
         )
     return acting.up(settled, state_dir, progress, rebuild=rebuild, timeout=timeout)
 
@@ -332,7 +333,7 @@ def restart(
         if wanted:
             with each, progress.step(f"restarting {', '.join(wanted)}"):
                 ref.backend.restart(ref.state_dir, each, wanted)
-                _wait_for(each, wanted)
+                _wait_for(each, wanted, name if len(targets) > 1 or machine else None)
             restarted += wanted
     return tuple(restarted)
 
@@ -342,12 +343,12 @@ def _services(target: Target) -> list[str]:
     return target.run("ls /usr/lib/provision/services 2>/dev/null", user="root").stdout.decode().split()
 
 
-def _wait_for(target: Target, services: Sequence[str]) -> None:
+def _wait_for(target: Target, services: Sequence[str], machine: str | None) -> None:
     waited = target.run(f"/usr/lib/provision/wait {' '.join(services)}", user="root", timeout=LONGEST_START)
     if waited.code != 0:
         raise EnvironmentFailed(
             waited.stdout.decode("utf-8", "replace").strip(),
-            hint=f"see `provision logs {' '.join(services)}`",
+            hint=f"see {command('logs', *services, machine=machine)}",
         )
 
 

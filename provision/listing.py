@@ -10,6 +10,7 @@ from provision import backends
 from provision.backends.base import Remains
 from provision.engine import EnvironmentRef
 from provision.errors import ProvisionError, UsageError
+from provision.hints import command
 from provision.state import StateDir, environments, known_environments
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def find_environments(word: str, backend: str | None = None) -> tuple[Environmen
             evidence=[
                 f"{identity}  {folder or '(its record is damaged)'}" for identity, folder in folders.items()
             ],
-            hint=f"choose one by its id, for example `provision down {min(folders)}`",
+            hint=f"choose one by its id, for example {command('down', min(folders))}",
         )
     return tuple(found)
 

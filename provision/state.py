@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from provision import records, runtime
 from provision.errors import EnvironmentFailed, UsageError
+from provision.hints import command
 from provision.lock import hold
 from provision.model import ID_DIGITS, identify
 from provision.records import DamagedRecord, Record
@@ -179,7 +180,7 @@ class StateDir:
         try:
             return records.load(self.path_of(what), kind)
         except DamagedRecord as error:
-            hint = f"`provision down {self.id}` removes what is there and this record; then `provision up`"
+            hint = f"{command('down', self.id)} removes what is there and this record; then {command('up')}"
             raise DamagedRecord(error.path, error.reason, hint) from error
 
     def load_sound(self, what: str, kind: type[R]) -> R | None:

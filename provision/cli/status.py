@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from provision.cli.asking import asks, format_option, machine_option
+from provision.cli.asking import asks, completed, format_option, machine_option
 from provision.cli.show import say, table
+from provision.hints import command as command_of
 
 if TYPE_CHECKING:
     from provision.engine import Request
@@ -46,7 +47,8 @@ def command(asked: Request, machine: str | None, form: str) -> None:
     for each in machines:
         if each.kept:
             size = f"{each.kept / 1024**2:.0f} MiB"
-            say(f"{each.name} has a saved state for its next start: {size} (`down --images` removes it)")
+            removes = completed(command_of("down", "--images"), asked)
+            say(f"{each.name} has a saved state for its next start: {size} ({removes} removes it)")
 
 
 def _data(machine: MachineStatus) -> dict[str, object]:

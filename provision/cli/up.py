@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from provision import hints
 from provision.cli.asking import asks, same
 from provision.cli.show import answer_to, count, progress, say, show_result
 from provision.cli.trust import load_asking
@@ -57,7 +58,7 @@ def command(
     if failed:
         raise EnvironmentFailed(
             f"{environment.name} is up in {asked.backend}, but {count(results)}",
-            hint=f"fix it, then run `provision verify {same(asked)}`",
+            hint=f"fix it, then run {hints.command('verify')}",
         )
     _report(environment, asked, plan, begun, count(results) if results else "")
 

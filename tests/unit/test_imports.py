@@ -26,7 +26,7 @@ FLOORS = (
     {"bases"},
     {"records", "runtime", "trust"},
     {"target", "model", "errors", "fetch_errors", "files", "lock", "process", "progress", "resources"}
-    | {"secrets", "confined", "walls"},
+    | {"secrets", "confined", "walls", "hints"},
 )
 STRANGERS = ({"backends", "verify"},)
 

@@ -25,6 +25,7 @@ from provision.backends.machines import read_all, refuse_unknown, side_by_side
 from provision.backends.readiness import HEALTHY, service_states
 from provision.backends.requirements import refuse
 from provision.errors import EnvironmentFailed
+from provision.hints import command
 from provision.model import MachineStatus, ServiceStatus
 from provision.recipe.systemd import unit_of
 from provision.target import Unreachable
@@ -175,7 +176,7 @@ class Docker:
         """The running machines of an environment; user and folder as their labels say."""
         containers = {each.labels[MACHINE]: each for each in of_environment(state_dir)}
         refuse_unknown(machine, containers)
-        asked = containers if machine is None else {machine: containers[machine]}
+        asked = {name: each for name, each in containers.items() if machine in (None, name)}
         running = {name: each for name, each in asked.items() if each.running}
         if not running:
             how = "not up" if not containers else "not running"
@@ -183,9 +184,9 @@ class Docker:
             what = f"environment {name}" if machine in (None, name) else f"machine {machine} of {name}"
             raise Unreachable(
                 f"{what} is {how} in docker",
-                hint="`provision up` starts it; `provision logs` shows why it ended" if asked
-                else "`provision up` starts it",
-            )  # fmt: skip
+                hint=f"{command('up')} starts it"
+                + (f"; {command('logs', machine=machine)} shows why it ended" if asked else ""),
+            )
         return {name: enter(each) for name, each in running.items()}
 
     def sync(self, state_dir: StateDir, progress: Progress, *, watch: bool) -> int:  # noqa: ARG002 - the contract's words

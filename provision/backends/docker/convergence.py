@@ -41,6 +41,7 @@ from provision.backends.readiness import BETWEEN, SETUP_STATE, patience, wait_un
 from provision.backends.volumes import notes_on_volumes
 from provision.confined import ConfinedFolder
 from provision.errors import EnvironmentFailed
+from provision.hints import command
 from provision.progress import Beside
 from provision.recipe.systemd import unit_of
 from provision.target import Unreachable
@@ -281,6 +282,7 @@ class Convergence:
                         timeout=self.timeout,
                         last_lines=last_lines,
                         revive=revive,
+                        several=self.environment.several,
                     )
             except Unreachable as error:
                 found = engine.look([name]).containers.get(name)
@@ -295,7 +297,7 @@ class Convergence:
                     f"the container of machine {machine.name} {'keeps ending' if comes_back else 'ended'}"
                     + ("" if found.running else f" with exit code {found.exit_code}"),
                     evidence=last_lines(""),
-                    hint="see `provision logs`",
+                    hint=f"see {command('logs', machine=machine.name if self.environment.several else None)}",
                 ) from error
 
 

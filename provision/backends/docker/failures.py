@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from provision.errors import EnvironmentFailed, HostLacks
+from provision.hints import command
 
 if TYPE_CHECKING:
     from provision.process import CommandFailed
@@ -27,5 +28,5 @@ def start_failed(error: CommandFailed, state_dir: StateDir) -> EnvironmentFailed
     if any("Range of CPUs" in line for line in refused):
         hint = "ask for fewer in resources, or, for this host alone, in NAME.local.yaml"
     if any("port is already allocated" in line or "address already in use" in line for line in refused):
-        hint = "the port was taken in this very moment: `provision up` again names its holder"
+        hint = f"the port was taken in this very moment: {command('up')} again names its holder"
     return EnvironmentFailed("the containers could not be started", evidence=refused, hint=hint)

@@ -21,6 +21,7 @@ from provision.backends.vm.qemu import made
 from provision.backends.vm.remembered import RECORD, Facts, MachinesRecord, facts_of, provider_of
 from provision.backends.vm.rendering import render_environment
 from provision.errors import UsageError
+from provision.hints import command
 from provision.model import MachineStatus, ServiceStatus
 from provision.recipe.systemd import unit_of
 from provision.target import Unreachable
@@ -202,7 +203,7 @@ class VirtualMachines:
             what = f"environment {name}" if machine in (None, name) else f"machine {machine} of {name}"
             raise Unreachable(
                 f"{what} is {'not running' if there else 'not up'} in vm",
-                hint="`provision up -b vm` starts it",
+                hint=f"{command('up')} starts it",
             )
         return {each: enter(state_dir, each, facts[each]) for each in running}
 
@@ -288,7 +289,7 @@ def _refuse_former(environment: Environment, provider: Provider, state_dir: Stat
     if providers.find(str(former)).machines(state_dir):
         raise UsageError(
             f"{environment.name} already exists with {former}; the spec selects {provider.name}",
-            hint=f"`provision down {environment.spec.name} -b vm` removes it; its volumes stay with {former}",
+            hint=f"{command('down')} removes it; its volumes stay with {former}",
         )
 
 

@@ -22,6 +22,7 @@ from provision.backends.vm.remembered import RECORD, Facts, MachinesRecord, defi
 from provision.backends.vm.rendering import HOME, copied_folders, disks
 from provision.backends.volumes import notes_on_volumes
 from provision.errors import EnvironmentFailed
+from provision.hints import command
 from provision.model import ATTACH, SETUP
 from provision.progress import Beside
 from provision.recipe.systemd import unit_of
@@ -279,6 +280,7 @@ class Convergence:
                         stretch=stretch(machine, self.provider),
                         last_lines=partial(_last_lines, state_dir, name),
                         revive=revive if was_up else None,
+                        several=self.environment.several,
                     )
             except Unreachable:
                 # One that was up may be on its way down and up again: somebody inside said reboot.
@@ -307,11 +309,11 @@ def _step_failed(
 ) -> EnvironmentFailed:
     """Name the step that failed, and show what it printed."""
     begun = [number for number, line in enumerate(said) if line.startswith("==> ")]
-    hint = f"fix it, then run `provision up` again; the steps before it are kept. Full log: {state_dir.log}"
+    hint = f"fix it, then run {command('up')} again; the steps before it are kept. Full log: {state_dir.log}"
     if error.code == UNREACHABLE:
         return Unreachable(
             f"the connection to machine {machine.name} was lost while preparing it", evidence=error.evidence,
-            hint="run `provision up` to continue",
+            hint=f"run {command('up')} to continue",
         )  # fmt: skip
     if not begun:
         return EnvironmentFailed(

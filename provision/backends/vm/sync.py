@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from provision import process
 from provision.backends.vm import connection
 from provision.errors import EnvironmentFailed, HostLacks
+from provision.hints import command
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -117,5 +118,5 @@ def _carry(state_dir: StateDir, folder: Copied) -> None:
         raise EnvironmentFailed(
             f"{folder.source} cannot be copied into machine {folder.machine}",
             evidence=error.evidence,
-            hint="`provision up` brings a machine back that does not answer",
+            hint=f"{command('up')} brings a machine back that does not answer",
         ) from error

@@ -24,6 +24,7 @@ from provision.backends.vm.qemu.network import OPEN, free_port, network, passt_l
 from provision.backends.vm.qemu.rendering import disk_size, held, network_of, port_variable
 from provision.bases.disk import build_disk, can_make_disk
 from provision.errors import EnvironmentFailed, HostLacks, ProvisionError
+from provision.hints import command
 from provision.process import EVIDENCE_LINES
 from provision.progress import Beside
 from provision.target import Unreachable
@@ -377,7 +378,7 @@ def _wait_for_init(seat: Seat, kind: Accelerator, progress: Progress) -> None:
     raise EnvironmentFailed(
         f"machine {seat.machine} did not boot: {reason}",
         evidence=shown(seat.last_lines(EVIDENCE_LINES)),
-        hint="the console output above shows how far it got; `provision up` tries again, --rebuild"
+        hint=f"the console output above shows how far it got; {command('up')} tries again, --rebuild"
         " creates it again",
     )
 
