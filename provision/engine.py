@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from provision.backends.base import Backend, Plan, Remains
+    from provision.errors import Problem
     from provision.model import Demand, Environment, Machine, MachineStatus, PortStatus, Result, Word
     from provision.progress import Progress
     from provision.target import Target
@@ -120,11 +121,41 @@ def _wanted(asked: Request, known: Trust) -> Iterator[Demand]:
             yield from environment.demands
 
 
-def validate(asked: Request) -> Environment:
-    """Read and check a spec, and whether this host has the secrets that it names."""
-    environment = load(asked)
-    secrets.require(environment)
-    return environment
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """A spec that is read, for one backend; `refused` says why that one can never make it."""
+
+    environment: Environment | None
+    refused: tuple[Problem, ...]
+
+
+def validate(asked: Request) -> Verdict:
+    """Read and judge a spec as `plan`, `render` and `up` do, for one backend.
+
+    Raises:
+        SpecError: it is wrong whatever the backend.
+    """
+    try:
+        environment = load(asked)
+    except SpecError as error:
+        if all(problem.demand for problem in error.problems):  # another may want less of the person
+            return Verdict(environment=None, refused=error.problems)
+        raise
+    if missing := secrets.missing(environment):
+        raise SpecError(missing)
+    refuse_mounted(environment)
+    return Verdict(environment=environment, refused=tuple(_refusals(environment, asked.backend)))
+
+
+def _refusals(environment: Environment, backend: str) -> Sequence[Problem]:
+    return backends.find(backend).refusals(environment, state_of(environment, backend))
+
+
+def _require_possible(environment: Environment, backend: str) -> None:
+    """Raise where the spec asks for what this backend, or any, can never give: as `validate` says it."""
+    if problems := [*secrets.missing(environment), *_refusals(environment, backend)]:
+        raise SpecError(problems)
+    refuse_mounted(environment)
 
 
 def resolve(asked: Request) -> EnvironmentRef:
@@ -151,6 +182,8 @@ def state_of(environment: Environment, backend: str) -> StateDir:
 def render(asked: Request, folder: Path | None) -> tuple[Mapping[str, bytes], Path | None]:
     """The rendering, written to a folder where one is given."""
     environment = load(asked)
+    if problems := _refusals(environment, asked.backend):
+        raise SpecError(problems)
     backend, state_dir = backends.find(asked.backend), state_of(environment, asked.backend)
     rendering = backend.render(
         backend.settle(environment, state_dir), folder.resolve() if folder else state_dir.rendering
@@ -162,8 +195,7 @@ def render(asked: Request, folder: Path | None) -> tuple[Mapping[str, bytes], Pa
 
 def plan(environment: Environment, backend: str) -> Plan:
     """What `up` would do, as things are now."""
-    secrets.require(environment)
-    refuse_mounted(environment)
+    _require_possible(environment, backend)
     acting, state_dir = backends.find(backend), state_of(environment, backend)
     return acting.plan(acting.settle(environment, state_dir), state_dir)
 
@@ -179,8 +211,7 @@ def up(
 ) -> Plan:
     """Bring an environment up, ready, its setup done; offline, only if nothing has to be fetched."""
     acting, state_dir = backends.find(backend), state_of(environment, backend)
-    secrets.require(environment)
-    refuse_mounted(environment)
+    _require_possible(environment, backend)
     walls.require_in_place([each.source for each in walls.live(environment.machines)])
     settled = acting.settle(environment, state_dir)
     missing = acting.missing(settled, state_dir) if offline else ()

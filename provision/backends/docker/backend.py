@@ -23,7 +23,7 @@ from provision.backends.docker.ownership import ENVIRONMENT, ID, OWNER, PROJECT,
 from provision.backends.docker.rendering import container_name, render_environment
 from provision.backends.machines import read_all, refuse_unknown, side_by_side
 from provision.backends.readiness import HEALTHY, service_states
-from provision.backends.requirements import refuse
+from provision.backends.requirements import refuse, unmet
 from provision.errors import EnvironmentFailed
 from provision.hints import command
 from provision.model import MachineStatus, ServiceStatus
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from provision.backends.base import Finding, Offer, Plan
     from provision.backends.docker.engine import Container
+    from provision.errors import Problem
     from provision.model import Environment, Machine
     from provision.progress import Progress
     from provision.rendering import Rendering
@@ -65,10 +66,13 @@ class Docker:
         """With the version of its cgroups, where systemd needs to know it."""
         return systemd.settle(environment)
 
+    def refusals(self, environment: Environment, state_dir: StateDir) -> Sequence[Problem]:  # noqa: ARG002 - the contract's words
+        """What no container can be."""
+        return _refusals(environment)
+
     def render(self, environment: Environment, location: Path) -> Rendering:
         """A Dockerfile for each machine, compose.yaml, and the scripts that they use; pure."""
-        refuse(environment, offer.lacks, offer.HINT)
-        systemd.refuse_base(environment)
+        refuse(_refusals(environment))
         return render_environment(environment, location)
 
     def missing(self, environment: Environment, state_dir: StateDir) -> tuple[str, ...]:
@@ -241,6 +245,10 @@ class Docker:
     def is_usable(self, findings: Sequence[Finding]) -> bool:
         """All of them are needed."""
         return all(finding.usable for finding in findings)
+
+
+def _refusals(environment: Environment) -> Sequence[Problem]:
+    return (*unmet(environment, offer.lacks, offer.HINT), *systemd.without_systemd(environment))
 
 
 def _status(machine: Machine, found: Container | None) -> MachineStatus:

@@ -11,23 +11,25 @@ from provision.backends import ports
 from provision.backends.base import Remains
 from provision.backends.machines import read_all, refuse_unknown, side_by_side
 from provision.backends.readiness import HEALTHY, service_states
-from provision.backends.requirements import refuse
+from provision.backends.requirements import refuse, unmet
 from provision.backends.vm import connection, offer, offline, providers, sync, taken
+from provision.backends.vm.boxes import refuse_small_disk
 from provision.backends.vm.convergence import Convergence
 from provision.backends.vm.ending import remove, stop
 from provision.backends.vm.inside import SAYS_WITHIN, ask, enter, read_lines
+from provision.backends.vm.limits import impossible
 from provision.backends.vm.network import cards
 from provision.backends.vm.qemu import made
 from provision.backends.vm.remembered import RECORD, Facts, MachinesRecord, facts_of, provider_of
 from provision.backends.vm.rendering import render_environment
-from provision.errors import UsageError
+from provision.errors import Problem, UsageError
 from provision.hints import command
-from provision.model import MachineStatus, ServiceStatus
+from provision.model import MachineStatus, Origin, ServiceStatus
 from provision.recipe.systemd import unit_of
 from provision.target import Unreachable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from provision.backends.base import Finding, Offer, Plan
@@ -63,7 +65,7 @@ class VirtualMachines:
 
     def settle(self, environment: Environment, state_dir: StateDir) -> Environment:
         """With the provider: the spec's, $PROVISION_PROVIDER, the one it has, the first of this host."""
-        if _named(environment):
+        if _names(environment):
             return environment
         asked = os.environ.get("PROVISION_PROVIDER") or provider_of(state_dir)
         chosen = asked or providers.first_usable(of_boxes=_of_boxes(environment))
@@ -73,9 +75,15 @@ class VirtualMachines:
         )
         return replace(environment, machines=machines)
 
+    def refusals(self, environment: Environment, state_dir: StateDir) -> Sequence[Problem]:
+        """What no machine of the provider that `up` would take can be."""
+        settled = self.settle(environment, state_dir)
+        found = _refusals(settled)
+        return found or list(_small_disks(settled, _provider(settled)))
+
     def render(self, environment: Environment, location: Path) -> Rendering:
         """The provider's definition of the machines, and what prepares each of them; pure."""
-        refuse(environment, offer.lacks, "`-b docker` provides it if the engine has a runtime for it")
+        refuse(_refusals(environment))
         return render_environment(environment, _provider(environment), location)
 
     def missing(self, environment: Environment, state_dir: StateDir) -> tuple[str, ...]:
@@ -253,27 +261,42 @@ class VirtualMachines:
         return any(finding.usable for finding in findings)
 
 
-def _named(environment: Environment) -> str | None:
-    """The provider that the machines name, if they do.
+def _names(environment: Environment) -> Sequence[str]:
+    """The providers that the machines name."""
+    named = (machine.options.get("provider") for machine in environment.machines)
+    return sorted({str(name) for name in named if name})
 
-    Raises:
-        UsageError: there is no such provider, or they name several.
-    """
-    named = {str(name) for machine in environment.machines if (name := machine.options.get("provider"))}
-    unknown = named - set(providers.names())
-    if unknown or len(named) > 1:
-        raise UsageError(
-            f"there is no provider {', '.join(unknown)}" if unknown
-            else "the machines of an environment have one provider",
-            hint=f"choose from {', '.join(providers.names())}",
-        )  # fmt: skip
-    return named.pop() if named else None
+
+def _refusals(environment: Environment) -> Sequence[Problem]:
+    """What no virtual machine can be, or none of the environment's provider."""
+    problems = list(unmet(environment, offer.lacks, offer.HINT))
+    names = _names(environment)
+    unknown = [name for name in names if name not in providers.names()]
+    if unknown or len(names) > 1:
+        message = (
+            f"there is no provider {', '.join(unknown)}"
+            if unknown
+            else f"the machines of an environment have one provider, these have {' and '.join(names)}"
+        )
+        place = Origin(file=str(environment.spec), line=1, column=1)
+        return [*problems, Problem(message, place, f"choose from {', '.join(providers.names())}")]
+    provider = _provider(environment)
+    return [*problems, *impossible(environment, provider)]
+
+
+def _small_disks(environment: Environment, provider: Provider) -> Iterator[Problem]:
+    """The machines that want less disk than the box that they would be made of, as far as it is known."""
+    for machine in environment.machines if provider.takes_boxes else ():
+        try:
+            refuse_small_disk(machine, provider.name)
+        except UsageError as error:
+            yield Problem(error.message, Origin(file=str(environment.spec), line=1, column=1), error.hint)
 
 
 def _provider(environment: Environment) -> Provider:
     """The provider that is named; the preferred one where even the host could not decide."""
-    preferred = providers.preferred(of_boxes=_of_boxes(environment))[0]
-    return providers.find(_named(environment) or preferred)
+    preferred = providers.preferred(of_boxes=_of_boxes(environment))
+    return providers.find(next(iter([*_names(environment), *preferred])))
 
 
 def _of_boxes(environment: Environment) -> bool:

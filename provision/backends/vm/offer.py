@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from provision.model import Capability, Environment, Machine
 
 NESTED = tuple(Path(f"/sys/module/{module}/parameters/nested") for module in ("kvm_intel", "kvm_amd"))
+HINT = "`-b docker` provides it if the engine has a runtime for it"
 NO_GPU = "a GPU of the host is not passed on to a virtual machine"
 
 
