@@ -213,8 +213,9 @@ def up(
     acting, state_dir = backends.find(backend), state_of(environment, backend)
     _require_possible(environment, backend)
     walls.require_in_place([each.source for each in walls.live(environment.machines)])
-    settled = acting.settle(environment, state_dir)
-    missing = acting.missing(settled, state_dir) if offline else ()
+    with progress.wait("looking at this host"):
+        settled = acting.settle(environment, state_dir)
+        missing = acting.missing(settled, state_dir) if offline else ()
     if missing:
         raise HostLacks(
             f"{environment.name} cannot be brought up offline: {len(missing)} things are missing"
@@ -238,6 +239,8 @@ def verify(
     backend: str,
     each: Callable[[Result], None] | None = None,
     machine: str | None = None,
+    *,
+    progress: Progress,
 ) -> tuple[Result, ...]:
     """Ask the running machines, or the one that is named, whether they are what the spec says."""
     from provision.verify import verify as ask
@@ -245,14 +248,21 @@ def verify(
     acting = backends.find(backend)
     asked = _chosen(environment, machine)
     capabilities = {each.name: acting.gives(each) for each in environment.machines}
+    with progress.wait("looking at what runs"):
+        try:
+            targets = acting.targets(environment.name, state_of(environment, backend))
+        except Unreachable:
+            targets = {}  # each machine that is missing is a failed result
+
+    def begins(name: str, check: str) -> None:
+        progress.line(f"{name}: {check}")
+
     try:
-        targets = acting.targets(environment.name, state_of(environment, backend))
-    except Unreachable:
-        targets = {}  # each machine that is missing is a failed result
-    try:
-        return ask(
-            environment, targets, backend=backend, capabilities=capabilities, machines=asked, each=each
-        )
+        with progress.wait(f"verifying {environment.name}"):
+            return ask(
+                environment, targets, backend=backend, capabilities=capabilities, machines=asked,
+                each=each, begins=begins,
+            )  # fmt: skip
     finally:
         for target in targets.values():
             target.close()
@@ -292,10 +302,10 @@ def stop(ref: EnvironmentRef, progress: Progress, machine: str | None) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class Removed:
-    """What `down` did: whether machines were there, whether anything else was, and what is left."""
+    """What `down` did: whether machines were there, what else was removed, and what is left."""
 
     machines: bool
-    others: bool
+    others: tuple[str, ...]
     left: Remains
 
 
@@ -311,8 +321,9 @@ def down(ref: EnvironmentRef, progress: Progress, *, volumes: bool, images: bool
     gone = state_dir.project is not None and not state_dir.project.exists()
     if not (left.machines or left.volumes or left.built) and (gone or (volumes and images)):
         state_dir.remove()
-    others = (before.volumes, before.built) != (left.volumes, left.built)
-    return Removed(machines=there, others=others, left=left)
+    others = [f"volume {name}" for name in before.volumes if name not in left.volumes]
+    others += [name for name in before.built if name not in left.built]
+    return Removed(machines=there, others=tuple(others), left=left)
 
 
 def target(ref: EnvironmentRef, machine: str | None) -> Target:

@@ -150,7 +150,7 @@ def _run(
             (ref.state_dir.folder / MARK).touch()
             engine.up(environment, backend, said, rebuild=False, timeout=timeout, offline=offline)
             with verifying:
-                return engine.verify(environment, backend)
+                return engine.verify(environment, backend, progress=said)
         except ProvisionError as error:
             problems = error.problems if isinstance(error, SpecError) else ()
             message = "\n".join([error.message, *error.evidence, *(str(each.message) for each in problems)])

@@ -171,7 +171,7 @@ def wait_until_ready(
                 hint=f"see {command('logs', machine=named)}, or give it longer with --timeout",
             )
         if waits_for := next((reason for reason in reasons if not reason.endswith(": ended")), None):
-            progress.line(waits_for)
+            progress.line(_with_probe(machine, waits_for))
         time.sleep(BETWEEN)
 
 
@@ -208,6 +208,13 @@ def _refuse_services(
             evidence=once(last_lines(name)),
             hint=hint,
         )
+
+
+def _with_probe(machine: Machine, reason: str) -> str:
+    """A reason for which a machine is not ready; of a probe that says nothing, what it asks."""
+    name, _, said = reason.removeprefix("service ").partition(": ")
+    service = next((each for each in machine.services if each.name == name), None)
+    return f"{reason.rstrip(': ')}{_asked(service, said)}" if service and not said.strip() else reason
 
 
 def _asked(service: Service, said: str) -> str:

@@ -69,4 +69,6 @@ def _refs(
 def _told(ref: EnvironmentRef, removed: Removed) -> str:
     if removed.machines:
         return f"{ref.name} is down"
-    return f"{ref.name} was not up" + ("; what was left of it is removed" if removed.others else "")
+    if removed.others:
+        return f"removed what was left of {ref.name}: {', '.join(removed.others)}"
+    return f"{ref.name} was not up"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from provision.cli.asking import TakesCommand, asks_with_words, machine_option
+from provision.cli.show import progress
 
 if TYPE_CHECKING:
     from provision.engine import Request
@@ -34,7 +35,8 @@ def command(
 
     if not words:
         raise click.UsageError("Say what to run: provision exec [SPEC] -- COMMAND…")
-    target = engine.target(engine.resolve(asked), machine)
+    with progress().wait("looking at what runs"):
+        target = engine.target(engine.resolve(asked), machine)
     terminal = sys.stdin.isatty() and sys.stdout.isatty()
     code = run_attached(
         target,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from provision.cli.asking import asks, machine_option
+from provision.cli.show import progress
 
 if TYPE_CHECKING:
     from provision.engine import Request
@@ -26,7 +27,8 @@ def command(asked: Request, machine: str | None, user: str | None) -> None:
     from provision import engine
     from provision.attach import run_attached
 
-    target = engine.target(engine.resolve(asked), machine)
+    with progress().wait("looking at what runs"):
+        target = engine.target(engine.resolve(asked), machine)
     code = run_attached(
         target,
         ["sh", "-c", LOGIN_SHELL],

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from provision.cli.asking import asks, completed, format_option, machine_option
-from provision.cli.show import say, table
+from provision.cli.show import progress, say, table
 from provision.hints import command as command_of
 
 if TYPE_CHECKING:
@@ -26,7 +26,8 @@ def command(asked: Request, machine: str | None, form: str) -> None:
     from provision import engine
 
     environment = engine.load(asked, looking=True)
-    machines = engine.status(environment, asked.backend, machine)
+    with progress().wait("asking the machines"):
+        machines = engine.status(environment, asked.backend, machine)
     if form == "json":
         answer = {"name": environment.name, "backend": asked.backend,
                   "machines": [_data(each) for each in machines]}  # fmt: skip

@@ -50,7 +50,7 @@ def command(
         if not demand.given:
             shown.note(f"{demand.what}: {answer_to(demand)}; {demand.word} allows it")
     plan = engine.up(environment, asked.backend, shown, rebuild=rebuild, timeout=timeout, offline=offline)
-    results = () if no_verify else engine.verify(environment, asked.backend)
+    results = () if no_verify else engine.verify(environment, asked.backend, progress=shown)
     for result in results:
         if result.outcome != "passed":
             show_result(result)

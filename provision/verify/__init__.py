@@ -29,6 +29,7 @@ def verify(
     capabilities: Mapping[str, frozenset[str]] | None = None,
     machines: Sequence[Machine] | None = None,
     each: Callable[[Result], None] | None = None,
+    begins: Callable[[str, str], None] | None = None,
 ) -> tuple[Result, ...]:
     """Check that each machine is as the spec says, and hand each result to `each` at once.
 
@@ -42,6 +43,7 @@ def verify(
         capabilities: by machine, what the backend gives of what checks may require.
         machines: those of the environment that are asked; all unless given.
         each: called with each result as soon as it is known.
+        begins: called with the machine and the title of each check before it is asked.
     """
     machines = environment.machines if machines is None else machines
     results: list[Result] = []
@@ -52,7 +54,7 @@ def verify(
     running = [each for each in environment.machines if each.name in targets]
     for machine in machines:
         given = (capabilities or {}).get(machine.name, frozenset())
-        examination = _Examination(environment, machine, running, backend, given)
+        examination = _Examination(environment, machine, running, backend, given, begins)
         for result in examination.results(targets.get(machine.name)):
             results.append(result)
             if each is not None:
@@ -88,12 +90,14 @@ class _Examination:
         neighbours: Sequence[Machine],
         backend: str,
         capabilities: frozenset[str],
+        begins: Callable[[str, str], None] | None,
     ) -> None:
         self._environment = environment
         self._neighbours = neighbours
         self._machine = machine
         self._backend = backend
         self._capabilities = capabilities
+        self._begins = begins
         self._withheld = {
             demand.origin for demand in environment.demands if demand.word == "host-code" and not demand.given
         }
@@ -113,6 +117,8 @@ class _Examination:
         services = frozenset(service.name for service in self._machine.services)
         host = MachineHost(target, "root", services)
         examined = Examined(machine=self._machine, target=target, host=host)
+        if self._begins is not None:
+            self._begins(name, "does it answer?")
         try:
             examined.greet(ANSWER_TIMEOUT)
         except Unreachable as error:
@@ -133,6 +139,8 @@ class _Examination:
     def _asked(self, examined: Examined, check: Check) -> Iterator[Result]:
         """The results of one check: one, or for a pytest file one for each test."""
         begun = time.monotonic()
+        if self._begins is not None:
+            self._begins(self._machine.name, check.name)
         if lacking := [word for word in check.requires if word not in self._capabilities]:
             reason = f"the {self._backend} backend gives no {', '.join(lacking)}"
             yield self._result(check.name, "skipped", reason, begun)

@@ -115,7 +115,8 @@ class Convergence:
     def up(self, progress: Progress, *, rebuild: bool) -> Plan:
         """Build what changed, let Compose converge, start in order, wait until every machine is ready."""
         with self.state_dir.lock(progress):
-            plan = self.plan()
+            with progress.wait("looking at what runs"):
+                plan = self.plan()
             if rebuild:
                 images = image_names(self.environment, self.rendering.recipes)
                 plan = replace(plan, build=tuple(dict.fromkeys(images.values())))

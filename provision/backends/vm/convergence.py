@@ -117,7 +117,8 @@ class Convergence:
     def up(self, progress: Progress, *, rebuild: bool) -> Plan:
         """Make or boot what is not there, apply what changed, in order, until all are ready."""
         with self.state_dir.lock(progress):
-            plan = self.plan()
+            with progress.wait("looking at what runs"):
+                plan = self.plan()
             if rebuild or plan.changes:
                 plan = self._boot(plan, progress, rebuild=rebuild)
                 if self.environment.several:
