@@ -114,8 +114,8 @@ def _wanted(asked: Request, known: Trust) -> Iterator[Demand]:
                 allows=known.allows,
             )  # fmt: skip
         except SpecError as error:
-            if not all(problem.demand for problem in error.problems):
-                raise
+            if others := [problem for problem in error.problems if problem.demand is None]:
+                raise SpecError(others) from error  # what is refused is what this is about to allow
             yield from error.demands
         else:
             yield from environment.demands
@@ -359,6 +359,13 @@ def restart(
         UsageError: no machine has a service of this name.
         EnvironmentFailed: one was not ready in its time.
     """
+    with ref.state_dir.lock(progress):
+        return _restart(ref, services, machine, progress)
+
+
+def _restart(
+    ref: EnvironmentRef, services: Sequence[str], machine: str | None, progress: Progress
+) -> tuple[str, ...]:
     targets = ref.backend.targets(ref.name, ref.state_dir)
     if machine is not None:
         targets = {machine: target(ref, machine)}
@@ -373,11 +380,15 @@ def restart(
     for name, each in targets.items():
         wanted = [service for service in there[name] if not services or service in services]
         if wanted:
-            with each, progress.step(f"restarting {', '.join(wanted)}"):
+            with each, progress.step(f"restarting {', '.join(wanted)}{_of(name, targets)}"):
                 ref.backend.restart(ref.state_dir, each, wanted)
                 _wait_for(each, wanted, name if len(targets) > 1 or machine else None)
             restarted += wanted
     return tuple(restarted)
+
+
+def _of(machine: str, targets: Mapping[str, Target]) -> str:
+    return f" of {machine}" if len(targets) > 1 else ""
 
 
 def _services(target: Target) -> list[str]:

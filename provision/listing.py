@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from provision.backends.base import Backend
+    from provision.model import Environment
 
 NOTHING = Remains(machines={}, volumes=(), built=())
 
@@ -60,6 +61,19 @@ def list_environments() -> tuple[Listed, ...]:
             (_listed(ref, created) for ref, created in _refs()),
             key=lambda each: (each.ref.name, each.ref.state_dir.id, each.ref.backend.name),
         )
+    )
+
+
+def left_behind(environment: Environment) -> tuple[EnvironmentRef, ...]:
+    """Environments of this name whose folder is gone, because it was renamed or removed."""
+    return tuple(
+        each.ref
+        for each in list_environments()
+        if each.ref.name == environment.name
+        and each.ref.state_dir.id != environment.id
+        and each.ref.state_dir.project is not None
+        and not each.ref.state_dir.project.exists()
+        and (each.remains.machines or each.remains.volumes)
     )
 
 

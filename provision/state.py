@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from provision import records, runtime
-from provision.errors import EnvironmentFailed, UsageError
+from provision.errors import HostLacks, UsageError
 from provision.hints import command
 from provision.lock import hold
 from provision.model import ID_DIGITS, identify
@@ -119,7 +119,7 @@ class StateDir:
         """Make the folder, and note whose it is.
 
         Raises:
-            EnvironmentFailed: it cannot be written.
+            HostLacks: it cannot be written.
         """
         try:
             state().mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -128,7 +128,7 @@ class StateDir:
             self.folder.mkdir(mode=0o700, exist_ok=True)
             self._note_environment()
         except OSError as error:
-            raise EnvironmentFailed(
+            raise HostLacks(
                 f"the state of {self.name} cannot be written to {self.folder}: {error.strerror}",
                 hint="make room there, or set PROVISION_STATE_DIR to a folder of your own",
             ) from error

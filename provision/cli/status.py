@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from provision.cli.asking import asks, completed, format_option, machine_option
-from provision.cli.show import progress, say, table
+from provision.cli.show import left_behind, progress, say, table
 from provision.hints import command as command_of
 
 if TYPE_CHECKING:
@@ -45,6 +45,8 @@ def command(asked: Request, machine: str | None, form: str) -> None:
         for each in machines
     ]  # fmt: skip
     table(["MACHINE", "STATE", "ADDRESS", "PORTS", "SERVICES"], rows)
+    for line in left_behind(environment) if all(each.state == "absent" for each in machines) else ():
+        say(line)
     for each in machines:
         if each.kept:
             size = f"{each.kept / 1024**2:.0f} MiB"

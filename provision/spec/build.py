@@ -175,7 +175,7 @@ def _machine(
         checks=read_checks(fields.items("checks"), known, scope),
         options=_options(member.options, scope),
     )
-    ask_for_privileges(fields, member.options, scope)
+    ask_for_privileges(fields, member.options, member.group, scope)
     _refuse_overlaps(machine, scope)
     return machine
 

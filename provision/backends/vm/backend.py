@@ -12,7 +12,7 @@ from provision.backends.base import Remains
 from provision.backends.machines import read_all, refuse_unknown, side_by_side
 from provision.backends.readiness import HEALTHY, service_states
 from provision.backends.requirements import refuse, unmet
-from provision.backends.vm import connection, offer, offline, providers, sync, taken
+from provision.backends.vm import acceleration, connection, offer, offline, providers, sync, taken
 from provision.backends.vm.boxes import refuse_small_disk
 from provision.backends.vm.convergence import Convergence
 from provision.backends.vm.ending import remove, stop
@@ -93,6 +93,7 @@ class VirtualMachines:
 
     def plan(self, environment: Environment, state_dir: StateDir) -> Plan:
         """What `up` would do: a machine says itself what was applied to it."""
+        _require_accelerator(environment, _provider(environment))
         return self._convergence(environment, state_dir).plan()
 
     def up(
@@ -107,6 +108,7 @@ class VirtualMachines:
         """Make or boot what is not there, apply what changed, in order, until all are ready."""
         asked = self._convergence(environment, state_dir, timeout)
         providers.require(asked.provider)
+        _require_accelerator(environment, asked.provider)
         offer.require_host(environment)
         _refuse_former(environment, asked.provider, state_dir)
         return asked.up(progress, rebuild=rebuild)
@@ -220,7 +222,8 @@ class VirtualMachines:
         folders = sync.remembered(state_dir)
         if folders:
             self.targets(state_dir.name, state_dir)  # says which is not running
-        sync.carry(state_dir, folders, progress)
+        with state_dir.lock(progress):
+            sync.carry(state_dir, folders, progress)
         if folders and watch:
             sync.watch(state_dir, folders, progress)
         return len(folders)
@@ -302,6 +305,12 @@ def _provider(environment: Environment) -> Provider:
 def _of_boxes(environment: Environment) -> bool:
     """Whether a machine names a box, which only some providers can take."""
     return any(machine.options.get("box") for machine in environment.machines)
+
+
+def _require_accelerator(environment: Environment, provider: Provider) -> None:
+    """Raise HostLacks where the host's variable names an accelerator that there is not."""
+    for machine in environment.machines if provider.accelerators else ():
+        acceleration.wanted(machine)
 
 
 def _refuse_former(environment: Environment, provider: Provider, state_dir: StateDir) -> None:

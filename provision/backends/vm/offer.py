@@ -56,6 +56,7 @@ def describe(environment: Environment) -> Offer:
     """The VM backend's answers for `explain`."""
     usable = [finding for finding in providers.examine() if finding.usable]
     missing = list(_host_lacks(required(environment)).values()) if usable else ["no provider can be used"]
+    missing += _wrong_accelerators(environment)
     memory = [machine.resources.memory for machine in environment.machines]
     aside = sum(each or 1024**3 for each in memory) / 1024**2
     return Offer(
@@ -70,6 +71,16 @@ def describe(environment: Environment) -> Offer:
         cannot=cannot(environment, lacks),
         lacks=tuple(missing),
     )
+
+
+def _wrong_accelerators(environment: Environment) -> list[str]:
+    """What is wrong with the host's variable that chooses one."""
+    try:
+        for machine in environment.machines:
+            acceleration.wanted(machine)
+    except HostLacks as error:
+        return [error.message]
+    return []
 
 
 def _provider(environment: Environment, usable: Sequence[Finding]) -> str | None:

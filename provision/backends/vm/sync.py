@@ -92,7 +92,8 @@ def watch(state_dir: StateDir, folders: Sequence[Copied], progress: Progress) ->
         paths = [Path(path) for _, path in changed]
         touched = [folder for folder in folders if any(path.is_relative_to(folder.source) for path in paths)]
         # What changed before it was watched is carried once it is.
-        carry(state_dir, touched if watching else folders, progress)
+        with state_dir.lock(progress):
+            carry(state_dir, touched if watching else folders, progress)
         if not watching:
             progress.note("watching for changes: press Ctrl-C to stop")
             watching = True
