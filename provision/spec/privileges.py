@@ -58,8 +58,8 @@ def ask_for_privileges(fields: Fields, options: Node, machine: str, scope: Scope
 def _of_docker(fields: Fields, options: Fields, machine: str, scope: Scope) -> None:
     for name, node in fields.texts("requires"):
         if name in DEVICES:
-            message = f"a container that requires {name} gets {DEVICES[name]}"
-            scope.demands.ask("privileges", _for(machine, message), node, message, "take -b vm")
+            message = f"container {machine} requires {name} and gets {DEVICES[name]}"
+            scope.demands.ask("privileges", message, node, message, "take -b vm")
     for key, node in options.entries("compose").items():
         for part in _unsafe(key, node, scope):
             _ask(f"backends.docker.compose.{key}", part, node, machine, scope)
@@ -99,15 +99,9 @@ def _of_vm(fields: Fields, options: Fields, machine: str, scope: Scope) -> None:
             scope.demands.ask("host-code", message, box, message, "use a base from `provision bases`")
 
 
-def _for(machine: str, what: str) -> str:
-    return f"machine {machine}: {what}"
-
-
 def _ask(name: str, part: Node, node: Node, machine: str, scope: Scope) -> None:
     """Ask for a key, or an item of its list, with its value."""
-    what = f"{shown(name)}: {json.dumps(part.plain_data(), sort_keys=True)}"
+    what = f"machine {machine}: {shown(name)}: {json.dumps(part.plain_data(), sort_keys=True)}"
     form = "container" if scope.backend == "docker" else "machine"
-    message = f"{shown(name)} can reach beyond the {form}"
-    scope.demands.ask(
-        "privileges", _for(machine, what), node.key_origin if part is node else part, message, ADVICE
-    )
+    message = f"{shown(name)} can reach beyond the {form} {machine}"
+    scope.demands.ask("privileges", what, node.key_origin if part is node else part, message, ADVICE)
