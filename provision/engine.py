@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from provision import backends, secrets, trust, walls
@@ -197,7 +197,21 @@ def plan(environment: Environment, backend: str) -> Plan:
     """What `up` would do, as things are now."""
     _require_possible(environment, backend)
     acting, state_dir = backends.find(backend), state_of(environment, backend)
-    return acting.plan(acting.settle(environment, state_dir), state_dir)
+    plan = acting.plan(acting.settle(environment, state_dir), state_dir)
+    return replace(plan, notes=(*plan.notes, *skipped(environment, backend)))
+
+
+def skipped(environment: Environment, backend: str) -> tuple[str, ...]:
+    """The checks that a backend will not be asked, each with the reason."""
+    from provision.verify import why_skipped, withheld
+
+    acting, without = backends.find(backend), withheld(environment)
+    return tuple(
+        f"the check {check.name} of {machine.name} is skipped: {reason}"
+        for machine in environment.machines
+        for check in machine.checks
+        if (reason := why_skipped(check, backend, acting.gives(machine), withheld=without))
+    )
 
 
 def up(

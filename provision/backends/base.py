@@ -89,7 +89,7 @@ class Backend(Protocol):
     def gives(self, machine: Machine) -> frozenset[str]:
         """What a machine has there of what checks may require: kernel, systemd, kvm, gpu."""
 
-    def describe(self, environment: Environment) -> Offer:
+    def describe(self, environment: Environment, state_dir: StateDir) -> Offer:
         """What it would give an environment here, for people who choose; changes nothing."""
 
     def settle(self, environment: Environment, state_dir: StateDir) -> Environment:

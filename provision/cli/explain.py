@@ -37,6 +37,8 @@ def command(asked: Request, form: str) -> None:
             rows.append((title, *("; ".join(each) or "-" for each in items)))
     table(["", "CONTAINER", "VIRTUAL MACHINE"], rows)
     show_demands(tuple(dict.fromkeys(each for demands in found.demands.values() for each in demands)))
+    for note in found.notes:
+        say(note)
     say(f"-b {found.choice.backend}: {found.choice.reason}", bold=True)
 
 
@@ -45,6 +47,7 @@ def _data(found: Explanation) -> dict[str, object]:
         "name": found.name,
         "backend": found.choice.backend,
         "reason": found.choice.reason,
+        "notes": list(found.notes),
         "backends": [
             {
                 "name": name,

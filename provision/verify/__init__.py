@@ -11,7 +11,7 @@ from provision.model import Origin, Result
 from provision.target import Unreachable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from provision.model import Check, Environment, Machine, Outcome
     from provision.target import Target
@@ -98,9 +98,7 @@ class _Examination:
         self._backend = backend
         self._capabilities = capabilities
         self._begins = begins
-        self._withheld = {
-            demand.origin for demand in environment.demands if demand.word == "host-code" and not demand.given
-        }
+        self._withheld = withheld(environment)
 
     def results(self, target: Target | None) -> Iterator[Result]:
         from provision.verify.examined import Examined
@@ -141,11 +139,8 @@ class _Examination:
         begun = time.monotonic()
         if self._begins is not None:
             self._begins(self._machine.name, check.name)
-        if lacking := [word for word in check.requires if word not in self._capabilities]:
-            reason = f"the {self._backend} backend gives no {', '.join(lacking)}"
-            yield self._result(check.name, "skipped", reason, begun)
-        elif check.kind == "pytest" and check.origin in self._withheld:
-            reason = "it is Python code that runs on this host and needs your permission: --allow host-code"
+        reason = why_skipped(check, self._backend, self._capabilities, withheld=self._withheld)
+        if reason:
             yield self._result(check.name, "skipped", reason, begun)
         elif check.kind == "pytest":
             yield from self._tests(examined, check)
@@ -196,6 +191,22 @@ class _Examination:
             message=message,
             seconds=time.monotonic() - begun,
         )
+
+
+def withheld(environment: Environment) -> Collection[Origin]:
+    """The places of checks that run the spec's code on this host without the person's word."""
+    return {each.origin for each in environment.demands if each.word == "host-code" and not each.given}
+
+
+def why_skipped(
+    check: Check, backend: str, capabilities: frozenset[str], *, withheld: Collection[Origin]
+) -> str:
+    """Why a check is not asked in a backend that gives these capabilities; empty where it is."""
+    if lacking := [word for word in check.requires if word not in capabilities]:
+        return f"the {backend} backend gives no {', '.join(lacking)}"
+    if check.kind == "pytest" and check.origin in withheld:
+        return "it is Python code that runs on this host and needs your permission: --allow host-code"
+    return ""
 
 
 def _groups(checks: Iterable[Check]) -> Iterator[Sequence[Check]]:

@@ -144,6 +144,7 @@ def test_backends_and_checks_are_strangers() -> None:
                 "readiness",
                 "volumes",
                 "requirements",
+                "starts",
             },
         ),
         ("provision.backends.vm.providers", set()),

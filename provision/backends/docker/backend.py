@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from provision import process
-from provision.backends import ports
+from provision.backends import ports, starts
 from provision.backends.base import Remains
 from provision.backends.docker import delivery, engine, offer, offline, removal, systemd
 from provision.backends.docker import images as images_of
@@ -46,7 +46,8 @@ if TYPE_CHECKING:
 UNITS = "/usr/lib/provision/units"
 
 
-RECORDS = {ports.RECORD: ports.PortsRecord, images_of.RECORD: images_of.ImagesRecord}
+RECORDS = {ports.RECORD: ports.PortsRecord, images_of.RECORD: images_of.ImagesRecord,
+           starts.RECORD: starts.StartRecord}  # fmt: skip
 
 
 class Docker:
@@ -58,9 +59,9 @@ class Docker:
         """What a machine has of what checks may require."""
         return offer.gives(machine)
 
-    def describe(self, environment: Environment) -> Offer:
+    def describe(self, environment: Environment, state_dir: StateDir) -> Offer:
         """What it would give an environment here."""
-        return offer.describe(environment)
+        return offer.describe(environment, state_dir)
 
     def settle(self, environment: Environment, state_dir: StateDir) -> Environment:  # noqa: ARG002 - the contract's words
         """With the version of its cgroups, where systemd needs to know it."""

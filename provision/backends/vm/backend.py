@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from provision import process
-from provision.backends import ports
+from provision.backends import ports, starts
 from provision.backends.base import Remains
 from provision.backends.machines import read_all, refuse_unknown, side_by_side
 from provision.backends.readiness import HEALTHY, service_states
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 RECORDS = {
     RECORD: MachinesRecord,
     ports.RECORD: ports.PortsRecord,
+    starts.RECORD: starts.StartRecord,
     sync.SYNCED: sync.SyncedRecord,
     made.RECORD: made.MadeRecord,
     taken.TAKEN: taken.TakenRecord,
@@ -59,9 +60,9 @@ class VirtualMachines:
         """What a machine has of what checks may require."""
         return offer.gives(machine)
 
-    def describe(self, environment: Environment) -> Offer:
+    def describe(self, environment: Environment, state_dir: StateDir) -> Offer:
         """What it would give an environment here."""
-        return offer.describe(environment)
+        return offer.describe(environment, state_dir)
 
     def settle(self, environment: Environment, state_dir: StateDir) -> Environment:
         """With the provider: the spec's, $PROVISION_PROVIDER, the one it has, the first of this host."""
