@@ -71,10 +71,10 @@ SKIPPED = {
 }
 
 
-@pytest.mark.parametrize("backend", SKIPPED)
-def test_checks_that_will_be_skipped_are_told(backend: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("form", SKIPPED)
+def test_checks_that_will_be_skipped_are_told(form: str, tmp_path: Path) -> None:
     text = "checks: [{command: x, name: a, requires: [kernel]}, {command: y, name: b}]\n"
-    assert engine.skipped(loaded(tmp_path, text, backend), backend) == SKIPPED[backend]
+    assert engine.skipped(loaded(tmp_path, text, form), form) == SKIPPED[form]
 
 
 def test_a_test_of_the_spec_that_is_not_allowed_is_told(
