@@ -6,13 +6,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from provision import backends, engine
+from provision.backends import ports
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from provision.backends.base import Offer
     from provision.engine import Request
-    from provision.model import Demand
+    from provision.model import Demand, Environment
 
 PREFERENCE = ("docker", "vm")  # a container is there in a second, and costs less
 NOUNS = {"docker": "a container", "vm": "a virtual machine"}
@@ -34,6 +35,8 @@ class Explanation:
     offers: Mapping[str, Offer]
     choice: Choice
     demands: Mapping[str, Sequence[Demand]]
+    notes: tuple[str, ...] = ()
+    """What is in the way here now, and checks that are not asked."""
 
 
 def explain(asked: Request) -> Explanation:
@@ -43,25 +46,53 @@ def explain(asked: Request) -> Explanation:
         SpecError: the spec is wrong.
     """
     environments = {name: engine.load(replace(asked, backend=name), looking=True) for name in PREFERENCE}
-    offers = {name: backends.find(name).describe(environment) for name, environment in environments.items()}
+    offers = {name: _offer(environment, name) for name, environment in environments.items()}
     trust = engine.trust_of(asked)
     demands = {
         name: tuple(replace(demand, given=trust.allows(demand)) for demand in environment.demands)
         for name, environment in environments.items()
     }
+    notes = [
+        line
+        for name, environment in environments.items()
+        for line in (
+            *_ports_in_use(environment, name),
+            *engine.skipped(replace(environment, demands=demands[name]), name),
+        )
+    ]
     return Explanation(
-        name=environments["docker"].name, offers=offers, choice=_choose(offers), demands=demands
+        name=environments["docker"].name,
+        offers=offers,
+        choice=_choose(offers),
+        demands=demands,
+        notes=tuple(dict.fromkeys(notes)),
     )
+
+
+def _ports_in_use(environment: Environment, backend: str) -> Sequence[str]:
+    """The host's ports that the spec names and others hold; those that it had itself may be its own."""
+    state_dir = engine.state_of(environment, backend)
+    had = {
+        (host, name.rpartition("/")[2])
+        for place in (state_dir, *state_dir.siblings())
+        if place.id == state_dir.id
+        for name, host in ports.kept(place).items()
+    }
+    return ports.notes_on_ports(environment, state_dir, had)
 
 
 def choose(asked: Request) -> Choice:
     """The backend for a spec: a container where it gives all that is asked and can be had here."""
     environment = engine.load(replace(asked, backend="docker"), looking=True)
-    container = backends.find("docker").describe(environment)
+    container = _offer(environment, "docker")
     if not container.cannot and not container.lacks:
         return _choose({"docker": container})
-    machine = backends.find("vm").describe(engine.load(replace(asked, backend="vm"), looking=True))
+    machine = _offer(engine.load(replace(asked, backend="vm"), looking=True), "vm")
     return _choose({"docker": container, "vm": machine})
+
+
+def _offer(environment: Environment, backend: str) -> Offer:
+    return backends.find(backend).describe(environment, engine.state_of(environment, backend))
 
 
 def chosen_before(asked: Request) -> str | None:
@@ -74,7 +105,9 @@ def chosen_before(asked: Request) -> str | None:
 def _choose(offers: Mapping[str, Offer]) -> Choice:
     container = offers["docker"]
     if not container.cannot and not container.lacks:
-        return Choice(backend="docker", reason="a container meets every requirement and starts in a second")
+        return Choice(
+            backend="docker", reason="a container meets every requirement and costs less than a machine"
+        )
     machine = offers["vm"]
     if container.cannot and not machine.cannot:
         return Choice(backend="vm", reason=f"a container cannot give {container.cannot[0]}")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from provision import backends, lent, secrets, trust, walls
 from provision.errors import EnvironmentFailed, HostLacks, SpecError, UsageError
+from provision.hints import command
 from provision.state import StateDir, refuse_mounted
 from provision.target import Unreachable
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from provision.backends.base import Backend, Plan, Remains
+    from provision.errors import Problem
     from provision.model import Demand, Environment, Machine, MachineStatus, PortStatus, Result, Word
     from provision.progress import Progress
     from provision.target import Target
@@ -112,18 +114,48 @@ def _wanted(asked: Request, known: Trust) -> Iterator[Demand]:
                 allows=known.allows,
             )  # fmt: skip
         except SpecError as error:
-            if not all(problem.demand for problem in error.problems):
-                raise
+            if others := [problem for problem in error.problems if problem.demand is None]:
+                raise SpecError(others) from error  # what is refused is what this is about to allow
             yield from error.demands
         else:
             yield from environment.demands
 
 
-def validate(asked: Request) -> Environment:
-    """Read and check a spec, and whether this host has the secrets that it names."""
-    environment = load(asked)
-    secrets.require(environment)
-    return environment
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """A spec that is read, for one backend; `refused` says why that one can never make it."""
+
+    environment: Environment | None
+    refused: tuple[Problem, ...]
+
+
+def validate(asked: Request) -> Verdict:
+    """Read and judge a spec as `plan`, `render` and `up` do, for one backend.
+
+    Raises:
+        SpecError: it is wrong whatever the backend.
+    """
+    try:
+        environment = load(asked)
+    except SpecError as error:
+        if all(problem.demand for problem in error.problems):  # another may want less of the person
+            return Verdict(environment=None, refused=error.problems)
+        raise
+    if missing := secrets.missing(environment):
+        raise SpecError(missing)
+    refuse_mounted(environment)
+    return Verdict(environment=environment, refused=tuple(_refusals(environment, asked.backend)))
+
+
+def _refusals(environment: Environment, backend: str) -> Sequence[Problem]:
+    return backends.find(backend).refusals(environment, state_of(environment, backend))
+
+
+def _require_possible(environment: Environment, backend: str) -> None:
+    """Raise where the spec asks for what this backend, or any, can never give: as `validate` says it."""
+    if problems := [*secrets.missing(environment), *_refusals(environment, backend)]:
+        raise SpecError(problems)
+    refuse_mounted(environment)
 
 
 def notes(environment: Environment, backend: str) -> tuple[str, ...]:
@@ -155,6 +187,8 @@ def state_of(environment: Environment, backend: str) -> StateDir:
 def render(asked: Request, folder: Path | None) -> tuple[Mapping[str, bytes], Path | None]:
     """The rendering, written to a folder where one is given."""
     environment = load(asked)
+    if problems := _refusals(environment, asked.backend):
+        raise SpecError(problems)
     backend, state_dir = backends.find(asked.backend), state_of(environment, asked.backend)
     rendering = backend.render(
         backend.settle(environment, state_dir), folder.resolve() if folder else state_dir.rendering
@@ -166,10 +200,23 @@ def render(asked: Request, folder: Path | None) -> tuple[Mapping[str, bytes], Pa
 
 def plan(environment: Environment, backend: str) -> Plan:
     """What `up` would do, as things are now."""
-    secrets.require(environment)
-    refuse_mounted(environment)
+    _require_possible(environment, backend)
     acting, state_dir = backends.find(backend), state_of(environment, backend)
-    return acting.plan(acting.settle(environment, state_dir), state_dir)
+    plan = acting.plan(acting.settle(environment, state_dir), state_dir)
+    return replace(plan, notes=(*plan.notes, *skipped(environment, backend)))
+
+
+def skipped(environment: Environment, backend: str) -> tuple[str, ...]:
+    """The checks that a backend will not be asked, each with the reason."""
+    from provision.verify import why_skipped, withheld
+
+    acting, without = backends.find(backend), withheld(environment)
+    return tuple(
+        f"the check {check.name} of {machine.name} is skipped: {reason}"
+        for machine in environment.machines
+        for check in machine.checks
+        if (reason := why_skipped(check, backend, acting.gives(machine), withheld=without))
+    )
 
 
 def up(
@@ -183,20 +230,20 @@ def up(
 ) -> Plan:
     """Bring an environment up, ready, its setup done; offline, only if nothing has to be fetched."""
     acting, state_dir = backends.find(backend), state_of(environment, backend)
-    secrets.require(environment)
-    refuse_mounted(environment)
+    _require_possible(environment, backend)
     walls.require_in_place([each.source for each in walls.live(environment.machines)])
     for note in lent.notes(environment):
         progress.note(note)
-    settled = acting.settle(environment, state_dir)
-    missing = acting.missing(settled, state_dir) if offline else ()
+    with progress.wait("looking at this host"):
+        settled = acting.settle(environment, state_dir)
+        missing = acting.missing(settled, state_dir) if offline else ()
     if missing:
         raise HostLacks(
             f"{environment.name} cannot be brought up offline: {len(missing)} things are missing"
             if len(missing) > 1
             else f"{environment.name} cannot be brought up offline: one thing is missing",
             evidence=missing,
-            hint="`provision up` without --offline fetches what is missing, and keeps it",
+            hint=f"{command('up')} without --offline fetches what is missing, and keeps it",
         )
     walls.make_mount_points(environment.machines)
     return acting.up(settled, state_dir, progress, rebuild=rebuild, timeout=timeout)
@@ -214,6 +261,8 @@ def verify(
     backend: str,
     each: Callable[[Result], None] | None = None,
     machine: str | None = None,
+    *,
+    progress: Progress,
 ) -> tuple[Result, ...]:
     """Ask the running machines, or the one that is named, whether they are what the spec says."""
     from provision.verify import verify as ask
@@ -221,14 +270,21 @@ def verify(
     acting = backends.find(backend)
     asked = _chosen(environment, machine)
     capabilities = {each.name: acting.gives(each) for each in environment.machines}
+    with progress.wait("looking at what runs"):
+        try:
+            targets = acting.targets(environment.name, state_of(environment, backend))
+        except Unreachable:
+            targets = {}  # each machine that is missing is a failed result
+
+    def begins(name: str, check: str) -> None:
+        progress.line(f"{name}: {check}")
+
     try:
-        targets = acting.targets(environment.name, state_of(environment, backend))
-    except Unreachable:
-        targets = {}  # each machine that is missing is a failed result
-    try:
-        return ask(
-            environment, targets, backend=backend, capabilities=capabilities, machines=asked, each=each
-        )
+        with progress.wait(f"verifying {environment.name}"):
+            return ask(
+                environment, targets, backend=backend, capabilities=capabilities, machines=asked,
+                each=each, begins=begins,
+            )  # fmt: skip
     finally:
         for target in targets.values():
             target.close()
@@ -268,10 +324,10 @@ def stop(ref: EnvironmentRef, progress: Progress, machine: str | None) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class Removed:
-    """What `down` did: whether machines were there, whether anything else was, and what is left."""
+    """What `down` did: whether machines were there, what else was removed, and what is left."""
 
     machines: bool
-    others: bool
+    others: tuple[str, ...]
     left: Remains
 
 
@@ -287,8 +343,9 @@ def down(ref: EnvironmentRef, progress: Progress, *, volumes: bool, images: bool
     gone = state_dir.project is not None and not state_dir.project.exists()
     if not (left.machines or left.volumes or left.built) and (gone or (volumes and images)):
         state_dir.remove()
-    others = (before.volumes, before.built) != (left.volumes, left.built)
-    return Removed(machines=there, others=others, left=left)
+    others = [f"volume {name}" for name in before.volumes if name not in left.volumes]
+    others += [name for name in before.built if name not in left.built]
+    return Removed(machines=there, others=tuple(others), left=left)
 
 
 def target(ref: EnvironmentRef, machine: str | None) -> Target:
@@ -329,6 +386,13 @@ def restart(
         UsageError: no machine has a service of this name.
         EnvironmentFailed: one was not ready in its time.
     """
+    with ref.state_dir.lock(progress):
+        return _restart(ref, services, machine, progress)
+
+
+def _restart(
+    ref: EnvironmentRef, services: Sequence[str], machine: str | None, progress: Progress
+) -> tuple[str, ...]:
     targets = ref.backend.targets(ref.name, ref.state_dir)
     if machine is not None:
         targets = {machine: target(ref, machine)}
@@ -343,11 +407,15 @@ def restart(
     for name, each in targets.items():
         wanted = [service for service in there[name] if not services or service in services]
         if wanted:
-            with each, progress.step(f"restarting {', '.join(wanted)}"):
+            with each, progress.step(f"restarting {', '.join(wanted)}{_of(name, targets)}"):
                 ref.backend.restart(ref.state_dir, each, wanted)
-                _wait_for(each, wanted)
+                _wait_for(each, wanted, name if len(targets) > 1 or machine else None)
             restarted += wanted
     return tuple(restarted)
+
+
+def _of(machine: str, targets: Mapping[str, Target]) -> str:
+    return f" of {machine}" if len(targets) > 1 else ""
 
 
 def _services(target: Target) -> list[str]:
@@ -355,12 +423,12 @@ def _services(target: Target) -> list[str]:
     return target.run("ls /usr/lib/provision/services 2>/dev/null", user="root").stdout.decode().split()
 
 
-def _wait_for(target: Target, services: Sequence[str]) -> None:
+def _wait_for(target: Target, services: Sequence[str], machine: str | None) -> None:
     waited = target.run(f"/usr/lib/provision/wait {' '.join(services)}", user="root", timeout=LONGEST_START)
     if waited.code != 0:
         raise EnvironmentFailed(
             waited.stdout.decode("utf-8", "replace").strip(),
-            hint=f"see `provision logs {' '.join(services)}`",
+            hint=f"see {command('logs', *services, machine=machine)}",
         )
 
 

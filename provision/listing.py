@@ -10,12 +10,14 @@ from provision import backends
 from provision.backends.base import Remains
 from provision.engine import EnvironmentRef
 from provision.errors import ProvisionError, UsageError
+from provision.hints import command
 from provision.state import StateDir, environments, known_environments
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from provision.backends.base import Backend
+    from provision.model import Environment
 
 NOTHING = Remains(machines={}, volumes=(), built=())
 
@@ -62,6 +64,19 @@ def list_environments() -> tuple[Listed, ...]:
     )
 
 
+def left_behind(environment: Environment) -> tuple[EnvironmentRef, ...]:
+    """Environments of this name whose folder is gone, because it was renamed or removed."""
+    return tuple(
+        each.ref
+        for each in list_environments()
+        if each.ref.name == environment.name
+        and each.ref.state_dir.id != environment.id
+        and each.ref.state_dir.project is not None
+        and not each.ref.state_dir.project.exists()
+        and (each.remains.machines or each.remains.volumes)
+    )
+
+
 def find_environments(word: str, backend: str | None = None) -> tuple[EnvironmentRef, ...]:
     """An environment by its name or id, in each backend that has something of it, or in one.
 
@@ -86,7 +101,7 @@ def find_environments(word: str, backend: str | None = None) -> tuple[Environmen
             evidence=[
                 f"{identity}  {folder or '(its record is damaged)'}" for identity, folder in folders.items()
             ],
-            hint=f"choose one by its id, for example `provision down {min(folders)}`",
+            hint=f"choose one by its id, for example {command('down', min(folders))}",
         )
     return tuple(found)
 

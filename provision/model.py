@@ -78,11 +78,17 @@ class Workspace:
 
 @dataclass(frozen=True, kw_only=True)
 class Package:
-    """A package of the distribution; `version` where the spec pins it."""
+    """A package of the distribution.
+
+    `version` is there where the spec pins it, `architecture` where it is not the machine's
+    own; `release` is what apt takes it from, bookworm-backports for example.
+    """
 
     name: str
     version: str | None
     origin: Origin
+    architecture: str | None = None
+    release: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

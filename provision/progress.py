@@ -50,6 +50,9 @@ class Progress(Protocol):
     def step(self, title: str) -> AbstractContextManager[None]:
         """A context that shows `title` while it runs and its duration at the end."""
 
+    def wait(self, title: str) -> AbstractContextManager[None]:
+        """As `step`, for what is mostly over soon: nothing is left of it then."""
+
 
 class Silent:
     """Says nothing; for programs and tests."""
@@ -65,6 +68,10 @@ class Silent:
         """Show nothing."""
         yield
 
+    def wait(self, title: str) -> AbstractContextManager[None]:
+        """Show nothing."""
+        return self.step(title)
+
 
 class Plain:
     """One line a step when it begins and when it ends; for CI and pipes.
@@ -78,6 +85,7 @@ class Plain:
         self._silent_for = silent_for
         self._printed = time.monotonic()
         self._line = ""
+        self._open = threading.local()  # the steps of each thread: the innermost one tells
 
     def note(self, text: str) -> None:
         """Print a line; work goes on where nobody reads it any more."""
@@ -94,24 +102,46 @@ class Plain:
         """Print the title, and again with its duration."""
         title = visible(title)
         self.note(f"… {title}")
-        self._line = ""
         begun = time.monotonic()
-        ended = threading.Event()
+        with self._telling(title, begun):
+            yield
+        self.note(f"✓ {title} ({time.monotonic() - begun:.1f} s)")
+
+    @contextmanager
+    def wait(self, title: str) -> Iterator[None]:
+        """Print the title once it takes long, and then its duration."""
+        title = visible(title)
+        begun = max(time.monotonic(), self._printed)
+        self._printed = begun
+        with self._telling(title, begun) as told:
+            yield
+        if told.is_set():
+            self.note(f"✓ {title} ({time.monotonic() - begun:.1f} s)")
+
+    @contextmanager
+    def _telling(self, title: str, begun: float) -> Iterator[threading.Event]:
+        """Say every few seconds that it goes on, unless a step within says more; set once it was said."""
+        self._line = ""
+        ended, told = threading.Event(), threading.Event()
+        steps: list[str] = self._open.__dict__.setdefault("steps", [])
+        steps.append(title)
+        depth = len(steps)
 
         def tell() -> None:
             while not ended.wait(self._silent_for / 10):
-                if time.monotonic() - self._printed >= self._silent_for:
+                if len(steps) == depth and time.monotonic() - self._printed >= self._silent_for:
                     last = f": {self._line}" if self._line else ""
+                    told.set()
                     self.note(f"… {title} ({time.monotonic() - begun:.0f} s){last}")
 
         teller = threading.Thread(target=tell, daemon=True)
         teller.start()
         try:
-            yield
+            yield told
         finally:
             ended.set()
             teller.join()
-        self.note(f"✓ {title} ({time.monotonic() - begun:.1f} s)")
+            steps.pop()
 
 
 class Labelled:
@@ -132,6 +162,10 @@ class Labelled:
         """The step with the label."""
         return self._progress.step(f"{self._label}: {title}")
 
+    def wait(self, title: str) -> AbstractContextManager[None]:
+        """The same with the label."""
+        return self._progress.wait(f"{self._label}: {title}")
+
 
 class Beside(Labelled):
     """One of several things that go on at the same time, within a step of another progress.
@@ -147,8 +181,15 @@ class Beside(Labelled):
     def step(self, title: str) -> Iterator[None]:
         """Say it with its duration."""
         begun = time.monotonic()
+        self.line(title)
         yield
         self.note(f"{title} ({time.monotonic() - begun:.1f} s)")
+
+    @contextmanager
+    def wait(self, title: str) -> Iterator[None]:
+        """Show it beside the step that it is within."""
+        self.line(title)
+        yield
 
 
 class Live:
@@ -190,3 +231,19 @@ class Live:
             self._status = None
             took = f"{time.monotonic() - begun:.1f} s"
             self._console.print(Text.assemble((mark, style), f" {title} ", (took, "dim")))
+
+    @contextmanager
+    def wait(self, title: str) -> Iterator[None]:
+        """Spin, and leave nothing."""
+        from rich.text import Text
+
+        if self._status is not None:  # within a step, which spins already
+            self.line(title)
+            yield
+            return
+        self._title = title = visible(title)
+        try:
+            with self._console.status(Text(title)) as self._status:
+                yield
+        finally:
+            self._status = None

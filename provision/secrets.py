@@ -26,10 +26,14 @@ BROUGHT = "/run/provision/secrets"  # where a machine finds them before it knows
 
 def require(environment: Environment) -> None:
     """Raise SpecError where a variable or a file of the host is missing; all of them at once."""
-    secrets = {secret.name: secret for machine in environment.machines for secret in machine.secrets}
-    problems = [problem for secret in secrets.values() if (problem := _problem(secret)) is not None]
-    if problems:
+    if problems := missing(environment):
         raise SpecError(problems)
+
+
+def missing(environment: Environment) -> Sequence[Problem]:
+    """The secrets of which the host lacks the variable or the file."""
+    secrets = {secret.name: secret for machine in environment.machines for secret in machine.secrets}
+    return [problem for secret in secrets.values() if (problem := _problem(secret)) is not None]
 
 
 def values(machine: Machine) -> Mapping[str, bytes]:

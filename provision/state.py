@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from provision import records, runtime
-from provision.errors import EnvironmentFailed, UsageError
+from provision.errors import HostLacks, UsageError
+from provision.hints import command
 from provision.lock import hold
 from provision.model import ID_DIGITS, identify
 from provision.records import DamagedRecord, Record
@@ -118,7 +119,7 @@ class StateDir:
         """Make the folder, and note whose it is.
 
         Raises:
-            EnvironmentFailed: it cannot be written.
+            HostLacks: it cannot be written.
         """
         try:
             state().mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -127,7 +128,7 @@ class StateDir:
             self.folder.mkdir(mode=0o700, exist_ok=True)
             self._note_environment()
         except OSError as error:
-            raise EnvironmentFailed(
+            raise HostLacks(
                 f"the state of {self.name} cannot be written to {self.folder}: {error.strerror}",
                 hint="make room there, or set PROVISION_STATE_DIR to a folder of your own",
             ) from error
@@ -179,7 +180,7 @@ class StateDir:
         try:
             return records.load(self.path_of(what), kind)
         except DamagedRecord as error:
-            hint = f"`provision down {self.id}` removes what is there and this record; then `provision up`"
+            hint = f"{command('down', self.id)} removes what is there and this record; then {command('up')}"
             raise DamagedRecord(error.path, error.reason, hint) from error
 
     def load_sound(self, what: str, kind: type[R]) -> R | None:

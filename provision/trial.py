@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from provision import backends, engine, resources
 from provision.errors import ProvisionError, SpecError, UsageError
+from provision.hints import command
 from provision.lock import hold
 from provision.model import Result
 from provision.progress import Labelled
@@ -118,7 +119,7 @@ def run(
     """
     environments = {called: trial.load() for called, trial in trials.items()}
     project = next(iter(environments.values())).project
-    with hold(_lock(project, own), progress, holder=lambda: f"another `provision test` of {own}"):
+    with hold(_lock(project, own), progress, holder=lambda: f"another {command('test')} of {own}"):
         for trial in trials.values():
             _require_ours(trial.name, trial.resolve().state_dir)
         return _run(own, trials, environments, progress, keep=keep, timeout=timeout, offline=offline)
@@ -149,7 +150,7 @@ def _run(
             (ref.state_dir.folder / MARK).touch()
             engine.up(environment, backend, said, rebuild=False, timeout=timeout, offline=offline)
             with verifying:
-                return engine.verify(environment, backend)
+                return engine.verify(environment, backend, progress=said)
         except ProvisionError as error:
             problems = error.problems if isinstance(error, SpecError) else ()
             message = "\n".join([error.message, *error.evidence, *(str(each.message) for each in problems)])
@@ -186,8 +187,8 @@ def _lock(project: Path, own: str) -> Path:
 def _require_ours(name: str, state_dir: StateDir) -> None:
     if state_dir.rendering.exists() and not (state_dir.folder / MARK).exists():
         raise UsageError(
-            f"the environment {name} is not from `provision test`, and a test would remove it",
-            hint="choose another name: `provision test --name NAME` uses NAME-test",
+            f"the environment {name} is not from {command('test')}, and a test would remove it",
+            hint=f"choose another name: {command('test', '--name', 'NAME')} uses NAME-test",
         )
 
 

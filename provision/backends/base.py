@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from provision.errors import Problem
     from provision.model import Environment, Machine, MachineState, MachineStatus
     from provision.progress import Progress
     from provision.rendering import Rendering
@@ -88,7 +89,7 @@ class Backend(Protocol):
     def gives(self, machine: Machine) -> frozenset[str]:
         """What a machine has there of what checks may require: kernel, systemd, kvm, gpu."""
 
-    def describe(self, environment: Environment) -> Offer:
+    def describe(self, environment: Environment, state_dir: StateDir) -> Offer:
         """What it would give an environment here, for people who choose; changes nothing."""
 
     def notes(self, environment: Environment) -> tuple[str, ...]:
@@ -96,6 +97,12 @@ class Backend(Protocol):
 
     def settle(self, environment: Environment, state_dir: StateDir) -> Environment:
         """The environment with what this host decides filled in, such as the provider."""
+
+    def refusals(self, environment: Environment, state_dir: StateDir) -> Sequence[Problem]:
+        """Why it can never make these machines, each at its place in the spec; none where it can.
+
+        `render`, `plan` and `up` refuse exactly these.
+        """
 
     def render(self, environment: Environment, location: Path) -> Rendering:
         """What `up` would hand to the engine, as files for the folder `location`; pure."""

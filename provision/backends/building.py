@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from provision.errors import EnvironmentFailed
+from provision.hints import command
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,7 +28,7 @@ def build_failed(error: CommandFailed, state_dir: StateDir) -> EnvironmentFailed
     return EnvironmentFailed(
         f"the step {failed[1]} ended with exit code {failed[2]}",
         evidence=printed(said),
-        hint=f"fix it, then run `provision up` again; earlier steps are kept. Full log: {state_dir.log}",
+        hint=f"fix it, then run {command('up')} again; earlier steps are kept. Full log: {state_dir.log}",
     )
 
 

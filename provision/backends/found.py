@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from provision.errors import Problem, SpecError
 from provision.fetch_errors import fetch_failed, find_failures
+from provision.recipe.families import qualified
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 _NO_PACKAGE = re.compile(r"provision: no package (\S+): *(.*)")
 _TAKEN = re.compile(r"(user|group) (\S+) cannot have ([ug]id) (\d+): it is (\S+)'s")
+_VIRTUAL = re.compile(r"provision: virtual package (\S+): *(.*)")
+_NO_RELEASE = re.compile(r"provision: no release (\S+) of (\S+)")
 _NO_VERSION = re.compile(r"provision: no version (\S+) of (\S+): *(.*)")
 
 
@@ -55,14 +58,27 @@ def _of_failed_steps(lines: Sequence[str]) -> list[str]:
 def _problems(line: str, machine: Machine) -> Iterable[Problem]:
     if taken := _TAKEN.search(line):
         yield from _taken_ids(machine, *taken.groups())
+    base, family = machine.base.name, machine.base.family
     unknown, unpinned = _NO_PACKAGE.search(line), _NO_VERSION.search(line)
-    base = machine.base.name
+    virtual, unreleased = _VIRTUAL.search(line), _NO_RELEASE.search(line)
     for package in machine.packages:
-        name = package.name.split("/")[0].split(":")[0]
+        name = qualified(package, family)
         if unknown and unknown[1] == name:
             near = unknown[2].split()
             hint = f"did you mean {' or '.join(near)}?" if near else "is a repository missing?"
             yield Problem(f"{base} has no package {name}", package.origin, hint)
+        if virtual and virtual[1] == name:
+            yield Problem(
+                f"{name} is a virtual package in {base}: several packages provide it",
+                package.origin,
+                f"write one of them: {', '.join(virtual[2].split())}",
+            )
+        if unreleased and (unreleased[1], unreleased[2]) == (package.release, name):
+            yield Problem(
+                f"{package.release} has no package {name}",
+                package.origin,
+                f"leave the release out: {base} has it",
+            )
         if unpinned and (unpinned[1], unpinned[2]) == (package.version, name):
             there = ", ".join(unpinned[3].split())
             yield Problem(

@@ -71,9 +71,44 @@ def choose(
     Raises:
         EnvironmentFailed: naming every taken port, and who holds it where that can be known.
     """
+    chosen, others, taken = _select(environment, state_dir, ours)
+    if taken:
+        raise EnvironmentFailed(
+            "a host port is already in use" if len(taken) == 1 else "host ports are already in use",
+            evidence=taken,
+            hint="stop the process that holds it, choose another port in the spec or in NAME.local.yaml,"
+            " or leave the host port out to get a free one",
+        )
+    for name, holder, port in others:
+        progress.note(
+            f"port {port.host} is used by {holder}:"
+            f" using {chosen[key(name, port)]} for {name}:{port.guest} instead"
+        )
+    return chosen
+
+
+def notes_on_ports(
+    environment: Environment, state_dir: StateDir, ours: Collection[tuple[int, str]]
+) -> tuple[str, ...]:
+    """What `choose` would say of ports that are not free now; nothing is chosen."""
+    _, others, taken = _select(environment, state_dir, ours)
+    return (
+        *(f"port {held}: `up` fails until it is free" for held in taken),
+        *(
+            f"port {port.host} is used by {holder}: {name}:{port.guest} gets another"
+            for name, holder, port in others
+        ),
+    )
+
+
+def _select(
+    environment: Environment, state_dir: StateDir, ours: Collection[tuple[int, str]]
+) -> tuple[dict[str, int], list[tuple[str, str, Port]], list[str]]:
+    """The host's sides; those that differ from what was asked, with the holder; those that are taken."""
     had_before = kept(state_dir)
     elsewhere = _elsewhere(state_dir)
     chosen: dict[str, int] = {}
+    others = []
     taken = []
 
     fixed = {port.host for machine in environment.machines for port in machine.ports}
@@ -99,24 +134,14 @@ def choose(
                 chosen[name] = port.host
             elif holder is not None:
                 chosen[name] = other if other is not None and is_usable(port, other) else free(port)
-                progress.note(
-                    f"port {port.host} is used by {holder}:"
-                    f" using {chosen[name]} for {machine.name}:{port.guest} instead"
-                )
+                others.append((machine.name, holder, port))
             else:
                 where = f"{bracketed(port.address)}:{port.host}/{port.protocol}"
                 taken.append(
                     f"{where} ({port.origin.file}:{port.origin.line})"
                     f" is held by {_holder(port.host, port.protocol)}"
                 )
-    if taken:
-        raise EnvironmentFailed(
-            "a host port is already in use" if len(taken) == 1 else "host ports are already in use",
-            evidence=taken,
-            hint="stop the process that holds it, choose another port in the spec or in NAME.local.yaml,"
-            " or leave the host port out to get a free one",
-        )
-    return chosen
+    return chosen, others, taken
 
 
 def _elsewhere(state_dir: StateDir) -> Mapping[int, str]:

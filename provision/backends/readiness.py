@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Protocol
 
 from provision.errors import EnvironmentFailed
+from provision.hints import command
 from provision.model import ServiceStatus
 from provision.recipe.contents import ONESHOT
 
@@ -96,6 +97,7 @@ def wait_until_ready(
     last_lines: Callable[[str], Sequence[str]],
     stretch: float = 1.0,
     revive: Callable[[str], None] | None = None,
+    several: bool = False,
 ) -> None:
     """Return once the machine is ready.
 
@@ -106,6 +108,7 @@ def wait_until_ready(
         timeout: seconds for all of it, setup included.
         last_lines: the end of the log of a service, or of `setup`.
         stretch: how many times longer everything takes than it does in a container.
+        several: the environment has more machines, so that hints name this one.
         revive: starts a service (or `setup`, or `attach`) again that had ended before this `up`.
 
     Raises:
@@ -113,6 +116,7 @@ def wait_until_ready(
             time for all was over; with the last lines of its log.
     """
     begun = time.monotonic()
+    named = machine.name if several else None
     allowed = patience(machine, stretch=stretch)
     # A service that nothing can be asked of is believed when it has not ended at once.
     healthy_since: float | None = None
@@ -141,33 +145,33 @@ def wait_until_ready(
                     f"the folders and volumes of machine {machine.name} could not be attached:"
                     f" {attach.removeprefix(ATTACH)}",
                     evidence=last_lines("attach"),
-                    hint="fix what its lines name and `provision up` again, or --rebuild",
+                    hint=f"fix what its lines name and {command('up')} again, or --rebuild",
                 )
             reason = next(line for line in reasons if line.startswith("setup: "))
             if reason.startswith(GAVE_UP):  # what it waited for says best what is wrong
-                _refuse_services(machine, reasons, own, last_lines)
+                _refuse_services(machine, reasons, own, last_lines, named)
             why = reason.removeprefix(GAVE_UP).removeprefix("setup: failed ")
             raise EnvironmentFailed(
                 f"setup of machine {machine.name} failed: {why}",
                 evidence=last_lines("setup"),
-                hint="fix the step, then run `provision up` again; steps that succeeded are not repeated",
+                hint=f"fix the step, then run {command('up')} again; steps that succeeded are not repeated",
             )
         if answer.code != NOT_YET:
             raise EnvironmentFailed(
                 f"machine {machine.name} cannot say whether it is ready",
                 evidence=answer.stderr.decode("utf-8", "replace").splitlines(),
-                hint="`provision up --rebuild` creates it again",
+                hint=f"{command('up', '--rebuild')} creates it again",
             )
         over = {name: own[name] for name, seconds in allowed.items() if waited > seconds}
-        _refuse_services(machine, reasons, over, last_lines)
+        _refuse_services(machine, reasons, over, last_lines, named)
         if waited > timeout:
             raise EnvironmentFailed(
                 f"machine {machine.name} was not ready within {timeout:g} s",
                 evidence=reasons,
-                hint="see `provision logs`, or give it longer with --timeout",
+                hint=f"see {command('logs', machine=named)}, or give it longer with --timeout",
             )
         if waits_for := next((reason for reason in reasons if not reason.endswith(": ended")), None):
-            progress.line(waits_for)
+            progress.line(_with_probe(machine, waits_for))
         time.sleep(BETWEEN)
 
 
@@ -185,6 +189,7 @@ def _refuse_services(
     reasons: Sequence[str],
     over: Mapping[str, float],
     last_lines: Callable[[str], Sequence[str]],
+    named: str | None,
 ) -> None:
     """Raise for a service that will not be ready, or that is over its time, with the seconds it had."""
     services = {service.name: service for service in machine.services}
@@ -194,7 +199,7 @@ def _refuse_services(
     late = [name for name, said in told.items() if name in over and _state(said) != "ended"]
     for name in (final or late)[:1]:
         service, said = services[name], told[name]
-        hint = f"see {service.origin}, and `provision logs {name}`"
+        hint = f"see {service.origin}, and {command('logs', name, machine=named)}"
         if _state(said) == "background":
             hint = f"run it in the foreground: see {service.origin}, and the program's options"
         late_by = f"was not ready within {over.get(name, 0):g} s: {said}{_asked(service, said)}"
@@ -203,6 +208,13 @@ def _refuse_services(
             evidence=once(last_lines(name)),
             hint=hint,
         )
+
+
+def _with_probe(machine: Machine, reason: str) -> str:
+    """A reason for which a machine is not ready; of a probe that says nothing, what it asks."""
+    name, _, said = reason.removeprefix("service ").partition(": ")
+    service = next((each for each in machine.services if each.name == name), None)
+    return f"{reason.rstrip(': ')}{_asked(service, said)}" if service and not said.strip() else reason
 
 
 def _asked(service: Service, said: str) -> str:

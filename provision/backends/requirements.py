@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from provision.errors import Problem, SpecError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from provision.model import Capability, Environment, Machine
 
@@ -21,22 +21,23 @@ TITLES: Mapping[Capability, str] = {
 Reasons = dict["Capability", str]
 
 
-def refuse(environment: Environment, lacks: Callable[[Machine], Mapping[Capability, str]], hint: str) -> None:
-    """Raise SpecError where a machine requires what its backend can never give it.
+def refuse(problems: Iterable[Problem]) -> None:
+    """Raise SpecError with these problems, where there are any."""
+    found = list(problems)
+    if found:
+        raise SpecError(found)
+
+
+def unmet(
+    environment: Environment, lacks: Callable[[Machine], Mapping[Capability, str]], hint: str
+) -> Iterator[Problem]:
+    """What machines require and their backend can never give them, each at its place.
 
     Args:
         environment: what was asked.
         lacks: the capabilities that a machine cannot have there, each with the reason.
         hint: what to do instead.
     """
-    problems = list(_problems(environment, lacks, hint))
-    if problems:
-        raise SpecError(problems)
-
-
-def _problems(
-    environment: Environment, lacks: Callable[[Machine], Mapping[Capability, str]], hint: str
-) -> Iterator[Problem]:
     for machine in environment.machines:
         reasons = lacks(machine)
         for requirement in machine.requires:

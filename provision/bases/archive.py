@@ -72,10 +72,11 @@ class Archive:
 
     def sources(self, base: Base) -> str:
         """The text of /etc/apt/sources.list, the same in a container and in a VM."""
+        return "".join(self.source(base, pocket.url, pocket.suite) for pocket in self.pockets(base))
+
+    def source(self, base: Base, url: str, suite: str) -> str:
+        """The line of one suite of a mirror."""
         # A dated archive's index says that it has expired, which is what was asked for.
         expired = " check-valid-until=no" if base.snapshot else ""
         options = f"[signed-by={self.keyring_path}{expired}]"
-        components = " ".join(base.components)
-        return "".join(
-            f"deb {options} {pocket.url} {pocket.suite} {components}\n" for pocket in self.pockets(base)
-        )
+        return f"deb {options} {url} {suite} {' '.join(base.components)}\n"

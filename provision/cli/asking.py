@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import shlex
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
@@ -13,10 +14,12 @@ import click
 
 from provision.cli.show import say
 from provision.engine import Request
+from provision.errors import ProvisionError, SpecError, UsageError
+from provision.hints import complete
 from provision.model import WORDS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from provision.model import Word
 
@@ -34,7 +37,9 @@ def asks(command: Callable[Concatenate[Request, P], R]) -> Callable[P, R]:
     @click.argument("spec", required=False, type=click.Path(path_type=Path))
     @functools.wraps(command)
     def with_spec(*args: P.args, **options: P.kwargs) -> R:
-        return command(collect(options), *args, **options)
+        asked = collect(options)
+        with completing(asked):
+            return command(asked, *args, **options)
 
     return environment_options(with_spec)
 
@@ -56,7 +61,8 @@ def asks_with_words(
             asked = collect({**options, "spec": spec})
             for name in _ENVIRONMENT:
                 options.pop(name, None)
-            return command(asked, *args, words=tuple(words), **options)  # type: ignore[arg-type]
+            with completing(asked):
+                return command(asked, *args, words=tuple(words), **options)  # type: ignore[arg-type]
 
         return environment_options(with_words)
 
@@ -73,12 +79,17 @@ def environment_options(command: Callable[P, R]) -> Callable[P, R]:
         click.option("--set", "settings", multiple=True, metavar="NAME=VALUE",
                      help="Override a variable of the spec."),
         click.option("--name", metavar="NAME", help="Use another name than the spec's."),
-        click.option("--no-local", "local", flag_value=False, default=True,
-                     help="Ignore NAME.local.yaml; implied by CI=true."),
+        local_option,
         allow_option,
     ):  # fmt: skip
         command = option(command)
     return command
+
+
+def local_option(command: Callable[P, R]) -> Callable[P, R]:
+    """`--no-local`."""
+    return click.option("--no-local", "local", flag_value=False, default=True,
+                        help="Ignore NAME.local.yaml; implied by CI=true.")(command)  # fmt: skip
 
 
 def allow_option(command: Callable[P, R]) -> Callable[P, R]:
@@ -122,7 +133,8 @@ def collect(options: dict[str, object]) -> Request:
     )
     if asked.local and (layer := spec.tracked_layer(asked.spec)) is not None:
         say(f"warning: git tracks {layer}, so it belongs to the repository, not to you", err=True)
-    return _resolved(asked) if backend == AUTO else asked
+    with completing(asked):
+        return _resolved(asked) if backend == AUTO else asked
 
 
 def words_of(texts: object) -> tuple[Word, ...]:
@@ -146,13 +158,44 @@ def _resolved(asked: Request) -> Request:
 
 def same(asked: Request) -> str:
     """The words by which another verb means the same environment."""
-    words = [str(asked.spec)]
-    words += ["-b", asked.backend] if asked.backend != "docker" else []
-    words += ["--name", asked.name] if asked.name else []
-    for name, value in asked.settings.items():
-        words += ["--set", f"{name}={value}"]
-    words += ["--allow", ",".join(asked.allow)] if asked.allow else []
-    return shlex.join(words)
+    words = [word for words in _options(asked).values() for word in words]
+    return shlex.join([str(asked.spec), *words])
+
+
+def completed(text: str, asked: Request) -> str:
+    """A text of ours, each command in it with the words by which it means this environment."""
+    from provision import spec
+
+    try:
+        needed = asked.spec != spec.find_spec(Path())
+    except UsageError:
+        needed = True
+    options = {name: [shlex.quote(word) for word in words] for name, words in _options(asked).items()}
+    return complete(text, shlex.quote(str(asked.spec)) if needed else "", options)
+
+
+@contextmanager
+def completing(asked: Request) -> Iterator[None]:
+    """Complete the hints of whatever error comes through."""
+    try:
+        yield
+    except ProvisionError as error:
+        error.hint = completed(error.hint, asked)
+        for problem in error.problems if isinstance(error, SpecError) else ():
+            problem.hint = completed(problem.hint, asked)
+        raise
+
+
+def _options(asked: Request) -> dict[str, list[str]]:
+    settings = [word for name, value in asked.settings.items() for word in ("--set", f"{name}={value}")]
+    in_ci = os.environ.get("CI") == "true"
+    return {
+        "-b": ["-b", asked.backend] if asked.backend != "docker" else [],
+        "--name": ["--name", asked.name] if asked.name else [],
+        "--set": settings,
+        "--no-local": ["--no-local"] if not asked.local and not in_ci else [],
+        "--allow": ["--allow", ",".join(asked.allow)] if asked.allow else [],
+    }
 
 
 def _text(value: object) -> str | None:

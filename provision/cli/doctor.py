@@ -8,7 +8,7 @@ import json
 import click
 
 from provision.cli.asking import format_option
-from provision.cli.show import say
+from provision.cli.show import progress, say
 from provision.progress import visible
 
 
@@ -23,7 +23,8 @@ def command(form: str, backend: str | None) -> None:
     from provision import backends
 
     names = (backend,) if backend else backends.names()
-    findings = {name: backends.find(name).examine() for name in names}
+    with progress().wait("looking at this host"):
+        findings = {name: backends.find(name).examine() for name in names}
     usable = {name: backends.find(name).is_usable(found) for name, found in findings.items()}
     if form == "json":
         answer = [

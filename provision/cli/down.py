@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 from click.core import ParameterSource
 
-from provision.cli.asking import SPEC_ENDINGS, collect, environment_options
+from provision.cli.asking import SPEC_ENDINGS, collect, completing, environment_options
 from provision.cli.show import progress, say
 
 if TYPE_CHECKING:
-    from provision.engine import EnvironmentRef, Removed
+    from collections.abc import Iterator
+
+    from provision.engine import EnvironmentRef, Removed, Request
 
 
 @click.command("down")
@@ -38,25 +41,34 @@ def command(
     """
     from provision import engine
 
-    for ref in _refs(context, which, options):
-        removed = engine.down(ref, progress(), volumes=volumes, images=images)
+    for ref, asked in _refs(context, which, options):
+        with completing(asked) if asked else nullcontext():
+            removed = engine.down(ref, progress(), volumes=volumes, images=images)
         say(_told(ref, removed))
 
 
 def _refs(
     context: click.Context, which: str | None, options: dict[str, object]
-) -> tuple[EnvironmentRef, ...]:
+) -> Iterator[tuple[EnvironmentRef, Request | None]]:
+    """What is meant, with the request where a spec says it."""
     from provision import engine
     from provision.listing import find_environments
 
     if which is None or which.endswith(SPEC_ENDINGS) or Path(which).is_file():
         spec = None if which is None else Path(which)
-        return (engine.resolve(collect({**options, "spec": spec})),)
+        asked = collect({**options, "spec": spec})
+        with completing(asked):
+            ref = engine.resolve(asked)
+        yield ref, asked
+        return
     typed = context.get_parameter_source("backend") is ParameterSource.COMMANDLINE
-    return find_environments(which, str(options["backend"]) if typed else None)
+    for ref in find_environments(which, str(options["backend"]) if typed else None):
+        yield ref, None
 
 
 def _told(ref: EnvironmentRef, removed: Removed) -> str:
     if removed.machines:
         return f"{ref.name} is down"
-    return f"{ref.name} was not up" + ("; what was left of it is removed" if removed.others else "")
+    if removed.others:
+        return f"removed what was left of {ref.name}: {', '.join(removed.others)}"
+    return f"{ref.name} was not up"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from provision.cli.asking import TakesCommand, asks_with_words, machine_option
+from provision.cli.show import progress
 
 if TYPE_CHECKING:
     from provision.engine import Request
@@ -35,7 +36,8 @@ def command(
     if not words:
         raise click.UsageError("Say what to run: provision exec [SPEC] -- COMMAND…")
     ref = engine.resolve(asked)
-    target = engine.target(ref, machine)
+    with progress().wait("looking at what runs"):
+        target = engine.target(ref, machine)
     engine.lend(ref, target)
     terminal = sys.stdin.isatty() and sys.stdout.isatty()
     code = run_attached(

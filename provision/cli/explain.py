@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from provision.cli.asking import asks, format_option
-from provision.cli.show import demands_data, say, show_demands, table
+from provision.cli.show import demands_data, progress, say, show_demands, table
 
 if TYPE_CHECKING:
     from provision.choosing import Explanation
@@ -22,7 +22,8 @@ def command(asked: Request, form: str) -> None:
     """Compare container and virtual machine for this spec on this host, and recommend one."""
     from provision.choosing import explain
 
-    found = explain(asked)
+    with progress().wait("looking at this host"):
+        found = explain(asked)
     if form == "json":
         click.echo(json.dumps(_data(found), indent=2))
         return
@@ -36,6 +37,8 @@ def command(asked: Request, form: str) -> None:
             rows.append((title, *("; ".join(each) or "-" for each in items)))
     table(["", "CONTAINER", "VIRTUAL MACHINE"], rows)
     show_demands(tuple(dict.fromkeys(each for demands in found.demands.values() for each in demands)))
+    for note in found.notes:
+        say(note)
     say(f"-b {found.choice.backend}: {found.choice.reason}", bold=True)
 
 
@@ -44,6 +47,7 @@ def _data(found: Explanation) -> dict[str, object]:
         "name": found.name,
         "backend": found.choice.backend,
         "reason": found.choice.reason,
+        "notes": list(found.notes),
         "backends": [
             {
                 "name": name,

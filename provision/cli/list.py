@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from provision.cli.asking import format_option
-from provision.cli.show import table
+from provision.cli.show import progress, table
 
 if TYPE_CHECKING:
     from provision.listing import Listed
@@ -26,7 +26,8 @@ def command(form: str) -> None:
     """
     from provision.listing import list_environments
 
-    found = list_environments()
+    with progress().wait("asking the engines"):
+        found = list_environments()
     if form == "json":
         click.echo(json.dumps({"environments": [_data(each) for each in found]}, indent=2))
         return

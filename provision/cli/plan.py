@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from provision.cli.asking import asks, format_option
-from provision.cli.show import demands_data, say, show_demands, table
+from provision.cli.show import demands_data, left_behind, progress, say, show_demands, table
 
 if TYPE_CHECKING:
     from provision.engine import Request
@@ -33,7 +33,8 @@ def command(asked: Request, form: str) -> None:
     from provision import engine
 
     environment = engine.load(asked)
-    plan = engine.plan(environment, asked.backend)
+    with progress().wait("looking at what runs"):
+        plan = engine.plan(environment, asked.backend)
     if form == "json":
         answer = {
             "name": environment.name,
@@ -47,6 +48,8 @@ def command(asked: Request, form: str) -> None:
         click.echo(json.dumps(answer, indent=2))
         return
     show_demands(environment.demands)
+    for line in left_behind(environment) if "create" in plan.actions.values() else ():
+        say(line)
     for image in plan.build:
         say(f"the image {image} will be built first")
     for note in plan.notes:

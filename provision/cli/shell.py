@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from provision.cli.asking import asks, machine_option
+from provision.cli.show import progress
 
 if TYPE_CHECKING:
     from provision.engine import Request
@@ -27,7 +28,8 @@ def command(asked: Request, machine: str | None, user: str | None) -> None:
     from provision.attach import run_attached
 
     ref = engine.resolve(asked)
-    target = engine.target(ref, machine)
+    with progress().wait("looking at what runs"):
+        target = engine.target(ref, machine)
     engine.lend(ref, target)
     code = run_attached(
         target,

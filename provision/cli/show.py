@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 import click
 
 from provision.errors import ProvisionError, SpecError
+from provision.hints import command
 from provision.progress import visible
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from provision.model import Demand, Result
+    from provision.model import Demand, Environment, Result
     from provision.progress import Progress
 
 MARKS = {"passed": ("✓", "green"), "failed": ("✗", "red"), "skipped": ("-", "yellow")}
@@ -51,6 +52,20 @@ def show_error(error: ProvisionError) -> None:
         say(f"  {line.rstrip()}", err=True)
     if error.hint:
         click.echo(f"{click.style('hint:', fg='cyan')} {visible(error.hint)}", err=True)
+
+
+def left_behind(environment: Environment) -> list[str]:
+    """What there is of environments of this name whose folder is gone, and how to remove it."""
+    from provision import listing
+
+    found = dict.fromkeys(
+        (each.state_dir.id, each.state_dir.project) for each in listing.left_behind(environment)
+    )
+    return [
+        f"the environment {environment.name} of {project}, a folder that is gone, still has machines"
+        f" or volumes: {command('down', identity)} removes the machines"
+        for identity, project in found
+    ]
 
 
 def show_demands(demands: Sequence[Demand]) -> None:

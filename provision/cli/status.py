@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from provision.cli.asking import asks, format_option, machine_option
+from provision.cli.asking import asks, completed, format_option, machine_option
 from provision.cli.port_ranges import port_ranges, spelled
-from provision.cli.show import say, table
+from provision.cli.show import left_behind, progress, say, table
+from provision.hints import command as command_of
 
 if TYPE_CHECKING:
     from provision.engine import Request
@@ -26,7 +27,8 @@ def command(asked: Request, machine: str | None, form: str) -> None:
     from provision import engine
 
     environment = engine.load(asked, looking=True)
-    machines = engine.status(environment, asked.backend, machine)
+    with progress().wait("asking the machines"):
+        machines = engine.status(environment, asked.backend, machine)
     if form == "json":
         answer = {"name": environment.name, "backend": asked.backend,
                   "machines": [_data(each) for each in machines]}  # fmt: skip
@@ -44,10 +46,13 @@ def command(asked: Request, machine: str | None, form: str) -> None:
         for each in machines
     ]  # fmt: skip
     table(["MACHINE", "STATE", "ADDRESS", "PORTS", "SERVICES"], rows)
+    for line in left_behind(environment) if all(each.state == "absent" for each in machines) else ():
+        say(line)
     for each in machines:
         if each.kept:
             size = f"{each.kept / 1024**2:.0f} MiB"
-            say(f"{each.name} has a saved state for its next start: {size} (`down --images` removes it)")
+            removes = completed(command_of("down", "--images"), asked)
+            say(f"{each.name} has a saved state for its next start: {size} ({removes} removes it)")
 
 
 def _data(machine: MachineStatus) -> dict[str, object]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from provision.cli.asking import allow_option, collect, same
+from provision.cli.asking import allow_option, collect, completing, local_option, same
 from provision.cli.show import MARKS, count, say, table
 from provision.progress import Plain
 
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     "--set", "settings", multiple=True, metavar="NAME=VALUE", help="Override a variable of the spec."
 )
 @click.option("--name", metavar="NAME", help="Use another name than the spec's.")
+@local_option
 @allow_option
 @click.option(
     "--junit", type=click.Path(path_type=Path, dir_okay=False), help="Write a JUnit report as well."
@@ -46,9 +47,10 @@ def command(
     names: tuple[str, ...],
     settings: tuple[str, ...],
     name: str | None,
+    local: bool,  # noqa: FBT001 - click's flag
     allow: tuple[str, ...],
     junit: Path | None,
-    keep: bool,  # noqa: FBT001 - click's flag
+    keep: bool,  # noqa: FBT001
     offline: bool,  # noqa: FBT001
     timeout: float,
 ) -> None:
@@ -63,10 +65,11 @@ def command(
 
     asked = collect(
         {"spec": spec, "backend": names[0], "settings": settings, "name": name,
-         "local": True, "allow": allow}
+         "local": local, "allow": allow}
     )  # fmt: skip
-    own, trials = trial.variations(asked, tuple(dict.fromkeys(names)))
-    runs = trial.run(own, trials, Plain(sys.stderr), keep=keep, timeout=timeout, offline=offline)
+    with completing(asked):
+        own, trials = trial.variations(asked, tuple(dict.fromkeys(names)))
+        runs = trial.run(own, trials, Plain(sys.stderr), keep=keep, timeout=timeout, offline=offline)
     _show(runs)
     for each in trials.values() if keep else ():
         words = same(replace(each.request, name=each.name))

@@ -10,6 +10,7 @@ import click
 
 from provision.cli.asking import asks
 from provision.cli.show import described, say, show_demands, table
+from provision.model import WORDS
 from provision.progress import visible
 
 if TYPE_CHECKING:
@@ -66,6 +67,12 @@ def command(asked: Request, revoke: bool) -> None:  # noqa: FBT001 - click's fla
     show_demands(wanted)
     if not wanted:
         say(f"{asked.spec} wants nothing beyond its machines")
+
+
+# What the words are to the other verbs would be the wrong thing to say here.
+next(
+    each for each in command.params if each.name == "allow"
+).help = f"Allow only what needs this word: {', '.join(WORDS)}. Without it, everything."
 
 
 def load_asking(asked: Request) -> Environment:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from provision import hints
 from provision.cli.asking import asks, same
 from provision.cli.port_ranges import port_ranges, spelled
 from provision.cli.show import answer_to, count, progress, say, show_result
@@ -50,7 +51,7 @@ def command(
         if not demand.given:
             shown.note(f"{demand.what}: {answer_to(demand)}; {demand.word} allows it")
     plan = engine.up(environment, asked.backend, shown, rebuild=rebuild, timeout=timeout, offline=offline)
-    results = () if no_verify else engine.verify(environment, asked.backend)
+    results = () if no_verify else engine.verify(environment, asked.backend, progress=shown)
     for result in results:
         if result.outcome != "passed":
             show_result(result)
@@ -58,7 +59,7 @@ def command(
     if failed:
         raise EnvironmentFailed(
             f"{environment.name} is up in {asked.backend}, but {count(results)}",
-            hint=f"fix it, then run `provision verify {same(asked)}`",
+            hint=f"fix it, then run {hints.command('verify')}",
         )
     _report(environment, asked, plan, begun, count(results) if results else "")
 

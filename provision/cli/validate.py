@@ -2,26 +2,52 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from provision.cli.asking import asks
 from provision.cli.show import say, show_demands
 
 if TYPE_CHECKING:
-    from provision.engine import Request
+    from provision.engine import Request, Verdict
+    from provision.errors import Problem
 
 
 @click.command("validate")
 @asks
-def command(asked: Request) -> None:
-    """Check a spec and report every problem in it, each with file, line and column."""
-    from provision import engine
+@click.pass_context
+def command(context: click.Context, /, asked: Request) -> None:
+    """Check a spec and report every problem in it, each with file, line and column.
 
-    environment = engine.validate(asked)
-    show_demands(environment.demands)
-    for note in engine.notes(environment, asked.backend):
-        say(note)
-    machines = ", ".join(f"{m.name} ({m.base.name})" for m in environment.machines)
-    say(f"{asked.spec} is valid: {environment.name}, for {asked.backend}: {machines}")
+    Without -b, for every backend; one that cannot make this environment is named, and is a
+    problem only if no other can.
+    """
+    from provision import backends, engine
+    from provision.errors import SpecError
+
+    chosen = context.get_parameter_source("backend") is not ParameterSource.DEFAULT
+    names = (asked.backend,) if chosen else backends.names()
+    verdicts = {name: engine.validate(replace(asked, backend=name)) for name in names}
+    valid = {name: each.environment for name, each in verdicts.items() if not each.refused}
+    if not any(valid.values()):
+        raise SpecError(_all(verdicts))
+    demands = dict.fromkeys(each for found in valid.values() if found for each in found.demands)
+    show_demands(tuple(demands))
+    for name, found in valid.items():
+        if found is not None:
+            for note in engine.notes(found, name):
+                say(note)
+            machines = ", ".join(f"{m.name} ({m.base.name})" for m in found.machines)
+            say(f"{asked.spec} is valid: {found.name}, for {name}: {machines}")
+    for name, verdict in verdicts.items():
+        for problem in verdict.refused:
+            say(f"not for {name}: {problem.message} ({problem.origin})")
+
+
+def _all(verdicts: dict[str, Verdict]) -> list[Problem]:
+    found = (problem for verdict in verdicts.values() for problem in verdict.refused)
+    single = {(each.origin, each.message): each for each in found}
+    return sorted(single.values(), key=lambda each: each.origin)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ import click
 
 from provision.cli.asking import asks, format_option, machine_option
 from provision.cli.show import count, show_result
+from provision.progress import Plain
 
 if TYPE_CHECKING:
     from provision.engine import Request
@@ -28,7 +30,7 @@ def command(asked: Request, machine: str | None, form: str, junit: Path | None) 
 
     environment = engine.load(asked)
     each = show_result if form == "text" else None
-    results = engine.verify(environment, asked.backend, each, machine)
+    results = engine.verify(environment, asked.backend, each, machine, progress=Plain(sys.stderr))
     if form == "json":
         click.echo(json.dumps(as_json(environment.name, asked.backend, results), indent=2))
     else:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from provision.model import Step
 from provision.recipe.accounts import FIRST_OF_PEOPLE, accounts, accounts_of_packages, gid_of
 from provision.recipe.contents import folders, payload
-from provision.recipe.families import FAMILIES, pinned
+from provision.recipe.families import FAMILIES
+from provision.recipe.packages import packages_of, support_of
 from provision.recipe.proxy import TRUSTING, trust_variables
 from provision.recipe.repositories import apk_lines, needs_certificates, repository_files
 from provision.rendering import digest_of, render
@@ -47,7 +48,7 @@ def steps(
         "system",
         "locale and time zone",
         "system.sh.j2",
-        {"packages": family.support, "asked": ()},
+        support_of(machine),
         caches=family.caches if family.support else (),
     )
     chain.add_accounts("users", accounts(machine))
@@ -64,12 +65,12 @@ def steps(
     for script in machine.run:
         if script.before_packages:
             chain.add_script(script)
-    if packages := _packages(machine, runtime_packages):
+    if packages := packages_of(machine, runtime_packages):
         chain.add(
             "packages",
-            f"{len(packages)} packages",
+            f"{packages.count} packages",
             f"packages-{machine.base.family}.sh.j2",
-            {"packages": packages, "asked": _asked(machine)},
+            packages.for_template(),
             caches=family.caches,
         )
     chain.add_accounts("users-of-packages", accounts_of_packages(machine))
@@ -99,25 +100,6 @@ def until_packages(machine: Machine, taken: Sequence[Step]) -> Sequence[Step]:
 def _owned_volumes(machine: Machine) -> tuple[Volume, ...]:
     """The volumes whose owner or mode is said."""
     return tuple(each for each in machine.volumes if each.owner is not None or each.mode is not None)
-
-
-def _packages(machine: Machine, runtime_packages: Sequence[str]) -> tuple[str, ...]:
-    family = machine.base.family
-    asked = {package.name: pinned(package, family) for package in machine.packages}
-    implied = [*runtime_packages]
-    if any(user.sudo for user in machine.users):
-        implied.append("sudo")
-    if machine.timezone != "UTC":
-        implied.append("tzdata")
-    if family == "apt" and machine.locale.split(".")[0] not in ("C", "POSIX"):
-        implied.append("locales")
-    return (*asked.values(), *(name for name in dict.fromkeys(implied) if name not in asked))
-
-
-def _asked(machine: Machine) -> tuple[tuple[str, str | None], ...]:
-    """The packages that the spec names, by the names that can be looked up, with their versions."""
-    named = [(package.name.split("/")[0].split(":")[0], package.version) for package in machine.packages]
-    return tuple((name, version) for name, version in named if "*" not in name and name[0] != "@")
 
 
 class _Chain:

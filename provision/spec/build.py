@@ -6,13 +6,14 @@ from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, cast
 
-from provision.model import Environment, Machine, Mount, Package, Requirement, Resources
+from provision.model import Environment, Machine, Mount, Requirement, Resources
 from provision.spec.bases import read_base
 from provision.spec.checks import read_checks
 from provision.spec.files import read_files
 from provision.spec.hosts import read_hosts, refuse_own_names
 from provision.spec.neighbours import host_name, read_needs, refuse_clashes, refuse_replaceable
 from provision.spec.owned_paths import refuse_owned
+from provision.spec.packages import read_packages
 from provision.spec.ports import read_ports
 from provision.spec.privileges import ask_for_privileges
 from provision.spec.proxy import read_proxy
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
-    from provision.model import Capability, Family, File
+    from provision.model import Capability, File
     from provision.spec.fields import Fields
     from provision.spec.machines import Member
     from provision.spec.scope import Scope
@@ -105,7 +106,8 @@ def _machine(
     scope = replace(scope, variables=member.variables)
     fields = scope.fields(member.root)
     base = read_base(fields, scope)
-    packages = _packages(fields, base.family, scope)
+    repositories = read_repositories(fields.entries("repositories"), base, scope)
+    packages = read_packages(fields, base, repositories, scope)
     known = KnownUsers(
         tuple(fields.entries("users")),
         tuple(package.name for package in packages),
@@ -148,7 +150,7 @@ def _machine(
         workspace=workspace,
         env=env,
         packages=packages,
-        repositories=read_repositories(fields.entries("repositories"), base, scope),
+        repositories=repositories,
         users=read_users(
             fields.entries("users"),
             groups,
@@ -187,7 +189,7 @@ def _machine(
         checks=read_checks(fields.items("checks"), known, scope),
         options=_options(member.options, scope),
     )
-    ask_for_privileges(fields, member.options, scope)
+    ask_for_privileges(fields, member.options, member.group, scope)
     _refuse_overlaps(machine, scope)
     return machine
 
@@ -205,24 +207,6 @@ def _resources(fields: Fields) -> Resources:
     return Resources(cpus=fields.number("cpus"), memory=fields.size("memory"), disk=fields.size("disk"))
 
 
-def _packages(fields: Fields, family: Family, scope: Scope) -> tuple[Package, ...]:
-    found: dict[str, Package] = {}
-    for item in fields.items("packages"):
-        names = [item] if isinstance(item.value, str) else scope.fields(item).items(family)
-        for node in names:
-            if not isinstance(node.value, str):
-                continue  # the schema has said so
-            name, _, version = node.value.partition("=")
-            first = found.get(name)
-            if first is not None and first.version != (version or None):
-                scope.problems.add(
-                    f"the package {name} is there twice with different versions, "
-                    f"first in line {first.origin.line}",
-                    node,
-                    "keep one of them",
-                )
-            found.setdefault(name, Package(name=name, version=version or None, origin=node.origin))
-    return tuple(found.values())
 
 
 def _mounts(fields: Fields, scope: Scope) -> tuple[Mount, ...]:

@@ -11,6 +11,8 @@ from provision.model import Check, Expected
 from provision.spec.demands import shown
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from provision.model import CheckKind
     from provision.spec.fields import Fields
     from provision.spec.scope import Scope
@@ -21,8 +23,8 @@ _OUTPUT = ("stdout", "stderr", "exit", "user")
 FIELDS: dict[CheckKind, tuple[str, ...]] = {
     "package": ("version",),
     "file": ("content", "user", "group", "uid", "gid", "mode", "size", "sha256sum", "linked_to",
-             "is_file", "is_directory", "is_symlink", "is_executable", "is_socket", "is_pipe"),
-    "user": ("uid", "gid", "group", "groups", "home", "shell", "gecos"),
+             "link", "is_file", "is_directory", "is_symlink", "is_executable", "is_socket", "is_pipe"),
+    "user": ("uid", "gid", "group", "groups", "home", "shell", "gecos", "sudo"),
     "group": ("gid", "members"),
     "service": ("is_running", "is_enabled"),
     "port": ("address", "protocol"),
@@ -34,9 +36,31 @@ FIELDS: dict[CheckKind, tuple[str, ...]] = {
     "env": ("value",),
     "pytest": (),
 }  # fmt: skip
+# Other words for a field: those of `files`, `services` and `mounts`, and those of testinfra.
+ALSO: dict[CheckKind, dict[str, str]] = {
+    "file": {"owner": "user", "contains": "content", "dir": "is_directory", "directory": "is_directory",
+             "symlink": "is_symlink", "executable": "is_executable", "socket": "is_socket",
+             "pipe": "is_pipe"},
+    "service": {"running": "is_running", "enabled": "is_enabled"},
+    "command": {"exit_code": "exit", "rc": "exit"},
+    "script": {"exit_code": "exit", "rc": "exit"},
+    "http": {"status_code": "status"},
+    "mount": {"fstype": "filesystem"},
+}  # fmt: skip
+# Words for being there at all: the contrary of `absent`.
+THERE: dict[CheckKind, tuple[str, ...]] = {
+    "package": ("installed", "is_installed"),
+    "file": ("exists",),
+    "user": ("exists",),
+    "group": ("exists",),
+    "port": ("listening", "is_listening"),
+    "process": ("running", "is_running"),
+    "mount": ("exists",),
+}
+_READ_ONLY = "read_only"  # of a mount, as `mounts` has it
 _COMMON = ("name", "absent", "timeout", "from", "requires")
 _CONTAINED = frozenset({"stdout", "stderr", "body", "content", "args", "headers"})
-_EVERY = frozenset(FIELDS) | {field for fields in FIELDS.values() for field in fields}
+_EVERY = frozenset(FIELDS).union(*FIELDS.values(), *ALSO.values(), *THERE.values(), (_READ_ONLY,))
 _HOW: tuple[Literal["contains", "equals", "matches", "lacks"], ...] = (
     "contains", "equals", "matches", "lacks",
 )  # fmt: skip
@@ -59,7 +83,7 @@ def _check(node: Node, users: KnownUsers, scope: Scope) -> Check | None:
     fields = scope.fields(node)
     subject, words, extra = _subject(kind, fields, node, scope)
     _refuse_strangers(kind, node, scope)
-    claims = {key: _claim(key, fields, node, scope) for key in FIELDS[kind] if key in fields}
+    claims = _claims(kind, fields, node, scope)
     if kind in ("command", "script", "process") and (user := fields.node("user")) is not None:
         users.refuse_unknown(str(user.value), user)
     return Check(
@@ -68,7 +92,7 @@ def _check(node: Node, users: KnownUsers, scope: Scope) -> Check | None:
         name=fields.text("name") or _name(kind, fields, subject),
         fields=extra | claims,
         words=words,
-        absent=fields.flag("absent"),
+        absent=fields.flag("absent") or _is_denied(kind, fields),
         timeout=fields.seconds("timeout", 0),
         from_host=fields.data("from") == "host",
         requires=tuple(text for text, _ in fields.texts("requires")),
@@ -95,14 +119,62 @@ def _kind(node: Node, scope: Scope) -> CheckKind | None:
     return None
 
 
+def keys_of(entries: Mapping[str, object]) -> tuple[str, tuple[str, ...]] | None:
+    """The kind of a check and the keys that it takes; None where its kind is not clear."""
+    kinds = [kind for kind in FIELDS if kind in entries]
+    own = [kind for kind in kinds if not any(kind in FIELDS[other] for other in kinds if other != kind)]
+    if len(own or kinds) != 1:
+        return None
+    kind = (own or kinds)[0]
+    return kind, _known(kind)
+
+
+def _known(kind: CheckKind) -> tuple[str, ...]:
+    read_only = (_READ_ONLY,) if kind == "mount" else ()
+    return (*FIELDS[kind], *ALSO.get(kind, ()), *THERE.get(kind, ()), *read_only, *_COMMON)
+
+
 def _refuse_strangers(kind: CheckKind, node: Node, scope: Scope) -> None:
     assert isinstance(node.value, dict)  # noqa: S101 - its caller has looked
-    known = (*FIELDS[kind], *_COMMON)
+    known = _known(kind)
     for key, child in node.value.items():
         if key != kind and key not in known and key in _EVERY:
             scope.problems.add(
                 f"a check of {kind} has no {key}", child.key_origin, f"it has {', '.join(known)}"
             )
+
+
+def _claims(kind: CheckKind, fields: Fields, node: Node, scope: Scope) -> dict[str, object]:
+    """What must hold, by testinfra's words whatever the spec's are."""
+    claims: dict[str, object] = {}
+    said: dict[str, str] = {}
+    words = {**{field: field for field in FIELDS[kind]}, **ALSO.get(kind, {})}
+    for key, field in words.items():
+        child = fields.node(key)
+        if child is None:
+            continue
+        if field in said:
+            scope.problems.add(f"{key} and {said[field]} mean the same", child.key_origin, "keep one of them")
+        said[field] = key
+        claims[field] = _claim(field, child, scope)
+    there = [word for word in ("absent", *THERE.get(kind, ())) if word in fields]
+    for word in there[1:]:
+        scope.problems.add(
+            f"{word} and {there[0]} say the same", (fields.node(word) or node).key_origin, "keep one of them"
+        )
+    if kind == "mount" and _READ_ONLY in fields:
+        claims["options"] = (*_options(claims), "ro" if fields.flag(_READ_ONLY) else "rw")
+    return claims
+
+
+def _options(claims: Mapping[str, object]) -> tuple[object, ...]:
+    found = claims.get("options", ())
+    return found if isinstance(found, tuple) else ()
+
+
+def _is_denied(kind: CheckKind, fields: Fields) -> bool:
+    """Whether it says that it is not there: `exists: false`, for example."""
+    return any(word in fields and not fields.flag(word) for word in THERE.get(kind, ()))
 
 
 def _subject(
@@ -138,12 +210,12 @@ def _name(kind: CheckKind, fields: Fields, subject: str) -> str:
     return f"{kind} {first}"
 
 
-def _claim(key: str, fields: Fields, node: Node, scope: Scope) -> object:
-    child = fields.node(key) or node
-    if key == "headers":
-        return {name: _expected(key, value, scope) for name, value in fields.entries(key).items()}
-    if key in _CONTAINED or key == "value":
-        return _expected(key, child, scope)
+def _claim(field: str, child: Node, scope: Scope) -> object:
+    if field == "headers":
+        headers = child.value if isinstance(child.value, dict) else {}
+        return {name: _expected(field, value, scope) for name, value in headers.items()}
+    if field in _CONTAINED or field == "value":
+        return _expected(field, child, scope)
     data = child.plain_data()
     return tuple(data) if isinstance(data, list) else data
 

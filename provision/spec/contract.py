@@ -8,6 +8,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
 from provision import resources
+from provision.spec.checks import keys_of
 from provision.spec.problems import FEW, nearest
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 OF_A_MACHINE = ("needs", "count")  # no key of a spec that is one machine
 WHOLE = "the spec"
+OF_CHECKS = "an item of checks"
 EXPRESSION = r"\$\{\{"
 _TYPES = {
     dict: "a map", list: "a list", str: "a string", bool: "a boolean", int: "a number",
@@ -126,6 +128,8 @@ def _translate(error: ValidationError, root: Node, called: str, problems: Proble
         return  # the tree has said why nothing is there
     if "dependentSchemas" in error.absolute_schema_path:
         return  # of keys beside machines; whoever reads the machines says it better
+    if error.validator == "pattern" and "$comment" in cast("dict[str, object]", error.schema):
+        return  # it names who says it better
     if error.validator == "additionalProperties":
         _unknown_keys(error, node, name, problems)
     elif "propertyNames" in error.absolute_schema_path:
@@ -215,9 +219,12 @@ def _would_do_quoted(error: ValidationError, node: Node) -> bool:
 
 def _unknown_keys(error: ValidationError, node: Node, name: str, problems: Problems) -> None:
     schema: Any = error.schema
-    known = tuple(schema.get("properties", ()))
+    known = offered = tuple(schema.get("properties", ()))
     assert isinstance(node.value, dict)  # noqa: S101 - only a map has properties
     top = name == WHOLE
+    if name == OF_CHECKS and (found := keys_of(node.value)):
+        kind, offered = found
+        name = f"a check of {kind}"
     previous: tuple[str, Node] | None = None
     for key, child in node.value.items():
         if key in known or (top and key.startswith("x-")):
@@ -230,11 +237,13 @@ def _unknown_keys(error: ValidationError, node: Node, name: str, problems: Probl
             )
         else:
             cut = node.flow and child.value is None and not child.text
-            hints = [_nearest_key(key, known), _comma(key, previous) if cut else ""]
+            hints = [_nearest_key(key, offered), _comma(key, previous) if cut else ""]
+            if offered is not known:
+                hints.append(f"it has {', '.join(offered)}")
             problems.add(
                 f"unknown key {key}" + ("" if top else f" in {name}"),
                 child.key_origin,
-                "; ".join(hint for hint in hints if hint) or _known_keys(known),
+                "; ".join(hint for hint in hints if hint).replace("?;", "?") or _known_keys(known),
             )
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import shlex
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
+from provision.hints import command
 from provision.model import Demand, Origin
 
 if TYPE_CHECKING:
@@ -39,13 +39,11 @@ class Demands:
     """A list that grows while a spec is read, like its problems.
 
     Args:
-        spec: the file, for hints.
         allows: what the person allowed.
         problems: takes each demand that is refused, unless the spec can do without it.
     """
 
-    def __init__(self, spec: Path, allows: Allows, problems: Problems) -> None:
-        self._spec = spec
+    def __init__(self, allows: Allows, problems: Problems) -> None:
         self._allows = allows
         self._problems = problems
         self._found: dict[tuple[Origin, str], Demand] = {}
@@ -68,7 +66,7 @@ class Demands:
         demand = self._record(word, what, at, "")
         if demand is None or demand.given:
             return True
-        hint = f"{advice}, or allow it: --allow {word}, or provision trust {shlex.quote(str(self._spec))}"
+        hint = f"{advice}, or allow it: --allow {word}, or {command('trust')}"
         self._problems.add(message, demand.origin, hint, demand)
         return False
 

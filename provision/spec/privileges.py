@@ -42,26 +42,27 @@ COPIED = ("auto", "rsync", "vboxsf", "virtiofs", "9p")  # nfs and smb export fol
 DEVICES = {"kvm": "/dev/kvm", "gpu": "every GPU of this host"}
 
 
-def ask_for_privileges(fields: Fields, options: Node, scope: Scope) -> None:
+def ask_for_privileges(fields: Fields, options: Node, machine: str, scope: Scope) -> None:
     """Ask for the person's word for each option of a machine that lowers its walls.
 
     Args:
         fields: of the machine.
         options: what only the backend knows of.
+        machine: its name, which equal ones share: an answer for one holds for no other.
         scope: knows the backend, and takes what is refused.
     """
     asked = _of_docker if scope.backend == "docker" else _of_vm
-    asked(fields, scope.fields(options), scope)
+    asked(fields, scope.fields(options), machine, scope)
 
 
-def _of_docker(fields: Fields, options: Fields, scope: Scope) -> None:
+def _of_docker(fields: Fields, options: Fields, machine: str, scope: Scope) -> None:
     for name, node in fields.texts("requires"):
         if name in DEVICES:
-            message = f"a container that requires {name} gets {DEVICES[name]}"
+            message = f"container {machine} requires {name} and gets {DEVICES[name]}"
             scope.demands.ask("privileges", message, node, message, "take -b vm")
     for key, node in options.entries("compose").items():
         for part in _unsafe(key, node, scope):
-            _ask(f"backends.docker.compose.{key}", part, node, "container", scope)
+            _ask(f"backends.docker.compose.{key}", part, node, machine, scope)
 
 
 def _unsafe(key: str, node: Node, scope: Scope) -> list[Node]:
@@ -85,21 +86,22 @@ def _without_value(node: Node) -> list[tuple[str, Node]]:
     return [(str(item.value), item) for item in items if "=" not in str(item.value)]
 
 
-def _of_vm(fields: Fields, options: Fields, scope: Scope) -> None:
+def _of_vm(fields: Fields, options: Fields, machine: str, scope: Scope) -> None:
     for key, node in options.entries("options").items():
         if key not in PROVIDER or not _PLAIN.fullmatch(str(node.value)):
-            _ask(f"backends.vm.options.{key}", node, node, "machine", scope)
+            _ask(f"backends.vm.options.{key}", node, node, machine, scope)
     sync = options.node("sync")
     if sync is not None and sync.value not in COPIED:
-        _ask("backends.vm.sync", sync, sync, "machine", scope)
+        _ask("backends.vm.sync", sync, sync, machine, scope)
     for box in (options.node("box"), fields.within("base").node("box") if "base" in fields else None):
         if box is not None and isinstance(box.value, str):
             message = f"the box {shown(box.value)} can contain Ruby code, which Vagrant runs on this host"
             scope.demands.ask("host-code", message, box, message, "use a base from `provision bases`")
 
 
-def _ask(name: str, part: Node, node: Node, form: str, scope: Scope) -> None:
+def _ask(name: str, part: Node, node: Node, machine: str, scope: Scope) -> None:
     """Ask for a key, or an item of its list, with its value."""
-    what = f"{shown(name)}: {json.dumps(part.plain_data(), sort_keys=True)}"
-    message = f"{shown(name)} can reach beyond the {form}"
+    what = f"machine {machine}: {shown(name)}: {json.dumps(part.plain_data(), sort_keys=True)}"
+    form = "container" if scope.backend == "docker" else "machine"
+    message = f"{shown(name)} can reach beyond the {form} {machine}"
     scope.demands.ask("privileges", what, node.key_origin if part is node else part, message, ADVICE)

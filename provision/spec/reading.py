@@ -83,7 +83,7 @@ def read(
             hint=NAMES,
         )
     project = project_folder(path)
-    demands = Demands(path, allows, problems)
+    demands = Demands(allows, problems)
     folders = part_folders(path.parent, host)
 
     def reading() -> Reader:

@@ -11,7 +11,7 @@ from provision.model import Origin, Result
 from provision.target import Unreachable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from provision.model import Check, Environment, Machine, Outcome
     from provision.target import Target
@@ -29,6 +29,7 @@ def verify(
     capabilities: Mapping[str, frozenset[str]] | None = None,
     machines: Sequence[Machine] | None = None,
     each: Callable[[Result], None] | None = None,
+    begins: Callable[[str, str], None] | None = None,
 ) -> tuple[Result, ...]:
     """Check that each machine is as the spec says, and hand each result to `each` at once.
 
@@ -42,6 +43,7 @@ def verify(
         capabilities: by machine, what the backend gives of what checks may require.
         machines: those of the environment that are asked; all unless given.
         each: called with each result as soon as it is known.
+        begins: called with the machine and the title of each check before it is asked.
     """
     machines = environment.machines if machines is None else machines
     results: list[Result] = []
@@ -52,7 +54,7 @@ def verify(
     running = [each for each in environment.machines if each.name in targets]
     for machine in machines:
         given = (capabilities or {}).get(machine.name, frozenset())
-        examination = _Examination(environment, machine, running, backend, given)
+        examination = _Examination(environment, machine, running, backend, given, begins)
         for result in examination.results(targets.get(machine.name)):
             results.append(result)
             if each is not None:
@@ -88,15 +90,15 @@ class _Examination:
         neighbours: Sequence[Machine],
         backend: str,
         capabilities: frozenset[str],
+        begins: Callable[[str, str], None] | None,
     ) -> None:
         self._environment = environment
         self._neighbours = neighbours
         self._machine = machine
         self._backend = backend
         self._capabilities = capabilities
-        self._withheld = {
-            demand.origin for demand in environment.demands if demand.word == "host-code" and not demand.given
-        }
+        self._begins = begins
+        self._withheld = withheld(environment)
 
     def results(self, target: Target | None) -> Iterator[Result]:
         from provision.verify.examined import Examined
@@ -113,6 +115,8 @@ class _Examination:
         services = frozenset(service.name for service in self._machine.services)
         host = MachineHost(target, "root", services)
         examined = Examined(machine=self._machine, target=target, host=host)
+        if self._begins is not None:
+            self._begins(name, "does it answer?")
         try:
             examined.greet(ANSWER_TIMEOUT)
         except Unreachable as error:
@@ -133,11 +137,10 @@ class _Examination:
     def _asked(self, examined: Examined, check: Check) -> Iterator[Result]:
         """The results of one check: one, or for a pytest file one for each test."""
         begun = time.monotonic()
-        if lacking := [word for word in check.requires if word not in self._capabilities]:
-            reason = f"the {self._backend} backend gives no {', '.join(lacking)}"
-            yield self._result(check.name, "skipped", reason, begun)
-        elif check.kind == "pytest" and check.origin in self._withheld:
-            reason = "it is Python code that runs on this host and needs your permission: --allow host-code"
+        if self._begins is not None:
+            self._begins(self._machine.name, check.name)
+        reason = why_skipped(check, self._backend, self._capabilities, withheld=self._withheld)
+        if reason:
             yield self._result(check.name, "skipped", reason, begun)
         elif check.kind == "pytest":
             yield from self._tests(examined, check)
@@ -188,6 +191,22 @@ class _Examination:
             message=message,
             seconds=time.monotonic() - begun,
         )
+
+
+def withheld(environment: Environment) -> Collection[Origin]:
+    """The places of checks that run the spec's code on this host without the person's word."""
+    return {each.origin for each in environment.demands if each.word == "host-code" and not each.given}
+
+
+def why_skipped(
+    check: Check, backend: str, capabilities: frozenset[str], *, withheld: Collection[Origin]
+) -> str:
+    """Why a check is not asked in a backend that gives these capabilities; empty where it is."""
+    if lacking := [word for word in check.requires if word not in capabilities]:
+        return f"the {backend} backend gives no {', '.join(lacking)}"
+    if check.kind == "pytest" and check.origin in withheld:
+        return "it is Python code that runs on this host and needs your permission: --allow host-code"
+    return ""
 
 
 def _groups(checks: Iterable[Check]) -> Iterator[Sequence[Check]]:

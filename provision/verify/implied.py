@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from provision.model import Check, Expected
 from provision.recipe.accounts import gid_of
+from provision.recipe.families import qualified
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -44,7 +45,7 @@ def _names(machines: Sequence[Machine], spec: Origin) -> Iterator[Check]:
 def _checks(machine: Machine, spec: Origin) -> Iterator[Check]:
     for package in machine.packages:
         version = {"version": package.version} if package.version else {}
-        yield _check("package", package.name, version, package.origin)
+        yield _check("package", qualified(package, machine.base.family), version, package.origin)
     for user in machine.users:
         yield _check("user", user.name, _user_fields(user, machine.groups), user.origin)
     for group in machine.groups:

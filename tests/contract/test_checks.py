@@ -50,6 +50,14 @@ checks:
   - {package: nano, absent: true}
   - {package: awk}
   - {file: /etc/app/config.ini, user: dev, mode: "0640", size: 8, content: {matches: "^b=\\d$"}}
+  - {file: /etc/app/config.ini, owner: dev, contains: b=2, executable: false, exists: true}
+  - {file: /etc/app/current, link: /etc/app/config.ini, symlink: true}
+  - {file: /srv/cache, dir: true, owner: dev}
+  - {file: /srv/nothing, exists: false}
+  - {service: web, running: true, enabled: true}
+  - {package: nano, installed: false}
+  - {port: 8081, listening: false}
+  - {user: dev, sudo: true, exists: true}
   - {file: /etc/app/current, is_symlink: true, linked_to: /etc/app/config.ini}
   - {user: dev, groups: [staff], home: /home/dev}
   - {group: staff, members: [dev]}

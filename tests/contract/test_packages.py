@@ -127,3 +127,39 @@ def test_a_proxy_that_does_not_answer_is_not_a_package_that_is_missing(own: Proj
     assert said.code == 1, said.all
     assert f"error: the proxy {address}, used for http://deb.debian.org, does not answer" in said.stderr
     assert "no package" not in said.stderr
+
+
+def test_another_architecture_and_a_release_of_the_base_are_installed_and_checked(own: Project) -> None:
+    own.spec("""
+        version: 1
+        name: packages
+        base: debian:12
+        packages: ["libgcc-s1:arm64", {name: tmux, release: bookworm-backports}]
+        checks:
+          - {command: tmux -V, stdout: "tmux 3.5"}
+          - {file: /lib/aarch64-linux-gnu/libgcc_s.so.1}
+    """)
+    own.up()
+    verified = own.run("verify")
+    assert verified.code == 0, verified.all
+    assert "package libgcc-s1:arm64" in verified.stdout
+
+
+NOT_ONE_PACKAGE = {
+    "awk": "awk is a virtual package in debian:12: several packages provide it",
+    "curl+": "debian:12 has no package curl+",
+    "{name: jq, release: bookworm-backports}": "bookworm-backports has no package jq",
+    "jq:nowhere": "debian:12 has no package jq:nowhere",
+}
+
+
+def test_what_is_not_one_package_is_refused_at_its_place(own: Project) -> None:
+    """apt would take one for a pattern, one for an order, and give another from elsewhere."""
+    lines = [f"  - {word}" for word in NOT_ONE_PACKAGE]
+    own.spec("version: 1\nname: packages\nbase: debian:12\npackages:\n" + "\n".join(lines) + "\n")
+    refused = own.run("up")
+    assert refused.code == 2, refused.all
+    for number, message in enumerate(NOT_ONE_PACKAGE.values(), start=5):
+        assert f"provision.yaml:{number}:" in refused.stderr
+        assert message in refused.stderr
+    assert "write one of them: gawk, mawk, original-awk" in refused.stderr

@@ -45,7 +45,7 @@ def fresh(tmp_path: Path) -> Iterator[Project]:
 def is_refused(said: Said, word: str, place: str) -> None:
     assert said.code == 2, said.all
     assert place in said.stderr
-    assert f"--allow {word}, or provision trust provision.yaml" in said.stderr
+    assert f"--allow {word}, or `provision trust`" in said.stderr
 
 
 def inspected(key: str) -> str:

@@ -78,3 +78,26 @@ def test_a_box_without_a_kernel_of_its_own_is_known_by_its_name(monkeypatch: pyt
     assert acceleration.choose(machine(), None, Silent(), called="team/box") == "kvm"
     acceleration.remember("kvm", None, boots=False, called="team/box")
     assert acceleration.choose(machine(), None, Silent(), called="team/box") == "emulation"
+
+
+def test_a_verdict_that_a_kernel_hangs_expires(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A host that was updated or set up anew may boot what hung before; what boots stays so."""
+    monkeypatch.setattr(acceleration, "offered", lambda: "kvm")
+    monkeypatch.setattr(acceleration.process, "find", lambda _program: __file__)
+    now = 1_800_000_000.0
+    monkeypatch.setattr(acceleration.time, "time", lambda: now)
+    acceleration.remember("kvm", b"hangs", boots=False)
+    acceleration.remember("kvm", b"boots", boots=True)
+    now += acceleration.HANGS_FOR - 1
+    assert acceleration.choose(machine(), b"hangs", Silent()) == "emulation"
+    now += 2
+    tried: list[bytes] = []
+
+    def trying(_accelerator: str, kernel: bytes) -> bool:
+        tried.append(kernel)
+        return True
+
+    monkeypatch.setattr(acceleration, "_try", trying)
+    assert acceleration.choose(machine(), b"hangs", Silent()) == "kvm"
+    assert acceleration.choose(machine(), b"boots", Silent()) == "kvm"
+    assert tried == [b"hangs"]

@@ -22,8 +22,8 @@ NO_GPU = offer(cannot="a GPU: why")
 @pytest.mark.parametrize(
     ("container", "machine", "taken", "reason"),
     [
-        (GOOD, GOOD, "docker", "a container meets every requirement and starts in a second"),
-        (GOOD, NO_PROVIDER, "docker", "a container meets every requirement and starts in a second"),
+        (GOOD, GOOD, "docker", "a container meets every requirement and costs less than a machine"),
+        (GOOD, NO_PROVIDER, "docker", "a container meets every requirement and costs less than a machine"),
         (NO_KERNEL, GOOD, "vm", "a container cannot give a kernel of its own: why"),
         (NO_KERNEL, NO_PROVIDER, "vm", "a container cannot give a kernel of its own: why"),
         (NO_ENGINE, GOOD, "vm", "Docker is not usable on this host: no Docker engine answers"),

@@ -26,7 +26,7 @@ FLOORS = (
     {"bases"},
     {"records", "runtime", "trust"},
     {"target", "model", "errors", "fetch_errors", "files", "lock", "process", "progress", "resources"}
-    | {"secrets", "confined", "walls"},
+    | {"secrets", "confined", "walls", "hints"},
 )
 STRANGERS = ({"backends", "verify"},)
 
@@ -144,6 +144,7 @@ def test_backends_and_checks_are_strangers() -> None:
                 "readiness",
                 "volumes",
                 "requirements",
+                "starts",
             },
         ),
         ("provision.backends.vm.providers", set()),

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from provision import lock
+from provision import engine, lock
+from provision.backends.vm.backend import VirtualMachines
+from provision.engine import EnvironmentRef
 from provision.progress import Silent
+from provision.state import StateDir
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,3 +56,45 @@ def test_it_is_free_after_an_error(tmp_path: Path) -> None:
         raise KeyError
     with lock.hold(tmp_path / "lock", told, holder=str):
         assert told.titles == []
+
+
+class Watched(VirtualMachines):
+    """Asked for its machines, it notes whether the environment is locked."""
+
+    def __init__(self) -> None:
+        self.locked: list[bool] = []
+
+    def targets(self, name: str, state_dir: StateDir, machine: str | None = None) -> dict[str, Any]:  # noqa: ARG002 - the contract's words
+        told = Told()
+
+        def second() -> None:
+            with state_dir.lock(told):
+                pass
+
+        thread = threading.Thread(target=second)
+        thread.start()
+        self.locked.append(told.begun.wait(10))
+        self._thread = thread
+        return {}
+
+
+def test_a_restart_is_a_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PROVISION_STATE_DIR", str(tmp_path))
+    backend = Watched()
+    ref = EnvironmentRef(name="x", backend=backend, state_dir=StateDir.of(tmp_path, "x", "vm"))
+    assert engine.restart(ref, (), None, Silent()) == ()
+    assert backend.locked == [True]
+
+
+def test_carrying_folders_is_a_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PROVISION_STATE_DIR", str(tmp_path))
+    backend, locked = Watched(), []
+    state_dir = StateDir.of(tmp_path, "x", "vm")
+
+    def carry(*_: object) -> None:
+        backend.targets("x", state_dir)
+        locked.append(backend.locked[-1])
+
+    monkeypatch.setattr("provision.backends.vm.sync.carry", carry)
+    VirtualMachines().sync(state_dir, Silent(), watch=False)
+    assert locked == [True]

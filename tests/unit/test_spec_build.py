@@ -222,3 +222,58 @@ def test_problems_come_sorted_and_all_at_once(tmp_path: Path) -> None:
     assert [problem.origin.line for problem in caught.value.problems] == [4, 5, 6, 7]
     assert caught.value.message == "4 problems in the spec"
     assert caught.value.exit_code == 2
+
+
+CHECKS = {
+    "{file: /x, owner: dev}": ({"user": "dev"}, False),
+    "{file: /x, user: dev}": ({"user": "dev"}, False),
+    "{file: /x, dir: true}": ({"is_directory": True}, False),
+    "{file: /x, directory: true, executable: false}": (
+        {"is_directory": True, "is_executable": False}, False,
+    ),
+    "{file: /x, link: y}": ({"link": "y"}, False),
+    "{file: /x, contains: y}": ({"content": Expected(how="contains", text="y")}, False),
+    "{file: /x, exists: true}": ({}, False),
+    "{file: /x, exists: false}": ({}, True),
+    "{user: dev, exists: false}": ({}, True),
+    "{group: dev, exists: false}": ({}, True),
+    "{package: x, installed: false}": ({}, True),
+    "{package: x, is_installed: true}": ({}, False),
+    "{port: 80, listening: false}": ({}, True),
+    "{process: x, running: false}": ({}, True),
+    "{service: web, running: false}": ({"is_running": False}, False),
+    "{service: web, is_running: true, enabled: true}": ({"is_running": True, "is_enabled": True}, False),
+    "{command: x, rc: 1}": ({"exit": 1}, False),
+    "{script: x, exit_code: 1}": ({"exit": 1}, False),
+    "{http: 'http://x/', status_code: 404}": ({"status": 404}, False),
+    "{mount: /x, fstype: ext4}": ({"filesystem": "ext4"}, False),
+    "{mount: /x, read_only: true}": ({"options": ("ro",)}, False),
+    "{mount: /x, read_only: false, options: [noatime]}": ({"options": ("noatime", "rw")}, False),
+    "{mount: /x, exists: false}": ({}, True),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("text", CHECKS)
+def test_checks_take_our_words_and_testinfras(text: str, tmp_path: Path) -> None:
+    check = read(tmp_path, f"users: {{dev: {{}}}}\nchecks: [{text}]\n").checks[0]
+    assert (dict(check.fields), check.absent) == CHECKS[text]
+
+
+UNKNOWN = {
+    "{file: /x, ownr: dev}": ("unknown key ownr in a check of file", "owner", "mode"),
+    "{service: web, wat: 1}": ("unknown key wat in a check of service", "running, enabled"),
+    "{file: /x, running: true}": ("a check of file has no running", "owner"),
+    "{file: /x, owner: a, user: b}": ("owner and user mean the same",),
+    "{port: 80, absent: true, listening: false}": ("listening and absent say the same",),
+}
+
+
+@pytest.mark.parametrize("text", UNKNOWN)
+def test_a_key_that_a_check_lacks_is_answered_with_those_of_that_check(text: str, tmp_path: Path) -> None:
+    message, *words = UNKNOWN[text]
+    with pytest.raises(SpecError) as caught:
+        read(tmp_path, f"checks: [{text}]\n")
+    (problem,) = caught.value.problems
+    assert problem.message == message
+    assert all(word in problem.hint for word in words)
+    assert "body" not in problem.hint

@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from provision import process
-from provision.backends import ports
+from provision.backends import ports, starts
 from provision.backends.base import Remains
 from provision.backends.docker import agent, delivery, engine, offer, offline, removal, systemd
 from provision.backends.docker import images as images_of
@@ -24,8 +24,9 @@ from provision.backends.docker.rendering import container_name, render_environme
 from provision.backends.docker.sysctls import notes_on_sysctl_files
 from provision.backends.machines import read_all, refuse_unknown, side_by_side
 from provision.backends.readiness import HEALTHY, service_states
-from provision.backends.requirements import refuse
+from provision.backends.requirements import refuse, unmet
 from provision.errors import EnvironmentFailed
+from provision.hints import command
 from provision.model import MachineStatus, ServiceStatus
 from provision.recipe.systemd import unit_of
 from provision.target import Unreachable
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
     from provision.backends.base import Finding, Offer, Plan
     from provision.backends.docker.engine import Container
+    from provision.errors import Problem
     from provision.model import Environment, Machine
     from provision.progress import Progress
     from provision.rendering import Rendering
@@ -45,7 +47,8 @@ if TYPE_CHECKING:
 UNITS = "/usr/lib/provision/units"
 
 
-RECORDS = {ports.RECORD: ports.PortsRecord, images_of.RECORD: images_of.ImagesRecord}
+RECORDS = {ports.RECORD: ports.PortsRecord, images_of.RECORD: images_of.ImagesRecord,
+           starts.RECORD: starts.StartRecord}  # fmt: skip
 
 
 class Docker:
@@ -57,9 +60,9 @@ class Docker:
         """What a machine has of what checks may require."""
         return offer.gives(machine)
 
-    def describe(self, environment: Environment) -> Offer:
+    def describe(self, environment: Environment, state_dir: StateDir) -> Offer:
         """What it would give an environment here."""
-        return offer.describe(environment)
+        return offer.describe(environment, state_dir)
 
     def notes(self, environment: Environment) -> tuple[str, ...]:
         """Files that no container reads."""
@@ -69,10 +72,13 @@ class Docker:
         """With the version of its cgroups, where systemd needs to know it."""
         return systemd.settle(environment)
 
+    def refusals(self, environment: Environment, state_dir: StateDir) -> Sequence[Problem]:  # noqa: ARG002 - the contract's words
+        """What no container can be."""
+        return _refusals(environment)
+
     def render(self, environment: Environment, location: Path) -> Rendering:
         """A Dockerfile for each machine, compose.yaml, and the scripts that they use; pure."""
-        refuse(environment, offer.lacks, offer.HINT)
-        systemd.refuse_base(environment)
+        refuse(_refusals(environment))
         return render_environment(environment, location)
 
     def missing(self, environment: Environment, state_dir: StateDir) -> tuple[str, ...]:
@@ -184,7 +190,7 @@ class Docker:
         """The running machines of an environment; user and folder as their labels say."""
         containers = {each.labels[MACHINE]: each for each in of_environment(state_dir)}
         refuse_unknown(machine, containers)
-        asked = containers if machine is None else {machine: containers[machine]}
+        asked = {name: each for name, each in containers.items() if machine in (None, name)}
         running = {name: each for name, each in asked.items() if each.running}
         if not running:
             how = "not up" if not containers else "not running"
@@ -192,9 +198,9 @@ class Docker:
             what = f"environment {name}" if machine in (None, name) else f"machine {machine} of {name}"
             raise Unreachable(
                 f"{what} is {how} in docker",
-                hint="`provision up` starts it; `provision logs` shows why it ended" if asked
-                else "`provision up` starts it",
-            )  # fmt: skip
+                hint=f"{command('up')} starts it"
+                + (f"; {command('logs', machine=machine)} shows why it ended" if asked else ""),
+            )
         return {name: enter(each) for name, each in running.items()}
 
     def lend(self, state_dir: StateDir, target: Target) -> None:  # noqa: ARG002 - the contract's words
@@ -253,6 +259,10 @@ class Docker:
     def is_usable(self, findings: Sequence[Finding]) -> bool:
         """All of them are needed."""
         return all(finding.usable for finding in findings)
+
+
+def _refusals(environment: Environment) -> Sequence[Problem]:
+    return (*unmet(environment, offer.lacks, offer.HINT), *systemd.without_systemd(environment))
 
 
 def _status(machine: Machine, found: Container | None) -> MachineStatus:

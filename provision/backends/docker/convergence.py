@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from provision import lent, process
+from provision.backends import starts
 from provision.backends.base import Action, Plan
 from provision.backends.building import build_failed
 from provision.backends.docker import agent, delivery, engine, file_mounts, systemd
@@ -39,11 +40,12 @@ from provision.backends.docker.rendering import (
 from provision.backends.docker.sysctls import notes_on_sysctl_files
 from provision.backends.found import refuse_found
 from provision.backends.order import in_order
-from provision.backends.ports import choose, keep
+from provision.backends.ports import choose, keep, notes_on_ports
 from provision.backends.readiness import BETWEEN, SETUP_STATE, patience, wait_until_ready
 from provision.backends.volumes import notes_on_volumes
 from provision.confined import ConfinedFolder
 from provision.errors import EnvironmentFailed
+from provision.hints import command
 from provision.progress import Beside
 from provision.recipe.systemd import unit_of
 from provision.target import Unreachable
@@ -96,7 +98,15 @@ class Convergence:
         refuse_strangers(environment.id, seen, others)
         there = (each.labels.get(MACHINE, "") for each in of_environment(self.state_dir))
         actions |= {name: "remove" for name in there if name not in actions}
-        return replace(plan, actions=actions, notes=(*notes, *self._notes(actions)))
+        notes = (*notes, *self._notes(actions), *self._notes_on_ports())
+        return replace(plan, actions=actions, notes=notes)
+
+    def _notes_on_ports(self) -> tuple[str, ...]:
+        return notes_on_ports(self.environment, self.state_dir, self._own_ports())
+
+    def _own_ports(self) -> set[tuple[int, str]]:
+        present = of_environment(self.state_dir)
+        return {(port.host, port.protocol) for container in present for port in container.ports}
 
     def _notes(self, actions: Mapping[str, Action]) -> tuple[str, ...]:
         wanted = {m.name: volume_names(self.environment, m) for m in self.environment.machines}
@@ -126,16 +136,18 @@ class Convergence:
                 agent.prepare(self.state_dir)
             else:
                 agent.end(self.state_dir)
-            plan = self.plan()
+            with progress.wait("looking at what runs"):
+                plan = self.plan()
             if rebuild:
                 images = image_names(self.environment, self.rendering.recipes)
                 plan = replace(plan, build=tuple(dict.fromkeys(images.values())))
-            if plan.changes:
-                self._converge(plan, progress, rebuild=rebuild)
+            begun = self._converge(plan, progress, rebuild=rebuild) if plan.changes else 0.0
             if plan.changes and self._ordered:
                 self._wait_for_all(plan, progress, rebuild=rebuild)
+                starts.note(self.state_dir, plan, begun)
                 return plan
         self._wait_for_all(plan, progress, rebuild=rebuild)
+        starts.note(self.state_dir, plan, begun)
         return plan
 
     @property
@@ -155,13 +167,13 @@ class Convergence:
     def _container(self, machine: Machine) -> str:
         return container_name(self.environment, machine.name)
 
-    def _converge(self, plan: Plan, progress: Progress, *, rebuild: bool) -> None:
+    def _converge(self, plan: Plan, progress: Progress, *, rebuild: bool) -> float:
+        """Build, then start; when that began, by the monotonic clock."""
         environment, state_dir = self.environment, self.state_dir
         for note in plan.notes:
             progress.note(note)
         present = of_environment(state_dir)
-        ours = {(port.host, port.protocol) for container in present for port in container.ports}
-        chosen = choose(environment, state_dir, ours, progress)
+        chosen = choose(environment, state_dir, self._own_ports(), progress)
         state_dir.make()
         self.rendering.write(state_dir.rendering)
         state_dir.log.write_text("")
@@ -176,6 +188,7 @@ class Convergence:
             self._build(building.values(), progress, variables, rebuild=rebuild)
         remember_images(state_dir, images.values())
         _note_what_is_roots(environment, progress)
+        begun = time.monotonic()
         with progress.step("starting containers"):
             for container in present:
                 if container.paused:  # Compose would try to start it, which the engine refuses
@@ -188,6 +201,7 @@ class Convergence:
             except process.CommandFailed as error:
                 raise start_failed(error, state_dir, environment) from error
         keep(state_dir, chosen)
+        return begun
 
     def _variables(self, chosen: Mapping[str, int]) -> Mapping[str, str]:
         """What `.env` says of this host, after secrets were laid where it says."""
@@ -311,6 +325,7 @@ class Convergence:
                         timeout=self.timeout,
                         last_lines=last_lines,
                         revive=revive,
+                        several=self.environment.several,
                     )
             except Unreachable as error:
                 found = engine.look([name]).containers.get(name)
@@ -325,7 +340,7 @@ class Convergence:
                     f"the container of machine {machine.name} {'keeps ending' if comes_back else 'ended'}"
                     + ("" if found.running else f" with exit code {found.exit_code}"),
                     evidence=last_lines(""),
-                    hint="see `provision logs`",
+                    hint=f"see {command('logs', machine=machine.name if self.environment.several else None)}",
                 ) from error
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from provision.backends.docker.sysctls import sysctl_refused
 from provision.errors import EnvironmentFailed, HostLacks
+from provision.hints import command
 
 if TYPE_CHECKING:
     from provision.model import Environment
@@ -33,5 +34,5 @@ def start_failed(error: CommandFailed, state_dir: StateDir, environment: Environ
     if any("setting rlimit" in line for line in refused):
         hint = "the engine may not raise this limit: ask for less in `limits`, or take a VM: `-b vm`"
     if any("port is already allocated" in line or "address already in use" in line for line in refused):
-        hint = "the port was taken in this very moment: `provision up` again names its holder"
+        hint = f"the port was taken in this very moment: {command('up')} again names its holder"
     return EnvironmentFailed("the containers could not be started", evidence=refused, hint=hint)

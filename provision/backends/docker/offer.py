@@ -8,6 +8,7 @@ import re
 from typing import TYPE_CHECKING
 
 from provision import process
+from provision.backends import starts
 from provision.backends.base import Offer
 from provision.backends.docker import systemd
 from provision.backends.docker.limits import refused_limits
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from provision.model import Capability, Environment, Machine
+    from provision.state import StateDir
 
 HINT = "`-b vm` gives it"
 KVM = "/dev/kvm"
@@ -88,19 +90,21 @@ def _engine() -> str:
     return told.stdout.strip() if told.code == 0 else ""
 
 
-def describe(environment: Environment) -> Offer:
+def describe(environment: Environment, state_dir: StateDir) -> Offer:
     """The Docker backend's answers for `explain`."""
     version = _engine()
     missing = list(_host_lacks(_wanted(environment)).values()) if version else ["no Docker engine answers"]
     missing += refused_limits(environment) if version else ()
-    init = "a small init that runs only the services of the spec"
+    init = "the engine's small init and the spec's services, nothing else"
+    if not any(machine.services for machine in environment.machines):
+        init = "the engine's small init alone: the spec has no services"
     if any(map(systemd.is_init, environment.machines)):
         init = "systemd"
     return Offer(
         aspects={
             "kernel": f"the host's, shared: {platform.system()} {platform.release()}",
             "isolation": "namespaces and cgroups, no extra capabilities",
-            "start": "about a second, once its image is built",
+            "start": starts.measured(state_dir, "about a second, once its image is built"),
             "size": _size(environment) if version else "its image",
             "init": init,
             "persistence": f"`down` keeps {volumes_kept(environment)};"

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from provision import process
-from provision.errors import UsageError
+from provision.errors import Problem
+from provision.model import Origin
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from provision.model import Environment, Family, Machine
 
@@ -31,13 +32,14 @@ def is_init(machine: Machine) -> bool:
     )
 
 
-def refuse_base(environment: Environment) -> None:
-    """Raise UsageError where a base has no systemd that could be the init."""
+def without_systemd(environment: Environment) -> Iterator[Problem]:
+    """The machines whose init should be systemd, and whose base has none."""
     for machine in environment.machines:
-        if is_init(machine) and machine.base.family not in PACKAGES:
-            raise UsageError(
+        if machine.options.get("init") == "systemd" and machine.base.family not in PACKAGES:
+            yield Problem(
                 f"{machine.name} cannot have systemd as its init: {machine.base.name} has none",
-                hint="take another base, or leave backends.docker.init out",
+                Origin(file=str(environment.spec), line=1, column=1),
+                "take another base, or leave backends.docker.init out",
             )
 
 

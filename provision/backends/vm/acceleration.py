@@ -11,6 +11,7 @@ import hashlib
 import os
 import platform
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -30,6 +31,7 @@ Accelerator = Literal["kvm", "hvf", "emulation"]
 CHOICES = ("auto", "kvm", "hvf", "emulation")
 VARIABLE = "PROVISION_ACCELERATOR"
 BOOTS_WITHIN = 20.0  # seconds until a kernel without a root has given up: three with KVM
+HANGS_FOR = 7 * 24 * 3600.0  # seconds for which a kernel that hung is not tried again
 FIRST_LINE = "Linux version"
 REMEMBERED = "acceleration"
 MOST_REMEMBERED = 50
@@ -38,9 +40,10 @@ INSTEAD = "`backends: {vm: {accelerator: emulation}}` does without it"
 
 @dataclass(frozen=True, kw_only=True)
 class AccelerationRecord:
-    """Whether a kernel booted, by accelerator, host and kernel."""
+    """Whether a kernel booted, by accelerator, host and kernel; when it was tried, in seconds since 1970."""
 
     boots: Mapping[str, bool]
+    tried: Mapping[str, float]
 
 
 def offered() -> Accelerator | None:
@@ -128,7 +131,9 @@ def remember(accelerator: Accelerator, kernel: bytes | None, *, boots: bool, cal
         key = _key(accelerator, kernel, called)
         others = {name: value for name, value in _verdicts().items() if name != key}
         verdicts = dict([*others.items(), (key, boots)][-MOST_REMEMBERED:])
-        records.save(record, AccelerationRecord(boots=verdicts))
+        tried = {**_tried(), key: time.time()}
+        tried = {name: when for name, when in tried.items() if name in verdicts}
+        records.save(record, AccelerationRecord(boots=verdicts, tried=tried))
 
 
 def _boots(accelerator: Accelerator, kernel: bytes | None, called: str, progress: Progress) -> bool:
@@ -179,11 +184,25 @@ def _record() -> Path:
 
 
 def _verdicts() -> Mapping[str, bool]:
+    """The verdicts that count: a host that was set up anew may boot now what hung before."""
+    record = _loaded()
+    if record is None:
+        return {}
+    now = time.time()
+    fresh = {name for name, when in record.tried.items() if 0 <= now - when < HANGS_FOR}
+    return {name: boots for name, boots in record.boots.items() if boots or name in fresh}
+
+
+def _tried() -> Mapping[str, float]:
+    record = _loaded()
+    return record.tried if record else {}
+
+
+def _loaded() -> AccelerationRecord | None:
     try:
-        record = records.load(_record(), AccelerationRecord)
+        return records.load(_record(), AccelerationRecord)
     except records.DamagedRecord:  # it is tried again, and written anew
-        record = None
-    return record.boots if record else {}
+        return None
 
 
 def _host(accelerator: Accelerator) -> str:

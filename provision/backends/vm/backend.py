@@ -7,26 +7,38 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from provision import process
-from provision.backends import ports
+from provision.backends import ports, starts
 from provision.backends.base import Remains
 from provision.backends.machines import read_all, refuse_unknown, side_by_side
 from provision.backends.readiness import HEALTHY, service_states
-from provision.backends.requirements import refuse
-from provision.backends.vm import agent, connection, offer, offline, providers, sync, taken
+from provision.backends.requirements import refuse, unmet
+from provision.backends.vm import (
+    acceleration,
+    agent,
+    connection,
+    offer,
+    offline,
+    providers,
+    sync,
+    taken,
+)
+from provision.backends.vm.boxes import refuse_small_disk
 from provision.backends.vm.convergence import Convergence
 from provision.backends.vm.ending import remove, stop
 from provision.backends.vm.inside import SAYS_WITHIN, ask, enter, read_lines
+from provision.backends.vm.limits import impossible
 from provision.backends.vm.network import cards
 from provision.backends.vm.qemu import made
 from provision.backends.vm.remembered import RECORD, Facts, MachinesRecord, facts_of, provider_of
 from provision.backends.vm.rendering import render_environment
-from provision.errors import UsageError
-from provision.model import MachineStatus, ServiceStatus
+from provision.errors import Problem, UsageError
+from provision.hints import command
+from provision.model import MachineStatus, Origin, ServiceStatus
 from provision.recipe.systemd import unit_of
 from provision.target import Unreachable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from provision.backends.base import Finding, Offer, Plan
@@ -41,6 +53,7 @@ if TYPE_CHECKING:
 RECORDS = {
     RECORD: MachinesRecord,
     ports.RECORD: ports.PortsRecord,
+    starts.RECORD: starts.StartRecord,
     sync.SYNCED: sync.SyncedRecord,
     made.RECORD: made.MadeRecord,
     taken.TAKEN: taken.TakenRecord,
@@ -56,9 +69,9 @@ class VirtualMachines:
         """What a machine has of what checks may require."""
         return offer.gives(machine)
 
-    def describe(self, environment: Environment) -> Offer:
+    def describe(self, environment: Environment, state_dir: StateDir) -> Offer:
         """What it would give an environment here."""
-        return offer.describe(environment)
+        return offer.describe(environment, state_dir)
 
     def notes(self, environment: Environment) -> tuple[str, ...]:  # noqa: ARG002 - the contract's words
         """Nothing: a machine reads whatever a boot reads."""
@@ -66,7 +79,7 @@ class VirtualMachines:
 
     def settle(self, environment: Environment, state_dir: StateDir) -> Environment:
         """With the provider: the spec's, $PROVISION_PROVIDER, the one it has, the first of this host."""
-        if _named(environment):
+        if _names(environment):
             return environment
         asked = os.environ.get("PROVISION_PROVIDER") or provider_of(state_dir)
         chosen = asked or providers.first_usable(of_boxes=_of_boxes(environment))
@@ -76,9 +89,15 @@ class VirtualMachines:
         )
         return replace(environment, machines=machines)
 
+    def refusals(self, environment: Environment, state_dir: StateDir) -> Sequence[Problem]:
+        """What no machine of the provider that `up` would take can be."""
+        settled = self.settle(environment, state_dir)
+        found = _refusals(settled)
+        return found or list(_small_disks(settled, _provider(settled)))
+
     def render(self, environment: Environment, location: Path) -> Rendering:
         """The provider's definition of the machines, and what prepares each of them; pure."""
-        refuse(environment, offer.lacks, "`-b docker` provides it if the engine has a runtime for it")
+        refuse(_refusals(environment))
         return render_environment(environment, _provider(environment), location)
 
     def missing(self, environment: Environment, state_dir: StateDir) -> tuple[str, ...]:
@@ -88,6 +107,7 @@ class VirtualMachines:
 
     def plan(self, environment: Environment, state_dir: StateDir) -> Plan:
         """What `up` would do: a machine says itself what was applied to it."""
+        _require_accelerator(environment, _provider(environment))
         return self._convergence(environment, state_dir).plan()
 
     def up(
@@ -102,6 +122,7 @@ class VirtualMachines:
         """Make or boot what is not there, apply what changed, in order, until all are ready."""
         asked = self._convergence(environment, state_dir, timeout)
         providers.require(asked.provider)
+        _require_accelerator(environment, asked.provider)
         offer.require_host(environment)
         _refuse_former(environment, asked.provider, state_dir)
         return asked.up(progress, rebuild=rebuild)
@@ -206,7 +227,7 @@ class VirtualMachines:
             what = f"environment {name}" if machine in (None, name) else f"machine {machine} of {name}"
             raise Unreachable(
                 f"{what} is {'not running' if there else 'not up'} in vm",
-                hint="`provision up -b vm` starts it",
+                hint=f"{command('up')} starts it",
             )
         return {each: enter(state_dir, each, facts[each]) for each in running}
 
@@ -221,7 +242,8 @@ class VirtualMachines:
         folders = sync.remembered(state_dir)
         if folders:
             self.targets(state_dir.name, state_dir)  # says which is not running
-        sync.carry(state_dir, folders, progress)
+        with state_dir.lock(progress):
+            sync.carry(state_dir, folders, progress)
         if folders and watch:
             sync.watch(state_dir, folders, progress)
         return len(folders)
@@ -262,32 +284,53 @@ class VirtualMachines:
         return any(finding.usable for finding in findings)
 
 
-def _named(environment: Environment) -> str | None:
-    """The provider that the machines name, if they do.
+def _names(environment: Environment) -> Sequence[str]:
+    """The providers that the machines name."""
+    named = (machine.options.get("provider") for machine in environment.machines)
+    return sorted({str(name) for name in named if name})
 
-    Raises:
-        UsageError: there is no such provider, or they name several.
-    """
-    named = {str(name) for machine in environment.machines if (name := machine.options.get("provider"))}
-    unknown = named - set(providers.names())
-    if unknown or len(named) > 1:
-        raise UsageError(
-            f"there is no provider {', '.join(unknown)}" if unknown
-            else "the machines of an environment have one provider",
-            hint=f"choose from {', '.join(providers.names())}",
-        )  # fmt: skip
-    return named.pop() if named else None
+
+def _refusals(environment: Environment) -> Sequence[Problem]:
+    """What no virtual machine can be, or none of the environment's provider."""
+    problems = list(unmet(environment, offer.lacks, offer.HINT))
+    names = _names(environment)
+    unknown = [name for name in names if name not in providers.names()]
+    if unknown or len(names) > 1:
+        message = (
+            f"there is no provider {', '.join(unknown)}"
+            if unknown
+            else f"the machines of an environment have one provider, these have {' and '.join(names)}"
+        )
+        place = Origin(file=str(environment.spec), line=1, column=1)
+        return [*problems, Problem(message, place, f"choose from {', '.join(providers.names())}")]
+    provider = _provider(environment)
+    return [*problems, *impossible(environment, provider)]
+
+
+def _small_disks(environment: Environment, provider: Provider) -> Iterator[Problem]:
+    """The machines that want less disk than the box that they would be made of, as far as it is known."""
+    for machine in environment.machines if provider.takes_boxes else ():
+        try:
+            refuse_small_disk(machine, provider.name)
+        except UsageError as error:
+            yield Problem(error.message, Origin(file=str(environment.spec), line=1, column=1), error.hint)
 
 
 def _provider(environment: Environment) -> Provider:
     """The provider that is named; the preferred one where even the host could not decide."""
-    preferred = providers.preferred(of_boxes=_of_boxes(environment))[0]
-    return providers.find(_named(environment) or preferred)
+    preferred = providers.preferred(of_boxes=_of_boxes(environment))
+    return providers.find(next(iter([*_names(environment), *preferred])))
 
 
 def _of_boxes(environment: Environment) -> bool:
     """Whether a machine names a box, which only some providers can take."""
     return any(machine.options.get("box") for machine in environment.machines)
+
+
+def _require_accelerator(environment: Environment, provider: Provider) -> None:
+    """Raise HostLacks where the host's variable names an accelerator that there is not."""
+    for machine in environment.machines if provider.accelerators else ():
+        acceleration.wanted(machine)
 
 
 def _refuse_former(environment: Environment, provider: Provider, state_dir: StateDir) -> None:
@@ -298,7 +341,7 @@ def _refuse_former(environment: Environment, provider: Provider, state_dir: Stat
     if providers.find(str(former)).machines(state_dir):
         raise UsageError(
             f"{environment.name} already exists with {former}; the spec selects {provider.name}",
-            hint=f"`provision down {environment.spec.name} -b vm` removes it; its volumes stay with {former}",
+            hint=f"{command('down')} removes it; its volumes stay with {former}",
         )
 
 

@@ -9,11 +9,12 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from provision import process
+from provision.backends import starts
 from provision.backends.base import Action, Plan
 from provision.backends.found import refuse_found
 from provision.backends.machines import side_by_side
 from provision.backends.order import in_order
-from provision.backends.ports import choose, keep, kept
+from provision.backends.ports import choose, keep, kept, notes_on_ports
 from provision.backends.readiness import BETWEEN, HEALTHY, SETUP_STATE, wait_until_ready
 from provision.backends.vm import acceleration, agent, connection, delivery, sync
 from provision.backends.vm.ending import remove
@@ -22,6 +23,7 @@ from provision.backends.vm.remembered import RECORD, Facts, MachinesRecord, defi
 from provision.backends.vm.rendering import HOME, copied_folders, disks
 from provision.backends.volumes import notes_on_volumes
 from provision.errors import EnvironmentFailed
+from provision.hints import command
 from provision.model import ATTACH, SETUP
 from provision.progress import Beside
 from provision.recipe.systemd import unit_of
@@ -63,7 +65,18 @@ class Convergence:
         there = self.provider.machines(self.state_dir)
         actions |= {name: "remove" for name in there if name not in actions}
         plan = Plan(actions=actions)
-        return replace(plan, notes=self._notes_on_volumes(there)) if plan.changes else plan
+        if not plan.changes:
+            return plan
+        ports = notes_on_ports(self.environment, self.state_dir, self._own_ports())
+        return replace(plan, notes=(*self._notes_on_volumes(there), *ports))
+
+    def _own_ports(self) -> set[tuple[int, str]]:
+        return {
+            (port.host, port.protocol)
+            for name, facts in facts_of(self.state_dir).items()
+            if self.provider.state(self.state_dir, name) == "running"
+            for port in facts.ports
+        }
 
     def _notes_on_volumes(self, there: Sequence[str]) -> tuple[str, ...]:
         wanted = {
@@ -116,11 +129,14 @@ class Convergence:
     def up(self, progress: Progress, *, rebuild: bool) -> Plan:
         """Make or boot what is not there, apply what changed, in order, until all are ready."""
         with self.state_dir.lock(progress):
-            plan = self.plan()
+            with progress.wait("looking at what runs"):
+                plan = self.plan()
+            begun = time.monotonic()
             if rebuild or plan.changes:
-                plan = self._boot(plan, progress, rebuild=rebuild)
+                plan, begun = self._boot(plan, progress, rebuild=rebuild)
                 if self.environment.several:
                     self._bring_up(plan, progress)
+                    starts.note(self.state_dir, plan, begun)
                     return plan
                 for machine in self.environment.machines:
                     if (action := plan.actions[machine.name]) != "none":
@@ -128,13 +144,15 @@ class Convergence:
             else:
                 sync.carry(self.state_dir, sync.remembered(self.state_dir), progress)
         self._wait_for_all(plan, progress)
+        starts.note(self.state_dir, plan, begun)
         return plan
 
-    def _boot(self, plan: Plan, progress: Progress, *, rebuild: bool) -> Plan:
+    def _boot(self, plan: Plan, progress: Progress, *, rebuild: bool) -> tuple[Plan, float]:
         """Have every machine running, with its ports chosen and its copied folders pushed.
 
         What machines are made of is built before any is ended: a build that fails costs none.
-        Returns what was done, which for `rebuild` is more than was planned.
+        Returns what was done, which for `rebuild` is more than was planned, and when the
+        machines began to start, by the monotonic clock.
         """
         environment, provider, state_dir = self.environment, self.provider, self.state_dir
         for note in plan.notes:
@@ -144,16 +162,11 @@ class Convergence:
         for machine in environment.machines:
             if plan.actions[machine.name] in ("create", "start"):
                 provider.release(state_dir, machine.name)
-        ours = {
-            (port.host, port.protocol)
-            for name, facts in facts_of(state_dir).items()
-            if provider.state(state_dir, name) == "running"
-            for port in facts.ports
-        }
-        chosen = choose(environment, state_dir, ours, progress)
+        chosen = choose(environment, state_dir, self._own_ports(), progress)
         self.rendering.write(state_dir.rendering)
         made = [m for m in environment.machines if rebuild or plan.actions[m.name] in MADE_ANEW]
         provider.prepare(made, state_dir, progress, self.rendering, rebuild=rebuild)
+        begun = time.monotonic()
         if rebuild:
             remove(provider, state_dir, progress)
             for machine in environment.machines:
@@ -178,7 +191,7 @@ class Convergence:
         sync.remember(state_dir, folders)
         carried = booted if provider.carries else set()
         sync.carry(state_dir, [each for each in folders if each.machine not in carried], progress)
-        return plan
+        return plan, begun
 
     def _facts(self, machine: Machine) -> Facts:
         return Facts.of(machine, kept(self.state_dir))
@@ -282,6 +295,7 @@ class Convergence:
                         stretch=stretch(machine, self.provider),
                         last_lines=partial(_last_lines, state_dir, name),
                         revive=revive if was_up else None,
+                        several=self.environment.several,
                     )
             except Unreachable:
                 # One that was up may be on its way down and up again: somebody inside said reboot.
@@ -310,11 +324,11 @@ def _step_failed(
 ) -> EnvironmentFailed:
     """Name the step that failed, and show what it printed."""
     begun = [number for number, line in enumerate(said) if line.startswith("==> ")]
-    hint = f"fix it, then run `provision up` again; the steps before it are kept. Full log: {state_dir.log}"
+    hint = f"fix it, then run {command('up')} again; the steps before it are kept. Full log: {state_dir.log}"
     if error.code == UNREACHABLE:
         return Unreachable(
             f"the connection to machine {machine.name} was lost while preparing it", evidence=error.evidence,
-            hint="run `provision up` to continue",
+            hint=f"run {command('up')} to continue",
         )  # fmt: skip
     if not begun:
         return EnvironmentFailed(

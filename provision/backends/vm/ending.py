@@ -35,6 +35,7 @@ def remove(
     """Remove these machines, or all that are there."""
     with progress.step("removing"):
         for machine in provider.machines(state_dir) if machines is None else machines:
+            progress.line(machine)
             if provider.state(state_dir, machine) == "running" and answers(provider, state_dir, machine):
                 with suppress(EnvironmentFailed):  # one that does not answer is removed all the same
                     ask(provider, state_dir, machine, STOP)

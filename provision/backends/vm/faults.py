@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from provision.errors import EnvironmentFailed, HostLacks, ProvisionError
+from provision.hints import command
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -42,7 +43,7 @@ FAULTS = (
         pattern=r"(?i)no space left on device|failure writing output to destination|disk quota exceeded",
         message="the host has no space left for the machine",
         hint="make room where boxes ($VAGRANT_HOME), their images and the machines' disks are,"
-        " then `provision up` again",
+        f" then {command('up')} again",
     ),
     Fault(
         pattern=r"The box '(?P<box>[^']+)' could not be found",
@@ -77,7 +78,7 @@ FAULTS = (
         pattern=r"failed to set MSR|[Cc]ould not access KVM kernel module|failed to initialize kvm"
         r"|invalid argument: could not find capabilities for domaintype=kvm",
         message="KVM is there but no guest boots with it",
-        hint="PROVISION_ACCELERATOR=emulation provision up, or"
+        hint=f"{command('up', variables='PROVISION_ACCELERATOR=emulation')}, or"
         " `backends: {vm: {accelerator: emulation}}` in the spec",
         kind=HostLacks,
     ),
@@ -89,7 +90,7 @@ FAULTS = (
     Fault(
         pattern=r"Volume for domain is already created",
         message="a disk is left over from a machine that was removed by hand",
-        hint="`provision down` removes it",
+        hint=f"{command('down')} removes it",
         kind=LeftOver,
     ),
     Fault(
@@ -100,13 +101,13 @@ FAULTS = (
     Fault(
         pattern=r"(?s)Timed out while waiting for the machine to boot",
         message="the machine did not answer in time",
-        hint="the console output above shows how far it got; the next `provision up` starts over",
+        hint=f"the console output above shows how far it got; the next {command('up')} starts over",
         shows_console=True,
     ),
     Fault(
         pattern=r"invalid state while waiting for it to boot.*?'paused'|state '?paused",
         message="the machine was paused while it booted: the host's disk is full",
-        hint="make room, `provision down`, and `provision up` again",
+        hint=f"make room, {command('down')}, and {command('up')} again",
     ),
     Fault(
         pattern=r"(?i)cannot set up guest memory|cannot allocate memory",

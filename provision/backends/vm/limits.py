@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from provision.errors import Problem, SpecError
+from provision.errors import Problem
 from provision.model import Origin
 
 if TYPE_CHECKING:
@@ -14,31 +14,26 @@ if TYPE_CHECKING:
     from provision.model import Environment, Machine
 
 
-def refuse_impossible(environment: Environment, provider: Provider) -> None:
-    """Raise SpecError with all that would be lost silently with this provider."""
-    problems = [each for machine in environment.machines for each in _problems(machine, provider)]
-    if len(environment.machines) > 1 and not provider.joins:
-        problems.append(
-            Problem(
-                f"{provider.name} cannot connect {len(environment.machines)} machines in a private network",
-                Origin(file=str(environment.spec), line=1, column=1),
-                "use qemu, libvirt or virtualbox, or containers with `-b docker`",
-            )
-        )
+def impossible(environment: Environment, provider: Provider) -> Iterator[Problem]:
+    """All that would be lost silently with this provider."""
+    place = Origin(file=str(environment.spec), line=1, column=1)
     for machine in environment.machines:
+        yield from _problems(machine, provider)
         accelerator = machine.options.get("accelerator", "auto")
         if accelerator != "auto" and accelerator not in provider.accelerators:
-            problems.append(
-                Problem(
-                    f"{provider.name} cannot run {machine.name} with the accelerator {accelerator}",
-                    Origin(file=str(environment.spec), line=1, column=1),
-                    f"choose from auto, {', '.join(sorted(provider.accelerators))}"
-                    if provider.accelerators
-                    else "leave it out: this hypervisor decides that itself",
-                )
+            yield Problem(
+                f"{provider.name} cannot run {machine.name} with the accelerator {accelerator}",
+                place,
+                f"choose from auto, {', '.join(sorted(provider.accelerators))}"
+                if provider.accelerators
+                else "leave it out: this hypervisor decides that itself",
             )
-    if problems:
-        raise SpecError(problems)
+    if len(environment.machines) > 1 and not provider.joins:
+        yield Problem(
+            f"{provider.name} cannot connect {len(environment.machines)} machines in a private network",
+            place,
+            "use qemu, libvirt or virtualbox, or containers with `-b docker`",
+        )
 
 
 def _problems(machine: Machine, provider: Provider) -> Iterator[Problem]:

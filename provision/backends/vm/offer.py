@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from provision.backends import starts
 from provision.backends.base import Offer
 from provision.backends.requirements import TITLES, Reasons, cannot, required, volumes_kept
 from provision.backends.vm import acceleration, providers
@@ -15,8 +16,10 @@ if TYPE_CHECKING:
 
     from provision.backends.base import Finding
     from provision.model import Capability, Environment, Machine
+    from provision.state import StateDir
 
 NESTED = tuple(Path(f"/sys/module/{module}/parameters/nested") for module in ("kvm_intel", "kvm_amd"))
+HINT = "`-b docker` provides it if the engine has a runtime for it"
 NO_GPU = "a GPU of the host is not passed on to a virtual machine"
 
 
@@ -51,24 +54,40 @@ def _host_lacks(wanted: frozenset[Capability]) -> Reasons:
     return {} if nested else {"kvm": "KVM of this host is not nested: a guest gets none"}
 
 
-def describe(environment: Environment) -> Offer:
+def describe(environment: Environment, state_dir: StateDir) -> Offer:
     """The VM backend's answers for `explain`."""
     usable = [finding for finding in providers.examine() if finding.usable]
     missing = list(_host_lacks(required(environment)).values()) if usable else ["no provider can be used"]
+    missing += _wrong_accelerators(environment)
     memory = [machine.resources.memory for machine in environment.machines]
     aside = sum(each or 1024**3 for each in memory) / 1024**2
     return Offer(
         aspects={
             "kernel": "its own, from its distribution, with its own modules and sysctls",
             "isolation": _isolation(environment, usable),
-            "start": _start(environment, usable),
+            "start": starts.measured(state_dir, _start(environment, usable)),
             "size": f"a disk with the base and what is installed; {aside:.0f} MiB of memory reserved",
-            "init": "systemd",
+            "init": _init(environment),
             "persistence": f"its disk, until `down`; `down` keeps {volumes_kept(environment)}",
         },
         cannot=cannot(environment, lacks),
         lacks=tuple(missing),
     )
+
+
+def _init(environment: Environment) -> str:
+    services = any(machine.services for machine in environment.machines)
+    return "systemd" if services else "systemd; the spec has no services"
+
+
+def _wrong_accelerators(environment: Environment) -> list[str]:
+    """What is wrong with the host's variable that chooses one."""
+    try:
+        for machine in environment.machines:
+            acceleration.wanted(machine)
+    except HostLacks as error:
+        return [error.message]
+    return []
 
 
 def _provider(environment: Environment, usable: Sequence[Finding]) -> str | None:

@@ -8,7 +8,6 @@ import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from provision.backends.vm.limits import refuse_impossible
 from provision.backends.vm.network import cards
 from provision.backends.vm.provider import Disk, Folder, Guest
 from provision.backends.vm.sync import COPIED, INSIDE, Copied, copied
@@ -36,12 +35,7 @@ SYSCTLS = "99-zz-provision.conf"  # the last that is read: the spec wins
 
 
 def render_environment(environment: Environment, provider: Provider, location: Path) -> Rendering:
-    """Everything that makes the machines, for a folder at `location`.
-
-    Raises:
-        SpecError: the provider cannot give what the spec asks.
-    """
-    refuse_impossible(environment, provider)
+    """Everything that makes the machines, for a folder at `location`."""
     joined = cards(environment) if provider.joins else {}
     guests = [
         _guest(environment, machine, provider, location, joined.get(machine.name))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from provision import process
 from provision.backends.vm import connection
 from provision.errors import EnvironmentFailed, HostLacks
+from provision.hints import command
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -91,7 +92,8 @@ def watch(state_dir: StateDir, folders: Sequence[Copied], progress: Progress) ->
         paths = [Path(path) for _, path in changed]
         touched = [folder for folder in folders if any(path.is_relative_to(folder.source) for path in paths)]
         # What changed before it was watched is carried once it is.
-        carry(state_dir, touched if watching else folders, progress)
+        with state_dir.lock(progress):
+            carry(state_dir, touched if watching else folders, progress)
         if not watching:
             progress.note("watching for changes: press Ctrl-C to stop")
             watching = True
@@ -117,5 +119,5 @@ def _carry(state_dir: StateDir, folder: Copied) -> None:
         raise EnvironmentFailed(
             f"{folder.source} cannot be copied into machine {folder.machine}",
             evidence=error.evidence,
-            hint="`provision up` brings a machine back that does not answer",
+            hint=f"{command('up')} brings a machine back that does not answer",
         ) from error

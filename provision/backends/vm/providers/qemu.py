@@ -15,6 +15,7 @@ from provision.backends.vm.images import base_is_here
 from provision.backends.vm.qemu import made, memory, network, rendering, starting
 from provision.backends.vm.qemu.host import Seat
 from provision.errors import EnvironmentFailed
+from provision.hints import command
 from provision.process import EVIDENCE_LINES
 
 if TYPE_CHECKING:
@@ -145,7 +146,7 @@ class Qemu:
             raise EnvironmentFailed(
                 f"machine {machine} could not start",
                 evidence=said.stdout.decode("utf-8", "replace").splitlines(),
-                hint="`provision up --rebuild` creates it again",
+                hint=f"{command('up', '--rebuild')} creates it again",
             )
 
     def asked(self, state_dir: StateDir, machine: str) -> Line | None:

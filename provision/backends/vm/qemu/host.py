@@ -17,6 +17,7 @@ from provision.backends.vm.qemu import monitor
 from provision.backends.vm.qemu.line import Line
 from provision.backends.vm.qemu.rendering import script_name
 from provision.errors import EnvironmentFailed, HostLacks, ProvisionError
+from provision.hints import command
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -231,7 +232,7 @@ def _refused(machine: str, said: Sequence[str]) -> ProvisionError:
         return PortTaken(
             f"port {taken[3]} of the host was taken by another process before machine {machine} could use it",
             evidence=said,
-            hint="`provision up` again names its holder, or finds another where the spec names none",
+            hint=f"{command('up')} again names its holder, or finds another where the spec names none",
         )
     if "could not access kvm" in text.lower() or "failed to initialize kvm" in text.lower():
         return HostLacks(f"machine {machine} could not be started with KVM", evidence=said,
@@ -239,5 +240,5 @@ def _refused(machine: str, said: Sequence[str]) -> ProvisionError:
     return EnvironmentFailed(
         f"QEMU did not start machine {machine}",
         evidence=said,
-        hint="`provision up --rebuild` creates it again",
+        hint=f"{command('up', '--rebuild')} creates it again",
     )

@@ -13,6 +13,7 @@ import socket
 import time
 from typing import TYPE_CHECKING
 
+from provision.hints import command
 from provision.target import Output, Overdue, Unreachable
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 CHUNK = 65536
 POLL = 0.25  # seconds
-HINT = "`provision up` starts it again where it has ended, and boots it where it hangs"
+HINT = f"{command('up')} starts it again where it has ended, and boots it where it hangs"
 
 
 class Line:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Literal
@@ -24,6 +23,7 @@ from provision.backends.vm.qemu.network import OPEN, free_port, network, passt_l
 from provision.backends.vm.qemu.rendering import disk_size, held, network_of
 from provision.bases.disk import build_disk, can_make_disk
 from provision.errors import EnvironmentFailed, HostLacks, ProvisionError
+from provision.hints import command
 from provision.process import EVIDENCE_LINES
 from provision.progress import Beside
 from provision.target import Unreachable
@@ -112,7 +112,7 @@ def start(
         return _start(replace(asked, progress=said), machine)
 
     with (
-        progress.step("starting the machines") if several else nullcontext(),
+        progress.step("starting the machines") if several else progress.wait("starting the machine"),
         ThreadPoolExecutor(len(environment.machines)) as pool,
     ):
         ways = list(zip(environment.machines, pool.map(one, environment.machines), strict=True))
@@ -123,7 +123,8 @@ def start(
         with progress.step("booting"):
             for machine in environment.machines:
                 if machine.name in booted and booted[machine.name].how != "memory":
-                    booted[machine.name] = _wait(asked, machine, booted[machine.name])
+                    said = Beside(progress, machine.name) if several else progress
+                    booted[machine.name] = _wait(replace(asked, progress=said), machine, booted[machine.name])
     for name in booted:
         Seat(state_dir=state_dir, machine=name).note_answered()
     for machine in environment.machines:
@@ -294,18 +295,19 @@ def _reason(error: ProvisionError) -> str:
 def _keep_memory(asked: Start, machine: Machine, started: Started) -> None:
     """Save the state of a machine that has just booted, before it is given anything of the host."""
     seat = asked.seat(machine)
-    with asked.progress.step("saving its state"):
+    with asked.progress.step(f"saving the state of {machine.name}"):
         try:
             run = held(machine, _folders(machine)) == "setup"
-            if run and not _services_are_ready(seat, machine):
+            if run and not _services_are_ready(asked, machine):
                 return  # what is wrong with them, the wait until all is ready tells
             memory.save(seat, _key(asked, machine, started.disk, started.accelerator), ready=run)
         except ProvisionError as error:
             asked.progress.note(f"the state of {machine.name} is not saved: {_reason(error)}")
 
 
-def _services_are_ready(seat: Seat, machine: Machine) -> bool:
+def _services_are_ready(asked: Start, machine: Machine) -> bool:
     """Wait for the services; False where one has failed, or is over its time."""
+    seat = asked.seat(machine)
     deadline = time.monotonic() + max(patience(machine).values(), default=0.0)
     while True:
         said = seat.line.run(HEALTHY).stdout.decode("utf-8", "replace").splitlines()
@@ -314,6 +316,7 @@ def _services_are_ready(seat: Seat, machine: Machine) -> bool:
             return True
         if time.monotonic() > deadline or hopeless:
             return False
+        asked.progress.line(f"waiting for {reasons[0]}")
         time.sleep(BETWEEN)
 
 
@@ -377,7 +380,7 @@ def _wait_for_init(seat: Seat, kind: Accelerator, progress: Progress) -> None:
     raise EnvironmentFailed(
         f"machine {seat.machine} did not boot: {reason}",
         evidence=shown(seat.last_lines(EVIDENCE_LINES)),
-        hint="the console output above shows how far it got; `provision up` tries again, --rebuild"
+        hint=f"the console output above shows how far it got; {command('up')} tries again, --rebuild"
         " creates it again",
     )
 

@@ -2,13 +2,14 @@
 # 4 packages
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/060403d11887fe10999942d70b201598
+_record=/var/lib/provision/steps/e3df4b7610a2e7a7a515a9c50a013490
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
 export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 known() { apk search --exact --quiet "$1" | grep -q .; }
+providers() { apk add --simulate "$1" 2>&1 | sed -n "s/^ *provided by: //p" | tr " " "\n" | grep .; }
 names() { apk search --quiet; }
 versions() { apk search --exact "$1" | sed "s/^$1-//"; }
 # near NAME: of the names that are read, the three that are most like it.
@@ -33,18 +34,24 @@ near() {
     found <= 3 && found < length(wanted) { print found, $1 }
   ' | sort -u -k 1,1n -k 2,2 | head -n 3 | cut -d " " -f 2 | tr "\n" " "
 }
-# missing NAME VERSION: where there is no such package, or not this version, a line for provision to read.
+# missing NAME VERSION RELEASE: what there is not, or is several times, as a line for provision to read.
 missing() {
-  if ! known "$1"; then
-    echo "provision: no package $1: $(names | near "$1")"
-  elif [ -n "$2" ] && ! versions "$1" | grep -qxF -e "$2"; then
-    echo "provision: no version $2 of $1: $(versions "$1" | head -n 5 | tr "\n" " ")"
-  fi
+  _providers=$(providers "$1" | head -n 12 | tr "\n" " ")
+  case $_providers in
+    *" "*" ") echo "provision: virtual package $1: $_providers" ;;
+    "")
+      if ! known "$1"; then
+        echo "provision: no package $1: $(names | near "$1")"
+      elif [ -n "$2" ] && ! versions "$1" | grep -qxF -e "$2"; then
+        echo "provision: no version $2 of $1: $(versions "$1" | head -n 5 | tr "\n" " ")"
+      fi
+      ;;
+  esac
 }
 explain() {
-  missing curl ''
-  missing jq 1.6
-  missing py3-pip ''
+  missing curl '' ''
+  missing jq 1.6 ''
+  missing py3-pip '' ''
   exit "$1"
 }
 apk add --update-cache --cache-dir /var/cache/apk \

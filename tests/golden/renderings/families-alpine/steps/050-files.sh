@@ -2,7 +2,7 @@
 # files
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/6f380407634c2d829565441cb4bcfecb
+_record=/var/lib/provision/steps/b13d174dabc109ba62f56e86d0fa3c95
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # run: step-1
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/9c271442e980b29fd4f2c5e9b004180e
+_record=/var/lib/provision/steps/3a8aa2e331e118d96dcc61b67ed78490
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/81e30a00b27d8633d5784d227bca748d
+_record=/var/lib/provision/steps/a330d85f987774f5ce6d2757c901f5f2
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # files
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/9fcdc2378cdc0c1dce0d027c16075174
+_record=/var/lib/provision/steps/4e8ad4d8a086d582db9b1e56bf5b659b
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # run: step-1
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/e8a8033b63856108bde28116ce4a721d
+_record=/var/lib/provision/steps/ca0e3766e028dcbb0b507caa6f5cbec5
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/264266ccdc25657ac11b88d56ad83fea
+_record=/var/lib/provision/steps/92662be8cbccda0247790e42fba9022f
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

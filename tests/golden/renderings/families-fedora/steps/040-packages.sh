@@ -2,13 +2,14 @@
 # 4 packages
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/b51b0a17bd8e2072447b4cebb9dd218b
+_record=/var/lib/provision/steps/6abe29009b69e1c6f444a2c3b1abe856
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
 export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 known() { dnf repoquery --quiet --whatprovides "$1" | grep -q .; }
+providers() { true; } # dnf takes one of them
 names() { dnf repoquery --quiet --queryformat '%{name}\n'; }
 versions() { dnf repoquery --quiet --queryformat '%{version}-%{release}\n' "$1"; }
 # near NAME: of the names that are read, the three that are most like it.
@@ -33,18 +34,24 @@ near() {
     found <= 3 && found < length(wanted) { print found, $1 }
   ' | sort -u -k 1,1n -k 2,2 | head -n 3 | cut -d " " -f 2 | tr "\n" " "
 }
-# missing NAME VERSION: where there is no such package, or not this version, a line for provision to read.
+# missing NAME VERSION RELEASE: what there is not, or is several times, as a line for provision to read.
 missing() {
-  if ! known "$1"; then
-    echo "provision: no package $1: $(names | near "$1")"
-  elif [ -n "$2" ] && ! versions "$1" | grep -qxF -e "$2"; then
-    echo "provision: no version $2 of $1: $(versions "$1" | head -n 5 | tr "\n" " ")"
-  fi
+  _providers=$(providers "$1" | head -n 12 | tr "\n" " ")
+  case $_providers in
+    *" "*" ") echo "provision: virtual package $1: $_providers" ;;
+    "")
+      if ! known "$1"; then
+        echo "provision: no package $1: $(names | near "$1")"
+      elif [ -n "$2" ] && ! versions "$1" | grep -qxF -e "$2"; then
+        echo "provision: no version $2 of $1: $(versions "$1" | head -n 5 | tr "\n" " ")"
+      fi
+      ;;
+  esac
 }
 explain() {
-  missing curl ''
-  missing jq 1.6
-  missing python3-pip ''
+  missing curl '' ''
+  missing jq 1.6 ''
+  missing python3-pip '' ''
   exit "$1"
 }
 dnf install -y --setopt=install_weak_deps=False --setopt=keepcache=True \

@@ -2,7 +2,7 @@
 # files
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/f9551a3d49d1cfe82e3347637b7090f8
+_record=/var/lib/provision/steps/79cecdffde34d6ae1b324007d6635b98
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

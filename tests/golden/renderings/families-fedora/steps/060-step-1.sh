@@ -2,7 +2,7 @@
 # run: step-1
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/0453cd0b1be36b51447e9e04dba53ef0
+_record=/var/lib/provision/steps/0dcdf90280db656774962cf7c918b3c0
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

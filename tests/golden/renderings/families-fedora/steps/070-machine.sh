@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/673a6d054d188cd859ff07ea29d0dc1c
+_record=/var/lib/provision/steps/46187ecae99d5c86e9ce358925b2b37e
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

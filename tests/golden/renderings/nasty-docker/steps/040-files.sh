@@ -2,7 +2,7 @@
 # files
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/373cf18bb28a614f73c95240ebc058a8
+_record=/var/lib/provision/steps/c14abc4bc737918b04489679c1b981ed
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

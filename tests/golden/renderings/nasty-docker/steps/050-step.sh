@@ -2,7 +2,7 @@
 # run: step
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/20a9db7c6654e7d29045fef909df0630
+_record=/var/lib/provision/steps/fa2f33ad323da3e3a473d5c092091e38
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,13 +2,14 @@
 # 2 packages
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/bb333c1796d409013c686e8bfa10dfd7
+_record=/var/lib/provision/steps/223c63e3e9fe2c1eb353d23012265b8c
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
 export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 known() { dnf repoquery --quiet --whatprovides "$1" | grep -q .; }
+providers() { true; } # dnf takes one of them
 names() { dnf repoquery --quiet --queryformat '%{name}\n'; }
 versions() { dnf repoquery --quiet --queryformat '%{version}-%{release}\n' "$1"; }
 # near NAME: of the names that are read, the three that are most like it.
@@ -33,17 +34,23 @@ near() {
     found <= 3 && found < length(wanted) { print found, $1 }
   ' | sort -u -k 1,1n -k 2,2 | head -n 3 | cut -d " " -f 2 | tr "\n" " "
 }
-# missing NAME VERSION: where there is no such package, or not this version, a line for provision to read.
+# missing NAME VERSION RELEASE: what there is not, or is several times, as a line for provision to read.
 missing() {
-  if ! known "$1"; then
-    echo "provision: no package $1: $(names | near "$1")"
-  elif [ -n "$2" ] && ! versions "$1" | grep -qxF -e "$2"; then
-    echo "provision: no version $2 of $1: $(versions "$1" | head -n 5 | tr "\n" " ")"
-  fi
+  _providers=$(providers "$1" | head -n 12 | tr "\n" " ")
+  case $_providers in
+    *" "*" ") echo "provision: virtual package $1: $_providers" ;;
+    "")
+      if ! known "$1"; then
+        echo "provision: no package $1: $(names | near "$1")"
+      elif [ -n "$2" ] && ! versions "$1" | grep -qxF -e "$2"; then
+        echo "provision: no version $2 of $1: $(versions "$1" | head -n 5 | tr "\n" " ")"
+      fi
+      ;;
+  esac
 }
 explain() {
-  missing git ''
-  missing gcc-13.2.1 ''
+  missing git '' ''
+  missing gcc-13.2.1 '' ''
   exit "$1"
 }
 dnf install -y --setopt=install_weak_deps=False --setopt=keepcache=True \

@@ -2,7 +2,7 @@
 # run: step-1
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/17451736fb87cb8d8b9fe1d4f4aaf7a5
+_record=/var/lib/provision/steps/89419a842eb66e2a2ee8440b590d8758
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

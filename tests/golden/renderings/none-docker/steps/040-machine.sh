@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/efacdd7b447e6597cd2a6d6fb955ab62
+_record=/var/lib/provision/steps/ad06b3f1213bd312619090da72d9a1b1
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/27d55bd8c9275348a1fbe4e1d456a73c
+_record=/var/lib/provision/steps/77b0c679d3291b838231df6682a350d2
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

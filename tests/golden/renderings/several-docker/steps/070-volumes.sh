@@ -2,7 +2,7 @@
 # volumes data
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/ef8357440fdc8973042ac8be68de741a
+_record=/var/lib/provision/steps/ea2abc286975e1c450fa5e790c11b97c
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

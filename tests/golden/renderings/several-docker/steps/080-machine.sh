@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/3569fcda541c0aed23140ce948a89ea9
+_record=/var/lib/provision/steps/cb3e26ee0c7d12711bd2776e512819fe
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

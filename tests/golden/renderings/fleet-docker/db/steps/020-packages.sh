@@ -2,7 +2,7 @@
 # 1 packages
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/baed8abba6d8e1ada5d96e463d8808f8
+_record=/var/lib/provision/steps/08efb314110c5bfba6b945e36eff0d43
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
@@ -10,7 +10,22 @@ export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin
 
 export DEBIAN_FRONTEND=noninteractive
 rm -f /etc/apt/apt.conf.d/docker-clean # it would empty the cache of downloads
-known() { apt-cache policy "$1" | grep -q "Candidate: [^(]" || apt-cache showpkg "$1" | sed "1,/^Reverse Provides/d" | grep -q .; }
+# apt reads a name that no package has as a pattern, or as an order: only the very name counts.
+candidate() {
+  apt-cache policy "$1" | awk -v name="$1:" -v plain="${1%:*}:" '
+    NR == 1 && $0 != name && $0 != plain { exit }
+    $1 == "Candidate:" { if ($2 != "(none)") print $2; exit }
+  '
+}
+providers() {
+  [ -z "$(candidate "$1")" ] || return 0
+  apt-cache showpkg "$1" | awk -v name="$1" '
+    $1 == "Package:" && ($2 != name || NR > 1) { exit }
+    found { print $1 }
+    /^Reverse Provides/ { found = 1 }
+  ' | sort -u
+}
+known() { [ -n "$(candidate "$1")" ]; }
 names() { apt-cache pkgnames; }
 versions() { apt-cache madison "$1" | cut -d "|" -f 2 | tr -d " "; }
 # near NAME: of the names that are read, the three that are most like it.
@@ -35,16 +50,22 @@ near() {
     found <= 3 && found < length(wanted) { print found, $1 }
   ' | sort -u -k 1,1n -k 2,2 | head -n 3 | cut -d " " -f 2 | tr "\n" " "
 }
-# missing NAME VERSION: where there is no such package, or not this version, a line for provision to read.
+# missing NAME VERSION RELEASE: what there is not, or is several times, as a line for provision to read.
 missing() {
-  if ! known "$1"; then
-    echo "provision: no package $1: $(names | near "$1")"
-  elif [ -n "$2" ] && ! versions "$1" | grep -qxF -e "$2"; then
-    echo "provision: no version $2 of $1: $(versions "$1" | head -n 5 | tr "\n" " ")"
-  fi
+  _providers=$(providers "$1" | head -n 12 | tr "\n" " ")
+  case $_providers in
+    *" "*" ") echo "provision: virtual package $1: $_providers" ;;
+    "")
+      if ! known "$1"; then
+        echo "provision: no package $1: $(names | near "$1")"
+      elif [ -n "$2" ] && ! versions "$1" | grep -qxF -e "$2"; then
+        echo "provision: no version $2 of $1: $(versions "$1" | head -n 5 | tr "\n" " ")"
+      fi
+      ;;
+  esac
 }
 explain() {
-  missing redis-server ''
+  missing redis-server '' ''
   exit "$1"
 }
 apt-get update -q

@@ -2,7 +2,7 @@
 # files
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/072cce61da66d4d091357589d776769e
+_record=/var/lib/provision/steps/74f354f4a71e23138bba7ef27e8c2b3c
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # run: tool
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/0824b15d17bc6f0f4460ee37947baf83
+_record=/var/lib/provision/steps/058d914e58a2a9c6ab2633a9316ed253
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/995e49bdc72ffb9296cd3cfd2a6d41de
+_record=/var/lib/provision/steps/aac1af8e01ad154c43489eb70e239677
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
