@@ -207,8 +207,6 @@ def _resources(fields: Fields) -> Resources:
     return Resources(cpus=fields.number("cpus"), memory=fields.size("memory"), disk=fields.size("disk"))
 
 
-
-
 def _mounts(fields: Fields, scope: Scope) -> tuple[Mount, ...]:
     mounts = []
     for key, node in fields.entries("mounts").items():
