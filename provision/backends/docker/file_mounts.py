@@ -10,6 +10,7 @@ import re
 from typing import TYPE_CHECKING
 
 from provision import process
+from provision.hints import command
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,7 +22,7 @@ def notes(machine: Machine) -> Sequence[str]:
     """What a person should know of such mounts before the machine is made."""
     return [
         f"{machine.name} mounts the file {mount.source.name}: once an editor has replaced it, the machine has"
-        " the old one until the next `provision up`, which restarts it; mount its folder to see each change"
+        f" the old one until the next {command('up')}, which restarts it; mount its folder to see each change"
         for mount in machine.mounts
         if mount.source.is_file()
     ]
