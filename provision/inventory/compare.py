@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from provision.inventory.rules import Rule
 
 PACKAGES = "packages"
+OWNERS = "packages"  # an attribute that says where a file is from, not what it is
 
 
 def compare(left: Inventory, right: Inventory, rules: Sequence[Rule]) -> tuple[Difference, ...]:
@@ -45,7 +46,7 @@ def _differences(left: Inventory, right: Inventory) -> Iterator[Difference]:
 def _of_attributes(machine: str, ours: Fact, theirs: Fact, unknown: set[str]) -> Iterator[Difference]:
     for name in dict.fromkeys((*ours.attributes, *theirs.attributes)):
         mine, other = ours.attributes.get(name), theirs.attributes.get(name)
-        if mine != other and f"{ours.section}.{name}" not in unknown:
+        if mine != other and name != OWNERS and f"{ours.section}.{name}" not in unknown:
             yield Difference(
                 machine=machine,
                 section=ours.section,
@@ -62,10 +63,7 @@ class _Explaining:
     def __init__(self, left: Inventory, right: Inventory, rules: Sequence[Rule]) -> None:
         self._backends = (left.backend, right.backend)
         self._rules = rules
-        self._packages = {
-            (fact.section, fact.subject): fact.attributes.get("package", "")
-            for fact in (*left.facts, *right.facts)
-        }
+        self._facts = {(fact.section, fact.subject): fact for fact in (*left.facts, *right.facts)}
         self._brought: frozenset[str] = frozenset()
         self._brought = frozenset(
             each.subject
@@ -80,14 +78,17 @@ class _Explaining:
 
     def _explains(self, rule: Rule, it: Difference) -> bool:
         left, right = self._backends
-        if it.section != rule.section or not rule.subject.fullmatch(it.subject):
+        if it.section not in rule.sections or not rule.subject.fullmatch(it.subject):
             return False
         if left == right and not rule.same_form:
             return False
-        if rule.package and self._packages.get((it.section, it.subject)) not in self._brought:
-            return False
         if not it.attribute:
-            return rule.only == (left if it.right is None else right)
+            attributes = self._facts[it.section, it.subject].attributes
+            return (
+                rule.only == (left if it.right is None else right)
+                and all(each.fullmatch(attributes.get(name, "")) for name, each in rule.having.items())
+                and (not rule.package or self._are_brought(attributes.get(OWNERS, "").split()))
+            )
         if rule.attribute is None or not rule.attribute.fullmatch(it.attribute):
             return False
         return all(
@@ -95,3 +96,6 @@ class _Explaining:
             for backend, value in ((left, it.left), (right, it.right))
             if (pattern := rule.values.get(backend)) is not None
         )
+
+    def _are_brought(self, packages: Sequence[str]) -> bool:
+        return bool(packages) and self._brought.issuperset(packages)

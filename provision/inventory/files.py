@@ -40,9 +40,12 @@ def read_files(sections: Mapping[str, bytes]) -> Iterator[Fact]:
     for path, capabilities in _capabilities(sections.get("capabilities", b"")):
         if path in found:
             found[path]["capabilities"] = capabilities
+    owners: dict[str, set[str]] = {}
     for path, package in _owners(sections):
         if path in found:
-            found[path]["package"] = package
+            owners.setdefault(path, set()).add(package)
+    for path, packages in owners.items():
+        found[path]["packages"] = " ".join(sorted(packages))
     for path, attributes in found.items():
         yield Fact(section="jobs" if path.startswith(JOBS) else "files", subject=path, attributes=attributes)
 

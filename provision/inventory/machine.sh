@@ -48,6 +48,8 @@ if there dpkg-query; then
   dpkg-query -W -f '${Package}\t${Version}\t${Architecture}\t${db:Status-Abbrev}\n'
   section dpkg-files
   grep -E '^/(etc|usr/local|opt|srv)/' /var/lib/dpkg/info/*.list
+  section apt-marks
+  cat /var/lib/apt/extended_states
 elif there rpm; then
   section rpm
   rpm -qa --queryformat '%{NAME}\t%{EVR}\t%{ARCH}\n'

@@ -11,20 +11,35 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 INSTALLED = "ii"
+DEPENDENCY = "for another package"
 
 
 def read_packages(sections: Mapping[str, bytes]) -> Iterator[Fact]:
     """A fact for each package, by its name; with the architecture where it is a foreign one."""
     dpkg = [line.split("\t") for line in lines(sections.get("dpkg", b""))]
     native = next((architecture for name, _, architecture, _ in dpkg if name == "dpkg"), "")
+    automatic = set(_automatic(lines(sections.get("apt-marks", b""))))
     for name, version, architecture, status in dpkg:
         subject = name if architecture in (native, "all") else f"{name}:{architecture}"
         attributes = {"version": version, "architecture": architecture}
         if status.strip() != INSTALLED:
             attributes["status"] = status.strip()
+        if name in automatic:
+            attributes["installed"] = DEPENDENCY
         yield Fact(section="packages", subject=subject, attributes=attributes)
     yield from _several(line.split("\t") for line in lines(sections.get("rpm", b"")))
     yield from _several(_apk(lines(sections.get("apk", b""))))
+
+
+def _automatic(marks: list[str]) -> Iterator[str]:
+    """The packages that apt installed because others need them."""
+    package = ""
+    for line in marks:
+        word, _, value = line.partition(": ")
+        if word == "Package":
+            package = value
+        elif (word, value) == ("Auto-Installed", "1"):
+            yield package
 
 
 def _several(packages: Iterator[list[str]]) -> Iterator[Fact]:

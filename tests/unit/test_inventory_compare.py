@@ -24,8 +24,8 @@ FACTS: Mapping[str, Mapping[str, str]] = {
     "users dev": {"uid": "1000", "gid": "1000", "home": "/home/dev", "shell": "/bin/bash"},
     "groups dev": {"gid": "1000"},
     "files /etc/app/config.ini": {"kind": "file", "owner": "dev:dev", "mode": "0640", "content": "a"},
-    "files /etc/passwd": {"kind": "file", "owner": "root:root", "mode": "0644", "content": "a"},
-    "files /etc/hosts": {"kind": "file", "owner": "root:root", "mode": "0644", "content": "a"},
+    "files /etc/passwd": {"kind": "file", "owner": "root:root", "mode": "0644"},
+    "files /etc/hosts": {"kind": "file", "owner": "root:root", "mode": "0644"},
     "files /etc/ssh": {"kind": "folder", "owner": "root:root", "mode": "0755"},
     "files /opt/venv/bin/python": {"kind": "link", "owner": "root:root", "target": "/usr/bin/python3"},
     "files /workspace": {"kind": "folder", "owner": "dev:dev", "mode": "0755"},
@@ -99,8 +99,9 @@ def named(difference: Difference) -> str:
     return f"{difference.section} {difference.subject} {difference.attribute}".rstrip(" ")
 
 
+@pytest.mark.usefixtures("no_processes")
 @pytest.mark.parametrize("case", CASES, ids=[case["case"] for case in CASES])
-def test_differences(case: dict[str, Any], no_processes: None) -> None:
+def test_differences(case: dict[str, Any]) -> None:
     forms = ("docker", "vm") if "docker" in case else ("left", "right")
     left, right = (
         inventory(case[form], form if form == "docker" else "vm", tuple(case.get("unknown", ())))

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from provision.inventory.model import Fact
 
+NAMES = ["/etc/a", "/etc/a b", "/etc/a\nb", "/etc/a'\"\\ -> b", "/etc/\udcff", "/etc/é"]
 DIGEST = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 ACCOUNTS = {
     "passwd": b"root:x:0:0:root:/root:/bin/bash\ndev:x:1000:1000::/home/dev:/bin/sh\n",
@@ -84,14 +85,15 @@ def test_paths_of_any_bytes(name: str, tools: str) -> None:
 
 def test_a_file_has_its_capabilities_and_its_package() -> None:
     sections = {
-        "files": b"f\x00755\0root:root\x001\0\0/opt/ping\0f\x00600\0root:root\x001\0\0/var/spool/cron/crontabs/dev\0",
+        "files": b"f\x00755\0root:root\x001\0\0/opt/ping\0"
+        b"f\x00600\0root:root\x001\0\0/var/spool/cron/crontabs/dev\0",
         "hashes": b"",
         "capabilities": b"/opt/ping cap_net_raw=ep\n/gone cap_net_raw=ep\n",
         "dpkg-files": b"/var/lib/dpkg/info/iputils-ping:amd64.list:/opt/ping\n",
     }
     found = told(read_files(sections))
     assert found["files /opt/ping"]["capabilities"] == "cap_net_raw=ep"
-    assert found["files /opt/ping"]["package"] == "iputils-ping"
+    assert found["files /opt/ping"]["packages"] == "iputils-ping"
     assert found["jobs /var/spool/cron/crontabs/dev"]["mode"] == "0600"
 
 
@@ -99,12 +101,20 @@ def test_a_file_has_its_capabilities_and_its_package() -> None:
     ("sections", "expected"),
     [
         (
-            {"dpkg": b"dpkg\t1\tamd64\tii \nlibc6\t2\tamd64\tii \nlibc6\t2\ti386\tii \nold\t3\tall\trc \n"},
+            {
+                "dpkg": b"dpkg\t1\tamd64\tii \nlibc6\t2\tamd64\tii \nlibc6\t2\ti386\tii \nold\t3\tall\trc \n",
+                "apt-marks": b"Package: libc6\nAuto-Installed: 0\n\nPackage: old\nAuto-Installed: 1\n",
+            },
             {
                 "dpkg": {"version": "1", "architecture": "amd64"},
                 "libc6": {"version": "2", "architecture": "amd64"},
                 "libc6:i386": {"version": "2", "architecture": "i386"},
-                "old": {"version": "3", "architecture": "all", "status": "rc"},
+                "old": {
+                    "version": "3",
+                    "architecture": "all",
+                    "status": "rc",
+                    "installed": "for another package",
+                },
             },
         ),
         (
@@ -207,8 +217,11 @@ def test_sockets() -> None:
     head = b"  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid\n"
     tcp = b"   0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000\n"
     peer = b"   1: 0100007F:1F91 0100007F:8746 01 00000000:00000000 00:00000000 00000000     0\n"
-    six = b"   0: 00000000000000000000000001000000:18EB 00000000000000000000000000000000:0000 0A 0:0 00:0 0  77\n"
-    unix = b"Num\n0: 00000002 00000000 00010000 0001 01 19 /run/a b.sock\n0: 00000003 00000000 00000000 0001 03 20\n"
+    six = b"   0: %b01000000:18EB %b00000000:0000 0A 0:0 00:0 0  77\n" % (b"0" * 24, b"0" * 24)
+    unix = (
+        b"Num\n0: 00000002 00000000 00010000 0001 01 19 /run/a b.sock\n"
+        b"0: 00000003 00000000 00000000 0001 03 20\n"
+    )
     found = told(read_system(SYSTEM | {"tcp": head + tcp + peer, "tcp6": head + six, "unix": unix}))
     assert {name: each for name, each in found.items() if name.startswith("sockets")} == {
         "sockets tcp 127.0.0.1:8080": {"user": "dev"},
