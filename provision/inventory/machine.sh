@@ -11,7 +11,6 @@ section() { printf '\n%s %s\n' "$mark" "$1"; }
 there() { command -v "$1" >/dev/null; }
 # Files, by two kinds of tools: GNU's print attributes between NULs, busybox' print names as they are.
 trees() { find /etc /usr/local /opt /srv /home /root /var/spool/cron /var/spool/at -xdev "$@"; }
-named() { find "$@"; }
 
 section environment # as this shell got it
 cat "/proc/$$/environ"
@@ -40,7 +39,8 @@ _ending=
 }
 if there getcap; then
   section capabilities
-  getcap -r /etc /usr/local /opt /srv /home /root "$@"
+  trees -type f -print0 | xargs -0 -r getcap
+  [ $# = 0 ] || find "$@" -prune -type f -print0 | xargs -0 -r getcap
 fi
 
 if there dpkg-query; then
@@ -113,13 +113,14 @@ fi
 _first=
 for _first in /usr/lib/provision/setup.d/*.sh; do break; done
 if [ -r "$_first" ]; then
-  section setup # what a step begins with, whoever its user is
+  section setup # what its first step gets, but for variables of its own
+  _user=$(sed -n 's/^(set -- \([^ ]*\) .*/\1/p' "$_first")
   # shellcheck disable=SC2016 # the shell that it starts reads them
   xargs -0 sh -c '_text=$1; shift; exec env -i "$@" sh -c "$_text"' sh <"$_init" "$(
     [ ! -d /run/systemd/system ] || systemctl show-environment | sed 's/^/export /'
     [ ! -r /usr/lib/provision/environment ] || echo '. /usr/lib/provision/environment'
     grep -m 1 '^export LANG=' "$_first"
-    echo 'exec cat /proc/self/environ'
+    echo "exec /usr/lib/provision/as ${_user:-root} cat /proc/self/environ"
   )"
 fi
 
@@ -139,7 +140,7 @@ started() {
   [ -d /run/systemd/system ] || return 0
   for _base in /proc/[0-9]*; do
     { read -r _called <"$_base/comm" && read -r _group <"$_base/cgroup"; } 2>/dev/null || continue
-    [ "$_called:${_group##*/}" != "systemd-cat:provision-service-$1.service" ] || break
+    [ "$_called:${_group##*/}" != "cat:provision-service-$1.service" ] || break # what systemd-cat becomes
   done
   _base=$_base/environ
 }

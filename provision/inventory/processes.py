@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 _OF_A_SHELL = frozenset({"_", "OLDPWD", "PWD", "SHLVL"})  # which say where it is, and how deep
-_IDS = {"Uid": "user", "Gid": "group", "Groups": "groups"}
+_IDS = {"Uid": "user", "Gid": "group", "Groups": "more groups"}
 _RIGHTS = {"CapEff": "capabilities", "CapBnd": "capabilities to be had", "CapAmb": "capabilities handed on"}
 _FLAGS = {"NoNewPrivs": "no new privileges", "Seccomp": "system calls filtered"}
 _LIMIT = re.compile(r"Max (\S+(?: \S+)*?) {2,}(\S+) +(\S+)")
@@ -57,13 +57,15 @@ def _status(
     told: list[str], users: Mapping[str, str], groups: Mapping[str, str]
 ) -> Iterator[tuple[str, str]]:
     """What the kernel says of a process, as far as it is the same at each start."""
+    own: set[str] = set()  # the first group, which some list among the others too
     for line in told:
         name, _, value = line.partition(":")
         value = value.strip()
         if name in _IDS:
             names = users if name == "Uid" else groups
-            ids = value.split() if name == "Groups" else value.split()[:1]
-            yield _IDS[name], " ".join(sorted(names.get(each, each) for each in ids))
+            ids = set(value.split()) - own if name == "Groups" else value.split()[:1]
+            own = {*ids} if name == "Gid" else own
+            yield _IDS[name], " ".join(sorted(names.get(each, each) for each in ids)) or "none"
         elif name == "Umask":
             yield "umask", value
         elif name in _RIGHTS:

@@ -167,7 +167,8 @@ def test_processes() -> None:
         "environ of web": b"nginx: master\0\0",
         "start of web": b"PATH=/bin\0PORT=80\0PWD=/\0",
         "cwd of web": b"/srv\n",
-        "status of web": b"Umask:\t0022\nUid:\t1000\t1000\t1000\t1000\nGroups:\t105 7 \nSeccomp:\t2\n"
+        "status of web": b"Umask:\t0022\nUid:\t1000\t1000\t1000\t1000\n"
+        b"Gid:\t7\t7\t7\t7\nGroups:\t105 7 \nSeccomp:\t2\n"
         b"CapEff:\t0000000000000400\nCapAmb:\t0000000000000000\nSigIgn:\t0000000000001000\n",
         "limits of web": b"Limit                     Soft Limit           Hard Limit           Units     \n"
         b"Max open files            1024                 524288               files     \n"
@@ -181,7 +182,7 @@ def test_processes() -> None:
         "open files": "1024 (may raise it to 524288)", "stack size": "8388608",
     }  # fmt: skip
     assert found["processes service web"] == {
-        "umask": "0022", "user": "dev", "groups": "7 docker", "system calls filtered": "yes",
+        "umask": "0022", "user": "dev", "group": "7", "more groups": "docker", "system calls filtered": "yes",
         "capabilities": "400", "capabilities handed on": "none", "signals ignored": "SIGPIPE",
         "folder": "/srv",
     }  # fmt: skip
