@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/9e1088075e000cfc0af5c6a8ca53982e
+_record=/var/lib/provision/steps/4e3a76a4aa7fe9ea267989d39995cf26
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/edd07418e3ae59cd023519279013e877
+_record=/var/lib/provision/steps/9e437c2e94bec0f8b8f5cd23589d7b13
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
