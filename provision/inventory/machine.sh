@@ -9,7 +9,8 @@ export LC_ALL=C
 PATH="$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 section() { printf '\n%s %s\n' "$mark" "$1"; }
 there() { command -v "$1" >/dev/null; }
-# Files, by two kinds of tools: GNU's print attributes between NULs, busybox' print names as they are.
+_work=$(mktemp -d /run/provision-inventory.XXXXXX) || exit
+trap 'rm -rf "$_work"' EXIT
 trees() { find /etc /usr/local /opt /srv /home /root /var/spool/cron /var/spool/at -xdev "$@"; }
 
 section environment # as this shell got it
@@ -17,30 +18,30 @@ cat "/proc/$$/environ"
 section limits
 cat "/proc/$$/limits"
 
+# Files, by two kinds of tools: GNU's print attributes between NULs, busybox' print names as they are.
 section files
 if find / -maxdepth 0 -printf '' 2>/dev/null; then
   _form='%y\0%m\0%u:%g\0%s\0%l\0%p\0'
-  trees -printf "$_form"
-  [ $# = 0 ] || find "$@" -prune -printf "$_form"
+  trees -printf "$_form" -type f -fprint0 "$_work/files"
+  [ $# = 0 ] || find "$@" -prune -printf "$_form" -type f -fprint0 "$_work/declared"
 else
   trees -print0
   [ $# = 0 ] || find "$@" -prune -print0
   section attributes
   trees -print0 | xargs -0 -r stat -c '%f %U:%G %s %N'
   [ $# = 0 ] || find "$@" -prune -print0 | xargs -0 -r stat -c '%f %U:%G %s %N'
+  trees -type f -print0 >"$_work/files"
+  [ $# = 0 ] || find "$@" -prune -type f -print0 >"$_work/declared"
 fi
-section hashes
+[ $# = 0 ] || cat "$_work/declared" >>"$_work/files"
+# The hashes take longest: they are made beside what follows.
 _ending=
 ! sha256sum -z /dev/null >/dev/null 2>&1 || _ending=-z
 # shellcheck disable=SC2086 # an option, or none
-{
-  trees -type f -print0 | xargs -0 -r sha256sum $_ending
-  [ $# = 0 ] || find "$@" -prune -type f -print0 | xargs -0 -r sha256sum $_ending
-}
+xargs -0 -r sha256sum $_ending <"$_work/files" >"$_work/hashes" &
 if there getcap; then
   section capabilities
-  trees -type f -print0 | xargs -0 -r getcap
-  [ $# = 0 ] || find "$@" -prune -type f -print0 | xargs -0 -r getcap
+  xargs -0 -r getcap <"$_work/files"
 fi
 
 if there dpkg-query; then
@@ -163,4 +164,7 @@ for _service in $_services; do
   xargs -0 sh -c '_user=$1 _text=$2; shift 2; exec env -i "$@" /usr/lib/provision/as "$_user" sh -c "$_text"' sh \
     <"$_base" "$_user" "$(sed '/^exec /,$d' "/usr/lib/provision/services/$_service/run" && echo 'exec cat /proc/self/environ')"
 done
+wait
+section hashes
+cat "$_work/hashes"
 section end
