@@ -54,12 +54,18 @@ def take(target: Target, machine: Machine, backend: str) -> Inventory:
         except EnvironmentFailed as error:
             error.evidence = (*error.evidence, *text(told.stderr).splitlines()[-5:])
             raise
+    try:
+        facts = in_order(elided(read(sections), machine))
+    except (KeyError, ValueError) as error:  # its tools are its own
+        raise EnvironmentFailed(
+            f"machine {machine.name} told what cannot be read as an inventory", evidence=[str(error)]
+        ) from error
     return Inventory(
         machine=machine.name,
         backend=backend,
         taken=datetime.now(UTC).isoformat(timespec="seconds"),
         unknown=() if "capabilities" in sections else ("files.capabilities",),
-        facts=in_order(elided(read(sections), machine)),
+        facts=facts,
     )
 
 

@@ -8,7 +8,7 @@ import signal
 from typing import TYPE_CHECKING
 
 from provision.inventory.model import Fact
-from provision.inventory.sections import lines, text, variables
+from provision.inventory.sections import lines, names_by_id, text, variables
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -22,8 +22,8 @@ _LIMIT = re.compile(r"Max (\S+(?: \S+)*?) {2,}(\S+) +(\S+)")
 
 def read_processes(sections: Mapping[str, bytes]) -> Iterator[Fact]:
     """The services, and for each of them and each way in: rights, limits, environment."""
-    users = {fields[2]: fields[0] for line in lines(sections["passwd"]) if (fields := line.split(":"))}
-    groups = {fields[2]: fields[0] for line in lines(sections["group"]) if (fields := line.split(":"))}
+    users = names_by_id(sections["passwd"])
+    groups = names_by_id(sections["group"])
     yield from _services(sections)
     for name, raw in sections.items():
         part, _, whose = name.partition(" of ")

@@ -34,6 +34,11 @@ def lines(raw: bytes) -> list[str]:
     return [line for line in text(raw).split("\n") if line]
 
 
+def names_by_id(table: bytes) -> dict[str, str]:
+    """The names of a table of users or groups, by their ids."""
+    return {fields[2]: fields[0] for line in lines(table) if len(fields := line.split(":")) > 2}
+
+
 def pairs(raw: bytes) -> Iterator[tuple[str, str]]:
     """Names and values that stand between NULs by turns."""
     words = text(raw).split("\0")

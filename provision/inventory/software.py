@@ -68,9 +68,11 @@ def _apk(entries: list[str]) -> Iterator[list[str]]:
 
 
 def read_accounts(sections: Mapping[str, bytes]) -> Iterator[Fact]:
-    """A fact for each user and each group."""
-    passwords = dict(line.rsplit(":", 1) for line in lines(sections["passwords"]))
+    """A fact for each user and each group; a line that is neither is passed over."""
+    passwords = dict(line.rsplit(":", 1) for line in lines(sections["passwords"]) if ":" in line)
     for line in lines(sections["passwd"]):
+        if line.count(":") < 6:
+            continue
         name, _, uid, gid, comment, home, shell = line.split(":", 6)
         attributes = {"uid": uid, "gid": gid, "home": home, "shell": shell}
         if comment:
@@ -79,6 +81,8 @@ def read_accounts(sections: Mapping[str, bytes]) -> Iterator[Fact]:
             attributes["password"] = passwords[name]
         yield Fact(section="users", subject=name, attributes=attributes)
     for line in lines(sections["group"]):
+        if line.count(":") < 3:
+            continue
         name, _, gid, members = line.split(":", 3)
         attributes = {"gid": gid}
         if members:

@@ -8,7 +8,7 @@ import struct
 from typing import TYPE_CHECKING
 
 from provision.inventory.model import Fact
-from provision.inventory.sections import lines, pairs
+from provision.inventory.sections import lines, names_by_id, pairs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -29,7 +29,7 @@ def read_system(sections: Mapping[str, bytes]) -> Iterator[Fact]:
         name = path.replace("/", ".")
         yield Fact(section="sysctls", subject=name, attributes={"value": " ".join(value.split())})
     yield from _mounts(lines(sections["mounts"]))
-    users = {fields[2]: fields[0] for line in lines(sections["passwd"]) if (fields := line.split(":"))}
+    users = names_by_id(sections["passwd"])
     for table, state in _LISTENS.items():
         for address, uid in _bound(lines(sections[table]), state):
             subject = f"{table.removesuffix('6')} {address}"

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 NAMES = ["/etc/a", "/etc/a b", "/etc/a\nb", "/etc/a'\"\\ -> b", "/etc/\udcff", "/etc/é"]
 DIGEST = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 ACCOUNTS = {
-    "passwd": b"root:x:0:0:root:/root:/bin/bash\ndev:x:1000:1000::/home/dev:/bin/sh\n",
-    "group": b"root:x:0:\ndocker:x:105:zoe,dev\n",
-    "passwords": b"root:locked\ndev:set\n",
+    "passwd": b"# people\nroot:x:0:0:root:/root:/bin/bash\ndev:x:1000:1000::/home/dev:/bin/sh\n",
+    "group": b"+\nroot:x:0:\ndocker:x:105:zoe,dev\n",
+    "passwords": b"#\nroot:locked\ndev:set\n",
 }
 SYSTEM = {
     "system": b"memory\0MemTotal:  24684092 kB\0swap\0SwapTotal: 0 kB\0memory limit\0max\n2147483648\0",
