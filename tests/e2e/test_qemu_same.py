@@ -40,7 +40,7 @@ EXPLAINED = {
     "/etc/hosts.(allow|deny)|/etc/modules|/etc/runit|/usr/lib/udev/hwdb.bin": "made then too",
     "/etc/rc[0-9S].d|/etc/systemd/system": "what an init starts",
     "/usr/lib/provision": "how each form starts its services",
-    "/usr/lib/provision-guest|/usr/lib/modules": "what the machine alone needs",
+    "/usr/lib/provision-guest|/usr/lib/modules|/usr/lib/sysctl.d/00-provision.conf": "what it alone needs",
 }
 
 

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/a1cdd9d991a39a7ef995bb0f61759777
+_record=/var/lib/provision/steps/6b67af3d83a36fb8cef7709401220b7c
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

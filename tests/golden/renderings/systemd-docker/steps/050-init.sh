@@ -2,7 +2,7 @@
 # systemd and its units
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/7a10616e0d8a8095f56f6573fca7992c
+_record=/var/lib/provision/steps/bc950f36c5c2709f7c2cac106b5be8cc
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

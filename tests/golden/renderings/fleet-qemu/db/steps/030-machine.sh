@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/137efe59c38b85f07039bab1791302ae
+_record=/var/lib/provision/steps/3c3b7ce498f9138c680c4059bc2dde08
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

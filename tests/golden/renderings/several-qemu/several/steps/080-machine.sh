@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/35231011d79ef1cfac11cb9299ebb0e9
+_record=/var/lib/provision/steps/79dde07d460d9b3d67fe3b26fff822c9
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
