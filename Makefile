@@ -44,7 +44,7 @@ lint: venv  ## ruff, mypy --strict, shellcheck
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy --strict
-	$(BIN)/shellcheck $$(grep -lE '^#!.*sh$$' scripts/* .ci/run)
+	$(BIN)/shellcheck $$(grep -lE '^#!.*sh$$' scripts/* .ci/run provision/inventory/*.sh)
 
 docs:  ## docs/spec.md, made of the schema
 	@python3 scripts/spec-page

@@ -19,6 +19,8 @@ VERBS = {
     "shell": "Open a shell in a machine.",
     "restart": "Restart services and wait until they are ready.",
     "logs": "Show the output of the services.",
+    "inventory": "Show all that is in a running machine.",
+    "diff": "Compare the running forms of an environment.",
     "test": "Bring a spec up in several backends, verify, compare, take it down.",
     "sync": "Copy changed folders into the machine.",
     "stop": "Stop the machines and keep them.",

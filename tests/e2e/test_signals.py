@@ -187,8 +187,8 @@ def test_no_verb_stumbles_over_its_streams(up: Project, streams: str) -> None:
             timeout=PATIENCE,
             check=False,
         )
-        # a full device is an error, as for any program; a wrong backend is one anyway
-        codes = {0, 1, 2} if "full" in streams or verb == "test" else {0}
+        # a full device is an error, as for any program; so is a wrong backend, or one form alone, anyway
+        codes = {0, 1, 2} if "full" in streams or verb in ("test", "diff") else {0}
         if verb == "doctor":
             codes |= {3}
         if said.returncode not in codes or "Traceback" in said.stderr or "Exception" in said.stderr:

@@ -126,7 +126,12 @@ def test_an_equal_file_is_not_touched(tmp_path: Path) -> None:
     rendering("a").write(tmp_path)
     before = (tmp_path / "a").stat()
     rendering("a").write(tmp_path)
-    assert (tmp_path / "a").stat() == before
+    after = (tmp_path / "a").stat()  # its reading may show, as the time of access
+    assert (after.st_ino, after.st_mtime_ns, after.st_ctime_ns) == (
+        before.st_ino,
+        before.st_mtime_ns,
+        before.st_ctime_ns,
+    )
 
 
 def test_a_link_to_what_was_rendered_is_removed_and_not_followed(tmp_path: Path) -> None:

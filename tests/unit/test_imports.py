@@ -19,16 +19,16 @@ PACKAGE = Path(__file__).parent.parent.parent / "provision"
 FLOORS = (
     {"__main__"},
     {"cli"},
-    {"choosing", "trial", "listing"},
+    {"choosing", "comparison", "trial", "listing"},
     {"engine"},
-    {"backends", "verify"},
+    {"backends", "inventory", "verify"},
     {"attach", "lent", "recipe", "relay", "rendering", "spec", "state"},
     {"bases"},
     {"records", "runtime", "trust"},
     {"target", "model", "errors", "fetch_errors", "files", "lock", "process", "progress", "resources"}
     | {"secrets", "confined", "walls", "hints"},
 )
-STRANGERS = ({"backends", "verify"},)
+STRANGERS = ({"backends", "verify"}, {"backends", "inventory"}, {"inventory", "verify"})
 
 # What only some rooms may import from outside, whoever else might find it handy.
 KEPT = {

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/872ae048f52a3e94e98116e646d6c0f6
+_record=/var/lib/provision/steps/55b88414f4387ccb0cae7152665f993a
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

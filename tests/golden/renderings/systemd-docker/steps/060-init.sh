@@ -2,7 +2,7 @@
 # systemd and its units
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/f00024ca46f0c956cb9e2e0ab1ef8185
+_record=/var/lib/provision/steps/2ca4b059681691bc3a37661affbb1e44
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

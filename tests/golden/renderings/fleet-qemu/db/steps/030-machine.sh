@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/77ab0fa14fdf0ab0101663154f5eb30e
+_record=/var/lib/provision/steps/78b694f6d2b79eea478eb346c47579f6
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/ba734933fd1b35d246eece8ec12d5138
+_record=/var/lib/provision/steps/8596b9e7e56fee0bfc11abecbd816431
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/c47623573c7a94f3d4548e89c7b741d6
+_record=/var/lib/provision/steps/0ab7d4596da11f9706b951004a33c87f
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

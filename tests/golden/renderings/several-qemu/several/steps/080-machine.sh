@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/aac1af8e01ad154c43489eb70e239677
+_record=/var/lib/provision/steps/759ac0943ac772c3ec60d4d24d109f77
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

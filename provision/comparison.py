@@ -1,0 +1,157 @@
+"""Inventories of machines that run, and how two of them differ: what `inventory` and `diff` do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from provision import backends, engine, inventory
+from provision.backends.machines import side_by_side
+from provision.errors import EnvironmentFailed, UsageError
+from provision.inventory import record
+from provision.inventory.compare import compare
+from provision.inventory.rules import shipped
+from provision.target import Unreachable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from provision.engine import Request
+    from provision.inventory.model import Difference, Inventory
+    from provision.model import Machine
+
+
+@dataclass(frozen=True, kw_only=True)
+class Side:
+    """One of two that are compared: what to call it, and the inventories of its machines."""
+
+    name: str
+    inventories: Mapping[str, Inventory]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """How two sides differ, machine by machine."""
+
+    name: str
+    left: str
+    right: str
+    differences: tuple[Difference, ...]
+
+    @property
+    def unexplained(self) -> tuple[Difference, ...]:
+        """Those for which no rule has a reason."""
+        return tuple(each for each in self.differences if each.reason is None)
+
+
+def take(request: Request, machine: str | None = None) -> tuple[str, Mapping[str, Inventory]]:
+    """The environment's name, and an inventory of each of its machines, or of the one that is named.
+
+    Raises:
+        Unreachable: a machine is not running, or does not answer.
+        UsageError: no machine has that name.
+    """
+    environment = engine.load(request, looking=True)
+    machines = [each for each in environment.machines if machine in (None, each.name, each.group)]
+    if not machines:
+        raise UsageError(
+            f"no machine is called {machine}",
+            hint=f"the machines are {', '.join(each.name for each in environment.machines)}",
+        )
+    acting = backends.find(request.backend)
+    targets = acting.targets(environment.name, engine.state_of(environment, request.backend))
+
+    def one(asked: Machine) -> Inventory:
+        if asked.name not in targets:
+            raise Unreachable(
+                f"machine {asked.name} of {environment.name} is not running in {request.backend}",
+                hint=f"`provision up {request.spec} -b {request.backend}` starts it",
+            )
+        with targets[asked.name] as target:
+            return inventory.take(target, asked, request.backend)
+
+    return environment.name, {each.machine: each for each in side_by_side(one, machines)}
+
+
+def differ(request: Request, between: tuple[str, str] | None) -> Comparison:
+    """Compare two sides: the forms that are up, or what `between` names.
+
+    A name is a backend, a machine of the environment, or a file that holds an inventory.
+
+    Raises:
+        EnvironmentFailed: there are no two forms up to compare.
+        Unreachable: a machine that is compared does not answer.
+        UsageError: a name is none of these, or both sides have no machine in common.
+    """
+    name, left, right = _sides(request, between)
+    pairs = _pairs(left, right)
+    rules = shipped()
+    return Comparison(
+        name=name,
+        left=left.name,
+        right=right.name,
+        differences=tuple(each for one, other in pairs for each in compare(one, other, rules)),
+    )
+
+
+def _sides(request: Request, between: tuple[str, str] | None) -> tuple[str, Side, Side]:
+    names = between or _forms_up(request)
+    if names[0] == names[1]:
+        raise UsageError(f"{names[0]} is compared with itself", hint="--between takes two different names")
+    environment = engine.resolve(request).name
+    left, right = side_by_side_of(request, names)
+    return environment, left, right
+
+
+def side_by_side_of(request: Request, names: Sequence[str]) -> tuple[Side, ...]:
+    """The sides by their names, looked at at the same time."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(len(names)) as pool:
+        return tuple(pool.map(lambda name: _side(request, name), names))
+
+
+def _side(request: Request, name: str) -> Side:
+    if name in backends.names():
+        return Side(name=name, inventories=take(replace(request, backend=name))[1])
+    if Path(name).suffix or "/" in name or Path(name).exists():
+        return Side(name=name, inventories=record.load(Path(name)))
+    try:
+        return Side(name=name, inventories=take(request, name)[1])
+    except UsageError as error:
+        raise UsageError(
+            f"{name} is no backend, no machine of this environment, and no file",
+            hint=f"--between takes two of: {', '.join(backends.names())}, a machine, a file of `-o`",
+        ) from error
+
+
+def _forms_up(request: Request) -> tuple[str, str]:
+    """The two backends in which the environment is up."""
+    up = []
+    for name in backends.names():
+        ref = engine.resolve(replace(request, backend=name))
+        if "running" in ref.backend.remains(ref.state_dir).machines.values():
+            up.append(name)
+    if len(up) < 2:
+        missing = next(name for name in backends.names() if name not in up)
+        raise EnvironmentFailed(
+            f"{ref.name} is up in {up[0]} alone: there is nothing to compare it with"
+            if up
+            else f"{ref.name} is not up in any form: there is nothing to compare",
+            hint=f"`provision up {request.spec} -b {missing}` starts it in {missing}",
+        )
+    return up[0], up[1]
+
+
+def _pairs(left: Side, right: Side) -> Sequence[tuple[Inventory, Inventory]]:
+    """Machines of one name; where each side has only one, those two."""
+    if len(left.inventories) == len(right.inventories) == 1:
+        return [(next(iter(left.inventories.values())), next(iter(right.inventories.values())))]
+    lone = left.inventories.keys() ^ right.inventories.keys()
+    if lone:
+        raise UsageError(
+            f"machine {min(lone)} is only in {left.name if min(lone) in left.inventories else right.name}",
+            hint="compare sides that have the same machines, or one machine of each",
+        )
+    return [(left.inventories[name], right.inventories[name]) for name in left.inventories]

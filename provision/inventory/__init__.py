@@ -1,0 +1,91 @@
+"""Target → Inventory; two Inventories → differences, each explained by a rule or not."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from provision.errors import EnvironmentFailed
+from provision.inventory.files import read_files
+from provision.inventory.model import Fact, Inventory
+from provision.inventory.processes import read_processes
+from provision.inventory.secrets import elided
+from provision.inventory.sections import split, text
+from provision.inventory.software import read_accounts, read_packages
+from provision.inventory.system import read_system
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from provision.model import Machine
+    from provision.target import Target
+
+LONGEST = 600.0  # seconds, for a machine with many large files
+SECTIONS = (
+    "packages", "users", "groups", "files", "environment", "services", "processes", "limits", "sockets",
+    "mounts", "dns", "hosts", "jobs", "sysctls", "system",
+)  # fmt: skip
+
+
+def take(target: Target, machine: Machine, backend: str) -> Inventory:
+    """What is in a running machine, without the values of its secrets.
+
+    Args:
+        target: the machine.
+        machine: what the spec says of it: which paths it declares, what is secret.
+        backend: the backend's name.
+
+    Raises:
+        Unreachable: the machine does not answer.
+        EnvironmentFailed: it told only a part.
+    """
+    target.prepare("root", target.user)
+    mark = os.urandom(16).hex()
+    sections: dict[str, bytes] = {}
+    scripts = {"user.sh": (target.user, ()), "machine.sh": ("root", declared_paths(machine))}
+    for name, (user, paths) in scripts.items():
+        script = f"set -- {shlex.join((mark, *paths))}\n{Path(__file__).with_name(name).read_text('utf-8')}"
+        told = target.run(script, user=user, timeout=LONGEST)
+        try:
+            sections |= split(told.stdout, mark)
+        except EnvironmentFailed as error:
+            error.evidence = (*error.evidence, *text(told.stderr).splitlines()[-5:])
+            raise
+    try:
+        facts = in_order(elided(read(sections), machine))
+    except (KeyError, ValueError) as error:  # its tools are its own
+        raise EnvironmentFailed(
+            f"machine {machine.name} told what cannot be read as an inventory", evidence=[str(error)]
+        ) from error
+    return Inventory(
+        machine=machine.name,
+        backend=backend,
+        taken=datetime.now(UTC).isoformat(timespec="seconds"),
+        unknown=() if "capabilities" in sections else ("files.capabilities",),
+        facts=facts,
+    )
+
+
+def read(sections: Mapping[str, bytes]) -> Iterator[Fact]:
+    """The facts that a machine's sections tell; pure."""
+    for reader in (read_packages, read_accounts, read_files, read_processes, read_system):
+        yield from reader(sections)
+
+
+def in_order(facts: Iterable[Fact]) -> tuple[Fact, ...]:
+    """By section and subject, each subject once."""
+    found = {(SECTIONS.index(fact.section), fact.subject): fact for fact in facts}
+    return tuple(found[key] for key in sorted(found))
+
+
+def declared_paths(machine: Machine) -> tuple[str, ...]:
+    """The paths that the spec names, wherever they are; secrets are not looked at."""
+    paths = [file.path for file in machine.files]
+    paths += [f"{file.path}/{inner}" for file in machine.files for inner, _, _ in file.tree]
+    paths += [mount.path for mount in machine.mounts]
+    paths += [volume.path for volume in machine.volumes]
+    paths += [machine.workspace.path] if machine.workspace else []
+    return tuple(sorted({path for path in paths if not path.startswith(("/run/", "/var/run/"))}))

@@ -1,0 +1,94 @@
+"""Inventories as versioned JSON: facts by section and subject."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping  # noqa: TC003 - the loader reads the types of the fields
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from provision import records
+from provision.errors import UsageError
+from provision.inventory.model import Fact, Inventory
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class MachineRecord:
+    """One machine: section → subject → attribute → value."""
+
+    backend: str
+    taken: str
+    unknown: tuple[str, ...]
+    facts: Mapping[str, Mapping[str, Mapping[str, str]]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class InventoryRecord:
+    """The machines of an environment, by name."""
+
+    name: str
+    machines: Mapping[str, MachineRecord]
+
+
+def as_json(name: str, inventories: Iterable[Inventory]) -> str:
+    """The inventories of an environment's machines as text, the same for equal ones."""
+    record = InventoryRecord(name=name, machines={each.machine: _recorded(each) for each in inventories})
+    return json.dumps({"version": records.VERSION, **asdict(record)}, indent=1) + "\n"
+
+
+def write(path: Path, name: str, inventories: Iterable[Inventory]) -> None:
+    """Write them to a file, making its folder if need be.
+
+    Raises:
+        UsageError: the file cannot be written.
+    """
+    text = as_json(name, inventories)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, "utf-8")
+    except OSError as error:
+        raise UsageError(
+            f"{path} cannot be written: {error.strerror}", hint="give -o another file"
+        ) from error
+
+
+def load(path: Path) -> Mapping[str, Inventory]:
+    """The inventories in a file, by machine.
+
+    Raises:
+        UsageError: it is not there, damaged, or of another version.
+    """
+    hint = f"take it again: `provision inventory -o {path}`"
+    try:
+        record = records.load(path, InventoryRecord)
+    except records.DamagedRecord as error:
+        raise UsageError(f"{path} is no inventory that can be read: {error.reason}", hint=hint) from error
+    if record is None:
+        raise UsageError(f"there is no file {path}", hint=hint)
+    return {
+        machine: Inventory(
+            machine=machine,
+            backend=found.backend,
+            taken=found.taken,
+            unknown=found.unknown,
+            facts=tuple(
+                Fact(section=section, subject=subject, attributes=attributes)
+                for section, subjects in found.facts.items()
+                for subject, attributes in subjects.items()
+            ),
+        )
+        for machine, found in record.machines.items()
+    }
+
+
+def _recorded(inventory: Inventory) -> MachineRecord:
+    facts: dict[str, dict[str, Mapping[str, str]]] = {}
+    for fact in inventory.facts:
+        facts.setdefault(fact.section, {})[fact.subject] = fact.attributes
+    return MachineRecord(
+        backend=inventory.backend, taken=inventory.taken, unknown=inventory.unknown, facts=facts
+    )

@@ -1,0 +1,91 @@
+"""The rules that explain why two forms of one machine differ; they stand in rules.yaml."""
+
+from __future__ import annotations
+
+import functools
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+_KEYS = {"section", "subject", "only", "having", "package", "attribute", "values", "same_form", "reason"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """What it explains, and why that is as it should be.
+
+    Args:
+        sections: of the fact, any of them.
+        subject: a pattern that all of the subject must match.
+        only: the backend whose machine alone has the thing; None for a rule about an attribute.
+        having: a pattern for some of that thing's attributes.
+        package: that thing must come with packages that are explained themselves.
+        attribute: a pattern for the attribute's name.
+        values: a pattern for the value in each backend's machine, where not every value will do.
+        same_form: it also explains a difference between two machines of one backend.
+        reason: a sentence's end after "because".
+    """
+
+    sections: tuple[str, ...]
+    subject: re.Pattern[str]
+    only: str | None
+    having: Mapping[str, re.Pattern[str]]
+    package: bool
+    attribute: re.Pattern[str] | None
+    values: Mapping[str, re.Pattern[str]]
+    same_form: bool
+    reason: str
+
+
+@functools.cache
+def shipped() -> tuple[Rule, ...]:
+    """The rules that come with provision."""
+    import yaml
+
+    path = Path(__file__).with_name("rules.yaml")
+    return read_rules(yaml.safe_load(path.read_text("utf-8")))
+
+
+def read_rules(entries: Iterable[Mapping[str, object]]) -> tuple[Rule, ...]:
+    """Rules as they stand in a YAML file.
+
+    Raises:
+        ValueError: one says too little or too much.
+    """
+    return tuple(map(_rule, entries))
+
+
+def _rule(entry: Mapping[str, object]) -> Rule:
+    unknown = entry.keys() - _KEYS
+    if unknown or not entry.get("reason") or ("only" in entry) == ("attribute" in entry):
+        raise ValueError(f"a rule has a reason, and either `only` or `attribute`: {dict(entry)}")
+    return Rule(
+        sections=_names(entry["section"]),
+        subject=_pattern(entry["subject"]),
+        only=str(entry["only"]) if "only" in entry else None,
+        having=_patterns(entry.get("having", {})),
+        package=bool(entry.get("package")),
+        attribute=_pattern(entry["attribute"]) if "attribute" in entry else None,
+        values=_patterns(entry.get("values", {})),
+        same_form=bool(entry.get("same_form")),
+        reason=str(entry["reason"]),
+    )
+
+
+def _patterns(written: object) -> Mapping[str, re.Pattern[str]]:
+    assert isinstance(written, dict)  # noqa: S101 - a file of ours
+    return {str(name): _pattern(value) for name, value in written.items()}
+
+
+def _pattern(written: object) -> re.Pattern[str]:
+    """One pattern, or any of several."""
+    several = written if isinstance(written, list) else [written]
+    return re.compile("|".join(f"(?:{each})" for each in several), re.DOTALL)
+
+
+def _names(written: object) -> tuple[str, ...]:
+    return tuple(map(str, written)) if isinstance(written, list) else (str(written),)

@@ -1,0 +1,146 @@
+"""What differs between two machines, and what the rules explain: by a table, without a machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from provision.inventory import in_order
+from provision.inventory.compare import compare
+from provision.inventory.model import Fact, Inventory
+from provision.inventory.rules import read_rules, shipped
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from provision.inventory.model import Difference
+
+CASES = yaml.safe_load(Path(__file__).with_name("differences.yaml").read_text("utf-8"))
+FACTS: Mapping[str, Mapping[str, str]] = {
+    "packages curl": {"version": "1"},
+    "users dev": {"uid": "1000", "gid": "1000", "home": "/home/dev", "shell": "/bin/bash"},
+    "groups dev": {"gid": "1000"},
+    "files /etc/app/config.ini": {"kind": "file", "owner": "dev:dev", "mode": "0640", "content": "a"},
+    "files /etc/passwd": {"kind": "file", "owner": "root:root", "mode": "0644"},
+    "files /etc/hosts": {"kind": "file", "owner": "root:root", "mode": "0644"},
+    "files /etc/ssh": {"kind": "folder", "owner": "root:root", "mode": "0755"},
+    "files /opt/venv/bin/python": {"kind": "link", "owner": "root:root", "target": "/usr/bin/python3"},
+    "files /workspace": {"kind": "folder", "owner": "dev:dev", "mode": "0755"},
+    "environment exec: APP_ENV": {"value": "dev"},
+    "environment login: PATH": {"value": "/bin"},
+    "environment service web: LANG": {"value": "C.UTF-8"},
+    "services web": {"state": "running", "command": "nginx"},
+    "processes service web": {"user": "root", "umask": "0022"},
+    "limits service web": {"open files": "1024", "processes": "100"},
+    "limits exec": {"open files": "1024", "stack size": "8388608"},
+    "sockets tcp 0.0.0.0:8080": {"user": "root"},
+    "mounts /srv/data": {"type": "ext4", "options": "none"},
+    "mounts /workspace": {"type": "ext4", "options": "none"},
+    "dns search": {"value": "example.org"},
+    "hosts db": {"value": "10.0.0.2"},
+    "jobs /var/spool/cron/crontabs/root": {"kind": "file", "content": "a"},
+    "sysctls net.core.somaxconn": {"value": "4096"},
+    "system time zone": {"value": "UTC +0000"},
+    "system processors": {"value": "2"},
+    "system memory": {"value": "2048 MiB"},
+    "system hostname": {"value": "dev"},
+    "system distribution": {"value": "debian 12"},
+}
+PLANTED = [
+    *((subject, name, "changed") for subject, attributes in FACTS.items() for name in attributes),
+    *((subject, "", "") for subject in FACTS),
+    *(
+        (added, "", "added")
+        for added in (
+            "packages nano",
+            "packages linux-tools",
+            "users mallory",
+            "groups docker",
+            "files /etc/cron.d/job",
+            "files /etc/systemd/system/mine.service",
+            "files /etc/systemd/system/multi-user.target.wants/mine.service",
+            "files /etc/ssh/authorized_keys",
+            "files /etc/init.d/mine",
+            "files /etc/rc2.d/S01mine",
+            "files /etc/profile.d/mine.sh",
+            "files /root/.ssh/authorized_keys",
+            "files /usr/local/bin/tool",
+            "environment exec: SECRET",
+            "environment service web: PORT",
+            "sockets tcp 0.0.0.0:22222",
+            "sockets unix /run/mine.sock",
+            "mounts /srv/more",
+            "hosts other",
+            "jobs mine.timer",
+        )
+    ),
+]
+
+
+def inventory(
+    facts: Mapping[str, Mapping[str, str]], backend: str, unknown: tuple[str, ...] = ()
+) -> Inventory:
+    return Inventory(
+        machine="dev",
+        backend=backend,
+        taken="2026-11-26T12:00:00+00:00",
+        unknown=unknown,
+        facts=in_order(
+            Fact(section=name.split(" ", 1)[0], subject=name.split(" ", 1)[1], attributes=attributes)
+            for name, attributes in facts.items()
+        ),
+    )
+
+
+def named(difference: Difference) -> str:
+    return f"{difference.section} {difference.subject} {difference.attribute}".rstrip(" ")
+
+
+@pytest.mark.usefixtures("no_processes")
+@pytest.mark.parametrize("case", CASES, ids=[case["case"] for case in CASES])
+def test_differences(case: dict[str, Any]) -> None:
+    forms = ("docker", "vm") if "docker" in case else ("left", "right")
+    left, right = (
+        inventory(case[form], form if form == "docker" else "vm", tuple(case.get("unknown", ())))
+        for form in forms
+    )
+    found = compare(left, right, read_rules(case.get("rules", ())))
+    assert [named(each) for each in found if each.reason is None] == case.get("unexplained", [])
+    assert [named(each) for each in found if each.reason is not None] == case.get("explained", [])
+
+
+@pytest.mark.parametrize(("subject", "attribute", "value"), PLANTED)
+def test_no_rule_hides_what_a_user_would_notice(subject: str, attribute: str, value: str) -> None:
+    changed = {name: dict(attributes) for name, attributes in FACTS.items()}
+    if attribute:
+        changed[subject][attribute] = value
+    elif value:
+        changed[subject] = {"kind": "file"}
+    else:
+        del changed[subject]
+    for left, right in ((FACTS, changed), (changed, FACTS)):
+        found = compare(inventory(left, "docker"), inventory(right, "vm"), shipped())
+        assert [named(each) for each in found if each.reason is None] == [
+            f"{subject} {attribute}".rstrip(" ")
+        ]
+
+
+def test_a_machine_does_not_differ_from_itself() -> None:
+    assert compare(inventory(FACTS, "docker"), inventory(FACTS, "vm"), shipped()) == ()
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {"section": "files", "subject": ".*", "only": "vm"},
+        {"section": "files", "subject": ".*", "reason": "it is"},
+        {"section": "files", "subject": ".*", "only": "vm", "attribute": "mode", "reason": "it is"},
+        {"section": "files", "subject": ".*", "only": "vm", "reason": "it is", "other": 1},
+    ],
+)
+def test_a_rule_says_neither_too_little_nor_too_much(rule: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match="a rule has a reason, and either"):
+        read_rules([rule])
