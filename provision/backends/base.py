@@ -66,7 +66,7 @@ class Offer:
     """What a backend gives a spec on this host: some words for each aspect.
 
     Args:
-        aspects: kernel, isolation, start, size, init, persistence.
+        aspects: kernel, isolation, start, size, init, folders, persistence.
         cannot: what the spec requires and this backend can never give, with the reasons.
         lacks: why this host cannot do it now.
     """

@@ -18,6 +18,8 @@ TITLES: Mapping[Capability, str] = {
     "gpu": "a GPU",
 }
 
+NO_FOLDERS = "none: the spec has no workspace and no mounts"
+
 Reasons = dict["Capability", str]
 
 
@@ -62,6 +64,11 @@ def volumes_kept(environment: Environment) -> str:
     """What outlives `down`, in words."""
     volumes = [volume.name for machine in environment.machines for volume in machine.volumes]
     return f"the volumes {', '.join(volumes)}" if volumes else "nothing: the spec has no volumes"
+
+
+def folders_of(environment: Environment) -> bool:
+    """Whether a machine sees a folder or file of the host."""
+    return any(machine.workspace or machine.mounts for machine in environment.machines)
 
 
 def required(environment: Environment) -> frozenset[Capability]:

@@ -48,7 +48,9 @@ def test_explain_answers_container_or_machine(project: Project) -> None:
     container, machine = found["backends"]
     assert (container["name"], machine["name"]) == ("docker", "vm")
     for offer in found["backends"]:
-        assert all(offer[key] for key in ("kernel", "isolation", "start", "size", "init", "persistence"))
+        assert all(
+            offer[key] for key in ("kernel", "isolation", "start", "size", "init", "folders", "persistence")
+        )
         assert "data" in offer["persistence"]
     assert "a kernel of its own" in container["cannot"][0]
     assert "a GPU" in machine["cannot"][0]

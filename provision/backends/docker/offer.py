@@ -12,7 +12,15 @@ from provision.backends import starts
 from provision.backends.base import Offer
 from provision.backends.docker import systemd
 from provision.backends.docker.limits import refused_limits
-from provision.backends.requirements import TITLES, Reasons, cannot, required, volumes_kept
+from provision.backends.requirements import (
+    NO_FOLDERS,
+    TITLES,
+    Reasons,
+    cannot,
+    folders_of,
+    required,
+    volumes_kept,
+)
 from provision.errors import HostLacks
 
 if TYPE_CHECKING:
@@ -107,6 +115,7 @@ def describe(environment: Environment, state_dir: StateDir) -> Offer:
             "start": starts.measured(state_dir, "about a second, once its image is built"),
             "size": _size(environment) if version else "its image",
             "init": init,
+            "folders": "the host's own files, live" if folders_of(environment) else NO_FOLDERS,
             "persistence": f"`down` keeps {volumes_kept(environment)};"
             " a change of the spec replaces the container",
         },

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING
 
 from provision.backends import starts
 from provision.backends.base import Offer
-from provision.backends.requirements import TITLES, Reasons, cannot, required, volumes_kept
+from provision.backends.requirements import (
+    NO_FOLDERS,
+    TITLES,
+    Reasons,
+    cannot,
+    folders_of,
+    required,
+    volumes_kept,
+)
 from provision.backends.vm import acceleration, providers
 from provision.errors import HostLacks
 
@@ -20,6 +28,13 @@ if TYPE_CHECKING:
 
 NESTED = tuple(Path(f"/sys/module/{module}/parameters/nested") for module in ("kvm_intel", "kvm_amd"))
 HINT = "`-b docker` provides it if the engine has a runtime for it"
+# What a program in a machine meets in a folder of the host, by the way that it gets there.
+FOLDERS = {
+    "9p": "live, through 9p: no sockets, FIFOs or unnamed temporary files; slow with many small files",
+    "virtiofs": "live, through virtiofs",
+    "vboxsf": "live, through vboxsf: no sockets, FIFOs or hard links; slow with many small files",
+    "rsync": "copied at each start, and again by the verb sync",
+}
 NO_GPU = "a GPU of the host is not passed on to a virtual machine"
 
 
@@ -68,6 +83,7 @@ def describe(environment: Environment, state_dir: StateDir) -> Offer:
             "start": starts.measured(state_dir, _start(environment, usable)),
             "size": f"a disk with the base and what is installed; {aside:.0f} MiB of memory reserved",
             "init": _init(environment),
+            "folders": _folders(environment, usable),
             "persistence": f"its disk, until `down`; `down` keeps {volumes_kept(environment)}",
         },
         cannot=cannot(environment, lacks),
@@ -78,6 +94,16 @@ def describe(environment: Environment, state_dir: StateDir) -> Offer:
 def _init(environment: Environment) -> str:
     services = any(machine.services for machine in environment.machines)
     return "systemd" if services else "systemd; the spec has no services"
+
+
+def _folders(environment: Environment, usable: Sequence[Finding]) -> str:
+    """How the host's folders get into the machines, and what they lack there."""
+    provider = _provider(environment, usable)
+    if not folders_of(environment) or provider is None:
+        return NO_FOLDERS
+    chosen = (str(machine.options.get("sync", "auto")) for machine in environment.machines)
+    kinds = (providers.find(provider).live_folders if kind == "auto" else kind for kind in chosen)
+    return "; ".join(FOLDERS.get(kind, f"live, through {kind}") for kind in dict.fromkeys(kinds))
 
 
 def _wrong_accelerators(environment: Environment) -> list[str]:
