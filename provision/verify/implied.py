@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from provision.model import CheckKind, File, Group, HostEntry, Machine, Origin, Port, Probe, User
 
 
-SOON = 10.0  # seconds in which a service without a probe begins to listen
+SOON = 30.0  # seconds in which a service without a probe begins to listen
 
 
 def implied(machine: Machine, machines: Sequence[Machine], spec: Origin) -> tuple[Check, ...]:
