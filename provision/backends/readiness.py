@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 from provision.errors import EnvironmentFailed
 from provision.hints import command
 from provision.model import ServiceStatus
-from provision.recipe.contents import ONESHOT
+from provision.recipe.contents import BEGINS, ONESHOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -60,6 +60,42 @@ def _own(service: Service, stretch: float) -> float:
     if service.oneshot:
         return ONESHOT
     return service.ready.timeout if service.ready else WITHOUT_PROBE * stretch
+
+
+class Overdue:
+    """Which services are over their time; each one's counts from when it was first seen to run.
+
+    Args:
+        machine: whose services they are.
+        stretch: how many times longer everything takes than it does in a container.
+    """
+
+    def __init__(self, machine: Machine, *, stretch: float = 1.0) -> None:
+        self._own = {service.name: _own(service, stretch) for service in machine.services}
+        self._begins = {
+            name: seconds + BEGINS * stretch for name, seconds in patience(machine, stretch=stretch).items()
+        }
+        self._begun: dict[str, float] = {}
+
+    def among(self, states: Mapping[str, str], waited: float) -> dict[str, float]:
+        """The services that are not ready in time, with the seconds that each had.
+
+        Args:
+            states: the state of each service that is not ready; empty where its probe speaks.
+            waited: seconds since the machine was first asked.
+        """
+        for name, state in states.items():
+            if state != "starting":
+                self._begun.setdefault(name, waited)
+        return {
+            name: self._own[name]
+            for name in states
+            if (
+                waited - self._begun[name] > self._own[name]
+                if name in self._begun
+                else waited > self._begins[name]
+            )
+        }
 
 
 def service_states(machine: Machine, reasons: Sequence[str]) -> tuple[ServiceStatus, ...]:
@@ -117,7 +153,7 @@ def wait_until_ready(
     """
     begun = time.monotonic()
     named = machine.name if several else None
-    allowed = patience(machine, stretch=stretch)
+    overdue = Overdue(machine, stretch=stretch)
     # A service that nothing can be asked of is believed when it has not ended at once.
     healthy_since: float | None = None
     own = {service.name: _own(service, stretch) for service in machine.services}
@@ -162,7 +198,7 @@ def wait_until_ready(
                 evidence=answer.stderr.decode("utf-8", "replace").splitlines(),
                 hint=f"{command('up', '--rebuild')} creates it again",
             )
-        over = {name: own[name] for name, seconds in allowed.items() if waited > seconds}
+        over = overdue.among({name: _state(said) for name, said in _told(reasons).items()}, waited)
         _refuse_services(machine, reasons, over, last_lines, named)
         if waited > timeout:
             raise EnvironmentFailed(
@@ -193,8 +229,7 @@ def _refuse_services(
 ) -> None:
     """Raise for a service that will not be ready, or that is over its time, with the seconds it had."""
     services = {service.name: service for service in machine.services}
-    told = dict(reason.removeprefix("service ").split(": ", 1) for reason in reasons
-                if reason.startswith("service "))  # fmt: skip
+    told = _told(reasons)
     final = [name for name, said in told.items() if _state(said) in FINAL]
     late = [name for name, said in told.items() if name in over and _state(said) != "ended"]
     for name in (final or late)[:1]:
@@ -208,6 +243,12 @@ def _refuse_services(
             evidence=once(last_lines(name)),
             hint=hint,
         )
+
+
+def _told(reasons: Sequence[str]) -> dict[str, str]:
+    """What is said of each service that is not ready."""
+    told = (reason.removeprefix("service ") for reason in reasons if reason.startswith("service "))
+    return dict(each.split(": ", 1) for each in told)
 
 
 def _with_probe(machine: Machine, reason: str) -> str:

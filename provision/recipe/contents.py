@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 HOME = "/usr/lib/provision"
 ONESHOT = 3600  # seconds that others wait for one that ends
+BEGINS = 30  # seconds for an init to begin a service whose turn it is; its own time counts from then
 CRASHES = 5  # ends, each soon after its start, that make a crash loop
 SOON = 15  # seconds
 SETUP_RECORDS = {"create": "/var/lib/provision/setup", "up": "/run/provision/setup.d"}
@@ -69,6 +70,7 @@ def contents(machine: Machine) -> Mapping[str, RenderedFile]:
         "own": {*payload(machine), *(file.path.lstrip("/") for file in machine.files)},
         "safe": _safe(machine),
         "records": tuple(SETUP_RECORDS.values()),
+        "begins": BEGINS,
         "asked": [s.name for s in machine.services if s.ready and s.ready.kind in ("http", "tcp")],
         "paced": [s for s in machine.services if s.ready and s.ready.interval is not None],
     }

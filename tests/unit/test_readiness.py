@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from provision import spec
-from provision.backends.readiness import WITHOUT_PROBE, patience
+from provision.backends.readiness import BEGINS, WITHOUT_PROBE, Overdue, patience
 from provision.backends.vm import acceleration
 from provision.backends.vm.convergence import EMULATED, stretch
 from provision.backends.vm.providers import find
@@ -40,6 +40,32 @@ def test_the_time_of_a_service_without_a_probe_is_stretched(tmp_path: Path) -> N
     assert patience(asked) == {"bare": WITHOUT_PROBE, "asked": 7, "after": 2 * WITHOUT_PROBE}
     stretched = patience(asked, stretch=4)
     assert stretched == {"bare": 4 * WITHOUT_PROBE, "asked": 7, "after": 8 * WITHOUT_PROBE}
+
+
+PROBED, STARTING = "", "starting"
+
+
+@pytest.mark.parametrize(
+    ("seen", "over"),
+    [
+        ([(0, {"asked": PROBED}), (7, {"asked": PROBED})], {}),
+        ([(0, {"asked": PROBED}), (7.1, {"asked": PROBED})], {"asked": 7}),
+        ([(0, {"asked": STARTING}), (20, {"asked": STARTING})], {}),
+        ([(0, {"asked": STARTING}), (20, {"asked": PROBED}), (26, {"asked": PROBED})], {}),
+        ([(0, {"asked": STARTING}), (20, {"asked": PROBED}), (28, {"asked": PROBED})], {"asked": 7}),
+        ([(0, {"asked": STARTING}), (7 + BEGINS + 1, {"asked": STARTING})], {"asked": 7}),
+        ([(0, {"after": STARTING}), (2 * WITHOUT_PROBE + BEGINS, {"after": STARTING})], {}),
+        ([(0, {"after": STARTING}), (2 * WITHOUT_PROBE + BEGINS + 1, {"after": STARTING})],
+         {"after": WITHOUT_PROBE}),
+    ],
+)  # fmt: skip
+def test_the_time_of_a_service_counts_from_when_it_runs(
+    tmp_path: Path, seen: list[tuple[float, dict[str, str]]], over: dict[str, float]
+) -> None:
+    overdue = Overdue(machine(tmp_path))
+    for waited, states in seen:
+        found = overdue.among(states, waited)
+    assert found == over
 
 
 @pytest.mark.parametrize(

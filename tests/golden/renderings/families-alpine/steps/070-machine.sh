@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/a330d85f987774f5ce6d2757c901f5f2
+_record=/var/lib/provision/steps/8a9a2756eb93330455131151b58af32e
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

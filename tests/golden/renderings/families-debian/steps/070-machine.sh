@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/92662be8cbccda0247790e42fba9022f
+_record=/var/lib/provision/steps/39e5d74ca55b965d65821123881c3cde
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/46187ecae99d5c86e9ce358925b2b37e
+_record=/var/lib/provision/steps/7865cc9aa035843607c49853f378f93f
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

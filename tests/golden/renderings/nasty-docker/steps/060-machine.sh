@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/124bd5584200f6aa611300d4cfc46bd4
+_record=/var/lib/provision/steps/077d2d11a706657a2283d6d25d78911e
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/ad06b3f1213bd312619090da72d9a1b1
+_record=/var/lib/provision/steps/62182365f10de694eefaeeeb94784eab
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

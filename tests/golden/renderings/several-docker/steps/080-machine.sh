@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/cb3e26ee0c7d12711bd2776e512819fe
+_record=/var/lib/provision/steps/25851032160dbf360cbf29c439cd52ef
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/55b88414f4387ccb0cae7152665f993a
+_record=/var/lib/provision/steps/1e121c5b61f7f9df513777fa7a00bd50
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # systemd and its units
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/2ca4b059681691bc3a37661affbb1e44
+_record=/var/lib/provision/steps/7b67665472ca4b2c21b2f464f93a8be3
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

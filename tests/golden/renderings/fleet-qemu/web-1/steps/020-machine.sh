@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/8596b9e7e56fee0bfc11abecbd816431
+_record=/var/lib/provision/steps/316ac8402d0b5bbb6d75ee4453d6ecf7
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

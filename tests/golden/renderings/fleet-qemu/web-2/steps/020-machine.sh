@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/0ab7d4596da11f9706b951004a33c87f
+_record=/var/lib/provision/steps/1b39932c8b0b6f7a1cc8019bb98d4499
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

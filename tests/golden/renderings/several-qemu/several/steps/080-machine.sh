@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/759ac0943ac772c3ec60d4d24d109f77
+_record=/var/lib/provision/steps/f7cafd48601d480e7e76de0627b1f498
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
