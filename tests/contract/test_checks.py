@@ -50,9 +50,9 @@ checks:
   - {package: nano, absent: true}
   - {package: awk}
   - {file: /etc/app/config.ini, user: dev, mode: "0640", size: 8, content: {matches: "^b=\\d$"}}
-  - {file: /etc/app/config.ini, owner: dev, contains: b=2, executable: false, exists: true}
+  - {file: /etc/app/config.ini, owner: dev, contains: a=1, executable: false, exists: true}
   - {file: /etc/app/current, link: /etc/app/config.ini, symlink: true}
-  - {file: /srv/cache, dir: true, owner: dev}
+  - {file: /srv/cache, dir: true}
   - {file: /srv/nothing, exists: false}
   - {service: web, running: true, enabled: true}
   - {package: nano, installed: false}
