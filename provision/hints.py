@@ -16,6 +16,16 @@ OF_A_SPEC = (
     "up", "verify", "status", "shell", "exec", "logs", "restart", "sync", "stop", "down",
     "plan", "render", "validate", "explain", "test", "trust",
 )  # fmt: skip
+READING = (
+    "up",
+    "verify",
+    "status",
+    "plan",
+    "render",
+    "validate",
+    "explain",
+    "test",
+)  # which read the whole spec, so need what it is allowed
 OF_ALL_BACKENDS = ("test", "trust")  # for which -b is no part of what the environment is
 _COMMAND = re.compile(
     rf"`(?P<before>(?:\w+=\S+ )?)provision (?P<verb>{'|'.join(OF_A_SPEC)})(?P<rest>(?: [^`]*)?)`"
@@ -49,6 +59,7 @@ def complete(text: str, spec: str, options: Mapping[str, Sequence[str]]) -> str:
         if rest[:1] == ["--help"] or (verb == "down" and rest and not rest[0].startswith("-")):
             return match[0]  # it needs none, or names one itself
         left_out = {*rest, *(("-b",) if verb in OF_ALL_BACKENDS else ())}
+        left_out |= {"--allow"} if verb not in READING else set()
         more = [word for option, words in options.items() if option not in left_out for word in words]
         words = [verb, *([spec] if spec else []), *more, *rest]
         return f"`{match['before']}provision {' '.join(words)}`"

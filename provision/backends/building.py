@@ -9,27 +9,35 @@ from provision.errors import EnvironmentFailed
 from provision.hints import command
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
+    from provision.model import Machine, Script
     from provision.process import CommandFailed
     from provision.state import StateDir
 
 LAST_LINES = 20
 
 
-def build_failed(error: CommandFailed, state_dir: StateDir) -> EnvironmentFailed:
-    """Name the step that failed, and show what it printed."""
+def build_failed(error: CommandFailed, state_dir: StateDir, machines: Sequence[Machine]) -> EnvironmentFailed:
+    """Name the step that failed, with its place in the spec, and show what it printed."""
     said = state_dir.log.read_text().splitlines()
     failed = re.search(r"steps/\d+-([\w-]+)\.sh.*exit code: (\d+)", "\n".join(error.evidence))
     if failed is None:
         return EnvironmentFailed(
             "the image could not be built", evidence=error.evidence, hint=f"full log: {state_dir.log}"
         )
+    scripts = (script for machine in machines for script in machine.run)
     return EnvironmentFailed(
-        f"the step {failed[1]} ended with exit code {failed[2]}",
+        f"the step {failed[1]} ended with exit code {failed[2]}{place_of(failed[1], scripts)}",
         evidence=printed(said),
         hint=f"fix it, then run {command('up')} again; earlier steps are kept. Full log: {state_dir.log}",
     )
+
+
+def place_of(step: str, scripts: Iterable[Script]) -> str:
+    """Where the spec has a step, in brackets; empty for one of provision's own."""
+    places = dict.fromkeys(str(script.origin) for script in scripts if script.name == step)
+    return f" ({', '.join(places)})" if places else ""
 
 
 def printed(said: Sequence[str]) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Protocol
 
+from provision.backends.building import place_of
 from provision.errors import EnvironmentFailed
 from provision.hints import command
 from provision.model import ServiceStatus
@@ -187,8 +188,9 @@ def wait_until_ready(
             if reason.startswith(GAVE_UP):  # what it waited for says best what is wrong
                 _refuse_services(machine, reasons, own, last_lines, named)
             why = reason.removeprefix(GAVE_UP).removeprefix("setup: failed ")
+            place = place_of(why.partition(" ")[0], machine.setup)
             raise EnvironmentFailed(
-                f"setup of machine {machine.name} failed: {why}",
+                f"setup of machine {machine.name} failed: {why}{place}",
                 evidence=last_lines("setup"),
                 hint=f"fix the step, then run {command('up')} again; steps that succeeded are not repeated",
             )

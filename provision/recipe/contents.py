@@ -129,6 +129,7 @@ def _setup(machine: Machine, step: Script, path: str) -> RenderedFile:
             "record": f"{SETUP_RECORDS[step.every]}/{digest}",
             "name": step.name,
             "trusting": (),
+            **({"searched": machine.env["PATH"]} if "PATH" in machine.env else {}),
         },
     )
     return RenderedFile(content=text.encode(), executable=True)

@@ -75,7 +75,9 @@ def steps(
         )
     chain.add_accounts("users-of-packages", accounts_of_packages(machine))
     if machine.files:
-        chain.add("files", "files", "files.sh.j2", {"folders": folders}, inputs={"files": payload(machine)})
+        inside = payload(machine)
+        chain.add("files", "files", "files.sh.j2", {"folders": folders},
+                  inputs={"files": inside} if inside else None)  # fmt: skip
     for script in machine.run:
         if not script.before_packages:
             chain.add_script(script)

@@ -19,7 +19,7 @@ from provision.spec.privileges import ask_for_privileges
 from provision.spec.proxy import read_proxy
 from provision.spec.repositories import read_repositories
 from provision.spec.secrets import KnownSecrets
-from provision.spec.services import read_environment, read_services, read_steps
+from provision.spec.services import read_machine_environment, read_services, read_steps
 from provision.spec.sysctls import read_sysctls
 from provision.spec.users import KnownUsers, read_groups, read_users
 from provision.spec.volumes import read_volumes
@@ -118,7 +118,7 @@ def _machine(
         fields.node("workspace"), known, member.name, fields.entries("mounts"), scope
     )
     user, workdir = (workspace.user, workspace.path) if workspace else ("root", "/")
-    env = read_environment(fields.entries("env"))
+    env = read_machine_environment(fields.entries("env"), scope)
     hostname = host_name(member, scope)
     secrets = (
         KnownSecrets(fields.entries("secrets"), None, scope)

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from provision.spec.users import KnownUsers
 
 TIMEOUT = 60.0
+OWN_VARIABLES = ("LOGNAME", "USER")  # of whoever runs something inside
+SEARCHED = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # as PATH is where nobody sets it
 
 
 def read_environment(nodes: Mapping[str, Node]) -> dict[str, str]:
@@ -29,6 +31,32 @@ def read_environment(nodes: Mapping[str, Node]) -> dict[str, str]:
         for name, node in nodes.items()
         if isinstance(node.value, str | int)
     }
+
+
+def read_machine_environment(nodes: Mapping[str, Node], scope: Scope) -> dict[str, str]:
+    """The variables of a machine; a problem for those that would keep it from starting, or that it sets."""
+    found = read_environment(nodes)
+    for name in OWN_VARIABLES:
+        if name in nodes:
+            scope.problems.add(
+                f"{name} is set for each user who runs something inside",
+                nodes[name].key_origin,
+                f"use another variable, or give {name} to one service in its own env",
+            )
+    path = found.get("PATH", SEARCHED)
+    if "$" in path:
+        scope.problems.add(
+            "PATH would hold a dollar sign: values of env are not filled in",
+            nodes["PATH"],
+            f"write it out: {path.replace('${PATH}', SEARCHED).replace('$PATH', SEARCHED)}",
+        )
+    elif not {"/usr/bin", "/bin"} & set(path.split(":")):
+        scope.problems.add(
+            "PATH leads to no program of the distribution: the machine would not start",
+            nodes["PATH"],
+            f"for example {path}:{SEARCHED}",
+        )
+    return found
 
 
 def read_services(

@@ -91,3 +91,39 @@ def test_an_id_that_is_taken_names_both_users(own: Project) -> None:
     said = own.run("up")
     assert said.code == 2, said.all
     assert "provision.yaml:4:9: user app cannot have uid 33: in debian:12 it is www-data's" in said.stderr
+
+
+SEARCHED = "/opt/tool/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+def test_files_may_all_be_without_content_and_a_path_reaches_every_shell(own: Project) -> None:
+    own.spec(f"""
+        version: 1
+        name: empty
+        base: debian:12
+        users: {{dev: {{shell: /bin/bash}}}}
+        env: {{PATH: "{SEARCHED}"}}
+        files:
+          /opt/tool/bin: {{dir: true}}
+          /srv/link: {{link: /opt}}
+          /etc/motd: {{absent: true}}
+        setup:
+          - {{name: sees, script: 'echo "$PATH" >/tmp/seen'}}
+    """)
+    own.up()
+    assert own.inside("cat /tmp/seen").strip() == SEARCHED
+    assert own.inside("echo $PATH", user="dev").strip() == SEARCHED
+    assert own.inside("su - dev -c 'echo $PATH'", user="root").strip() == SEARCHED
+    said = own.run("shell", "-u", "dev", stdin=b"echo at=$PATH\n")
+    assert f"at={SEARCHED}" in said.stdout, said.all
+
+
+def test_a_step_that_fails_is_named_with_its_place(own: Project) -> None:
+    own.spec("version: 1\nname: fails\nbase: debian:12\nrun:\n  - {name: breaks, script: exit 7}\n")
+    said = own.run("up")
+    assert said.code == 1
+    assert "the step breaks ended with exit code 7 (provision.yaml:5:5)" in said.stderr
+    own.spec("version: 1\nname: fails\nbase: debian:12\nsetup:\n  - {name: later, script: exit 8}\n")
+    said = own.run("up")
+    assert said.code == 1
+    assert "setup of machine fails failed: later with exit code 8 (provision.yaml:5:5)" in said.stderr

@@ -56,7 +56,7 @@ EXPECTED = {
     command("up"): ("`provision up SPEC`", "`provision up SPEC MORE`"),
     command("up", "--rebuild"): ("`provision up SPEC --rebuild`", "`provision up SPEC MORE --rebuild`"),
     command("logs", "web", machine="db"): (
-        "`provision logs SPEC -m db web`", "`provision logs SPEC MORE -m db web`",
+        "`provision logs SPEC -m db web`", "`provision logs SPEC -b vm LESS -m db web`",
     ),
     command("up", variables="A=b"): ("`A=b provision up SPEC`", "`A=b provision up SPEC MORE`"),
     command("trust"): ("`provision trust SPEC`", "`provision trust SPEC LESS`"),
@@ -73,10 +73,10 @@ def test_a_command_gets_what_names_the_environment(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("CI", raising=False)
-    less = "--name other --set 'port=1 2' --no-local --allow network"
+    less = "--name other --set 'port=1 2' --no-local"
     plain, full = (
         text.replace("SPEC", f"'{tmp_path}/a spec.yaml'")
-        .replace("MORE", f"-b vm {less}")
+        .replace("MORE", f"-b vm {less} --allow network")
         .replace("LESS", less)
         for text in EXPECTED[hint]
     )

@@ -237,7 +237,7 @@ class Convergence:
                 self._compose([*words, *(machine.name for machine in built)], progress, variables)
             except process.CommandFailed as error:
                 refuse_found(self.state_dir.log.read_text().splitlines(), built)
-                raise build_failed(error, self.state_dir) from error
+                raise build_failed(error, self.state_dir, built) from error
 
     def _refresh(self, plan: Plan, progress: Progress) -> None:
         """Start a container again whose secrets have new values: it takes them at its start."""

@@ -227,7 +227,7 @@ class VirtualMachines:
             what = f"environment {name}" if machine in (None, name) else f"machine {machine} of {name}"
             raise Unreachable(
                 f"{what} is {'not running' if there else 'not up'} in vm",
-                hint=f"{command('up')} starts it",
+                hint=f"{command('up', '-b', 'vm')} starts it",
             )
         return {each: enter(state_dir, each, facts[each]) for each in running}
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from provision import process
 from provision.backends import starts
 from provision.backends.base import Action, Plan
+from provision.backends.building import place_of
 from provision.backends.found import refuse_found
 from provision.backends.machines import side_by_side
 from provision.backends.order import in_order
@@ -336,7 +337,7 @@ def _step_failed(
         )
     name = re.sub(r"==> (\d+-)?([\w-]+):.*", r"\2", said[begun[-1]])
     return EnvironmentFailed(
-        f"the step {name} ended with exit code {error.code}",
+        f"the step {name} ended with exit code {error.code}{place_of(name, machine.run)}",
         evidence=said[begun[-1] + 1 :][-LAST_LINES:],
         hint=hint,
     )

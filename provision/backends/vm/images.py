@@ -208,9 +208,11 @@ class Shelf:
                 if process.was_interrupted(error):
                     raise KeyboardInterrupt from error
                 refuse_found(state_dir.log.read_text().splitlines(), [machine])
-                raise self._failed(error, state_dir) from error
+                raise self._failed(error, state_dir, machine) from error
 
-    def _failed(self, error: process.CommandFailed, state_dir: StateDir) -> EnvironmentFailed:
+    def _failed(
+        self, error: process.CommandFailed, state_dir: StateDir, machine: Machine
+    ) -> EnvironmentFailed:
         said = "\n".join(error.evidence)
         if "no space left" in said.lower() or "exporting to client directory" in said:
             free = shutil.disk_usage(self.folder).free >> 20
@@ -225,7 +227,7 @@ class Shelf:
                 evidence=printed(state_dir.log.read_text().splitlines()) or error.evidence,
                 hint=f"{INSTEAD}; full log: {state_dir.log}",
             )
-        return build_failed(error, state_dir)
+        return build_failed(error, state_dir, [machine])
 
 
 def way(machine: Machine, why_not: str = "", *, instead: bool) -> tuple[Way, str]:
