@@ -270,7 +270,7 @@ def _how(said: str) -> str:
     code = said.partition(" (")[2].removesuffix(")")
     return {
         "failed": f"ended with {code}",
-        "crashing": f"ends again and again, with {code}",
+        "crashing": f"ends again and again, with {code}" if code else "ends again and again",
         "background": "ended with 0 while another of its processes went on",
     }[_state(said)]
 

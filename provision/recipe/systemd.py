@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from provision import lent
 from provision.model import ATTACH, RESERVED, SETUP
-from provision.recipe.contents import CRASHES
+from provision.recipe.contents import CRASHES, SOON
 from provision.recipe.limits import HARD_FILES, SOFT_FILES, effective, machine_limits
 from provision.rendering import RenderedFile, render
 
@@ -50,6 +50,7 @@ def systemd_scripts(machine: Machine) -> Mapping[str, RenderedFile]:
         "machine": machine,
         "agent": lent.SOCKET,
         "crashes": CRASHES,
+        "soon": SOON,
         "unit": unit_of,
         "wanted": [unit_of(ATTACH)]  # by itself: a machine may have no service
         + [unit_of(service.name) for service in machine.services]

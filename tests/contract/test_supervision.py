@@ -158,6 +158,18 @@ FAILING = {
 }
 
 
+def test_a_loop_of_crashes_is_seen_while_the_service_runs_for_a_moment(shared: Project) -> None:
+    shared.good("down", "--volumes")
+    shared.spec("version: 1\nname: failing\nbase: debian:12\nservices: {slow: {script: sleep 3; exit 3}}\n")
+    shared.run("up")
+    deadline = time.monotonic() + 60
+    while shared.state()["services"][0]["state"] != "crashing" and time.monotonic() < deadline:
+        time.sleep(1)
+    seen = [shared.state()["services"][0]["state"] for _ in range(4)]
+    assert seen == ["crashing"] * 4
+    assert shared.run("verify").code == 1
+
+
 def test_a_service_that_is_not_to_be_is_named_with_its_lines_once(shared: Project) -> None:
     """One machine is given one after the other, each in the place of the one before."""
     shared.good("down", "--volumes")

@@ -217,6 +217,8 @@ class Docker:
         container = next(each.name for each in ours if each.labels[MACHINE] == target.machine)
         inside = ["docker", "exec", container]
         if target.run(f"test -d {UNITS}", user="root").code == 0:
+            starts = [f"/run/provision/starts/{service}" for service in services]
+            process.run([*inside, "rm", "-f", *starts])
             units = map(unit_of, services)
             process.run([*inside, "systemctl", "restart", *units], check=False)  # the state says more
         else:

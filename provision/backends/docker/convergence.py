@@ -377,6 +377,7 @@ def _revive(container: str, service: str, *, units: bool) -> None:
     """Start again what has ended: setup in the background, a service by what supervises it."""
     inside = ["docker", "exec", container]
     if units:
+        process.run([*inside, "rm", "-f", f"/run/provision/starts/{service}"])
         process.run([*inside, "systemctl", "restart", unit_of(service)])
     elif service == "setup":
         process.run([*inside, "rm", "--force", SETUP_STATE])

@@ -14,7 +14,7 @@ from provision.backends.docker.systemd import PACKAGES, is_init
 from provision.backends.ports import key, variable
 from provision.backends.readiness import patience
 from provision.recipe import contents, payload, repository_files, steps
-from provision.recipe.contents import CRASHES
+from provision.recipe.contents import CRASHES, SOON
 from provision.recipe.limits import SOFT_FILES, ULIMITS, hard_files, machine_limits
 from provision.recipe.proxy import proxy_variables, trust_variables
 from provision.recipe.systemd import systemd_scripts
@@ -263,7 +263,7 @@ def _own_scripts(machine: Machine) -> Mapping[str, RenderedFile]:
         own = {name: _executable(f"docker/machine/{name}.j2", context) for name in ("attach", "init")}
         return {"start": own.pop("init"), **own, **systemd_scripts(machine)}
     limited = any(service.limits for service in machine.services)
-    context |= {"limits": ULIMITS if limited else {}, "grace": GRACE, "crashes": CRASHES}
+    context |= {"limits": ULIMITS if limited else {}, "grace": GRACE, "crashes": CRASHES, "soon": SOON}
     context |= {"files": (SOFT_FILES, hard_files(machine))}
     context |= {"stages": start_stages(machine)}
     scripts = ("start", "runtime", *(SUPERVISING if machine.services else ()))

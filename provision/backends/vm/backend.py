@@ -251,7 +251,8 @@ class VirtualMachines:
     def restart(self, state_dir: StateDir, target: Target, services: Sequence[str]) -> None:
         """By systemd."""
         units = [unit_of(service) for service in services]
-        words = ["systemctl", "restart", *units]
+        starts = [f"/run/provision/starts/{service}" for service in services]
+        words = ["sh", "-c", f"rm -f {' '.join(starts)}; systemctl restart {' '.join(units)}"]
         # One that fails has its state and its lines, which say more than systemctl does.
         process.run(connection.command(state_dir, target.machine, words), check=False)
 

@@ -277,7 +277,7 @@ class Convergence:
         state_dir, name = self.state_dir, machine.name
 
         def revive(service: str) -> None:
-            script = f"systemctl restart {unit_of(service)}"
+            script = f"rm -f /run/provision/starts/{service}; systemctl restart {unit_of(service)}"
             if service == ATTACH:
                 script += " && systemctl restart provision.target"
             if service == SETUP:

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/7865cc9aa035843607c49853f378f93f
+_record=/var/lib/provision/steps/1a1476c8c085d67b2cbf9653d0901d15
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

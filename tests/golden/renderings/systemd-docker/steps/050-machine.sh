@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/1e121c5b61f7f9df513777fa7a00bd50
+_record=/var/lib/provision/steps/cb0af8455e2fa288f210d6ca3461565b
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

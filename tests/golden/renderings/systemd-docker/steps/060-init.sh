@@ -2,7 +2,7 @@
 # systemd and its units
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/7b67665472ca4b2c21b2f464f93a8be3
+_record=/var/lib/provision/steps/d9bf06521183af1c39b8254164b177b5
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/316ac8402d0b5bbb6d75ee4453d6ecf7
+_record=/var/lib/provision/steps/f7da8bde787672768fd5bca7ef5a0d90
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

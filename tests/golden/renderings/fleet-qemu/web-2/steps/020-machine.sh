@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/1b39932c8b0b6f7a1cc8019bb98d4499
+_record=/var/lib/provision/steps/e182e2d32c7f3ee46d18b9cd26580371
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
