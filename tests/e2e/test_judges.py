@@ -100,7 +100,8 @@ def test_compose_takes_the_file_and_reads_what_the_spec_says(case: Case, written
     sources = [Path(literal(m["source"])) for m in mounted if m["type"] == "bind"]
     assert [source for source in sources if not source.is_dir()] == []
     workspace = [spec["workspace"]["path"]] if "workspace" in spec else []
-    wanted = {*workspace, *spec.get("mounts", ()), *spec.get("volumes", {}).values()}
+    volumes = [v["path"] if isinstance(v, dict) else v for v in spec.get("volumes", {}).values()]
+    wanted = {*workspace, *spec.get("mounts", ()), *volumes}
     assert wanted == {literal(mount["target"]) for mount in mounted}
     for key, value in spec.get("backends", {}).get("docker", {}).get("compose", {}).items():
         found = service[key]
