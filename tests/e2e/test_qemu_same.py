@@ -39,6 +39,7 @@ EXPLAINED = {
     "/etc/ld.so.cache|/etc/modules-load.d/modules.conf|/etc/sv": "made when those were installed",
     "/etc/hosts.(allow|deny)|/etc/modules|/etc/runit|/usr/lib/udev/hwdb.bin": "made then too",
     "/etc/rc[0-9S].d|/etc/systemd/system": "what an init starts",
+    "/etc/systemd/system.conf.d|/etc/sysctl.d/99-zz-provision.conf": "what an engine gives a container",
     "/usr/lib/provision": "how each form starts its services",
     "/usr/lib/provision-guest|/usr/lib/modules|/usr/lib/sysctl.d/00-provision.conf": "what it alone needs",
 }
