@@ -522,6 +522,7 @@ class Result:
 
 
 SETUP, ATTACH = "setup", "attach"
+DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # PATH, unless the spec sets it
 RESERVED = (SETUP, ATTACH)  # what logs and errors call steps of ours: the name of no service
 
 

@@ -104,7 +104,7 @@ def notes_on_ports(
 def _select(
     environment: Environment, state_dir: StateDir, ours: Collection[tuple[int, str]]
 ) -> tuple[dict[str, int], list[tuple[str, str, Port]], list[str]]:
-    """The host's sides; those that differ from what was asked, with the holder; those that are taken."""
+    """Choose the host ports: all of them; those that differ from the spec, with the holder; those in use."""
     had_before = kept(state_dir)
     elsewhere = _elsewhere(state_dir)
     chosen: dict[str, int] = {}

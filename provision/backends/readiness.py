@@ -64,15 +64,17 @@ def _own(service: Service, stretch: float) -> float:
 
 
 class Overdue:
-    """Which services are over their time; each one's counts from when it was first seen to run.
+    """Which services are over their time. A service's time counts from when it was first seen to run.
+
+    `own` has the seconds that each service has, by its name.
 
     Args:
-        machine: whose services they are.
+        machine: the machine that runs the services.
         stretch: how many times longer everything takes than it does in a container.
     """
 
     def __init__(self, machine: Machine, *, stretch: float = 1.0) -> None:
-        self._own = {service.name: _own(service, stretch) for service in machine.services}
+        self.own = {service.name: _own(service, stretch) for service in machine.services}
         self._begins = {
             name: seconds + BEGINS * stretch for name, seconds in patience(machine, stretch=stretch).items()
         }
@@ -83,16 +85,16 @@ class Overdue:
 
         Args:
             states: the state of each service that is not ready; empty where its probe speaks.
-            waited: seconds since the machine was first asked.
+            waited: seconds since the first look at the machine.
         """
         for name, state in states.items():
             if state != "starting":
                 self._begun.setdefault(name, waited)
         return {
-            name: self._own[name]
+            name: self.own[name]
             for name in states
             if (
-                waited - self._begun[name] > self._own[name]
+                waited - self._begun[name] > self.own[name]
                 if name in self._begun
                 else waited > self._begins[name]
             )
@@ -101,7 +103,7 @@ class Overdue:
 
 def service_states(machine: Machine, reasons: Sequence[str]) -> tuple[ServiceStatus, ...]:
     """The state of each service, by the reasons for which the machine is not healthy."""
-    told = dict(reason.removeprefix("service ").split(": ", 1) for reason in reasons if ": " in reason)
+    told = _told(reasons)
     return tuple(
         ServiceStatus(
             name=service.name,
@@ -157,7 +159,6 @@ def wait_until_ready(
     overdue = Overdue(machine, stretch=stretch)
     # A service that nothing can be asked of is believed when it has not ended at once.
     healthy_since: float | None = None
-    own = {service.name: _own(service, stretch) for service in machine.services}
     settled = all(service.ready or service.oneshot for service in machine.services)
     while True:
         answer = target.run(HEALTHY, user="root")
@@ -186,7 +187,7 @@ def wait_until_ready(
                 )
             reason = next(line for line in reasons if line.startswith("setup: "))
             if reason.startswith(GAVE_UP):  # what it waited for says best what is wrong
-                _refuse_services(machine, reasons, own, last_lines, named)
+                _refuse_services(machine, reasons, overdue.own, last_lines, named)
             why = reason.removeprefix(GAVE_UP).removeprefix("setup: failed ")
             place = place_of(why.partition(" ")[0], machine.setup)
             raise EnvironmentFailed(
@@ -248,9 +249,9 @@ def _refuse_services(
 
 
 def _told(reasons: Sequence[str]) -> dict[str, str]:
-    """What is said of each service that is not ready."""
+    """Why each service is not ready, by its name."""
     told = (reason.removeprefix("service ") for reason in reasons if reason.startswith("service "))
-    return dict(each.split(": ", 1) for each in told)
+    return dict(each.split(": ", 1) for each in told if ": " in each)
 
 
 def _with_probe(machine: Machine, reason: str) -> str:

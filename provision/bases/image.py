@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from provision import process, resources
 from provision.bases.root import archive_time, can_make, make_root, write_file
 from provision.errors import HostLacks, ProvisionError
+from provision.model import DEFAULT_PATH
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from provision.progress import Progress
 
 MADE_LABEL = "provision.base"
-_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 # What the official images have and a build notices. Not theirs: docker-clean, which would
 # empty the caches that packages steps are given, and gzipped indexes, which are slow to read.
@@ -99,7 +99,7 @@ def build_image(base: Base, progress: Progress) -> None:
         time = archive_time(base)
         make_root(base, tar, progress, time=time, customize=_SETTINGS, starts_daemons=False)
         changes = (
-            f"ENV PATH={_PATH}",
+            f"ENV PATH={DEFAULT_PATH}",
             'CMD ["bash"]',
             f"LABEL {MADE_LABEL}={base.name}",
             f"LABEL provision.mirror={base.mirror}",

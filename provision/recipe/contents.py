@@ -25,6 +25,7 @@ import hashlib
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from provision.model import DEFAULT_PATH
 from provision.recipe.proxy import trust_variables
 from provision.rendering import RenderedFile, render
 
@@ -129,7 +130,7 @@ def _setup(machine: Machine, step: Script, path: str) -> RenderedFile:
             "record": f"{SETUP_RECORDS[step.every]}/{digest}",
             "name": step.name,
             "trusting": (),
-            **({"searched": machine.env["PATH"]} if "PATH" in machine.env else {}),
+            "search_path": machine.env.get("PATH", DEFAULT_PATH),
         },
     )
     return RenderedFile(content=text.encode(), executable=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
-from provision.model import Step
+from provision.model import DEFAULT_PATH, Step
 from provision.recipe.accounts import FIRST_OF_PEOPLE, accounts, accounts_of_packages, gid_of
 from provision.recipe.contents import folders, payload
 from provision.recipe.families import FAMILIES
@@ -135,6 +135,7 @@ class _Chain:
             "shared/step.sh.j2",
             {
                 "locale": locale,
+                "search_path": DEFAULT_PATH,
                 "title": title,
                 "body": body,
                 "record": f"{RECORDS}/{digest}",

@@ -11,7 +11,7 @@ from provision.recipe.limits import HARD_FILES, SOFT_FILES, effective, machine_l
 from provision.rendering import RenderedFile, render
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from provision.model import Machine
 
@@ -25,6 +25,13 @@ def unit_of(service: str) -> str:
     Its prefix keeps it apart from the system's units (ssh, dbus, systemd-journald) and from ours.
     """
     return f"provision-{service}.service" if service in RESERVED else f"{_PREFIX}{service}.service"
+
+
+def restart_script(services: Iterable[str]) -> str:
+    """Text for `sh` that starts these anew; their earlier starts do not count as a crash loop."""
+    named = tuple(services)
+    counts = " ".join(f"/run/provision/starts/{service}" for service in named)
+    return f"rm -f {counts}; systemctl restart {' '.join(map(unit_of, named))}"
 
 
 def identifier_of(service: str) -> str:

@@ -6,7 +6,7 @@ import shlex
 from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
-from provision.model import RESERVED, Probe, Script, Service
+from provision.model import DEFAULT_PATH, RESERVED, Probe, Script, Service
 from provision.spec.needs import refuse_circle, refuse_unknown_needs
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 TIMEOUT = 60.0
 OWN_VARIABLES = ("LOGNAME", "USER")  # of whoever runs something inside
-SEARCHED = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # as PATH is where nobody sets it
 
 
 def read_environment(nodes: Mapping[str, Node]) -> dict[str, str]:
@@ -43,18 +42,18 @@ def read_machine_environment(nodes: Mapping[str, Node], scope: Scope) -> dict[st
                 nodes[name].key_origin,
                 f"use another variable, or give {name} to one service in its own env",
             )
-    path = found.get("PATH", SEARCHED)
+    path = found.get("PATH", DEFAULT_PATH)
     if "$" in path:
         scope.problems.add(
             "PATH would hold a dollar sign: values of env are not filled in",
             nodes["PATH"],
-            f"write it out: {path.replace('${PATH}', SEARCHED).replace('$PATH', SEARCHED)}",
+            f"write it out: {path.replace('${PATH}', DEFAULT_PATH).replace('$PATH', DEFAULT_PATH)}",
         )
     elif not {"/usr/bin", "/bin"} & set(path.split(":")):
         scope.problems.add(
             "PATH leads to no program of the distribution: the machine would not start",
             nodes["PATH"],
-            f"for example {path}:{SEARCHED}",
+            f"for example {path}:{DEFAULT_PATH}",
         )
     return found
 

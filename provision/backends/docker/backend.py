@@ -28,7 +28,7 @@ from provision.backends.requirements import refuse, unmet
 from provision.errors import EnvironmentFailed
 from provision.hints import command
 from provision.model import MachineStatus, ServiceStatus
-from provision.recipe.systemd import unit_of
+from provision.recipe.systemd import restart_script
 from provision.target import Unreachable
 
 if TYPE_CHECKING:
@@ -217,10 +217,8 @@ class Docker:
         container = next(each.name for each in ours if each.labels[MACHINE] == target.machine)
         inside = ["docker", "exec", container]
         if target.run(f"test -d {UNITS}", user="root").code == 0:
-            starts = [f"/run/provision/starts/{service}" for service in services]
-            process.run([*inside, "rm", "-f", *starts])
-            units = map(unit_of, services)
-            process.run([*inside, "systemctl", "restart", *units], check=False)  # the state says more
+            words = ["sh", "-c", restart_script(services)]
+            process.run([*inside, *words], check=False)  # the state says more
         else:
             process.run([*inside, CONTROL, "restart", *services])
 

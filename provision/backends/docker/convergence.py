@@ -47,7 +47,7 @@ from provision.confined import ConfinedFolder
 from provision.errors import EnvironmentFailed
 from provision.hints import command
 from provision.progress import Beside
-from provision.recipe.systemd import unit_of
+from provision.recipe.systemd import restart_script
 from provision.target import Unreachable
 
 if TYPE_CHECKING:
@@ -377,8 +377,7 @@ def _revive(container: str, service: str, *, units: bool) -> None:
     """Start again what has ended: setup in the background, a service by what supervises it."""
     inside = ["docker", "exec", container]
     if units:
-        process.run([*inside, "rm", "-f", f"/run/provision/starts/{service}"])
-        process.run([*inside, "systemctl", "restart", unit_of(service)])
+        process.run([*inside, "sh", "-c", restart_script([service])])
     elif service == "setup":
         process.run([*inside, "rm", "--force", SETUP_STATE])
         process.run(["docker", "exec", "--detach", container, SETUP])

@@ -29,7 +29,7 @@ def notes(machine: Machine) -> Sequence[str]:
 
 
 def replaced(container: str, machine: Machine) -> Sequence[str]:
-    """The paths at which a running container has a file that the host has no more."""
+    """The paths where a running container still has a file that was replaced on the host."""
     files = {mount.path: mount.source.name for mount in machine.mounts if mount.source.is_file()}
     if not files:
         return ()

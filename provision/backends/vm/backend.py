@@ -34,7 +34,7 @@ from provision.backends.vm.rendering import render_environment
 from provision.errors import Problem, UsageError
 from provision.hints import command
 from provision.model import MachineStatus, Origin, ServiceStatus
-from provision.recipe.systemd import unit_of
+from provision.recipe.systemd import restart_script
 from provision.target import Unreachable
 
 if TYPE_CHECKING:
@@ -250,9 +250,7 @@ class VirtualMachines:
 
     def restart(self, state_dir: StateDir, target: Target, services: Sequence[str]) -> None:
         """By systemd."""
-        units = [unit_of(service) for service in services]
-        starts = [f"/run/provision/starts/{service}" for service in services]
-        words = ["sh", "-c", f"rm -f {' '.join(starts)}; systemctl restart {' '.join(units)}"]
+        words = ["sh", "-c", restart_script(services)]
         # One that fails has its state and its lines, which say more than systemctl does.
         process.run(connection.command(state_dir, target.machine, words), check=False)
 

@@ -27,7 +27,7 @@ from provision.errors import EnvironmentFailed
 from provision.hints import command
 from provision.model import ATTACH, SETUP
 from provision.progress import Beside
-from provision.recipe.systemd import unit_of
+from provision.recipe.systemd import restart_script
 from provision.target import Unreachable
 
 if TYPE_CHECKING:
@@ -277,7 +277,7 @@ class Convergence:
         state_dir, name = self.state_dir, machine.name
 
         def revive(service: str) -> None:
-            script = f"rm -f /run/provision/starts/{service}; systemctl restart {unit_of(service)}"
+            script = restart_script([service])
             if service == ATTACH:
                 script += " && systemctl restart provision.target"
             if service == SETUP:
