@@ -278,6 +278,14 @@ def start(argv: Sequence[str], *, own_session: bool = False) -> subprocess.Popen
         raise _missing(argv, error) from error
 
 
+def kill_session(child: subprocess.Popen[bytes]) -> None:
+    """Kill a command that has a session of its own, with what it started; read no more of it."""
+    with suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGKILL)
+    with child:  # waits for it, and closes its pipes
+        pass
+
+
 def detach(argv: Sequence[str]) -> None:
     """Start a command that goes on when this process has ended; nobody reads what it prints.
 

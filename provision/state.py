@@ -124,9 +124,10 @@ class StateDir:
         try:
             state().mkdir(mode=0o700, parents=True, exist_ok=True)
             runtime.private(environments())
-            self.folder.parent.mkdir(mode=0o700, exist_ok=True)
-            self.folder.mkdir(mode=0o700, exist_ok=True)
-            self._note_environment()
+            with self._shared_folder():
+                self.folder.parent.mkdir(mode=0o700, exist_ok=True)
+                self.folder.mkdir(mode=0o700, exist_ok=True)
+                self._note_environment()
         except OSError as error:
             raise HostLacks(
                 f"the state of {self.name} cannot be written to {self.folder}: {error.strerror}",
@@ -208,9 +209,18 @@ class StateDir:
 
     def remove(self) -> None:
         """Remove the folder, and that of the environment where no backend has a state of it any more."""
-        shutil.rmtree(self.folder, ignore_errors=True)
-        if not any(path.is_dir() for path in self.folder.parent.glob("*")):
-            shutil.rmtree(self.folder.parent, ignore_errors=True)
+        with self._shared_folder():
+            shutil.rmtree(self.folder, ignore_errors=True)
+            if not any(path.is_dir() for path in self.folder.parent.glob("*")):
+                shutil.rmtree(self.folder.parent, ignore_errors=True)
+
+    @contextmanager
+    def _shared_folder(self) -> Iterator[None]:
+        """Hold the environment's folder for a moment: its backends make and remove it side by side."""
+        from filelock import FileLock
+
+        with FileLock(runtime.sockets() / f"{self.unique_name}.lock"):
+            yield
 
     def path_of(self, what: str) -> Path:
         """Where something is remembered."""

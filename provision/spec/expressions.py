@@ -162,9 +162,7 @@ class _Sandbox:
         child, self._child = self._child, None
         if child is None:
             return
-        child.kill()
-        with child:  # waits for it, and closes its pipes
-            pass
+        process.kill_session(child)
 
 
 def names(context: Mapping[str, object]) -> list[str]:

@@ -11,6 +11,7 @@ from provision.backends.vm.qemu import host, network
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
 QEMU_7_2 = "QEMU emulator version 7.2.22 (Debian 1:7.2+dfsg-7)"
 LACKS = {
@@ -36,14 +37,35 @@ def test_why_passt_is_not_taken(case: str, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr("platform.system", lambda: system)
     monkeypatch.setattr(process, "find", lambda name: f"/usr/bin/{name}" if name in programs else None)
 
-    def run(words: Sequence[str], *, check: bool) -> process.Completed:
-        assert not check
+    def ask(words: Sequence[str]) -> process.Completed:
         return process.Completed(argv=tuple(words), code=0, stdout=version, stderr="")
 
-    monkeypatch.setattr(process, "run", run)
+    monkeypatch.setattr(process, "ask", ask)
     monkeypatch.setattr(network, "_trial", lambda: None)
     assert network.passt_lacks() == expected
     assert network.network() == ("user" if expected else "passt")
+
+
+PROGRAMS = {
+    "waits for ever": "sleep 1000 & wait",  # its child holds the pipes when it is killed
+    "ends with an error": "echo No namespaces here >&2; exit 1",
+}
+REASONS = {"waits for ever": "it did not end within 0.3 s", "ends with an error": "No namespaces here"}
+
+
+@pytest.mark.parametrize("case", PROGRAMS)
+def test_a_passt_that_does_not_work_is_told_in_time(
+    case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "pasta"
+    program.write_text(f"#!/bin/sh\necho $$ >{tmp_path}/session\n{PROGRAMS[case]}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.setattr(network, "TRIAL_ENDS_WITHIN", 0.3)
+    assert network._trial() == f"passt does not work on this host: {REASONS[case]}"
+    session = (tmp_path / "session").read_text().strip()
+    left = process.ask(["ps", "-o", "pid=,stat=", "--sid", session]).stdout.splitlines()
+    assert [line for line in left if "Z" not in line] == []
 
 
 TAKEN = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -110,6 +111,21 @@ def test_a_removed_state_leaves_nothing(tmp_path: Path, place: Path) -> None:
     docker.remove()
     assert known_environments()[0].backends == ("vm",)
     vm.remove()
+    assert list((place / "environments").iterdir()) == []
+
+
+def test_backends_of_an_environment_come_and_go_side_by_side(tmp_path: Path, place: Path) -> None:
+    """Whoever removes the folder as the last one does not take it from another who begins."""
+
+    def come_and_go(backend: str) -> None:
+        for number in range(100):
+            one = of(tmp_path, backend=backend)
+            keep(one, {"web:80/tcp": number})
+            one.remove()
+
+    with ThreadPoolExecutor(4) as threads:
+        for done in [threads.submit(come_and_go, backend) for backend in "abcd"]:
+            done.result()
     assert list((place / "environments").iterdir()) == []
 
 
