@@ -48,38 +48,38 @@ class EnvironmentRef:
     state_dir: StateDir
 
 
-def load(asked: Request, *, looking: bool = False) -> Environment:
+def load(request: Request, *, looking: bool = False) -> Environment:
     """Read and check a spec; SpecError with every problem in it.
 
     Args:
-        asked: which one.
+        request: which one.
         looking: nothing of it is going to be given, run or shown: the person need not allow it.
     """
     from provision import spec
 
     return spec.load(
-        asked.spec,
-        backend=asked.backend,
-        settings=asked.settings,
-        name=asked.name,
-        base=asked.base,
-        local=asked.local,
-        allows=spec.everything if looking else trust_of(asked).allows,
+        request.spec,
+        backend=request.backend,
+        settings=request.settings,
+        name=request.name,
+        base=request.base,
+        local=request.local,
+        allows=spec.everything if looking else trust_of(request).allows,
     )
 
 
-def trust_of(asked: Request) -> Trust:
+def trust_of(request: Request) -> Trust:
     """What the person allows the project of a spec."""
     from provision import spec
 
-    return trust.trust_in(spec.project_of(asked.spec), asked.allow)
+    return trust.trust_in(spec.project_of(request.spec), request.allow)
 
 
-def allow(asked: Request) -> tuple[Demand, ...]:
+def allow(request: Request) -> tuple[Demand, ...]:
     """Keep the person's word for what a spec wants beyond its machines, in every backend.
 
     Args:
-        asked: which spec; `allow` are the words that are given, all where there are none.
+        request: which spec; `allow` are the words that are given, all where there are none.
 
     Returns:
         all that it wants, and what of it is allowed now.
@@ -89,29 +89,29 @@ def allow(asked: Request) -> tuple[Demand, ...]:
     """
     from provision import spec
 
-    project = spec.project_of(asked.spec)
+    project = spec.project_of(request.spec)
     while True:
         known = trust.Trust(words=frozenset(), answers=trust.kept_answers().get(str(project), {}))
-        wanted = {(each.word, each.what): each for each in _wanted(asked, known)}
+        wanted = {(each.word, each.what): each for each in _wanted(request, known)}
         more = [
             each
             for each in wanted.values()
-            if not each.given and (not asked.allow or each.word in asked.allow)
+            if not each.given and (not request.allow or each.word in request.allow)
         ]
         if not more:
             return tuple(wanted.values())
         trust.keep(project, more, allowed=True)  # a file that may be read now may want more
 
 
-def _wanted(asked: Request, known: Trust) -> Iterator[Demand]:
+def _wanted(request: Request, known: Trust) -> Iterator[Demand]:
     """What a spec wants beyond its machines in every backend, as far as it may be read."""
     from provision import spec
 
     for backend in backends.names():
         try:
             environment = spec.load(
-                asked.spec, backend=backend, settings=asked.settings, name=asked.name, local=asked.local,
-                allows=known.allows,
+                request.spec, backend=backend, settings=request.settings, name=request.name,
+                local=request.local, allows=known.allows,
             )  # fmt: skip
         except SpecError as error:
             if others := [problem for problem in error.problems if problem.demand is None]:
@@ -129,14 +129,14 @@ class Verdict:
     refused: tuple[Problem, ...]
 
 
-def validate(asked: Request) -> Verdict:
+def validate(request: Request) -> Verdict:
     """Read and judge a spec as `plan`, `render` and `up` do, for one backend.
 
     Raises:
         SpecError: it is wrong whatever the backend.
     """
     try:
-        environment = load(asked)
+        environment = load(request)
     except SpecError as error:
         if all(problem.demand for problem in error.problems):  # another may want less of the person
             return Verdict(environment=None, refused=error.problems)
@@ -144,7 +144,7 @@ def validate(asked: Request) -> Verdict:
     if missing := secrets.missing(environment):
         raise SpecError(missing)
     refuse_mounted(environment)
-    return Verdict(environment=environment, refused=tuple(_refusals(environment, asked.backend)))
+    return Verdict(environment=environment, refused=tuple(_refusals(environment, request.backend)))
 
 
 def _refusals(environment: Environment, backend: str) -> Sequence[Problem]:
@@ -163,19 +163,19 @@ def notes(environment: Environment, backend: str) -> tuple[str, ...]:
     return backends.find(backend).notes(environment)
 
 
-def resolve(asked: Request) -> EnvironmentRef:
+def resolve(request: Request) -> EnvironmentRef:
     """The environment that a spec names, without reading more of it than the name."""
     from provision import spec
 
-    name = asked.name or spec.peek(
-        asked.spec, backend=asked.backend, settings=asked.settings, local=asked.local,
-        allows=trust_of(asked).allows,
+    name = request.name or spec.peek(
+        request.spec, backend=request.backend, settings=request.settings, local=request.local,
+        allows=trust_of(request).allows,
     )  # fmt: skip
-    project = spec.project_of(asked.spec)
+    project = spec.project_of(request.spec)
     return EnvironmentRef(
         name=name,
-        backend=backends.find(asked.backend),
-        state_dir=StateDir.of(project, name, asked.backend, asked.spec.absolute()),
+        backend=backends.find(request.backend),
+        state_dir=StateDir.of(project, name, request.backend, request.spec.absolute()),
     )
 
 
@@ -184,12 +184,12 @@ def state_of(environment: Environment, backend: str) -> StateDir:
     return StateDir.of(environment.project, environment.name, backend, environment.spec.absolute())
 
 
-def render(asked: Request, folder: Path | None) -> tuple[Mapping[str, bytes], Path | None]:
+def render(request: Request, folder: Path | None) -> tuple[Mapping[str, bytes], Path | None]:
     """The rendering, written to a folder where one is given."""
-    environment = load(asked)
-    if problems := _refusals(environment, asked.backend):
+    environment = load(request)
+    if problems := _refusals(environment, request.backend):
         raise SpecError(problems)
-    backend, state_dir = backends.find(asked.backend), state_of(environment, asked.backend)
+    backend, state_dir = backends.find(request.backend), state_of(environment, request.backend)
     rendering = backend.render(
         backend.settle(environment, state_dir), folder.resolve() if folder else state_dir.rendering
     )
@@ -207,7 +207,7 @@ def plan(environment: Environment, backend: str) -> Plan:
 
 
 def skipped(environment: Environment, backend: str) -> tuple[str, ...]:
-    """The checks that a backend will not be asked, each with the reason."""
+    """The checks that a backend skips, each with the reason."""
     from provision.verify import why_skipped, withheld
 
     acting, without = backends.find(backend), withheld(environment)
@@ -215,7 +215,7 @@ def skipped(environment: Environment, backend: str) -> tuple[str, ...]:
         f"the check {check.name} of {machine.name} is skipped: {reason}"
         for machine in environment.machines
         for check in machine.checks
-        if (reason := why_skipped(check, backend, acting.gives(machine), withheld=without))
+        if (reason := why_skipped(check, backend, acting.supports(machine), withheld=without))
     )
 
 
@@ -268,8 +268,8 @@ def verify(
     from provision.verify import verify as ask
 
     acting = backends.find(backend)
-    asked = _chosen(environment, machine)
-    capabilities = {each.name: acting.gives(each) for each in environment.machines}
+    request = _chosen(environment, machine)
+    capabilities = {each.name: acting.supports(each) for each in environment.machines}
     with progress.wait("looking at what runs"):
         try:
             targets = acting.targets(environment.name, state_of(environment, backend))
@@ -282,7 +282,7 @@ def verify(
     try:
         with progress.wait(f"verifying {environment.name}"):
             return ask(
-                environment, targets, backend=backend, capabilities=capabilities, machines=asked,
+                environment, targets, backend=backend, capabilities=capabilities, machines=request,
                 each=each, begins=begins,
             )  # fmt: skip
     finally:
@@ -293,9 +293,9 @@ def verify(
 def status(environment: Environment, backend: str, machine: str | None = None) -> tuple[MachineStatus, ...]:
     """Every machine, or the one that is named, as it is now."""
     acting, state_dir = backends.find(backend), state_of(environment, backend)
-    asked = {each.name for each in _chosen(environment, machine)}
+    request = {each.name for each in _chosen(environment, machine)}
     found = acting.status(acting.settle(environment, state_dir), state_dir)
-    return tuple(status for status in found if status.name in asked)
+    return tuple(status for status in found if status.name in request)
 
 
 def _chosen(environment: Environment, machine: str | None) -> tuple[Machine, ...]:
@@ -332,7 +332,7 @@ class Removed:
 
 
 def down(ref: EnvironmentRef, progress: Progress, *, volumes: bool, images: bool) -> Removed:
-    """Remove the machines; also volumes, and what was built, where asked.
+    """Remove the machines; also volumes, and what was built, where request.
 
     Once nothing is left, and nothing is to be kept, its state goes too.
     """

@@ -167,7 +167,7 @@ class Labelled:
         return self._progress.wait(f"{self._label}: {title}")
 
 
-class Beside(Labelled):
+class ParallelProgress(Labelled):
     """One of several things that go on at the same time, within a step of another progress.
 
     Its lines and notes carry its label; a step of its own is a note, said when it ends.

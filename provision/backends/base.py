@@ -62,7 +62,7 @@ class Finding:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Offer:
+class Capabilities:
     """What a backend gives a spec on this host: some words for each aspect.
 
     Args:
@@ -86,10 +86,10 @@ class Backend(Protocol):
 
     name: str
 
-    def gives(self, machine: Machine) -> frozenset[str]:
+    def supports(self, machine: Machine) -> frozenset[str]:
         """What a machine has there of what checks may require: kernel, systemd, kvm, gpu."""
 
-    def describe(self, environment: Environment, state_dir: StateDir) -> Offer:
+    def describe(self, environment: Environment, state_dir: StateDir) -> Capabilities:
         """What it would give an environment here, for people who choose; changes nothing."""
 
     def notes(self, environment: Environment) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Protocol
 
-from provision.backends.building import place_of
+from provision.backends.build_errors import place_of
 from provision.errors import EnvironmentFailed
 from provision.hints import command
 from provision.model import ServiceStatus

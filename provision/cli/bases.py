@@ -9,7 +9,7 @@ import click
 
 from provision.bases.box import boxes_folder, boxes_of, build_box
 from provision.bases.packing import BOX_PROVIDERS, BoxProvider
-from provision.cli.asking import backend_option, format_option
+from provision.cli.options import backend_option, format_option
 from provision.cli.show import progress, say, table
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from provision.cli.asking import asks, format_option
+from provision.cli.options import format_option, with_request
 from provision.cli.show import progress, say
 from provision.progress import visible
 
@@ -22,18 +22,18 @@ if TYPE_CHECKING:
 
 
 @click.command("diff")
-@asks
+@with_request
 @format_option
 @click.option("--between", nargs=2, metavar="LEFT RIGHT",
               help="Compare these: a backend, a machine, or a file of `provision inventory -o`. "
                    "Default: the forms that are up.")  # fmt: skip
 @click.option("--all", "everything", is_flag=True, help="Show the explained differences too.")
-def command(asked: Request, form: str, between: tuple[str, str] | None, everything: bool) -> None:  # noqa: FBT001 - click's contract
+def command(request: Request, form: str, between: tuple[str, str] | None, everything: bool) -> None:  # noqa: FBT001 - click's contract
     """Compare the running forms of an environment; exit code 1 if a difference is unexplained."""
     from provision import comparison
 
     with progress().step("comparing"):
-        found = comparison.differ(asked, between)
+        found = comparison.differ(request, between)
     if form == "json":
         click.echo(json.dumps(_data(found), indent=2))
     else:

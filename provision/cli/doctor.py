@@ -7,7 +7,7 @@ import json
 
 import click
 
-from provision.cli.asking import format_option
+from provision.cli.options import format_option
 from provision.cli.show import progress, say
 from provision.progress import visible
 

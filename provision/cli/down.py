@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
-from provision.cli.asking import SPEC_ENDINGS, collect, completing, environment_options
+from provision.cli.options import SPEC_ENDINGS, collect, completing, environment_options
 from provision.cli.show import progress, say
 
 if TYPE_CHECKING:

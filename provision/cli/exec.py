@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from provision.cli.asking import TakesCommand, asks_with_words, machine_option
+from provision.cli.options import TakesCommand, machine_option, with_request_and_words
 from provision.cli.show import progress
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @click.command("exec", cls=TakesCommand, options_metavar="[SPEC] [OPTIONS] [--]")
-@asks_with_words("[COMMAND]…")
+@with_request_and_words("[COMMAND]…")
 @machine_option
 @click.option(
     "-u", "--user", metavar="USER", help="Run it as this user; default: the workspace's user, else root."
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     "-w", "--workdir", metavar="PATH", help="Run it in this folder; default: the workspace, else /."
 )
 def command(
-    asked: Request, words: tuple[str, ...], machine: str | None, user: str | None, workdir: str | None
+    request: Request, words: tuple[str, ...], machine: str | None, user: str | None, workdir: str | None
 ) -> None:
     """Run a command in a machine: its stdin, output and exit code are this command's own.
 
@@ -35,7 +35,7 @@ def command(
 
     if not words:
         raise click.UsageError("Say what to run: provision exec [SPEC] -- COMMAND…")
-    ref = engine.resolve(asked)
+    ref = engine.resolve(request)
     with progress().wait("looking at what runs"):
         target = engine.target(ref, machine)
     engine.lend(ref, target)

@@ -7,31 +7,31 @@ from typing import TYPE_CHECKING
 
 import click
 
-from provision.cli.asking import asks, format_option
+from provision.cli.options import format_option, with_request
 from provision.cli.show import demands_data, progress, say, show_demands, table
 
 if TYPE_CHECKING:
-    from provision.choosing import Explanation
     from provision.engine import Request
+    from provision.selection import Explanation
 
 
 @click.command("explain")
-@asks
+@with_request
 @format_option
-def command(asked: Request, form: str) -> None:
+def command(request: Request, form: str) -> None:
     """Compare container and virtual machine for this spec on this host, and recommend one."""
-    from provision.choosing import explain
+    from provision.selection import explain
 
     with progress().wait("looking at this host"):
-        found = explain(asked)
+        found = explain(request)
     if form == "json":
         click.echo(json.dumps(_data(found), indent=2))
         return
-    aspects = list(found.offers["docker"].aspects)
-    rows = [(aspect, *(offer.aspects[aspect] for offer in found.offers.values())) for aspect in aspects]
+    aspects = list(found.capabilities["docker"].aspects)
+    rows = [(aspect, *(each.aspects[aspect] for each in found.capabilities.values())) for aspect in aspects]
     for title, items in (
-        ("cannot", [offer.cannot for offer in found.offers.values()]),
-        ("lacks here", [offer.lacks for offer in found.offers.values()]),
+        ("cannot", [each.cannot for each in found.capabilities.values()]),
+        ("lacks here", [each.lacks for each in found.capabilities.values()]),
     ):
         if any(items):
             rows.append((title, *("; ".join(each) or "-" for each in items)))
@@ -51,11 +51,11 @@ def _data(found: Explanation) -> dict[str, object]:
         "backends": [
             {
                 "name": name,
-                **offer.aspects,
-                "cannot": list(offer.cannot),
-                "lacks": list(offer.lacks),
+                **each.aspects,
+                "cannot": list(each.cannot),
+                "lacks": list(each.lacks),
                 "trust": demands_data(found.demands[name]),
             }
-            for name, offer in found.offers.items()
+            for name, each in found.capabilities.items()
         ],
     }

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from provision.cli.asking import asks, format_option, machine_option
+from provision.cli.options import format_option, machine_option, with_request
 from provision.cli.show import progress, say
 from provision.progress import visible
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 
 @click.command("inventory")
-@asks
+@with_request
 @machine_option
 @format_option
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
               help="Write it to a file as JSON, which `diff --between` can read.")  # fmt: skip
-def command(asked: Request, machine: str | None, form: str, output: Path | None) -> None:
+def command(request: Request, machine: str | None, form: str, output: Path | None) -> None:
     """Show all that is in a running machine: packages, users, files, services and more.
 
     It holds no values of secrets.
@@ -31,7 +31,7 @@ def command(asked: Request, machine: str | None, form: str, output: Path | None)
     from provision.inventory import record
 
     with progress().step("taking the inventory"):
-        name, inventories = comparison.take(asked, machine)
+        name, inventories = comparison.take(request, machine)
     if output:
         record.write(output, name, inventories.values())
     elif form == "json":

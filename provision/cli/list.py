@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from provision.cli.asking import format_option
+from provision.cli.options import format_option
 from provision.cli.show import progress, table
 
 if TYPE_CHECKING:

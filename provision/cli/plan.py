@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from provision.cli.asking import asks, format_option
+from provision.cli.options import format_option, with_request
 from provision.cli.show import demands_data, left_behind, progress, say, show_demands, table
 
 if TYPE_CHECKING:
@@ -26,19 +26,19 @@ WORDS = {
 
 
 @click.command("plan")
-@asks
+@with_request
 @format_option
-def command(asked: Request, form: str) -> None:
+def command(request: Request, form: str) -> None:
     """Show what `up` would do, without changing anything."""
     from provision import engine
 
-    environment = engine.load(asked)
+    environment = engine.load(request)
     with progress().wait("looking at what runs"):
-        plan = engine.plan(environment, asked.backend)
+        plan = engine.plan(environment, request.backend)
     if form == "json":
         answer = {
             "name": environment.name,
-            "backend": asked.backend,
+            "backend": request.backend,
             "build": bool(plan.build),
             "images": list(plan.build),
             "machines": [{"name": name, "action": action} for name, action in plan.actions.items()],

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from provision.cli.asking import asks
+from provision.cli.options import with_request
 from provision.cli.show import say, shown_file
 
 if TYPE_CHECKING:
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
 
 
 @click.command("render")
-@asks
+@with_request
 @click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
               help="Write the files to this folder.")  # fmt: skip
-def command(asked: Request, output: Path | None) -> None:
+def command(request: Request, output: Path | None) -> None:
     """Show the files for the engine, or write them to a folder.
 
     The folder works without provision: run `docker compose up` or `vagrant up` in it.
     """
     from provision import engine
 
-    files, folder = engine.render(asked, output)
+    files, folder = engine.render(request, output)
     if folder:
         click.echo(folder)
         return

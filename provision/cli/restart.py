@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from provision.cli.asking import asks_with_words, machine_option
+from provision.cli.options import machine_option, with_request_and_words
 from provision.cli.show import progress, say
 
 if TYPE_CHECKING:
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 
 @click.command("restart", options_metavar="[SPEC] [OPTIONS]")
-@asks_with_words("[SERVICE]…")
+@with_request_and_words("[SERVICE]…")
 @machine_option
-def command(asked: Request, words: tuple[str, ...], machine: str | None) -> None:
+def command(request: Request, words: tuple[str, ...], machine: str | None) -> None:
     """Restart services, all or the named ones, and wait until they are ready."""
     from provision import engine
 
-    restarted = engine.restart(engine.resolve(asked), words, machine, progress())
+    restarted = engine.restart(engine.resolve(request), words, machine, progress())
     say(f"restarted: {', '.join(restarted)}" if restarted else "there are no services")

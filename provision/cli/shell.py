@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from provision.cli.asking import asks, machine_option
+from provision.cli.options import machine_option, with_request
 from provision.cli.show import progress
 
 if TYPE_CHECKING:
@@ -17,17 +17,17 @@ LOGIN_SHELL = 'shell=$(getent passwd "$(id -un)" | cut -d: -f7); exec "${shell:-
 
 
 @click.command("shell")
-@asks
+@with_request
 @machine_option
 @click.option(
     "-u", "--user", metavar="USER", help="Open it as this user; default: the workspace's user, else root."
 )
-def command(asked: Request, machine: str | None, user: str | None) -> None:
+def command(request: Request, machine: str | None, user: str | None) -> None:
     """Open a login shell in a machine, in the workspace."""
     from provision import engine
     from provision.attach import run_attached
 
-    ref = engine.resolve(asked)
+    ref = engine.resolve(request)
     with progress().wait("looking at what runs"):
         target = engine.target(ref, machine)
     engine.lend(ref, target)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from provision.cli.asking import asks, completed, format_option, machine_option
+from provision.cli.options import completed, format_option, machine_option, with_request
 from provision.cli.port_ranges import port_ranges, spelled
 from provision.cli.show import left_behind, progress, say, table
 from provision.hints import command as command_of
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
 
 
 @click.command("status")
-@asks
+@with_request
 @machine_option
 @format_option
-def command(asked: Request, machine: str | None, form: str) -> None:
+def command(request: Request, machine: str | None, form: str) -> None:
     """Show the machines, their ports and services."""
     from provision import engine
 
-    environment = engine.load(asked, looking=True)
+    environment = engine.load(request, looking=True)
     with progress().wait("asking the machines"):
-        machines = engine.status(environment, asked.backend, machine)
+        machines = engine.status(environment, request.backend, machine)
     if form == "json":
-        answer = {"name": environment.name, "backend": asked.backend,
+        answer = {"name": environment.name, "backend": request.backend,
                   "machines": [_data(each) for each in machines]}  # fmt: skip
         click.echo(json.dumps(answer, indent=2))
         return
@@ -51,7 +51,7 @@ def command(asked: Request, machine: str | None, form: str) -> None:
     for each in machines:
         if each.kept:
             size = f"{each.kept / 1024**2:.0f} MiB"
-            removes = completed(command_of("down", "--images"), asked)
+            removes = completed(command_of("down", "--images"), request)
             say(f"{each.name} has a saved state for its next start: {size} ({removes} removes it)")
 
 

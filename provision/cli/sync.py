@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from provision.cli.asking import asks
+from provision.cli.options import with_request
 from provision.cli.show import progress
 
 if TYPE_CHECKING:
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 
 @click.command("sync")
-@asks
+@with_request
 @click.option("--watch", is_flag=True, help="Keep going: copy each change as it is made.")
-def command(asked: Request, watch: bool) -> None:  # noqa: FBT001 - click's flag
+def command(request: Request, watch: bool) -> None:  # noqa: FBT001 - click's flag
     """Copy changed folders into the machine; live folders do not need it."""
     from provision import engine
 
-    carried = engine.sync(engine.resolve(asked), watch=watch, progress=progress())
+    carried = engine.sync(engine.resolve(request), watch=watch, progress=progress())
     if not carried:
         click.echo("every folder is live: there is nothing to copy")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from provision.cli.asking import allow_option, collect, completing, local_option, same
+from provision.cli.options import allow_option, as_arguments, collect, completing, local_option
 from provision.cli.show import MARKS, count, say, table
 from provision.progress import Plain
 
@@ -60,7 +60,7 @@ def command(
     With a `matrix` in the spec, each variation; those of one backend one after the other.
     Prints one table of checks and environments. The exit code is 1 unless every check passed.
     """
-    from provision import trial
+    from provision import matrix
     from provision.verify.report import write_junit
 
     asked = collect(
@@ -68,11 +68,11 @@ def command(
          "local": local, "allow": allow}
     )  # fmt: skip
     with completing(asked):
-        own, trials = trial.variations(asked, tuple(dict.fromkeys(names)))
-        runs = trial.run(own, trials, Plain(sys.stderr), keep=keep, timeout=timeout, offline=offline)
+        own, trials = matrix.variations(asked, tuple(dict.fromkeys(names)))
+        runs = matrix.run(own, trials, Plain(sys.stderr), keep=keep, timeout=timeout, offline=offline)
     _show(runs)
     for each in trials.values() if keep else ():
-        words = same(replace(each.request, name=each.name))
+        words = as_arguments(replace(each.request, name=each.name))
         click.echo(f"{each.name} is still up; to remove it: provision down {words} --volumes", err=True)
     if junit:
         write_junit(junit, name or asked.spec.stem, runs)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from provision.cli.asking import asks
+from provision.cli.options import with_request
 from provision.cli.show import described, say, show_demands, table
 from provision.model import WORDS
 from provision.progress import visible
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def _list(context: click.Context, _parameter: click.Parameter, wanted: bool) -> None:  # noqa: FBT001 - click's contract
-    """List the answers of every project, from wherever it is asked."""
+    """List the answers of every project, from wherever it is request."""
     from provision import trust
 
     if not wanted:
@@ -36,11 +36,11 @@ def _list(context: click.Context, _parameter: click.Parameter, wanted: bool) -> 
 
 
 @click.command("trust")
-@asks
+@with_request
 @click.option("--revoke", is_flag=True, help="Forget the answers for this project.")
 @click.option("--list", is_flag=True, is_eager=True, expose_value=False, callback=_list,
               help="List the answers for all projects.")  # fmt: skip
-def command(asked: Request, revoke: bool) -> None:  # noqa: FBT001 - click's flag
+def command(request: Request, revoke: bool) -> None:  # noqa: FBT001 - click's flag
     """Allow this project what its spec wants beyond its machines, from now on.
 
     Everything it wants now, or only what needs the words of --allow. If the spec wants
@@ -56,17 +56,17 @@ def command(asked: Request, revoke: bool) -> None:  # noqa: FBT001 - click's fla
     """  # noqa: D301 - click looks for the character itself
     from provision import engine, spec, trust
 
-    project = spec.project_of(asked.spec)
+    project = spec.project_of(request.spec)
     if revoke:
         forgotten = trust.forget(project)
         say(
             f"{project} is no longer allowed anything" if forgotten else f"{project} was not allowed anything"
         )
         return
-    wanted = engine.allow(asked)
+    wanted = engine.allow(request)
     show_demands(wanted)
     if not wanted:
-        say(f"{asked.spec} wants nothing beyond its machines")
+        say(f"{request.spec} wants nothing beyond its machines")
 
 
 # What the words are to the other verbs would be the wrong thing to say here.
@@ -75,36 +75,36 @@ next(
 ).help = f"Allow only what needs this word: {', '.join(WORDS)}. Without it, everything."
 
 
-def load_asking(asked: Request) -> Environment:
+def load_asking(request: Request) -> Environment:
     """Read a spec; on a terminal, ask once for what it wants beyond its machines, and keep the answer."""
     from provision import engine
     from provision.errors import SpecError
 
     if not _is_terminal():
-        return engine.load(asked)
+        return engine.load(request)
     while True:
         try:
-            environment = engine.load(asked)
+            environment = engine.load(request)
             demands = environment.demands
         except SpecError as error:
             demands = error.demands
-            if not all(problem.demand for problem in error.problems) or not _ask(asked, demands):
+            if not all(problem.demand for problem in error.problems) or not _ask(request, demands):
                 raise
         else:
-            if not _ask(asked, demands):
+            if not _ask(request, demands):
                 return environment
 
 
-def _ask(asked: Request, demands: Sequence[Demand]) -> bool:
+def _ask(request: Request, demands: Sequence[Demand]) -> bool:
     """Ask for what was never answered, and keep the answer; False where there is nothing to ask."""
     from provision import engine, spec, trust
 
-    known = engine.trust_of(asked)
+    known = engine.trust_of(request)
     asked_for = [demand for demand in demands if not known.is_answered(demand)]
     if not asked_for:
         return False
-    project = spec.project_of(asked.spec)
-    say(f"{asked.spec} wants more than the machines it describes:", err=True)
+    project = spec.project_of(request.spec)
+    say(f"{request.spec} wants more than the machines it describes:", err=True)
     for demand in asked_for:
         otherwise = f"; if not, {demand.otherwise}" if demand.otherwise else ""
         click.echo(f"  {described(demand)}{otherwise}", err=True)
@@ -115,6 +115,6 @@ def _ask(asked: Request, demands: Sequence[Demand]) -> bool:
 
 
 def _is_terminal() -> bool:
-    """Whether a person sits there who can be asked."""
+    """Whether a person sits there who can be request."""
     streams = (sys.stdin, sys.stderr)
     return os.environ.get("CI") != "true" and all(stream and stream.isatty() for stream in streams)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from provision import hints
-from provision.cli.asking import asks, same
+from provision.cli.options import as_arguments, with_request
 from provision.cli.port_ranges import port_ranges, spelled
 from provision.cli.show import answer_to, count, progress, say, show_result
 from provision.cli.trust import load_asking
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @click.command("up")
-@asks
+@with_request
 @click.option("--no-verify", is_flag=True, help="Do not verify the environment once it is up.")
 @click.option("--rebuild", is_flag=True, help="Build again, without any cache.")
 @click.option("--offline", is_flag=True, help="Download nothing; report at once what is missing.")
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
               show_default=True, metavar="SECONDS",
               help="Time for each machine to become ready, setup included.")  # fmt: skip
 def command(
-    asked: Request,
+    request: Request,
     no_verify: bool,  # noqa: FBT001 - click's flag
     rebuild: bool,  # noqa: FBT001
     offline: bool,  # noqa: FBT001
@@ -41,7 +41,7 @@ def command(
     from provision.errors import EnvironmentFailed
 
     begun = time.monotonic()
-    environment = load_asking(asked)
+    environment = load_asking(request)
     if not no_verify:
         engine.prepare_to_verify(environment)
     shown = progress()
@@ -50,36 +50,35 @@ def command(
     for demand in environment.demands:
         if not demand.given:
             shown.note(f"{demand.what}: {answer_to(demand)}; {demand.word} allows it")
-    plan = engine.up(environment, asked.backend, shown, rebuild=rebuild, timeout=timeout, offline=offline)
-    results = () if no_verify else engine.verify(environment, asked.backend, progress=shown)
+    plan = engine.up(environment, request.backend, shown, rebuild=rebuild, timeout=timeout, offline=offline)
+    results = () if no_verify else engine.verify(environment, request.backend, progress=shown)
     for result in results:
         if result.outcome != "passed":
             show_result(result)
     failed = [result for result in results if result.outcome == "failed"]
     if failed:
         raise EnvironmentFailed(
-            f"{environment.name} is up in {asked.backend}, but {count(results)}",
+            f"{environment.name} is up in {request.backend}, but {count(results)}",
             hint=f"fix it, then run {hints.command('verify')}",
         )
-    _report(environment, asked, plan, begun, count(results) if results else "")
+    _report(environment, request, plan, begun, count(results) if results else "")
 
 
-def _report(environment: Environment, asked: Request, plan: Plan, begun: float, checked: str) -> None:
+def _report(environment: Environment, request: Request, plan: Plan, begun: float, checked: str) -> None:
     """What a person needs next: whether it is up, where it answers, how to get in."""
     from provision import engine
 
     done, unchanged = ("is up", "") if plan.changes else ("is already up", " (no changes)")
     took = f"{time.monotonic() - begun:.1f} s"
-    summary = (
-        f"{environment.name} {done} in {asked.backend}{unchanged}: {checked + ', ' if checked else ''}{took}"
-    )
+    results = f"{checked}, " if checked else ""
+    summary = f"{environment.name} {done} in {request.backend}{unchanged}: {results}{took}"
     say(summary, bold=True)
     if not plan.changes:
         return
-    for link in _links(engine.published(environment, asked.backend)):
+    for link in _links(engine.published(environment, request.backend)):
         say(f"  {link}")
     machine = f" -m {environment.machines[-1].name}" if len(environment.machines) > 1 else ""
-    say(f"  provision shell {same(asked)}{machine}")
+    say(f"  provision shell {as_arguments(request)}{machine}")
 
 
 def _links(published: Mapping[str, Sequence[PortStatus]]) -> list[str]:

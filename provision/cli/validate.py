@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
-from provision.cli.asking import asks
+from provision.cli.options import with_request
 from provision.cli.show import say, show_demands
 
 if TYPE_CHECKING:
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 @click.command("validate")
-@asks
+@with_request
 @click.pass_context
-def command(context: click.Context, /, asked: Request) -> None:
+def command(context: click.Context, /, request: Request) -> None:
     """Check a spec and report every problem in it, each with file, line and column.
 
     Without -b, for every backend; one that cannot make this environment is named, and is a
@@ -29,8 +29,8 @@ def command(context: click.Context, /, asked: Request) -> None:
     from provision.errors import SpecError
 
     chosen = context.get_parameter_source("backend") is not ParameterSource.DEFAULT
-    names = (asked.backend,) if chosen else backends.names()
-    verdicts = {name: engine.validate(replace(asked, backend=name)) for name in names}
+    names = (request.backend,) if chosen else backends.names()
+    verdicts = {name: engine.validate(replace(request, backend=name)) for name in names}
     valid = {name: each.environment for name, each in verdicts.items() if not each.refused}
     if not any(valid.values()):
         raise SpecError(_all(verdicts))
@@ -41,7 +41,7 @@ def command(context: click.Context, /, asked: Request) -> None:
             for note in engine.notes(found, name):
                 say(note)
             machines = ", ".join(f"{m.name} ({m.base.name})" for m in found.machines)
-            say(f"{asked.spec} is valid: {found.name}, for {name}: {machines}")
+            say(f"{request.spec} is valid: {found.name}, for {name}: {machines}")
     for name, verdict in verdicts.items():
         for problem in verdict.refused:
             say(f"not for {name}: {problem.message} ({problem.origin})")

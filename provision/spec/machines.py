@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from provision.spec.reading import Reading
     from provision.spec.variables import Plain
 
-# Beside `machines`, what is the default of each; and what could only be meant for one.
+# ParallelProgress `machines`, what is the default of each; and what could only be meant for one.
 DEFAULTS = (
     "base", "resources", "env", "hosts", "packages", "users", "groups", "repositories", "proxy", "requires",
     "sysctls", "locale", "timezone", "backends",

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from provision.model import Check, Environment, Machine, Outcome
     from provision.target import Target
-    from provision.verify.examined import Examined
+    from provision.verify.context import CheckContext
 
 ANSWER_TIMEOUT = 30.0  # seconds: an emulated machine on a busy host may take ten
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 1.0
@@ -101,7 +101,7 @@ class _Examination:
         self._withheld = withheld(environment)
 
     def results(self, target: Target | None) -> Iterator[Result]:
-        from provision.verify.examined import Examined
+        from provision.verify.context import CheckContext
         from provision.verify.host import MachineHost
         from provision.verify.implied import implied
 
@@ -114,11 +114,11 @@ class _Examination:
             return
         services = frozenset(service.name for service in self._machine.services)
         host = MachineHost(target, "root", services)
-        examined = Examined(machine=self._machine, target=target, host=host)
+        context = CheckContext(machine=self._machine, target=target, host=host)
         if self._begins is not None:
             self._begins(name, "does it answer?")
         try:
-            examined.greet(ANSWER_TIMEOUT)
+            context.probe(ANSWER_TIMEOUT)
         except Unreachable as error:
             yield self._silent(error, begun)
             return
@@ -128,13 +128,13 @@ class _Examination:
             declared = implied(self._machine, self._neighbours, spec)
             for group in _groups((*declared, *self._machine.checks)):
                 host.backend.forget()
-                examined.look_ahead(group)
+                context.prefetch(group)
                 for check in group:
-                    yield from self._asked(examined, check)
+                    yield from self._asked(context, check)
         except Unreachable as error:
             yield self._silent(error, time.monotonic())
 
-    def _asked(self, examined: Examined, check: Check) -> Iterator[Result]:
+    def _asked(self, context: CheckContext, check: Check) -> Iterator[Result]:
         """The results of one check: one, or for a pytest file one for each test."""
         begun = time.monotonic()
         if self._begins is not None:
@@ -143,37 +143,37 @@ class _Examination:
         if reason:
             yield self._result(check.name, "skipped", reason, begun)
         elif check.kind == "pytest":
-            yield from self._tests(examined, check)
+            yield from self._tests(context, check)
         else:
-            problems = self._problems(examined, check)
+            problems = self._problems(context, check)
             message = f"{_title(check)}: {'; '.join(problems)} ({_place(check)})" if problems else ""
             yield self._result(check.name, "failed" if problems else "passed", message, begun)
 
-    def _tests(self, examined: Examined, check: Check) -> Sequence[Result]:
+    def _tests(self, context: CheckContext, check: Check) -> Sequence[Result]:
         """The results of a pytest file; run again until its timeout where a test fails."""
         from provision.verify.pytest_files import run_tests
 
         deadline = time.monotonic() + check.timeout
         while True:
-            results = run_tests(examined, check, self._environment)
+            results = run_tests(context, check, self._environment)
             failed = any(result.outcome == "failed" for result in results)
             if not failed or time.monotonic() + LONGEST_PAUSE > deadline:
                 return results
             time.sleep(LONGEST_PAUSE)
 
-    def _problems(self, examined: Examined, check: Check) -> Sequence[str]:
+    def _problems(self, context: CheckContext, check: Check) -> Sequence[str]:
         """What is wrong; of a check with a timeout, what still was at its end."""
         from provision.verify.kinds import problems
 
         deadline = time.monotonic() + check.timeout
         pause = FIRST_PAUSE
-        while found := problems(examined, check):
+        while found := problems(context, check):
             left = deadline - time.monotonic()
             if left <= 0:
                 return (*found, f"still so after {check.timeout:g} s") if check.timeout else found
             time.sleep(min(pause, left))
             pause = min(pause * 2, LONGEST_PAUSE)
-            examined.host.backend.forget()
+            context.host.backend.forget()
         return ()
 
     def _silent(self, error: Unreachable, begun: float) -> Result:

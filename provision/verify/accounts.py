@@ -5,44 +5,44 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
-from provision.verify.examined import text_of
+from provision.verify.context import text_of
 from provision.verify.values import shortened, value_problems
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from provision.model import Check
-    from provision.verify.examined import Examined
+    from provision.verify.context import CheckContext
 
 USER_FIELDS = frozenset({"uid", "gid", "group", "groups", "shell", "home", "gecos", "sudo"})
 GROUP_FIELDS = frozenset({"gid", "members"})
 
 
-def user(examined: Examined, check: Check) -> Iterator[str]:
+def user(context: CheckContext, check: Check) -> Iterator[str]:
     """There, and with each attribute by testinfra's name; `groups` must all be among its own."""
-    asked = examined.host.user(check.subject)
+    asked = context.host.user(check.subject)
     if not asked.exists:
         yield "is not there"
         return
     for name, expected in check.fields.items():
         if name == "sudo":
-            yield from _sudo(examined, check.subject, expected)
+            yield from _sudo(context, check.subject, expected)
         else:
             yield from value_problems(name, getattr(asked, name), expected)
 
 
-def _sudo(examined: Examined, name: str, expected: object) -> Iterator[str]:
+def _sudo(context: CheckContext, name: str, expected: object) -> Iterator[str]:
     """Whether the user may become root without a password."""
     become = f"/usr/lib/provision/as {shlex.quote(name)} sudo -n true"
-    tried = examined.run(become, user="root")
+    tried = context.run(become, user="root")
     if (tried.code == 0) is not bool(expected):
         said = f": {shortened(text_of(tried.stderr))}" if tried.stderr else ""
         yield f"sudo without a password {'works' if tried.code == 0 else 'fails'}{said}"
 
 
-def group(examined: Examined, check: Check) -> Iterator[str]:
+def group(context: CheckContext, check: Check) -> Iterator[str]:
     """There, and with each attribute by testinfra's name; `members` must all be in it."""
-    asked = examined.host.group(check.subject)
+    asked = context.host.group(check.subject)
     if not asked.exists:
         yield "is not there"
         return

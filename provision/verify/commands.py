@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from provision.model import Expected
 from provision.target import Overdue
-from provision.verify.examined import text_of
+from provision.verify.context import text_of
 from provision.verify.values import shortened, text_problems
 
 if TYPE_CHECKING:
@@ -15,27 +15,27 @@ if TYPE_CHECKING:
 
     from provision.model import Check
     from provision.target import Output
-    from provision.verify.examined import Examined
+    from provision.verify.context import CheckContext
 
 FIELDS = frozenset({"exit", "stdout", "stderr", "user"})
 ENV_FIELDS = frozenset({"value"})
 LONGEST = 120.0  # seconds a command may take
 
 
-def command(examined: Examined, check: Check) -> Iterator[str]:
+def command(context: CheckContext, check: Check) -> Iterator[str]:
     """Words, run through no shell: `exec` takes them as they are, builtins and all."""
     words = check.words or tuple(shlex.split(check.subject))
-    yield from _outcome(examined, check, f"exec {shlex.join(words)}")
+    yield from _outcome(context, check, f"exec {shlex.join(words)}")
 
 
-def script(examined: Examined, check: Check) -> Iterator[str]:
+def script(context: CheckContext, check: Check) -> Iterator[str]:
     """Text for `sh -eu`."""
-    yield from _outcome(examined, check, f"exec sh -euc {shlex.quote(check.subject)}")
+    yield from _outcome(context, check, f"exec sh -euc {shlex.quote(check.subject)}")
 
 
-def env(examined: Examined, check: Check) -> Iterator[str]:
+def env(context: CheckContext, check: Check) -> Iterator[str]:
     """A variable as each command gets it, compared byte for byte."""
-    found = examined.variables.get(check.subject)
+    found = context.variables.get(check.subject)
     expected = check.fields.get("value")
     if found is None:
         yield "is not set"
@@ -47,12 +47,12 @@ def env(examined: Examined, check: Check) -> Iterator[str]:
             yield f"value is {shortened(text_of(found))}, expected {shortened(exact)}"
 
 
-def _outcome(examined: Examined, check: Check, text: str) -> Iterator[str]:
+def _outcome(context: CheckContext, check: Check, text: str) -> Iterator[str]:
     user = check.fields.get("user")
     try:
-        output = examined.run(text, user=str(user) if user else None, timeout=LONGEST)
+        output = context.run(text, user=str(user) if user else None, timeout=LONGEST)
     except Overdue:
-        examined.run("true", timeout=10)  # raises where the whole machine is silent
+        context.run("true", timeout=10)  # raises where the whole machine is silent
         yield f"did not end within {LONGEST:g} s"
         return
     expected = check.fields.get("exit", 0)

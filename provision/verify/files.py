@@ -10,7 +10,7 @@ from dataclasses import replace
 from itertools import islice, zip_longest
 from typing import TYPE_CHECKING
 
-from provision.verify.examined import text_of
+from provision.verify.context import text_of
 from provision.verify.values import (
     mode_problems,
     shortened,
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from provision.model import Check
-    from provision.verify.examined import Examined
+    from provision.verify.context import CheckContext
 
 MOST_COMPARED = 1_000_000
 MOST_NAMED = 3
@@ -43,33 +43,33 @@ _SAID = {
 }
 
 
-def file(examined: Examined, check: Check) -> Iterator[str]:
+def file(context: CheckContext, check: Check) -> Iterator[str]:
     """There, and with each attribute by testinfra's name."""
-    asked = examined.host.file(check.subject)
+    asked = context.host.file(check.subject)
     if not (asked.exists or asked.is_symlink):
         yield "is not there"
         return
     for name, expected in check.fields.items():
         if name in _OTHERS:
-            yield from _OTHERS[name](examined, check, expected)
+            yield from _OTHERS[name](context, check, expected)
         else:
             yield from value_problems(_SAID.get(name, name), getattr(asked, name), expected)
 
 
-def _mode(examined: Examined, check: Check, expected: object) -> Iterator[str]:
-    yield from mode_problems(examined.host.file(check.subject).mode, expected)
+def _mode(context: CheckContext, check: Check, expected: object) -> Iterator[str]:
+    yield from mode_problems(context.host.file(check.subject).mode, expected)
 
 
-def _content(examined: Examined, check: Check, expected: object) -> Iterator[str]:
+def _content(context: CheckContext, check: Check, expected: object) -> Iterator[str]:
     """`Expected` of its text; bytes are compared whole, by their sum."""
-    asked = examined.host.file(check.subject)
+    asked = context.host.file(check.subject)
     if not asked.is_file:
         yield "is not a regular file"
     elif not isinstance(expected, bytes):
         yield from text_problems("content", str(asked.content_string), expected)
     # sha256sum marks a path that it had to escape with a backslash before the sum
     elif asked.sha256sum.lstrip("\\") != hashlib.sha256(expected).hexdigest():
-        found = examined.run(f"head -c {MOST_COMPARED} {shlex.quote(check.subject)}", user="root").stdout
+        found = context.run(f"head -c {MOST_COMPARED} {shlex.quote(check.subject)}", user="root").stdout
         yield _difference(found, int(asked.size), expected)
 
 
@@ -93,16 +93,16 @@ def _lines(content: bytes) -> list[str]:
     return [text_of(line) for line in re.findall(rb"[^\n]*\n|[^\n]+", content)]
 
 
-def _link(examined: Examined, check: Check, expected: object) -> Iterator[str]:
+def _link(context: CheckContext, check: Check, expected: object) -> Iterator[str]:
     """The link's own text, not where it leads in the end (`linked_to`)."""
-    found = examined.host.run("readlink %s", check.subject)
+    found = context.host.run("readlink %s", check.subject)
     if found.rc != 0:
         yield "is not a symbolic link"
     else:
         yield from value_problems("link", found.stdout.removesuffix("\n"), expected)
 
 
-def _tree(examined: Examined, check: Check, expected: object) -> Iterator[str]:
+def _tree(context: CheckContext, check: Check, expected: object) -> Iterator[str]:
     """The files of a folder: by relative path, the fields of each."""
     assert isinstance(expected, Mapping)  # noqa: S101 - only implied.py makes trees
     inner = {
@@ -111,15 +111,15 @@ def _tree(examined: Examined, check: Check, expected: object) -> Iterator[str]:
     }
     checks = list(inner.values())
     for begin in range(0, len(checks), MOST_AT_ONCE):
-        examined.look_ahead(checks[begin : begin + MOST_AT_ONCE])
-    problems = (f"{path} {problem}" for path, one in inner.items() for problem in file(examined, one))
+        context.prefetch(checks[begin : begin + MOST_AT_ONCE])
+    problems = (f"{path} {problem}" for path, one in inner.items() for problem in file(context, one))
     named = list(islice(problems, MOST_NAMED + 1))
     yield from named[:MOST_NAMED]
     if len(named) > MOST_NAMED:
         yield "and more"
 
 
-_OTHERS: dict[str, Callable[[Examined, Check, object], Iterator[str]]] = {
+_OTHERS: dict[str, Callable[[CheckContext, Check, object], Iterator[str]]] = {
     "mode": _mode,
     "content": _content,
     "link": _link,

@@ -11,13 +11,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from provision.model import Check, CheckKind
-    from provision.verify.examined import Examined
+    from provision.verify.context import CheckContext
 
 
 class Kind(NamedTuple):
     """A function that yields what is wrong, and the fields that it knows."""
 
-    evaluate: Callable[[Examined, Check], Iterator[str]]
+    evaluate: Callable[[CheckContext, Check], Iterator[str]]
     fields: frozenset[str]
 
 
@@ -39,7 +39,7 @@ LOOKING: frozenset[CheckKind] = frozenset({"package", "file", "user", "group", "
 """They run nothing of the user's own, so nothing changes between them."""
 
 
-def problems(examined: Examined, check: Check) -> Sequence[str]:
+def problems(context: CheckContext, check: Check) -> Sequence[str]:
     """What is wrong now; nothing where the check holds.
 
     Raises:
@@ -49,7 +49,7 @@ def problems(examined: Examined, check: Check) -> Sequence[str]:
     if unknown := check.fields.keys() - kind.fields:
         return (f"a {check.kind} check knows no {', '.join(sorted(unknown))}",)
     try:
-        found = tuple(kind.evaluate(examined, check))
+        found = tuple(kind.evaluate(context, check))
     except Unanswered as error:
         return (str(error),)
     except (AssertionError, RuntimeError, LookupError, ValueError) as error:
@@ -57,10 +57,10 @@ def problems(examined: Examined, check: Check) -> Sequence[str]:
         return (f"could not be asked: {error}",)
     if not check.absent:
         return found
-    return () if found else (_turned_round(check),)
+    return () if found else (_negated(check),)
 
 
-def _turned_round(check: Check) -> str:
+def _negated(check: Check) -> str:
     if check.kind in ("command", "script", "http", "env") or check.fields:
         return "holds, expected it not to"
     return "is there, expected absent"

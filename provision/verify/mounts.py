@@ -11,32 +11,32 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from provision.model import Check
-    from provision.verify.examined import Examined
+    from provision.verify.context import CheckContext
 
 FIELDS = frozenset({"filesystem", "device", "options", "entered_by", "owner", "mode"})
 
 
-def mount(examined: Examined, check: Check) -> Iterator[str]:
+def mount(context: CheckContext, check: Check) -> Iterator[str]:
     """A mount point, with filesystem, device and options as testinfra names them."""
     path = check.subject.rstrip("/") or "/"
-    asked = examined.host.mount_point(path.replace("\\", "\\134").replace(" ", "\\040"))
+    asked = context.host.mount_point(path.replace("\\", "\\134").replace(" ", "\\040"))
     if not asked.exists:
         yield "is no mount point"
         return
     for name, expected in check.fields.items():
         if name == "entered_by":
-            yield from _entered(examined, path, str(expected))
+            yield from _entered(context, path, str(expected))
         elif name == "owner":
-            yield from value_problems(name, examined.host.file(path).user, expected)
+            yield from value_problems(name, context.host.file(path).user, expected)
         elif name == "mode":
-            yield from mode_problems(examined.host.file(path).mode, expected)
+            yield from mode_problems(context.host.file(path).mode, expected)
         else:
             yield from value_problems(name, getattr(asked, name), expected)
 
 
-def _entered(examined: Examined, path: str, user: str) -> Iterator[str]:
+def _entered(context: CheckContext, path: str, user: str) -> Iterator[str]:
     """Whether a user can go there and look around."""
     command = shlex.join(["sh", "-c", 'cd "$1" && test -r .', "sh", path])
-    asked = examined.run(f"/usr/lib/provision/as {shlex.quote(user)} {command}", user="root")
+    asked = context.run(f"/usr/lib/provision/as {shlex.quote(user)} {command}", user="root")
     if asked.code != 0:
         yield f"user {user} cannot enter it"

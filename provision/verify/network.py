@@ -6,7 +6,7 @@ import socket
 from typing import TYPE_CHECKING
 
 from provision.verify import http
-from provision.verify.examined import text_of
+from provision.verify.context import text_of
 from provision.verify.sockets import listening, wanted
 from provision.verify.values import Unanswered, text_problems
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from provision.model import Check, PortStatus, Protocol
-    from provision.verify.examined import Examined
+    from provision.verify.context import CheckContext
     from provision.verify.sockets import Listening
 
 PORT_FIELDS = frozenset({"address", "protocol", "published", "listens"})
@@ -23,15 +23,15 @@ PATIENCE = 5.0  # seconds to connect from the host
 HANG_UP = 0.1  # seconds in which a forwarder hangs up when nobody listens behind it
 
 
-def port(examined: Examined, check: Check) -> Iterator[str]:
+def port(context: CheckContext, check: Check) -> Iterator[str]:
     """Something listens there: inside, or seen from the host through the published port."""
     protocol, address, number = wanted(check.subject)
     protocol = "udp" if check.fields.get("protocol", protocol) == "udp" else "tcp"
     address = str(check.fields["address"]) if "address" in check.fields else address
     if check.from_host:
-        yield from _from_host(examined, check, protocol, number)
+        yield from _from_host(context, check, protocol, number)
         return
-    there = [one for one in listening(examined.host) if one.takes(protocol, None, number)]
+    there = [one for one in listening(context.host) if one.takes(protocol, None, number)]
     found = any(one.takes(protocol, address, number) for one in there)
     if there and not found:
         yield f"listens on {', '.join(one.address for one in there)}, expected {address}"
@@ -48,15 +48,15 @@ def _unreachable(there: Sequence[Listening]) -> str:
     )
 
 
-def _from_host(examined: Examined, check: Check, protocol: Protocol, number: int) -> Iterator[str]:
-    ports = [p for p in examined.target.ports if (p.guest, p.protocol) == (number, protocol)]
+def _from_host(context: CheckContext, check: Check, protocol: Protocol, number: int) -> Iterator[str]:
+    ports = [p for p in context.target.ports if (p.guest, p.protocol) == (number, protocol)]
     if len(ports) < max(1, int(str(check.fields.get("published", 1)))):
         yield "is not published on the host"
         return
     if protocol == "udp":
         return  # a datagram that nobody answers proves nothing
     if "published" in check.fields:  # a forwarder accepts, whatever is behind it
-        there = [one for one in listening(examined.host) if one.takes(protocol, None, number)]
+        there = [one for one in listening(context.host) if one.takes(protocol, None, number)]
         if not there and not check.fields.get("listens"):
             return
         if not there:
@@ -89,9 +89,9 @@ def _answer_problems(port: PortStatus) -> Iterator[str]:
         yield f"{port.endpoint} on the host does not answer: {error.strerror or error}"
 
 
-def published(examined: Examined, guest: int, protocol: Protocol) -> PortStatus | None:
+def published(context: CheckContext, guest: int, protocol: Protocol) -> PortStatus | None:
     """How a port of the machine is forwarded now; the first, where it is more than once."""
-    ports = [p for p in examined.target.ports if (p.guest, p.protocol) == (guest, protocol)]
+    ports = [p for p in context.target.ports if (p.guest, p.protocol) == (guest, protocol)]
     return ports[0] if ports else None
 
 
@@ -100,16 +100,16 @@ def reachable(address: str) -> str:
     return {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(address, address)  # noqa: S104
 
 
-def http_answer(examined: Examined, check: Check) -> Iterator[str]:
+def http_answer(context: CheckContext, check: Check) -> Iterator[str]:
     """A request gives this status (200), with these headers and this body."""
     request = http.Request.of(check.subject, str(check.fields.get("method", "GET")))
     if check.from_host:
-        status = published(examined, request.port, "tcp")
+        status = published(context, request.port, "tcp")
         if status is None:
             raise Unanswered(f"port {request.port} is not published on the host")
         raw = http.from_host(request, reachable(status.address), status.host)
     else:
-        raw = http.inside(request, examined.target)
+        raw = http.inside(request, context.target)
     if isinstance(raw, str):
         yield raw
         return

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from provision.model import Check
-    from provision.verify.examined import Examined
+    from provision.verify.context import CheckContext
 
 FIELDS = frozenset({"version"})
 _PROVIDED = {
@@ -21,19 +21,19 @@ _PROVIDED = {
 }
 
 
-def package(examined: Examined, check: Check) -> Iterator[str]:
+def package(context: CheckContext, check: Check) -> Iterator[str]:
     """Installed by its name, or provided by one that is; its version, where it is pinned."""
-    asked = examined.host.package(check.subject)
+    asked = context.host.package(check.subject)
     if not asked.is_installed:
-        provided = _PROVIDED[examined.machine.base.family] % shlex.quote(check.subject)
-        if "version" in check.fields or examined.host.run(provided).rc != 0:
+        provided = _PROVIDED[context.machine.base.family] % shlex.quote(check.subject)
+        if "version" in check.fields or context.host.run(provided).rc != 0:
             yield "is not installed"
         return
     expected = check.fields.get("version")
     if expected is None:
         return
     found = [str(asked.version)]
-    if examined.machine.base.family != "apt":
+    if context.machine.base.family != "apt":
         found.append(f"{found[0]}-{asked.release}")
     if not any(_agrees(version, str(expected)) for version in found):
         yield f"version is {found[-1]}, expected {expected}"

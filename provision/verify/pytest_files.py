@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import pytest
 
     from provision.model import Check, Environment, Outcome
-    from provision.verify.examined import Examined
+    from provision.verify.context import CheckContext
 
 OPTIONS = (
     "-p", "no:cacheprovider",  # nothing is written beside the user's files
@@ -41,7 +41,7 @@ FAMILY = "PYTEST_"  # ADDOPTS, PLUGINS, and what a pytest around this process sa
 AUTOLOAD = "PYTEST_DISABLE_PLUGIN_AUTOLOAD"
 
 
-def run_tests(examined: Examined, check: Check, environment: Environment) -> Sequence[Result]:
+def run_tests(context: CheckContext, check: Check, environment: Environment) -> Sequence[Result]:
     """One result for each test of the file; one failure where it cannot be collected."""
     import pytest
 
@@ -49,9 +49,9 @@ def run_tests(examined: Examined, check: Check, environment: Environment) -> Seq
     path, colons, node = check.subject.partition("::")
     file = _found(Path(path), check, environment)
     if not file.exists():
-        return [_failure(examined, check, f"there is no file {file}", begun)]
-    services = frozenset(service.name for service in examined.machine.services)
-    machine = MachineHost(examined.target, examined.machine.user, services)
+        return [_failure(context, check, f"there is no file {file}", begun)]
+    services = frozenset(service.name for service in context.machine.services)
+    machine = MachineHost(context.target, context.machine.user, services)
     recorder = _Recorder()
     said = io.StringIO()
     with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said), _undisturbed():
@@ -60,15 +60,15 @@ def run_tests(examined: Examined, check: Check, environment: Environment) -> Seq
             [*OPTIONS, *folders, f"{file}{colons}{node}"], plugins=[recorder, _fixtures(machine)]
         )
     results = [
-        _failure(examined, check, f"cannot be collected: {_last_lines(str(error.longrepr))}", begun)
+        _failure(context, check, f"cannot be collected: {_last_lines(str(error.longrepr))}", begun)
         for error in recorder.uncollected
     ]
-    results += _results(examined, check, recorder.reports)
+    results += _results(context, check, recorder.reports)
     if results:
         return results
     if code == pytest.ExitCode.NO_TESTS_COLLECTED:
-        return [_failure(examined, check, "it holds no test", begun)]
-    return [_failure(examined, check, _last_lines(said.getvalue()), begun)]
+        return [_failure(context, check, "it holds no test", begun)]
+    return [_failure(context, check, _last_lines(said.getvalue()), begun)]
 
 
 class _Recorder:
@@ -100,7 +100,7 @@ def _fixtures(machine: MachineHost) -> ModuleType:
     return plugin
 
 
-def _results(examined: Examined, check: Check, reports: Sequence[pytest.TestReport]) -> Iterator[Result]:
+def _results(context: CheckContext, check: Check, reports: Sequence[pytest.TestReport]) -> Iterator[Result]:
     """The three phases of a test are one result: its worst."""
     tests: dict[str, list[pytest.TestReport]] = {}
     for report in reports:
@@ -117,7 +117,7 @@ def _results(examined: Examined, check: Check, reports: Sequence[pytest.TestRepo
             elif report.skipped:
                 outcome, message = "skipped", _why_skipped(report)
         yield Result(
-            machine=examined.machine.name,
+            machine=context.machine.name,
             check=f"{check.name}::{_test_name(nodeid, check)}",
             outcome=outcome,
             message=message,
@@ -151,9 +151,9 @@ def _found(path: Path, check: Check, environment: Environment) -> Path:
     return (beside if beside.exists() else environment.spec.parent / path).resolve()
 
 
-def _failure(examined: Examined, check: Check, reason: str, begun: float) -> Result:
+def _failure(context: CheckContext, check: Check, reason: str, begun: float) -> Result:
     return Result(
-        machine=examined.machine.name,
+        machine=context.machine.name,
         check=check.name,
         outcome="failed",
         message=f"pytest {check.subject}: {reason} ({check.origin.file}:{check.origin.line})",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from provision.model import Expected
 from provision.recipe.limits import TITLES, effective
-from provision.verify.examined import text_of
+from provision.verify.context import text_of
 from provision.verify.host import STATE
 from provision.verify.processes import processes
 from provision.verify.values import shortened, text_problems, value_problems
@@ -16,32 +16,32 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from provision.model import Check
-    from provision.verify.examined import Examined
+    from provision.verify.context import CheckContext
 
 PROCESS_FIELDS = frozenset({"user", "args", "count"})
 FIELDS = frozenset({"is_running", "is_enabled"})
 
 
-def service(examined: Examined, check: Check) -> Iterator[str]:
+def service(context: CheckContext, check: Check) -> Iterator[str]:
     """Running, and ready where it has a probe, unless the fields say otherwise."""
-    asked = examined.host.service(check.subject)
+    asked = context.host.service(check.subject)
     claims = {"is_running": True, **check.fields}
-    if claims["is_running"] and _of_the_spec(examined, check.subject):
+    if claims["is_running"] and _of_the_spec(context, check.subject):
         del claims["is_running"]
-        yield from _readiness(examined, check.subject)
-        yield from _limits(examined, check.subject)
+        yield from _readiness(context, check.subject)
+        yield from _limits(context, check.subject)
     for attribute, expected in claims.items():
         yield from value_problems(attribute.removeprefix("is_"), getattr(asked, attribute), expected)
 
 
-def _of_the_spec(examined: Examined, name: str) -> bool:
-    return any(service.name == name for service in examined.machine.services)
+def _of_the_spec(context: CheckContext, name: str) -> bool:
+    return any(service.name == name for service in context.machine.services)
 
 
-def _readiness(examined: Examined, name: str) -> Iterator[str]:
+def _readiness(context: CheckContext, name: str) -> Iterator[str]:
     """State and probe in one command."""
     probe = f"{STATE.rpartition('/')[0]}/services/{shlex.quote(name)}/ready"
-    asked = examined.run(
+    asked = context.run(
         f'state=$({STATE} {shlex.quote(name)}) || exit 99; echo "$state"; '
         f"case $state in running | ended) ;; *) exit 0 ;; esac; [ -x {probe} ] || exit 0; {probe}",
         user="root",
@@ -56,13 +56,13 @@ def _readiness(examined: Examined, name: str) -> Iterator[str]:
         yield f"is {state}, but its ready probe fails{''.join(f': {line}' for line in last)}"
 
 
-def _limits(examined: Examined, name: str) -> Iterator[str]:
+def _limits(context: CheckContext, name: str) -> Iterator[str]:
     """Whether its process has the limits of the spec; one that has ended has none."""
-    service = next(each for each in examined.machine.services if each.name == name)
+    service = next(each for each in context.machine.services if each.name == name)
     if not service.limits or service.oneshot:
         return
     process_of = f"$(cat /run/provision/services/{shlex.quote(name)})"
-    table = text_of(examined.run(f"cat /proc/{process_of}/limits", user="root").stdout)
+    table = text_of(context.run(f"cat /proc/{process_of}/limits", user="root").stdout)
     found = {line[:26].strip(): line[26:].split() for line in table.splitlines()}
     for limit, value in service.limits.items():
         soft, hard = (*found.get(TITLES[limit], ()), "", "")[:2]
@@ -71,10 +71,10 @@ def _limits(examined: Examined, name: str) -> Iterator[str]:
             yield f"its limit {limit} is {soft}:{hard}, expected {expected}"
 
 
-def process(examined: Examined, check: Check) -> Iterator[str]:
+def process(context: CheckContext, check: Check) -> Iterator[str]:
     """At least one runs, or `count`; of this `user`, with these `args`."""
     user, args, count = (check.fields.get(name) for name in ("user", "args", "count"))
-    called = [one for one in processes(examined.host) if one.is_called(check.subject)]
+    called = [one for one in processes(context.host) if one.is_called(check.subject)]
     matching = [
         one
         for one in called

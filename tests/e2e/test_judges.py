@@ -311,7 +311,7 @@ services:
     limits: {nofile: 512, nproc: 5000, core: 0, memlock: 65536, stack: 8388608}
     ready: {command: "true"}
 setup:
-  - {name: greet, script: 'printf %s "$GREETING" >/opt/greeting'}
+  - {name: probe, script: 'printf %s "$GREETING" >/opt/greeting'}
 ports: [{guest: 8080, optional: true}]
 """
 LIMITS = {

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from provision import spec
-from provision.backends.found import refuse_found
+from provision.backends.build_problems import refuse_found
 from provision.errors import ProvisionError, SpecError
 from provision.fetch_errors import FetchFailed, find_failures
 

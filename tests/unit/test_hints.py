@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from provision.cli.asking import completed, completing
+from provision.cli.options import completed, completing
 from provision.engine import Request
 from provision.errors import EnvironmentFailed, Problem, SpecError
 from provision.hints import OF_A_SPEC, command

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from provision.cli import show
 from provision.errors import EnvironmentFailed, Problem, SpecError
 from provision.model import Origin, Result
-from provision.progress import Beside, Live, Plain, visible
+from provision.progress import Live, ParallelProgress, Plain, visible
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -93,7 +93,7 @@ def test_progress(kind: str) -> None:
     with shown.step(f"t {BAD}"):
         shown.line(BAD)
         shown.note(BAD)
-        Beside(shown, "m").line(BAD)
+        ParallelProgress(shown, "m").line(BAD)
     assert steers(stream.getvalue()) == []
     assert "owned" in stream.getvalue()
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from provision import process
 from provision.backends import ports, starts
 from provision.backends.base import Remains
-from provision.backends.docker import agent, delivery, engine, offer, offline, removal, systemd
+from provision.backends.docker import agent, capabilities, engine, offline, removal, secrets, systemd
 from provision.backends.docker import images as images_of
 from provision.backends.docker.containers import (
     CONTROL,
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from provision.backends.base import Finding, Offer, Plan
+    from provision.backends.base import Capabilities, Finding, Plan
     from provision.backends.docker.engine import Container
     from provision.errors import Problem
     from provision.model import Environment, Machine
@@ -56,13 +56,13 @@ class Docker:
 
     name = "docker"
 
-    def gives(self, machine: Machine) -> frozenset[str]:
+    def supports(self, machine: Machine) -> frozenset[str]:
         """What a machine has of what checks may require."""
-        return offer.gives(machine)
+        return capabilities.supports(machine)
 
-    def describe(self, environment: Environment, state_dir: StateDir) -> Offer:
+    def describe(self, environment: Environment, state_dir: StateDir) -> Capabilities:
         """What it would give an environment here."""
-        return offer.describe(environment, state_dir)
+        return capabilities.describe(environment, state_dir)
 
     def notes(self, environment: Environment) -> tuple[str, ...]:
         """Files that no container reads."""
@@ -100,7 +100,7 @@ class Docker:
     ) -> Plan:
         """Build what changed, let Compose converge, start in order, wait until every machine is ready."""
         asked = self._convergence(environment, state_dir, timeout)
-        offer.require_host(environment)
+        capabilities.require_host(environment)
         return asked.up(progress, rebuild=rebuild)
 
     def _convergence(
@@ -147,7 +147,7 @@ class Docker:
                 removal.remove_volumes(state_dir)
             for name in images_of.remove_images(state_dir, built) if images else ():
                 progress.note(f"the image {name} stays: another environment needs it")
-            delivery.forget(state_dir)
+            secrets.forget(state_dir)
             agent.forget(state_dir)
             state_dir.forget_damaged(RECORDS)
         return bool(containers)
@@ -262,7 +262,7 @@ class Docker:
 
 
 def _refusals(environment: Environment) -> Sequence[Problem]:
-    return (*unmet(environment, offer.lacks, offer.HINT), *systemd.without_systemd(environment))
+    return (*unmet(environment, capabilities.lacks, capabilities.HINT), *systemd.without_systemd(environment))
 
 
 def _status(machine: Machine, found: Container | None) -> MachineStatus:

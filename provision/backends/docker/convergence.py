@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 from provision import lent, process
 from provision.backends import starts
 from provision.backends.base import Action, Plan
-from provision.backends.building import build_failed
-from provision.backends.docker import agent, delivery, engine, file_mounts, systemd
+from provision.backends.build_errors import build_failed
+from provision.backends.build_problems import refuse_found
+from provision.backends.docker import agent, engine, file_mounts, secrets, systemd
 from provision.backends.docker.containers import CONTROL, MACHINE, enter, of_environment
 from provision.backends.docker.failures import require_compose, start_failed
 from provision.backends.docker.images import remember_images
@@ -38,7 +39,6 @@ from provision.backends.docker.rendering import (
     volume_names,
 )
 from provision.backends.docker.sysctls import notes_on_sysctl_files
-from provision.backends.found import refuse_found
 from provision.backends.order import in_order
 from provision.backends.ports import choose, keep, notes_on_ports
 from provision.backends.readiness import BETWEEN, SETUP_STATE, patience, wait_until_ready
@@ -46,7 +46,7 @@ from provision.backends.volumes import notes_on_volumes
 from provision.confined import ConfinedFolder
 from provision.errors import EnvironmentFailed
 from provision.hints import command
-from provision.progress import Beside
+from provision.progress import ParallelProgress
 from provision.recipe.systemd import restart_script
 from provision.target import Unreachable
 
@@ -124,7 +124,7 @@ class Convergence:
         if not found.running and not found.restarting:
             return "start"
         if found.running and (
-            delivery.stale(found.name, machine) or file_mounts.replaced(found.name, machine)
+            secrets.stale(found.name, machine) or file_mounts.replaced(found.name, machine)
         ):
             return "refresh"
         return "none" if found.health == "healthy" else "wait"
@@ -187,7 +187,7 @@ class Convergence:
             building = {image: machine for machine, image in images.items() if image in stale}
             self._build(building.values(), progress, variables, rebuild=rebuild)
         remember_images(state_dir, images.values())
-        _note_what_is_roots(environment, progress)
+        _warn_root_owned_workspace(environment, progress)
         begun = time.monotonic()
         with progress.step("starting containers"):
             for container in present:
@@ -208,7 +208,7 @@ class Convergence:
         environment = self.environment
         told = {PROJECT: str(environment.project), OWNER: str(os.getuid())}
         if any(is_laid(file, environment) for file in secret_files(environment).values()):
-            told |= delivery.lay(environment, self.state_dir)
+            told |= secrets.lay(environment, self.state_dir)
         if self._forwards:
             told[AGENT] = str(agent.folder(self.state_dir))
         named = [
@@ -247,7 +247,7 @@ class Convergence:
                 files = file_mounts.replaced(container, machine)
                 for path in files:
                     progress.note(f"{machine.name} gets the new file at {path}")
-                changed = delivery.stale(container, machine)
+                changed = secrets.stale(container, machine)
                 if changed or not files:
                     progress.note(
                         f"{machine.name} gets the new value of {', '.join(changed) or 'its secrets'}"
@@ -297,7 +297,7 @@ class Convergence:
             if alone:
                 self._wait(machine, progress, was_up=was_up)
                 return
-            said = Beside(progress, machine.name)
+            said = ParallelProgress(progress, machine.name)
             with said.step("ready"):
                 self._wait(machine, said, was_up=was_up)
 
@@ -344,7 +344,7 @@ class Convergence:
                 ) from error
 
 
-def _note_what_is_roots(environment: Environment, progress: Progress) -> None:
+def _warn_root_owned_workspace(environment: Environment, progress: Progress) -> None:
     """Say where the user cannot write in the workspace: a bind mount shows owners as they are."""
     for machine in environment.machines:
         workspace = machine.workspace

@@ -15,8 +15,8 @@ from provision.backends.requirements import refuse, unmet
 from provision.backends.vm import (
     acceleration,
     agent,
+    capabilities,
     connection,
-    offer,
     offline,
     providers,
     sync,
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from provision.backends.base import Finding, Offer, Plan
+    from provision.backends.base import Capabilities, Finding, Plan
     from provision.backends.vm.provider import GuestState, Provider
     from provision.model import Environment, Machine, MachineState
     from provision.progress import Progress
@@ -65,13 +65,13 @@ class VirtualMachines:
 
     name = "vm"
 
-    def gives(self, machine: Machine) -> frozenset[str]:
+    def supports(self, machine: Machine) -> frozenset[str]:
         """What a machine has of what checks may require."""
-        return offer.gives(machine)
+        return capabilities.supports(machine)
 
-    def describe(self, environment: Environment, state_dir: StateDir) -> Offer:
+    def describe(self, environment: Environment, state_dir: StateDir) -> Capabilities:
         """What it would give an environment here."""
-        return offer.describe(environment, state_dir)
+        return capabilities.describe(environment, state_dir)
 
     def notes(self, environment: Environment) -> tuple[str, ...]:  # noqa: ARG002 - the contract's words
         """Nothing: a machine reads whatever a boot reads."""
@@ -123,7 +123,7 @@ class VirtualMachines:
         asked = self._convergence(environment, state_dir, timeout)
         providers.require(asked.provider)
         _require_accelerator(environment, asked.provider)
-        offer.require_host(environment)
+        capabilities.require_host(environment)
         _refuse_former(environment, asked.provider, state_dir)
         return asked.up(progress, rebuild=rebuild)
 
@@ -291,7 +291,7 @@ def _names(environment: Environment) -> Sequence[str]:
 
 def _refusals(environment: Environment) -> Sequence[Problem]:
     """What no virtual machine can be, or none of the environment's provider."""
-    problems = list(unmet(environment, offer.lacks, offer.HINT))
+    problems = list(unmet(environment, capabilities.lacks, capabilities.HINT))
     names = _names(environment)
     unknown = [name for name in names if name not in providers.names()]
     if unknown or len(names) > 1:

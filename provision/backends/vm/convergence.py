@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from provision import process
 from provision.backends import starts
 from provision.backends.base import Action, Plan
-from provision.backends.building import place_of
-from provision.backends.found import refuse_found
+from provision.backends.build_errors import place_of
+from provision.backends.build_problems import refuse_found
 from provision.backends.machines import side_by_side
 from provision.backends.order import in_order
 from provision.backends.ports import choose, keep, kept, notes_on_ports
@@ -26,7 +26,7 @@ from provision.backends.volumes import notes_on_volumes
 from provision.errors import EnvironmentFailed
 from provision.hints import command
 from provision.model import ATTACH, SETUP
-from provision.progress import Beside
+from provision.progress import ParallelProgress
 from provision.recipe.systemd import restart_script
 from provision.target import Unreachable
 
@@ -204,14 +204,14 @@ class Convergence:
 
         def build(machine: Machine) -> None:
             delivery.bring_proxy(self.state_dir, self.environment, machine)
-            self._apply(machine, Beside(progress, machine.name), "build")
+            self._apply(machine, ParallelProgress(progress, machine.name), "build")
 
         if building and not self.provider.begins_done(self.state_dir):
             with progress.step("preparing"):
                 in_order([replace(machine, needs=()) for machine in building], build)
 
         def one(machine: Machine) -> None:
-            said = Beside(progress, machine.name)
+            said = ParallelProgress(progress, machine.name)
             action = plan.actions[machine.name]
             self._prepare(machine, action, said)
             with said.step("ready"):

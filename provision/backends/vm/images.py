@@ -13,8 +13,8 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Literal
 
 from provision import process
-from provision.backends.building import build_failed, printed
-from provision.backends.found import refuse_found
+from provision.backends.build_errors import build_failed, printed
+from provision.backends.build_problems import refuse_found
 from provision.backends.vm.architecture import architecture
 from provision.backends.vm.layers import GUEST
 from provision.errors import EnvironmentFailed, HostLacks

@@ -25,7 +25,7 @@ from provision.bases.disk import build_disk, can_make_disk
 from provision.errors import EnvironmentFailed, HostLacks, ProvisionError
 from provision.hints import command
 from provision.process import EVIDENCE_LINES
-from provision.progress import Beside
+from provision.progress import ParallelProgress
 from provision.target import Unreachable
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def start(
     several = len(environment.machines) > 1
 
     def one(machine: Machine) -> Started | None:
-        said = Beside(progress, machine.name) if several else progress
+        said = ParallelProgress(progress, machine.name) if several else progress
         return _start(replace(asked, progress=said), machine)
 
     with (
@@ -123,7 +123,7 @@ def start(
         with progress.step("booting"):
             for machine in environment.machines:
                 if machine.name in booted and booted[machine.name].how != "memory":
-                    said = Beside(progress, machine.name) if several else progress
+                    said = ParallelProgress(progress, machine.name) if several else progress
                     booted[machine.name] = _wait(replace(asked, progress=said), machine, booted[machine.name])
     for name in booted:
         Seat(state_dir=state_dir, machine=name).note_answered()

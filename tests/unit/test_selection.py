@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from provision.backends.base import Offer
-from provision.choosing import _choose
+from provision.backends.base import Capabilities
+from provision.selection import _choose
 
 
-def offer(*, cannot: str = "", lacks: str = "") -> Offer:
-    return Offer(aspects={}, cannot=(cannot,) if cannot else (), lacks=(lacks,) if lacks else ())
+def offer(*, cannot: str = "", lacks: str = "") -> Capabilities:
+    return Capabilities(aspects={}, cannot=(cannot,) if cannot else (), lacks=(lacks,) if lacks else ())
 
 
 GOOD = offer()
@@ -41,6 +41,8 @@ NO_GPU = offer(cannot="a GPU: why")
         ),
     ],
 )
-def test_the_choice_and_its_reason(container: Offer, machine: Offer, taken: str, reason: str) -> None:
+def test_the_choice_and_its_reason(
+    container: Capabilities, machine: Capabilities, taken: str, reason: str
+) -> None:
     choice = _choose({"docker": container, "vm": machine})
     assert (choice.backend, choice.reason) == (taken, reason)

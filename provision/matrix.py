@@ -35,7 +35,7 @@ MARK = "trial"  # the file by which an environment is known for one of ours, wha
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """One environment to try: what its spec is asked for, and the name that it has meanwhile.
+    """One environment to try: the request for its spec, and the name that it has meanwhile.
 
     Its machine keeps the name that it has in the spec's own environment.
     """
@@ -52,11 +52,11 @@ class Trial:
         return engine.resolve(replace(self.request, name=self.name))
 
 
-def variations(asked: Request, names: Sequence[str]) -> tuple[str, Mapping[str, Trial]]:
+def variations(request: Request, names: Sequence[str]) -> tuple[str, Mapping[str, Trial]]:
     """The environment's name, and what `test` makes of its spec: its matrix, else one for each backend.
 
     Args:
-        asked: what is asked of all of them.
+        request: what is request of all of them.
         names: the backends, where the spec's matrix names none.
     """
     from provision import spec
@@ -64,8 +64,8 @@ def variations(asked: Request, names: Sequence[str]) -> tuple[str, Mapping[str, 
     for backend in names:
         backends.require(backend)
     name, found = spec.variations(
-        asked.spec, backends=names, settings=asked.settings, name=asked.name, local=asked.local,
-        allows=engine.trust_of(asked).allows,
+        request.spec, backends=names, settings=request.settings, name=request.name, local=request.local,
+        allows=engine.trust_of(request).allows,
     )  # fmt: skip
     counts = Counter(each.backend for each in found)
     numbers: Counter[str] = Counter()
@@ -74,10 +74,10 @@ def variations(asked: Request, names: Sequence[str]) -> tuple[str, Mapping[str, 
         numbers[each.backend] += 1
         number = numbers[each.backend] if counts[each.backend] > 1 else None
         request = replace(
-            asked,
+            request,
             backend=each.backend,
             base=each.base,
-            settings={**asked.settings, **dict(each.settings)},
+            settings={**request.settings, **dict(each.settings)},
         )
         made[str(each)] = Trial(request=request, name=name_of(name, number))
     return name, made

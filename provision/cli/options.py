@@ -31,23 +31,23 @@ CHOOSING = ("up", "plan", "render", "validate", "explain")  # the verbs for whic
 SPEC_ENDINGS = (".yaml", ".yml")
 
 
-def asks(command: Callable[Concatenate[Request, P], R]) -> Callable[P, R]:
+def with_request(command: Callable[Concatenate[Request, P], R]) -> Callable[P, R]:
     """Give a command SPEC and the options that say which environment is meant."""
 
     @click.argument("spec", required=False, type=click.Path(path_type=Path))
     @functools.wraps(command)
     def with_spec(*args: P.args, **options: P.kwargs) -> R:
-        asked = collect(options)
-        with completing(asked):
-            return command(asked, *args, **options)
+        request = collect(options)
+        with completing(request):
+            return command(request, *args, **options)
 
     return environment_options(with_spec)
 
 
-def asks_with_words(
+def with_request_and_words(
     metavar: str,
 ) -> Callable[[Callable[Concatenate[Request, P], R]], Callable[P, R]]:
-    """As `asks`, for a command whose words (`metavar` in its help) may begin with SPEC, a .yaml file."""
+    """As `with_request`, for a command whose words may begin with SPEC; `metavar` shows them in the help."""
 
     def decorate(command: Callable[Concatenate[Request, P], R]) -> Callable[P, R]:
         @click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar=metavar)
@@ -58,11 +58,11 @@ def asks_with_words(
             spec = Path(words.pop(0)) if named else None
             if words and words[0] == "--":
                 words.pop(0)
-            asked = collect({**options, "spec": spec})
+            request = collect({**options, "spec": spec})
             for name in _ENVIRONMENT:
                 options.pop(name, None)
-            with completing(asked):
-                return command(asked, *args, words=tuple(words), **options)  # type: ignore[arg-type]
+            with completing(request):
+                return command(request, *args, words=tuple(words), **options)  # type: ignore[arg-type]
 
         return environment_options(with_words)
 
@@ -123,7 +123,7 @@ def collect(options: dict[str, object]) -> Request:
             raise click.BadParameter(f"{text!r} is not NAME=VALUE", param_hint="--set")
         settings[name] = value
     in_ci = os.environ.get("CI") == "true"
-    asked = Request(
+    request = Request(
         spec=given if isinstance(given, Path) else spec.find_spec(Path()),
         backend=backend,
         settings=settings,
@@ -131,10 +131,10 @@ def collect(options: dict[str, object]) -> Request:
         local=bool(options.pop("local")) and not in_ci,
         allow=words_of(options.pop("allow")),
     )
-    if asked.local and (layer := spec.tracked_layer(asked.spec)) is not None:
+    if request.local and (layer := spec.tracked_layer(request.spec)) is not None:
         say(f"warning: git tracks {layer}, so it belongs to the repository, not to you", err=True)
-    with completing(asked):
-        return _resolved(asked) if backend == AUTO else asked
+    with completing(request):
+        return _resolved(request) if backend == AUTO else request
 
 
 def words_of(texts: object) -> tuple[Word, ...]:
@@ -145,56 +145,56 @@ def words_of(texts: object) -> tuple[Word, ...]:
     return tuple(dict.fromkeys(word for text in texts for word in read_words(str(text), "--allow")))
 
 
-def _resolved(asked: Request) -> Request:
+def _resolved(request: Request) -> Request:
     """With a backend in the place of `auto`: where it is already, else what the spec and this host want."""
-    from provision.choosing import choose, chosen_before
+    from provision.selection import choose, chosen_before
 
-    if click.get_current_context().info_name not in CHOOSING and (before := chosen_before(asked)):
-        return replace(asked, backend=before)
-    choice = choose(asked)
+    if click.get_current_context().info_name not in CHOOSING and (before := chosen_before(request)):
+        return replace(request, backend=before)
+    choice = choose(request)
     say(f"{choice.backend}: {choice.reason}", err=True)
-    return replace(asked, backend=choice.backend)
+    return replace(request, backend=choice.backend)
 
 
-def same(asked: Request) -> str:
+def as_arguments(request: Request) -> str:
     """The words by which another verb means the same environment."""
-    words = [word for words in _options(asked).values() for word in words]
-    return shlex.join([str(asked.spec), *words])
+    words = [word for words in _options(request).values() for word in words]
+    return shlex.join([str(request.spec), *words])
 
 
-def completed(text: str, asked: Request) -> str:
+def completed(text: str, request: Request) -> str:
     """A text of ours, each command in it with the words by which it means this environment."""
     from provision import spec
 
     try:
-        needed = asked.spec != spec.find_spec(Path())
+        needed = request.spec != spec.find_spec(Path())
     except UsageError:
         needed = True
-    options = {name: [shlex.quote(word) for word in words] for name, words in _options(asked).items()}
-    return complete(text, shlex.quote(str(asked.spec)) if needed else "", options)
+    options = {name: [shlex.quote(word) for word in words] for name, words in _options(request).items()}
+    return complete(text, shlex.quote(str(request.spec)) if needed else "", options)
 
 
 @contextmanager
-def completing(asked: Request) -> Iterator[None]:
+def completing(request: Request) -> Iterator[None]:
     """Complete the hints of whatever error comes through."""
     try:
         yield
     except ProvisionError as error:
-        error.hint = completed(error.hint, asked)
+        error.hint = completed(error.hint, request)
         for problem in error.problems if isinstance(error, SpecError) else ():
-            problem.hint = completed(problem.hint, asked)
+            problem.hint = completed(problem.hint, request)
         raise
 
 
-def _options(asked: Request) -> dict[str, list[str]]:
-    settings = [word for name, value in asked.settings.items() for word in ("--set", f"{name}={value}")]
+def _options(request: Request) -> dict[str, list[str]]:
+    settings = [word for name, value in request.settings.items() for word in ("--set", f"{name}={value}")]
     in_ci = os.environ.get("CI") == "true"
     return {
-        "-b": ["-b", asked.backend] if asked.backend != "docker" else [],
-        "--name": ["--name", asked.name] if asked.name else [],
+        "-b": ["-b", request.backend] if request.backend != "docker" else [],
+        "--name": ["--name", request.name] if request.name else [],
         "--set": settings,
-        "--no-local": ["--no-local"] if not asked.local and not in_ci else [],
-        "--allow": ["--allow", ",".join(asked.allow)] if asked.allow else [],
+        "--no-local": ["--no-local"] if not request.local and not in_ci else [],
+        "--allow": ["--allow", ",".join(request.allow)] if request.allow else [],
     }
 
 

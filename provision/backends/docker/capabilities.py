@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from provision import process
 from provision.backends import starts
-from provision.backends.base import Offer
+from provision.backends.base import Capabilities
 from provision.backends.docker import systemd
 from provision.backends.docker.limits import refused_limits
 from provision.backends.requirements import (
@@ -43,7 +43,7 @@ def lacks(machine: Machine) -> Mapping[Capability, str]:
     return reasons
 
 
-def gives(machine: Machine) -> frozenset[str]:
+def supports(machine: Machine) -> frozenset[str]:
     """What a check may require of a machine."""
     given = {each.name for each in machine.requires if each.name in ("kvm", "gpu")}
     return frozenset(given | ({"systemd"} if systemd.is_init(machine) else set()))
@@ -98,7 +98,7 @@ def _engine() -> str:
     return told.stdout.strip() if told.code == 0 else ""
 
 
-def describe(environment: Environment, state_dir: StateDir) -> Offer:
+def describe(environment: Environment, state_dir: StateDir) -> Capabilities:
     """The Docker backend's answers for `explain`."""
     version = _engine()
     missing = list(_host_lacks(_wanted(environment)).values()) if version else ["no Docker engine answers"]
@@ -108,7 +108,7 @@ def describe(environment: Environment, state_dir: StateDir) -> Offer:
         init = "the engine's small init alone: the spec has no services"
     if any(map(systemd.is_init, environment.machines)):
         init = "systemd"
-    return Offer(
+    return Capabilities(
         aspects={
             "kernel": f"the host's, shared: {platform.system()} {platform.release()}",
             "isolation": "namespaces and cgroups, no extra capabilities",

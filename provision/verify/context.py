@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Examined:
+class CheckContext:
     """A machine under examination; `host` asks as root, who sees everything."""
 
     machine: Machine
@@ -35,7 +35,7 @@ class Examined:
         pairs = (entry.partition(b"=") for entry in entries if entry)
         return {text_of(name): value for name, _, value in pairs}
 
-    def greet(self, timeout: float) -> None:
+    def probe(self, timeout: float) -> None:
         """Hear from the machine, within `timeout` seconds, what kind of machine it is.
 
         Raises:
@@ -44,7 +44,7 @@ class Examined:
         self.host.backend.remember(first(self.target, timeout))
         self.host.system_info.type  # noqa: B018 - testinfra keeps what it is told
 
-    def look_ahead(self, checks: Sequence[Check]) -> None:
+    def prefetch(self, checks: Sequence[Check]) -> None:
         """Gather what these checks will ask, all at once."""
         self.host.backend.remember(gather(self.target, self.machine.base.family, checks))
 

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from provision.trial import LONGEST_NAME, name_of
+from provision.matrix import LONGEST_NAME, name_of
 
 
 @pytest.mark.parametrize("number", [None, 1, 9, 10, 123])

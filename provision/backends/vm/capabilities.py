@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from provision.backends import starts
-from provision.backends.base import Offer
+from provision.backends.base import Capabilities
 from provision.backends.requirements import (
     NO_FOLDERS,
     TITLES,
@@ -44,7 +44,7 @@ def lacks(machine: Machine) -> Mapping[Capability, str]:
     return {"gpu": NO_GPU}
 
 
-def gives(machine: Machine) -> frozenset[str]:
+def supports(machine: Machine) -> frozenset[str]:
     """What a check may require of a machine."""
     return frozenset({"kernel", "systemd"} | {each.name for each in machine.requires if each.name == "kvm"})
 
@@ -69,14 +69,14 @@ def _host_lacks(wanted: frozenset[Capability]) -> Reasons:
     return {} if nested else {"kvm": "KVM of this host is not nested: a guest gets none"}
 
 
-def describe(environment: Environment, state_dir: StateDir) -> Offer:
+def describe(environment: Environment, state_dir: StateDir) -> Capabilities:
     """The VM backend's answers for `explain`."""
     usable = [finding for finding in providers.examine() if finding.usable]
     missing = list(_host_lacks(required(environment)).values()) if usable else ["no provider can be used"]
     missing += _wrong_accelerators(environment)
     memory = [machine.resources.memory for machine in environment.machines]
     aside = sum(each or 1024**3 for each in memory) / 1024**2
-    return Offer(
+    return Capabilities(
         aspects={
             "kernel": "its own, from its distribution, with its own modules and sysctls",
             "isolation": _isolation(environment, usable),

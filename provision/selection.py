@@ -11,7 +11,7 @@ from provision.backends import ports
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from provision.backends.base import Offer
+    from provision.backends.base import Capabilities
     from provision.engine import Request
     from provision.model import Demand, Environment
 
@@ -32,22 +32,22 @@ class Explanation:
     """What every backend gives a spec on this host, the choice, and what needs the person's word."""
 
     name: str
-    offers: Mapping[str, Offer]
+    capabilities: Mapping[str, Capabilities]
     choice: Choice
     demands: Mapping[str, Sequence[Demand]]
     notes: tuple[str, ...] = ()
-    """What is in the way here now, and checks that are not asked."""
+    """What is in the way here now, and checks that are skipped."""
 
 
-def explain(asked: Request) -> Explanation:
+def explain(request: Request) -> Explanation:
     """Ask every backend what it would give; what the person has not allowed is only told of.
 
     Raises:
         SpecError: the spec is wrong.
     """
-    environments = {name: engine.load(replace(asked, backend=name), looking=True) for name in PREFERENCE}
-    offers = {name: _offer(environment, name) for name, environment in environments.items()}
-    trust = engine.trust_of(asked)
+    environments = {name: engine.load(replace(request, backend=name), looking=True) for name in PREFERENCE}
+    capabilities = {name: _capabilities(environment, name) for name, environment in environments.items()}
+    trust = engine.trust_of(request)
     demands = {
         name: tuple(replace(demand, given=trust.allows(demand)) for demand in environment.demands)
         for name, environment in environments.items()
@@ -62,8 +62,8 @@ def explain(asked: Request) -> Explanation:
     ]
     return Explanation(
         name=environments["docker"].name,
-        offers=offers,
-        choice=_choose(offers),
+        capabilities=capabilities,
+        choice=_choose(capabilities),
         demands=demands,
         notes=tuple(dict.fromkeys(notes)),
     )
@@ -81,37 +81,37 @@ def _ports_in_use(environment: Environment, backend: str) -> Sequence[str]:
     return ports.notes_on_ports(environment, state_dir, had)
 
 
-def choose(asked: Request) -> Choice:
-    """The backend for a spec: a container where it gives all that is asked and can be had here."""
-    environment = engine.load(replace(asked, backend="docker"), looking=True)
-    container = _offer(environment, "docker")
+def choose(request: Request) -> Choice:
+    """The backend for a spec: a container where it gives everything that the spec asks for and can be had here."""
+    environment = engine.load(replace(request, backend="docker"), looking=True)
+    container = _capabilities(environment, "docker")
     if not container.cannot and not container.lacks:
         return _choose({"docker": container})
-    machine = _offer(engine.load(replace(asked, backend="vm"), looking=True), "vm")
+    machine = _capabilities(engine.load(replace(request, backend="vm"), looking=True), "vm")
     return _choose({"docker": container, "vm": machine})
 
 
-def _offer(environment: Environment, backend: str) -> Offer:
+def _capabilities(environment: Environment, backend: str) -> Capabilities:
     return backends.find(backend).describe(environment, engine.state_of(environment, backend))
 
 
-def chosen_before(asked: Request) -> str | None:
+def chosen_before(request: Request) -> str | None:
     """The one backend in which the environment has a place already; None where none or several have."""
-    refs = [engine.resolve(replace(asked, backend=name)) for name in PREFERENCE]
+    refs = [engine.resolve(replace(request, backend=name)) for name in PREFERENCE]
     here = [ref.backend.name for ref in refs if ref.state_dir.rendering.is_dir()]
     return here[0] if len(here) == 1 else None
 
 
-def _choose(offers: Mapping[str, Offer]) -> Choice:
-    container = offers["docker"]
+def _choose(capabilities: Mapping[str, Capabilities]) -> Choice:
+    container = capabilities["docker"]
     if not container.cannot and not container.lacks:
         return Choice(
             backend="docker", reason="a container meets every requirement and costs less than a machine"
         )
-    machine = offers["vm"]
+    machine = capabilities["vm"]
     if container.cannot and not machine.cannot:
         return Choice(backend="vm", reason=f"a container cannot give {container.cannot[0]}")
     if not machine.cannot and not machine.lacks:
         return Choice(backend="vm", reason=f"Docker is not usable on this host: {container.lacks[0]}")
-    wanting = [(*offer.cannot, *offer.lacks)[0] for offer in (container, machine)]
+    wanting = [(*each.cannot, *each.lacks)[0] for each in (container, machine)]
     return Choice(backend="docker", reason=f"neither backend is usable on this host: {'; '.join(wanting)}")
