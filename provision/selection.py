@@ -82,7 +82,7 @@ def _ports_in_use(environment: Environment, backend: str) -> Sequence[str]:
 
 
 def choose(request: Request) -> Choice:
-    """The backend for a spec: a container where it gives everything that the spec asks for and can be had here."""
+    """The backend for a spec: a container where it can meet the spec on this host."""
     environment = engine.load(replace(request, backend="docker"), looking=True)
     container = _capabilities(environment, "docker")
     if not container.cannot and not container.lacks:

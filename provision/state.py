@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import sys
@@ -16,6 +17,7 @@ from provision.errors import HostLacks, UsageError
 from provision.hints import command
 from provision.lock import hold
 from provision.model import ID_DIGITS, identify
+from provision.process import LOGGER
 from provision.records import DamagedRecord, Record
 from provision.resources import state
 
@@ -170,7 +172,21 @@ class StateDir:
         with hold(own.with_name(f"{own.name}.lock"), progress, holder=holder):
             with suppress(OSError):  # it is only told to others
                 records.save(record, Holder(process=os.getpid(), words=tuple(sys.argv[1:])))
+            with self._logged_commands():
+                yield
+
+    @contextmanager
+    def _logged_commands(self) -> Iterator[None]:
+        """Have each command of this change in the log, among what the engine says."""
+        handler = _CommandLog(self.log)
+        LOGGER.addHandler(handler)
+        level = LOGGER.level
+        LOGGER.setLevel(min(level, logging.INFO) if level else logging.INFO)
+        try:
             yield
+        finally:
+            LOGGER.removeHandler(handler)
+            LOGGER.setLevel(level)
 
     def load(self, what: str, kind: type[R]) -> R | None:
         """What was remembered under a name; None where nothing was.
@@ -225,6 +241,19 @@ class StateDir:
     def path_of(self, what: str) -> Path:
         """Where something is remembered."""
         return self.folder / f"{what}.json"
+
+
+class _CommandLog(logging.Handler):
+    """Appends each command to the log of a change, once that is there."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(logging.INFO)
+        self._path = path
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.levelno == logging.INFO and self._path.exists():
+            with suppress(OSError), self._path.open("a", encoding="utf-8") as log:
+                log.write(f"{record.getMessage()}\n")
 
 
 def environments() -> Path:

@@ -52,7 +52,9 @@ class Verbs(click.Group):
         module = importlib.import_module(f"provision.cli.{cmd_name}")
         command = module.command
         assert isinstance(command, click.Command)  # noqa: S101 - a module of ours
-        return command
+        from provision.cli.verbose import add_option
+
+        return add_option(command)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

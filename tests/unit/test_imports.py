@@ -134,8 +134,8 @@ def test_backends_and_checks_are_strangers() -> None:
             "provision.backends",
             {
                 "base",
-                "building",
-                "found",
+                "build_errors",
+                "build_problems",
                 "journal",
                 "machines",
                 "offline",
