@@ -110,7 +110,7 @@ def _choose(capabilities: Mapping[str, Capabilities]) -> Choice:
         )
     machine = capabilities["vm"]
     if container.cannot and not machine.cannot:
-        return Choice(backend="vm", reason=f"a container cannot give {container.cannot[0]}")
+        return Choice(backend="vm", reason=f"a container cannot provide {container.cannot[0]}")
     if not machine.cannot and not machine.lacks:
         return Choice(backend="vm", reason=f"Docker is not usable on this host: {container.lacks[0]}")
     wanting = [(*each.cannot, *each.lacks)[0] for each in (container, machine)]

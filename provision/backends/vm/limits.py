@@ -26,7 +26,7 @@ def impossible(environment: Environment, provider: Provider) -> Iterator[Problem
                 place,
                 f"choose from auto, {', '.join(sorted(provider.accelerators))}"
                 if provider.accelerators
-                else "leave it out: this hypervisor decides that itself",
+                else "remove it: this hypervisor decides that itself",
             )
     if len(environment.machines) > 1 and not provider.joins:
         yield Problem(
@@ -43,13 +43,13 @@ def _problems(machine: Machine, provider: Provider) -> Iterator[Problem]:
             yield Problem(
                 f"{provider.name} cannot forward the host's port {port.host} on two addresses",
                 port.origin,
-                "give each address its own port, or take containers (`-b docker`)",
+                "give each address its own port, or use containers (`-b docker`)",
             )
         if port.protocol not in provider.forwards:
             yield Problem(
                 f"{provider.name} cannot forward the {port.protocol.upper()} port {port.guest}",
                 port.origin,
-                "leave it out with `backends: {vm: {ports: !replace […]}}`, or take another provider",
+                "remove it with `backends: {vm: {ports: !replace […]}}`, or use another provider",
             )
         elif ":" in port.address and not provider.forwards_ipv6:
             yield Problem(
@@ -62,7 +62,7 @@ def _problems(machine: Machine, provider: Provider) -> Iterator[Problem]:
             yield Problem(
                 f"{provider.name} has no volumes: {volume.name} would be lost with the machine",
                 volume.origin,
-                "take libvirt or virtualbox, or leave it out with `backends: {vm: {volumes: {NAME: null}}}`",
+                "use libvirt or virtualbox, or remove it with `backends: {vm: {volumes: {NAME: null}}}`",
             )
     for mount in machine.mounts:
         if mount.source.is_file():

@@ -76,7 +76,7 @@ def carry(state_dir: StateDir, folders: Sequence[Copied], progress: Progress) ->
     if folders and process.find("rsync") is None:
         raise HostLacks("there is no rsync on this host", hint="install rsync: apt-get install rsync")
     for folder in folders:
-        with progress.step(f"carrying {Path(folder.source).name} into {folder.machine}"):
+        with progress.step(f"copying {Path(folder.source).name} into {folder.machine}"):
             _carry(state_dir, folder)
 
 
@@ -119,5 +119,5 @@ def _carry(state_dir: StateDir, folder: Copied) -> None:
         raise EnvironmentFailed(
             f"{folder.source} cannot be copied into machine {folder.machine}",
             evidence=error.evidence,
-            hint=f"{command('up')} brings a machine back that does not answer",
+            hint=f"{command('up')} restarts a machine that does not answer",
         ) from error

@@ -51,7 +51,7 @@ def require(provider: Provider) -> None:
         return
     other = first_usable()
     instead = f"`backends: {{vm: {{provider: {other}}}}}` works here" if other else ""
-    hints = [found.hint, instead, "`-b docker` makes containers of the same spec"]
+    hints = [found.hint, instead, "`-b docker` creates containers from the same spec"]
     raise HostLacks(
         f"{provider.name} cannot be used on this host" + ("" if other else ", nor can any other provider"),
         evidence=[found.detail] if other else [f"{each.subject}: {each.detail}" for each in examine()],

@@ -179,7 +179,7 @@ def _require_room(seat: Seat) -> None:
     free = shutil.disk_usage(seat.state).free
     if free < taken:
         raise EnvironmentFailed(
-            f"it may take {taken >> 20} MiB, and {free >> 20} MiB are free in {seat.state}"
+            f"it may need {taken >> 20} MiB, but {free >> 20} MiB are free in {seat.state}"
         )
 
 
@@ -191,9 +191,7 @@ def _stand_still_and_save(seat: Seat, tag: str, how: str = "") -> None:
     _require_room(seat)
     left = seat.line.run(f"/usr/lib/provision-guest/leave {how} && sync")
     if left.code != 0:
-        raise EnvironmentFailed(
-            "a folder of the host is in use inside", evidence=left.stdout.decode().splitlines()
-        )
+        raise EnvironmentFailed("a host folder is in use inside", evidence=left.stdout.decode().splitlines())
     monitor.execute(seat.monitor, "stop")
     try:
         monitor.run_job(seat.monitor, "snapshot-save", {"tag": tag, **ON_ROOT})

@@ -234,7 +234,7 @@ def _start_from_memory(asked: Start, machine: Machine, started: Started) -> bool
         raise
     except ProvisionError as error:
         asked.progress.note(
-            f"the saved state of {machine.name} does not fit and is discarded: {_reason(error)}"
+            f"the saved state of {machine.name} cannot be used and is discarded: {_reason(error)}"
         )
         seat.end()
         seat.overlay.unlink(missing_ok=True)
@@ -282,7 +282,7 @@ def stop(state_dir: StateDir, machine: str, progress: Progress) -> None:
         try:
             memory.suspend(seat, made.suspends)
         except ProvisionError as error:
-            progress.note(f"{machine} is shut down; its state could not be saved: {_reason(error)}")
+            progress.note(f"{machine} is shut down, because its state could not be saved: {_reason(error)}")
         else:
             return
     seat.shut_down()
@@ -368,7 +368,7 @@ def _wait_for_init(seat: Seat, kind: Accelerator, progress: Progress) -> None:
     )
     while time.monotonic() < deadline:
         if seat.process() is None:
-            reason = "QEMU ended"
+            reason = "QEMU exited"
             break
         try:
             seat.line.run("systemctl start ssh.service", timeout=ASKED_AGAIN, meanwhile=watch.look)
@@ -381,7 +381,7 @@ def _wait_for_init(seat: Seat, kind: Accelerator, progress: Progress) -> None:
         f"machine {seat.machine} did not boot: {reason}",
         evidence=shown(seat.last_lines(EVIDENCE_LINES)),
         hint=f"the console output above shows how far it got; {command('up')} tries again, --rebuild"
-        " creates it again",
+        " recreates it",
     )
 
 
