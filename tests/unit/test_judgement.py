@@ -28,7 +28,9 @@ REFUSED: Mapping[str, tuple[str, str, str]] = {
     "kernel in a container": ("docker", "requires: [kernel]\n", "judged requires a kernel of its own"),
     "gpu in a machine": ("vm", f"{QEMU}requires: [gpu]\n", "judged requires a GPU"),
     "systemd on Alpine": (
-        "docker", "base: alpine:3.22\nrequires: [systemd]\n", "judged requires systemd: alpine:3.22 has no systemd",
+        "docker",
+        "base: alpine:3.22\nrequires: [systemd]\n",
+        "judged requires systemd: alpine:3.22 has no systemd",
     ),
     "init on Alpine": (
         "docker", "base: alpine:3.22\nbackends: {docker: {init: systemd}}\n",
