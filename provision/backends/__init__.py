@@ -1,4 +1,4 @@
-"""The ways of making machines: a folder each, found by its name."""
+"""The backends: one folder each, found by its name."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ if TYPE_CHECKING:
 
 
 def names() -> tuple[str, ...]:
-    """The backends there are."""
+    """The names of all backends."""
     return tuple(sorted(module.name for module in pkgutil.iter_modules(__path__) if module.ispkg))
 
 
 def require(name: str) -> None:
-    """Raise UsageError where there is no backend of this name."""
+    """Raise UsageError if there is no backend with this name."""
     if name not in names():
         raise UsageError(f"there is no backend {name}", hint=f"choose from {', '.join(names())}")
 
 
 def find(name: str) -> Backend:
-    """The backend of this name.
+    """The backend with this name.
 
     Raises:
         UsageError: there is none.

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
                    "Default: the backends that are up.")  # fmt: skip
 @click.option("--all", "everything", is_flag=True, help="Show the explained differences too.")
 def command(request: Request, form: str, between: tuple[str, str] | None, everything: bool) -> None:  # noqa: FBT001 - click's contract
-    """Compare the running forms of an environment; exit code 1 if a difference is unexplained."""
+    """Compare container and VM, two machines, or inventories; exit code 1 if a difference is unexplained."""
     from provision import comparison
 
     with progress().step("comparing"):

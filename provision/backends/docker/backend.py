@@ -98,7 +98,7 @@ class Docker:
         rebuild: bool,
         timeout: float,
     ) -> Plan:
-        """Build what changed, let Compose converge, start in order, wait until every machine is ready."""
+        """Build what changed, let Compose converge, start in order, and wait until every machine is ready."""
         asked = self._convergence(environment, state_dir, timeout)
         capabilities.require_host(environment)
         return asked.up(progress, rebuild=rebuild)

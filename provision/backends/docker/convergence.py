@@ -1,4 +1,4 @@
-"""One call of `up`: what containers lack of what was asked, and how they get it."""
+"""One call of `up`: how the containers differ from the environment, and how they catch up."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ LAST_LINES = 20
 
 @dataclass(frozen=True, kw_only=True)
 class Convergence:
-    """What is asked, and where it lies; `timeout` is for the waits."""
+    """The environment and its state; `timeout` is for the waits."""
 
     environment: Environment
     state_dir: StateDir
@@ -74,7 +74,7 @@ class Convergence:
     timeout: float
 
     def plan(self) -> Plan:
-        """What is to be done with each machine; looks and changes nothing."""
+        """The action for each machine; changes nothing."""
         environment, rendering = self.environment, self.rendering
         images = image_names(environment, rendering.recipes)
         containers = [self._container(machine) for machine in environment.machines]
@@ -130,7 +130,7 @@ class Convergence:
         return "none" if found.health == "healthy" else "wait"
 
     def up(self, progress: Progress, *, rebuild: bool) -> Plan:
-        """Build what changed, let Compose converge, start in order, wait until every machine is ready."""
+        """Build what changed, let Compose converge, start in order, and wait until every machine is ready."""
         with self.state_dir.lock(progress):
             if self._forwards:
                 agent.prepare(self.state_dir)

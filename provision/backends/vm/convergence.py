@@ -59,7 +59,7 @@ class Convergence:
     timeout: float
 
     def plan(self) -> Plan:
-        """What is to be done with each machine; looks and changes nothing."""
+        """The action for each machine; changes nothing."""
         machines = self.environment.machines
         found = zip(machines, side_by_side(self._action, machines), strict=True)
         actions = {machine.name: action for machine, action in found}
