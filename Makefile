@@ -46,7 +46,7 @@ lint: venv  ## ruff, mypy --strict, shellcheck
 	$(BIN)/mypy --strict
 	$(BIN)/shellcheck $$(grep -lE '^#!.*sh$$' scripts/* .ci/run provision/inventory/*.sh)
 
-docs:  ## docs/spec.md, made of the schema
+docs:  ## the published schema and docs/spec.md, made of the backends' own keys and the schema
 	@python3 scripts/spec-page
 
 fuzz: venv  ## twenty thousand mutated specs through reading, rendering and the judges

@@ -85,6 +85,12 @@ class Backend(Protocol):
     """
 
     name: str
+    title: str
+    """What people call it: Docker."""
+    noun: str
+    """What it makes, with an article: a container."""
+    preference: int
+    """Which is taken where several can meet a spec: the lowest, which costs least."""
 
     def supports(self, machine: Machine) -> frozenset[str]:
         """What a machine has there of what checks may require: kernel, systemd, kvm, gpu."""

@@ -23,6 +23,12 @@ def test_the_page_of_the_format_is_current() -> None:
     assert (ROOT / "docs" / "spec.md").read_text("utf-8") == page, "make docs writes it anew"
 
 
+def test_the_published_schema_has_each_backends_own_keys() -> None:
+    made = runpy.run_path(str(ROOT / "scripts" / "spec-page"))["schema"]()
+    published = (ROOT / "schemas" / "environment.schema.json").read_text("utf-8")
+    assert published == made, "make docs writes it anew"
+
+
 @pytest.mark.parametrize("text", PRINTED, ids=[re.findall("name: (.*)", each)[0] for each in PRINTED])
 def test_a_spec_in_the_readme_is_valid(tmp_path: Path, text: str) -> None:
     for source in re.findall(r"(?:template|source|pytest): ([\w./]+\.\w+)", text):

@@ -26,7 +26,7 @@ FLOORS = (
     {"bases"},
     {"records", "runtime", "trust"},
     {"target", "model", "errors", "fetch_errors", "files", "lock", "process", "progress", "resources"}
-    | {"secrets", "confined", "walls", "hints"},
+    | {"secrets", "confined", "walls", "hints", "registry"},
 )
 STRANGERS = ({"backends", "verify"}, {"backends", "inventory"}, {"inventory", "verify"})
 

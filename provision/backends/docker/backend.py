@@ -55,6 +55,9 @@ class Docker:
     """Environments as containers of one Compose project."""
 
     name = "docker"
+    title = "Docker"
+    noun = "a container"
+    preference = 1  # there in a second
 
     def supports(self, machine: Machine) -> frozenset[str]:
         """What a machine has of what checks may require."""

@@ -64,6 +64,9 @@ class VirtualMachines:
     """Environments as virtual machines of one provider."""
 
     name = "vm"
+    title = "The hypervisor"
+    noun = "a virtual machine"
+    preference = 2  # its own kernel and memory
 
     def supports(self, machine: Machine) -> frozenset[str]:
         """What a machine has of what checks may require."""
