@@ -66,8 +66,6 @@ def validate(packages: Path, spec: str, *options: str) -> subprocess.CompletedPr
     (project / ".git").mkdir(parents=True)
     head = "version: 1\nname: dev\nbase: debian:12\n"
     (project / "provision.yaml").write_text(head + textwrap.dedent(spec))
-        "version: 1\nname: dev\nbase: debian:12\n" + textwrap.dedent(spec)
-    )
     return subprocess.run(
         [sys.executable, "-m", "provision", "validate", *options],
         cwd=project, capture_output=True, text=True, check=False,
@@ -94,7 +92,7 @@ def test_without_a_backend_all_are_asked(packages: Path) -> None:
 
 WRONG = {
     "a value that its schema refuses": (
-        "backends: {newcomer: {size: huge}}", "size must be small or large; this is "huge""
+        "backends: {newcomer: {size: huge}}", 'size must be small or large; this is "huge"'
     ),
     "a key that it does not have": ("backends: {newcomer: {speed: 1}}", "unknown key speed in"),
     "an option that is not harmless": (
