@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-pytestmark = pytest.mark.usefixtures("no_processes")
-
 HEAD = "version: 1\nname: judged\nbase: debian:12\n"
 LIBVIRT, VIRTUALBOX, VMWARE = (
     f"backends: {{vm: {{provider: {name}}}}}\n" for name in ("libvirt", "virtualbox", "vmware_desktop")

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from provision.model import Environment
 
-pytestmark = pytest.mark.usefixtures("no_processes")
 SPEC = "version: 1\nname: dev\nbase: debian:12\nvolumes: {data: /data}\n"
 
 

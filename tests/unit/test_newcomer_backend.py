@@ -13,6 +13,8 @@ import pytest
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.processes
+
 ENTRY_POINTS = "[provision.backends]\nnewcomer = newcomer\n"
 METADATA = "Metadata-Version: 2.1\nName: newcomer\nVersion: 1\n"
 OPTIONS = """

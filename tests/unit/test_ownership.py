@@ -14,7 +14,6 @@ from provision.backends.docker.rendering import env_file
 from provision.backends.volumes import notes_on_volumes
 from provision.errors import EnvironmentFailed
 
-pytestmark = pytest.mark.usefixtures("no_processes")
 MINE = {"provision.id": "0123abcd", "provision.recipe": "f" * 64}
 NOTHING = Seen(containers={}, images={}, volumes={}, networks={})
 

@@ -53,6 +53,7 @@ PROGRAMS = {
 REASONS = {"waits for ever": "it did not end within 0.3 s", "ends with an error": "No namespaces here"}
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("case", PROGRAMS)
 def test_a_passt_that_does_not_work_is_told_in_time(
     case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

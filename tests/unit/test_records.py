@@ -21,8 +21,6 @@ from provision.state import EnvironmentRecord
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.usefixtures("no_processes")
-
 
 @dataclass(frozen=True, kw_only=True)
 class Inner:

@@ -210,6 +210,7 @@ def git(folder: Path, *words: str) -> None:
                    capture_output=True, env={**os.environ, "GIT_CONFIG_GLOBAL": os.devnull})  # fmt: skip
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("version", ["2", "3", "4"])
 @pytest.mark.parametrize("hashes", ["sha1", "sha256"])
 def test_whether_git_tracks_a_layer(tmp_path: Path, version: str, hashes: str) -> None:

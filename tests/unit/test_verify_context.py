@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
     from provision.model import Result
 
+pytestmark = pytest.mark.processes
+
 HERE = Origin(file="dev.yaml", line=7, column=3)
 
 

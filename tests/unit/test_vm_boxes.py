@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from provision.model import Machine
 
-pytestmark = pytest.mark.usefixtures("no_processes")
 SPEC = "version: 1\nname: box\nbase: {base}\nbackends: {{vm: {{{options}}}}}\n"
 
 
