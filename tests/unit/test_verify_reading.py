@@ -94,6 +94,11 @@ def test_answers() -> None:
     )
     assert chunked is not None
     assert chunked.body == b"hello !"
+    cut = Answer.of(b"HTTP/1.0 200 OK\r\nContent-Length: 9\r\nX-A: 1\r\n\r\nhel")
+    assert cut == Answer(status=200, headers={"content-length": "9", "x-a": "1"}, body=b"hel")
+    again = Answer.of(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n")
+    assert again is not None
+    assert again.status == 204
     for nonsense in (b"", b"SSH-2.0-OpenSSH\r\n", b"HTTP/1.1 hello\r\n\r\n"):
         assert Answer.of(nonsense) is None
 
