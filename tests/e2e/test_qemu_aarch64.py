@@ -18,9 +18,9 @@ from urllib.request import urlopen
 import pytest
 
 from provision import backends, spec
-from provision.backends.vm import images
+from provision.backends.vm.image import store
+from provision.backends.vm.qemu.launch import DISKS
 from provision.backends.vm.qemu.rendering import DISK
-from provision.backends.vm.qemu.starting import DISKS
 from provision.bases.catalogue import find
 from provision.bases.image import ensure_image
 from provision.progress import Silent
@@ -118,7 +118,7 @@ def make_disk(project: Project) -> None:
     empty = io.BytesIO()
     tarfile.open(fileobj=empty, mode="w").close()
     docker("import", "--platform", "linux/arm64", "-", IMAGE, stdin=empty.getvalue())
-    recipe = DISKS.folder / "recipes" / images._recipe(environment.machines[0], rendering)
+    recipe = DISKS.folder / "recipes" / store._recipe(environment.machines[0], rendering)
     recipe.parent.mkdir()
     recipe.write_text(made.name)
 

@@ -10,7 +10,7 @@ import pytest
 
 from provision.backends.docker.rendering import container_name
 from provision.backends.order import in_order
-from provision.backends.vm.network import cards
+from provision.backends.vm.guest.network import cards
 from provision.model import Environment
 
 

@@ -17,9 +17,9 @@ from provision.backends.vm.architecture import (
     architecture,
     required,
 )
-from provision.backends.vm.providers import libvirt
-from provision.backends.vm.providers.qemu import PROVIDER
-from provision.backends.vm.qemu.memory import host_processor
+from provision.backends.vm.qemu.driver import DRIVER
+from provision.backends.vm.qemu.snapshot import host_processor
+from provision.backends.vm.vagrant import libvirt
 from provision.bases.catalogue import archive, find
 from provision.errors import HostLacks
 from tests.renderings import Case, anywhere
@@ -55,7 +55,7 @@ def test_a_host_has_machines_of_its_own_architecture(
     monkeypatch.setattr(platform, "machine", lambda: name)
     assert architecture() is expected
     if expected is None:
-        found = PROVIDER.examine()
+        found = DRIVER.examine()
         assert not found.usable
         assert name in found.detail
         assert "x86_64 and aarch64" in found.detail
