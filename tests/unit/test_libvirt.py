@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from provision import spec
+from provision import process, spec
 from provision.backends.vm.vagrant import libvirt
 from provision.backends.vm.vagrant.libvirt import DRIVER
 from provision.errors import EnvironmentFailed
@@ -51,7 +51,7 @@ def virsh(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
         return Completed(argv=words, code=code, stdout=said, stderr="")
 
     monkeypatch.setattr(libvirt, "_virsh", ask)
-    monkeypatch.setattr(libvirt.process, "find", lambda _program: "/usr/bin/virsh")
+    monkeypatch.setattr(process, "find", lambda _program: "/usr/bin/virsh")
     return has
 
 

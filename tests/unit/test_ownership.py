@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -37,7 +38,11 @@ ALIEN = {
 @pytest.mark.parametrize("kind", ["containers", "volumes", "networks", "others"])
 def test_whatever_does_not_carry_the_id_is_in_the_way(kind: str, labels: str) -> None:
     alien = replace(container("x"), labels=ALIEN[labels])
-    found = {"containers": {"x": alien}, "volumes": {"x": alien.labels}, "networks": {"x": alien.labels}}
+    found: dict[str, Any] = {
+        "containers": {"x": alien},
+        "volumes": {"x": alien.labels},
+        "networks": {"x": alien.labels},
+    }
     seen = NOTHING if kind == "others" else replace(NOTHING, **{kind: found[kind]})
     with pytest.raises(EnvironmentFailed) as caught:
         refuse_strangers("0123abcd", seen, [alien] if kind == "others" else [])
