@@ -234,7 +234,7 @@ def up(
     walls.require_in_place([each.source for each in walls.live(environment.machines)])
     for note in lent.notes(environment):
         progress.note(note)
-    with progress.wait("looking at this host"):
+    with progress.wait("checking this host"):
         settled = acting.settle(environment, state_dir)
         missing = acting.missing(settled, state_dir) if offline else ()
     if missing:
@@ -270,7 +270,7 @@ def verify(
     acting = backends.find(backend)
     request = _chosen(environment, machine)
     capabilities = {each.name: acting.supports(each) for each in environment.machines}
-    with progress.wait("looking at what runs"):
+    with progress.wait("checking what is running"):
         try:
             targets = acting.targets(environment.name, state_of(environment, backend))
         except Unreachable:

@@ -73,7 +73,7 @@ class CommandFailed(ProvisionError):
         self.argv = tuple(argv)
         self.code = code
         super().__init__(
-            f"{shlex.join(argv)} ended with exit code {code}",
+            f"{shlex.join(argv)} exited with code {code}",
             evidence=output.rstrip().splitlines()[-EVIDENCE_LINES:],
             hint=hint,
         )
@@ -152,13 +152,13 @@ def ask(argv: Sequence[str], *, env: Mapping[str, str] | None = None) -> Complet
     """Run a command that only looks, and give what it printed, whatever its exit code.
 
     Raises:
-        HostLacks: the program is not there, or gave no answer within ANSWERS_WITHIN seconds.
+        HostLacks: the program is not there, or did not answer within ANSWERS_WITHIN seconds.
     """
     try:
         return run(argv, check=False, env=env, timeout=ANSWERS_WITHIN)
     except CommandFailed as error:
         raise HostLacks(
-            f"{shlex.join(argv)} gave no answer within {ANSWERS_WITHIN:g} s",
+            f"{shlex.join(argv)} did not answer within {ANSWERS_WITHIN:g} s",
             evidence=error.evidence,
             hint="the daemon behind it accepts connections but does not answer: restart it",
         ) from error
@@ -230,7 +230,7 @@ def _logged(argv: Sequence[str], child: subprocess.Popen[bytes]) -> Iterator[Non
         yield
     finally:
         code = child.poll()
-        ended = "not ended" if code is None else f"exit code {code}"
+        ended = "did not finish" if code is None else f"exit code {code}"
         LOGGER.info("$ %s # %.2f s, %s", shlex.join(argv), time.monotonic() - begun, ended)
 
 
@@ -258,7 +258,7 @@ def attach(argv: Sequence[str], interrupted: Callable[[KeyboardInterrupt], None]
         child = subprocess.Popen(argv, env=environment())
     except FileNotFoundError as error:
         raise _missing(argv, error) from error
-    LOGGER.info("$ %s # has this terminal", shlex.join(argv))
+    LOGGER.info("$ %s # attached to this terminal", shlex.join(argv))
     try:
         code = child.wait()
     except KeyboardInterrupt as interrupt:
@@ -311,7 +311,7 @@ def detach(argv: Sequence[str]) -> None:
     Raises:
         HostLacks: the program is not there.
     """
-    LOGGER.info("$ %s # goes on by itself", shlex.join(argv))
+    LOGGER.info("$ %s # continues in the background", shlex.join(argv))
     try:
         subprocess.Popen(
             argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
@@ -323,7 +323,7 @@ def detach(argv: Sequence[str]) -> None:
 
 def _missing(argv: Sequence[str], error: FileNotFoundError) -> ProvisionError:
     if error.filename != argv[0]:
-        return ProvisionError(f"{error.filename} is not there: {shlex.join(argv)} cannot run in it")
+        return ProvisionError(f"{error.filename} does not exist: {shlex.join(argv)} cannot run in it")
     return HostLacks(f"the program {argv[0]} was not found", hint="`provision doctor` shows what to install")
 
 

@@ -112,7 +112,7 @@ def _choose(capabilities: Mapping[str, Capabilities]) -> Choice:
     for name in others:
         other = capabilities[name]
         if first.cannot and not other.cannot:
-            return Choice(backend=name, reason=f"{backend.noun} cannot give {first.cannot[0]}")
+            return Choice(backend=name, reason=f"{backend.noun} cannot provide {first.cannot[0]}")
         if not other.cannot and not other.lacks:
             return Choice(
                 backend=name, reason=f"{backend.title} is not usable on this host: {first.lacks[0]}"

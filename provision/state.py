@@ -289,8 +289,8 @@ def refuse_mounted(environment: Environment) -> None:
             for folder in ours:
                 if folder.is_relative_to(real) or real.is_relative_to(folder):
                     raise UsageError(
-                        f"machine {machine.name} would have {source},"
-                        f" and with it what provision keeps in {folder}",
+                        f"machine {machine.name} would see {source},"
+                        f" which contains provision's own files in {folder}",
                         hint="name a smaller folder, or set PROVISION_STATE_DIR and XDG_CACHE_HOME"
                         " to folders outside it",
                     )

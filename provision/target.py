@@ -185,7 +185,7 @@ class _Shell:
             while listening := [s for s in streams if s.listening]:
                 ready = selector.select(max(0.0, deadline - time.monotonic()))
                 if not ready and len(listening) == len(streams):
-                    raise Overdue(f"machine {self._machine} gave no answer within {timeout:g} s")
+                    raise Overdue(f"machine {self._machine} did not answer within {timeout:g} s")
                 if not ready:
                     return
                 for key, _ in ready:

@@ -20,7 +20,7 @@ VERBS = {
     "restart": "Restart services and wait until they are ready.",
     "logs": "Show the output of the services.",
     "inventory": "Show all that is in a running machine.",
-    "diff": "Compare the running forms of an environment.",
+    "diff": "Compare container and VM, two machines, or a saved inventory.",
     "test": "Bring a spec up in several backends, verify, compare, take it down.",
     "sync": "Copy changed folders into the machine.",
     "stop": "Stop the machines and keep them.",

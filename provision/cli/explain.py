@@ -23,7 +23,7 @@ def command(request: Request, form: str) -> None:
     from provision import backends
     from provision.selection import explain
 
-    with progress().wait("looking at this host"):
+    with progress().wait("checking this host"):
         found = explain(request)
     if form == "json":
         click.echo(json.dumps(_data(found), indent=2))
@@ -35,7 +35,7 @@ def command(request: Request, form: str) -> None:
     ]
     for title, items in (
         ("cannot", [each.cannot for each in found.capabilities.values()]),
-        ("lacks here", [each.lacks for each in found.capabilities.values()]),
+        ("lacks on this host", [each.lacks for each in found.capabilities.values()]),
     ):
         if any(items):
             rows.append((title, *("; ".join(each) or "-" for each in items)))

@@ -26,7 +26,7 @@ def command(form: str) -> None:
     """
     from provision.listing import list_environments
 
-    with progress().wait("asking the engines"):
+    with progress().wait("querying the engines"):
         found = list_environments()
     if form == "json":
         click.echo(json.dumps({"environments": [_data(each) for each in found]}, indent=2))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 @click.command("logs", options_metavar="[SPEC] [OPTIONS]")
 @with_request_and_words("[SERVICE]…")
 @machine_option
-@click.option("-f", "--follow", is_flag=True, help="Follow new lines.")
+@click.option("-f", "--follow", is_flag=True, help="Keep printing new lines.")
 def command(request: Request, words: tuple[str, ...], machine: str | None, follow: bool) -> None:  # noqa: FBT001 - click's flag
     """Show the output of all services, or of the named ones; `setup` counts as one."""
     from provision import engine

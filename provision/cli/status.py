@@ -27,7 +27,7 @@ def command(request: Request, machine: str | None, form: str) -> None:
     from provision import engine
 
     environment = engine.load(request, looking=True)
-    with progress().wait("asking the machines"):
+    with progress().wait("querying the machines"):
         machines = engine.status(environment, request.backend, machine)
     if form == "json":
         answer = {"name": environment.name, "backend": request.backend,

@@ -259,7 +259,7 @@ def _unknown_keys(error: ValidationError, node: Node, name: str, problems: Probl
     top = name == WHOLE
     if name == OF_CHECKS and (found := keys_of(node.value)):
         kind, offered = found
-        name = f"a check of {kind}"
+        name = f"a check of kind {kind}"
     previous: tuple[str, Node] | None = None
     for key, child in node.value.items():
         if key in known or (top and key.startswith("x-")):

@@ -68,7 +68,7 @@ def _of_docker(fields: Fields, options: Fields, machine: str, scope: Scope) -> N
     for name, node in fields.texts("requires"):
         if name in DEVICES:
             message = f"container {machine} requires {name} and gets {DEVICES[name]}"
-            scope.demands.ask("privileges", message, node, message, "take -b vm")
+            scope.demands.ask("privileges", message, node, message, "use -b vm")
     for key, node in options.entries("compose").items():
         for part in _unsafe(key, node, scope):
             _ask(f"backends.docker.compose.{key}", part, node, machine, scope)

@@ -143,9 +143,9 @@ def _refuse_all_but(known: tuple[str, ...], documents: tuple[Node, ...], problem
         for key, child in document.value.items() if isinstance(document.value, dict) else ():
             if key not in known:
                 problems.add(
-                    f"{key} has no place in the user's own configuration",
+                    f"{key} is not allowed in your own configuration",
                     child.key_origin,
-                    f"known: {', '.join(known)}; NAME.local.yaml beside the spec takes all else",
+                    f"known: {', '.join(known)}; anything else goes in NAME.local.yaml beside the spec",
                 )
 
 

@@ -22,7 +22,7 @@ def user(context: CheckContext, check: Check) -> Iterator[str]:
     """There, and with each attribute by testinfra's name; `groups` must all be among its own."""
     asked = context.host.user(check.subject)
     if not asked.exists:
-        yield "is not there"
+        yield "does not exist"
         return
     for name, expected in check.fields.items():
         if name == "sudo":
@@ -44,7 +44,7 @@ def group(context: CheckContext, check: Check) -> Iterator[str]:
     """There, and with each attribute by testinfra's name; `members` must all be in it."""
     asked = context.host.group(check.subject)
     if not asked.exists:
-        yield "is not there"
+        yield "does not exist"
         return
     for name, expected in check.fields.items():
         yield from value_problems(name, getattr(asked, name), expected)

@@ -49,15 +49,15 @@ class Request:
         """The request for a URL.
 
         Raises:
-            Unanswered: it is no http or https URL.
+            Unanswered: it is not an http or https URL.
         """
         try:
             parts = urlsplit(url)
             port = parts.port
         except ValueError as error:
-            raise Unanswered(f"{url} is no URL: {error}") from error
+            raise Unanswered(f"{url} is not a URL: {error}") from error
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise Unanswered(f"{url} is no http or https URL")
+            raise Unanswered(f"{url} is not an http or https URL")
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         return cls(
             url=url,
@@ -139,9 +139,9 @@ def inside(request: Request, target: Target) -> bytes | str:
         output = target.run(script, timeout=TIMEOUT)
     except Overdue:
         target.run("true", timeout=10)  # raises where the whole machine is silent
-        return f"{request.url} gave no answer within {TIMEOUT:g} s"
+        return f"{request.url} did not answer within {TIMEOUT:g} s"
     if output.code == 8:
-        raise Unanswered("no bash and no nc inside to ask with")
+        raise Unanswered("neither bash nor nc is available inside")
     if not output.stdout:
         return f"{request.host}:{request.port} does not answer inside the machine"
     return output.stdout

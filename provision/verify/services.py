@@ -48,7 +48,7 @@ def _readiness(context: CheckContext, name: str) -> Iterator[str]:
     )
     state, _, said = text_of(asked.stdout).partition("\n")
     if asked.code == 99:
-        yield f"its state cannot be asked: {shortened(text_of(asked.stderr))}"
+        yield f"its state cannot be read: {shortened(text_of(asked.stderr))}"
     elif state not in ("running", "ended"):
         yield f"is {state or 'unknown'}, expected running"
     elif asked.code != 0:
@@ -89,4 +89,4 @@ def process(context: CheckContext, check: Check) -> Iterator[str]:
         if args:
             wanted.append(f"with args {shortened(args.text if isinstance(args, Expected) else str(args))}")
         there = "; ".join(f"{shortened(one.args)} as user {one.user}" for one in called[:3])
-        yield f"none runs {' and '.join(wanted)}, there is {there}"
+        yield f"no such process runs {' and '.join(wanted)}; found {there}"

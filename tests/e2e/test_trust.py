@@ -104,15 +104,14 @@ def test_the_hosts_environment(fresh: Project) -> None:
     said = fresh.run("up")
     assert said.code == 0, said.all
     assert (
-        "vars.token takes $TRUST_TOKEN of this host: not allowed, vars.token has its default" in said.stderr
+        "vars.token uses the host variable $TRUST_TOKEN: not allowed, vars.token gets its default"
+        in said.stderr
     )
     assert fresh.inside("echo $TOKEN") == "none\n"
     fresh.up("--no-verify", "--allow", "host-env")
     assert fresh.inside("echo $TOKEN") == "s3cret\n"
     fresh.spec(SPEC + "secrets: {token: {env: TRUST_TOKEN}}\n")
-    is_refused(
-        fresh.run("up"), "host-env", "provision.yaml:4:24: the secret token takes this host's variable"
-    )
+    is_refused(fresh.run("up"), "host-env", "provision.yaml:4:24: the secret token uses the host variable")
     fresh.environment["CI"] = "true"
     fresh.up("--no-verify")
     assert fresh.inside("cat /run/secrets/token") == "s3cret"

@@ -63,7 +63,7 @@ def test_a_domain_of_others_is_in_the_way_with_its_folder(
     with pytest.raises(EnvironmentFailed) as caught:
         DRIVER.refuse_strangers(environment, state_dir)
     assert caught.value.evidence == (
-        f"the domain {environment.unique_name}-dev of libvirt (Source: /home/me/Vagrantfile)",
+        f"the libvirt domain {environment.unique_name}-dev (Source: /home/me/Vagrantfile)",
     )
 
 

@@ -75,7 +75,7 @@ def test_a_default_goes_before_what_the_host_has(folder: Path) -> None:
     environment = load(spec, backend="docker", host=HOST)
     assert environment.machines[0].env == {"HOUSE": "mine"}
     [demand] = environment.demands
-    assert (demand.word, demand.given, demand.otherwise) == ("host-env", False, "vars.house has its default")
+    assert (demand.word, demand.given, demand.otherwise) == ("host-env", False, "vars.house gets its default")
     environment = load(spec, backend="docker", host=HOST, allows=everything)
     assert environment.machines[0].env == {"HOUSE": "s3cret"}
 

@@ -149,7 +149,7 @@ def test_what_the_backend_lacks_is_skipped() -> None:
     checks = script("true", requires=("kernel", "gpu")), script("false", requires=("kernel",))
     found = asked([machine("here", *checks)], here=local)
     skipped = found["here", "true"]
-    assert (skipped.outcome, skipped.message) == ("skipped", "the docker backend gives no gpu")
+    assert (skipped.outcome, skipped.message) == ("skipped", "the docker backend does not provide gpu")
     assert found["here", "false"].outcome == "failed"
 
 
@@ -157,8 +157,8 @@ def test_a_check_that_cannot_be_asked_fails_even_turned_round() -> None:
     check = Check(kind="port", subject="web", name="port", absent=True, origin=HERE)
     field = Check(kind="file", subject="/", name="file", fields={"colour": 1}, origin=HERE)
     found = asked([machine("here", check, field)], here=local)
-    assert "could not be asked: web is no port" in found["here", "port"].message
-    assert "a file check knows no colour (dev.yaml:7)" in found["here", "file"].message
+    assert "could not be checked: web is not a port" in found["here", "port"].message
+    assert "a file check has no colour (dev.yaml:7)" in found["here", "file"].message
 
 
 @pytest.mark.parametrize("name", ["it's $HOME", "a\nb", "-e", "ü|%s"])

@@ -72,7 +72,7 @@ def test_ports_as_they_are_written(text: str, expected: object) -> None:
 
 
 def test_no_port() -> None:
-    with pytest.raises(ValueError, match="web is no port"):
+    with pytest.raises(ValueError, match="web is not a port"):
         wanted("web")
 
 
@@ -150,7 +150,7 @@ def test_texts() -> None:
     assert [*text_problems("stdout", "PONG", expected("lacks", "ON"))] == [
         'stdout is "PONG", expected no "ON" in it'
     ]
-    with pytest.raises(Unanswered, match="no regular expression"):
+    with pytest.raises(Unanswered, match="not a regular expression"):
         [*text_problems("stdout", "", expected("matches", "("))]
 
 

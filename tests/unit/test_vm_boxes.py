@@ -97,16 +97,16 @@ def test_where_no_engine_answers_the_base_does_unless_the_image_is_asked_for(
             "x86_64",
             "arm64",
             "arm64",
-            "the Docker engine builds for arm64, and machines of this host are amd64",
+            "the Docker engine builds for arm64, but this host's machines are amd64",
         ),
         (
             "arm64",
             "amd64",
             "amd64",
-            "the Docker engine builds for amd64, and machines of this host are arm64",
+            "the Docker engine builds for amd64, but this host's machines are arm64",
         ),
         ("arm64", "amd64", "arm64", ""),  # it emulates: the image is there because it can be run
-        ("riscv64", "riscv64", "riscv64", "no machine is known for riscv64"),
+        ("riscv64", "riscv64", "riscv64", "provision has no QEMU machine for riscv64"),
     ],
 )
 def test_an_image_is_built_for_the_machines_of_the_host(
@@ -138,7 +138,7 @@ def test_a_box_says_how_large_its_disk_is(tmp_path: Path, provider: BoxProvider)
 def test_a_disk_that_no_box_fits_is_refused_before_anything_is_made(tmp_path: Path) -> None:
     asked = machine(tmp_path)
     small = replace(asked, resources=replace(asked.resources, disk=1 << 30))
-    with pytest.raises(UsageError, match="a disk of 1 GiB, but its box holds one of 2 GiB"):
+    with pytest.raises(UsageError, match="a disk of 1 GiB, but its box has one of 2 GiB"):
         refuse_small_disk(small, "libvirt")
     refuse_small_disk(replace(small, resources=replace(asked.resources, disk=2 << 30)), "libvirt")
 

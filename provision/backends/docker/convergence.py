@@ -136,7 +136,7 @@ class Convergence:
                 agent.prepare(self.state_dir)
             else:
                 agent.end(self.state_dir)
-            with progress.wait("looking at what runs"):
+            with progress.wait("checking what is running"):
                 plan = self.plan()
             if rebuild:
                 images = image_names(self.environment, self.rendering.recipes)
@@ -337,8 +337,8 @@ class Convergence:
                     time.sleep(BETWEEN)
                     continue
                 raise EnvironmentFailed(
-                    f"the container of machine {machine.name} {'keeps ending' if comes_back else 'ended'}"
-                    + ("" if found.running else f" with exit code {found.exit_code}"),
+                    f"the container of machine {machine.name} {'keeps exiting' if comes_back else 'exited'}"
+                    + ("" if found.running else f" with code {found.exit_code}"),
                     evidence=last_lines(""),
                     hint=f"see {command('logs', machine=machine.name if self.environment.several else None)}",
                 ) from error

@@ -125,7 +125,7 @@ def unreachable(said: Sequence[str]) -> EnvironmentFailed | HostLacks:
     words = "\n".join(said)
     if "permission denied" in words:
         return HostLacks(
-            "this user may not use the Docker engine",
+            "this user has no access to the Docker engine",
             evidence=said,
             hint="sudo usermod -aG docker $USER, then log in again",
         )

@@ -50,7 +50,7 @@ def _most() -> Mapping[str, tuple[int, str]]:
         for name, title in TITLES.items():
             hard = [_hard(engine, title) for engine in engines]
             if None not in hard:
-                why = "the engine's own limit, which it may not raise (rootless, or no CAP_SYS_RESOURCE)"
+                why = "the engine's own limit, which it cannot raise (rootless, or no CAP_SYS_RESOURCE)"
                 bounds[name] = (max(each for each in hard if each is not None), why)
     most = _read(PROC / "sys" / "fs" / "nr_open").strip()
     if most.isdigit() and int(most) < bounds.get("nofile", (int(most) + 1, ""))[0]:

@@ -293,7 +293,7 @@ def _refusals(environment: Environment) -> Sequence[Problem]:
         message = (
             f"there is no provider {', '.join(unknown)}"
             if unknown
-            else f"the machines of an environment have one provider, these have {' and '.join(names)}"
+            else f"all machines of an environment need one provider, these have {' and '.join(names)}"
         )
         place = Origin(file=str(environment.spec), line=1, column=1)
         return [*problems, Problem(message, place, f"choose from {', '.join(drivers.names())}")]

@@ -148,7 +148,7 @@ class Convergence:
     def up(self, progress: Progress, *, rebuild: bool) -> Plan:
         """Make or boot what is not there, apply what changed, in order, until all are ready."""
         with self.state_dir.lock(progress):
-            with progress.wait("looking at what runs"):
+            with progress.wait("checking what is running"):
                 plan = self.plan()
             begun = time.monotonic()
             if rebuild or plan.changes:
@@ -346,7 +346,7 @@ def _step_failed(
 ) -> EnvironmentFailed:
     """Name the step that failed, and show what it printed."""
     begun = [number for number, line in enumerate(said) if line.startswith("==> ")]
-    hint = f"fix it, then run {command('up')} again; the steps before it are kept. Full log: {state_dir.log}"
+    hint = f"fix it, then run {command('up')} again; earlier steps are kept. Full log: {state_dir.log}"
     if error.code == UNREACHABLE:
         return Unreachable(
             f"the connection to machine {machine.name} was lost while preparing it", evidence=error.evidence,
@@ -358,7 +358,7 @@ def _step_failed(
         )
     name = re.sub(r"==> (\d+-)?([\w-]+):.*", r"\2", said[begun[-1]])
     return EnvironmentFailed(
-        f"the step {name} ended with exit code {error.code}{place_of(name, machine.run)}",
+        f"the step {name} exited with code {error.code}{place_of(name, machine.run)}",
         evidence=said[begun[-1] + 1 :][-LAST_LINES:],
         hint=hint,
     )
