@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent.parent
 
 
 def _name(text: str) -> str:
-    return re.findall("name: (.*)", text)[0]
+    return str(re.findall("name: (.*)", text)[0])
 
 
 PAGES = ("README.md", "docs/index.md", "docs/machines.md")
