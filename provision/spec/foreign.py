@@ -117,7 +117,9 @@ def _ports(value: object) -> object:
 
 
 def _items(value: object) -> object:
-    """One script, or a map of them by name, as a list."""
+    """One step, or a map of scripts by name, as a list."""
+    if isinstance(value, dict) and "script" in value:
+        return [value]
     if isinstance(value, dict):
         texts = [isinstance(text, str) for text in value.values()]
         return [{"name": name, "script": text} for name, text in value.items()] if all(texts) else None

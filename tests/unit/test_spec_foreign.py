@@ -56,6 +56,7 @@ FORMS: list[tuple[str, object, object]] = [
     ("hosts", ["db=10.0.0.2"], {"db": "10.0.0.2"}),
     ("run", "echo hi", ["echo hi"]),
     ("setup", {"install": "npm ci"}, [{"name": "install", "script": "npm ci"}]),
+    ("run", {"name": "a", "script": "b"}, [{"name": "a", "script": "b"}]),
     ("workspace", ".", {"source": "."}),
     ("workspace", ".:/app:cached", {"source": ".", "path": "/app"}),
     ("sysctls", ["net.core.somaxconn=1024"], {"net.core.somaxconn": "1024"}),
