@@ -35,7 +35,7 @@ services:
     env: {OWN: "it's own"}
     user: app
     runtime_dirs: [/run/first]
-    limits: {nofile: 512}
+    limits: {nofile: 512, core: unlimited}
     ready: {script: test -e /run/first/ready}
   never:
     script: |

@@ -87,6 +87,7 @@ class Docker:
 
     def plan(self, environment: Environment, state_dir: StateDir) -> Plan:
         """What `up` would do: each container's label tells what rendering it was made from."""
+        capabilities.require_host(environment)
         return self._convergence(environment, state_dir).plan()
 
     def up(

@@ -108,6 +108,7 @@ class VirtualMachines:
     def plan(self, environment: Environment, state_dir: StateDir) -> Plan:
         """What `up` would do: a machine says itself what was applied to it."""
         _require_accelerator(environment, _provider(environment))
+        capabilities.require_host(environment)
         return self._convergence(environment, state_dir).plan()
 
     def up(
