@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from provision.backends.log_view import LogView
     from provision.errors import Problem
     from provision.model import Environment, Machine, MachineState, MachineStatus
     from provision.progress import Progress
@@ -181,10 +182,10 @@ class Backend(Protocol):
         services: Sequence[str],
         *,
         machine: str | None,
-        follow: bool,
+        view: LogView,
         each_line: Callable[[str], None],
     ) -> None:
-        """Every line the services wrote, oldest first; with `follow`, those to come too.
+        """Every line the services wrote, oldest first, as far as the view wants them.
 
         Of one machine where one is named; of several, each line carries its machine's name.
         """

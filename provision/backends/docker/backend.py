@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from provision.backends.base import Capabilities, Finding, Plan
     from provision.backends.docker.engine import Container
+    from provision.backends.log_view import LogView
     from provision.errors import Problem
     from provision.model import Environment, Machine
     from provision.progress import Progress
@@ -230,7 +231,7 @@ class Docker:
         services: Sequence[str],
         *,
         machine: str | None,
-        follow: bool,
+        view: LogView,
         each_line: Callable[[str], None],
     ) -> None:
         """The containers' output, which holds the lines of their services and of setup."""
@@ -247,9 +248,9 @@ class Docker:
         def read(one: str, wanted: Sequence[str], line: Callable[[str], None]) -> None:
             container = containers[one]
             journal = container.labels.get("provision.init") == "systemd"
-            read_logs(container.name, known[one], wanted, line, follow=follow, journal=journal)
+            read_logs(container.name, known[one], wanted, line, view=view, journal=journal)
 
-        read_all(known, services, each_line, read, follow=follow)
+        read_all(known, services, each_line, read, follow=view.follow)
 
     def examine(self) -> tuple[Finding, ...]:
         """The engine, Compose and BuildKit."""

@@ -373,7 +373,7 @@ def _last_lines(container: str, machine: Machine, service: str) -> Sequence[str]
     lines: list[str] = []
     names = tuple(each.name for each in machine.services)
     wanted = [service] if service else []
-    read_logs(container, names, wanted, lines.append, follow=False, journal=systemd.is_init(machine))
+    read_logs(container, names, wanted, lines.append, journal=systemd.is_init(machine))
     return lines[-LAST_LINES:]
 
 

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from provision.backends.base import Capabilities, Finding, Plan
+    from provision.backends.log_view import LogView
     from provision.backends.vm.provider import GuestState, Provider
     from provision.model import Environment, Machine, MachineState
     from provision.progress import Progress
@@ -262,7 +263,7 @@ class VirtualMachines:
         services: Sequence[str],
         *,
         machine: str | None,
-        follow: bool,
+        view: LogView,
         each_line: Callable[[str], None],
     ) -> None:
         """The journals of the services and of setup, since each machine's last boot."""
@@ -271,9 +272,9 @@ class VirtualMachines:
 
         def read(one: str, wanted: Sequence[str], line: Callable[[str], None]) -> None:
             asked = wanted or (*known[one], "setup")
-            read_lines(state_dir, one, asked, line, follow=follow, labelled=len(known[one]) > 1)
+            read_lines(state_dir, one, asked, line, view=view, labelled=len(known[one]) > 1)
 
-        read_all(known, services, each_line, read, follow=follow)
+        read_all(known, services, each_line, read, follow=view.follow)
 
     def examine(self) -> tuple[Finding, ...]:
         """Every provider: one that is usable is enough."""
