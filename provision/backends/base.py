@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from provision.backends.log_view import LogView
     from provision.errors import Problem
-    from provision.model import Environment, Machine, MachineState, MachineStatus
+    from provision.model import Environment, Machine, MachineState, MachineStatus, PortStatus
     from provision.progress import Progress
     from provision.rendering import Rendering
     from provision.state import StateDir
@@ -44,12 +44,13 @@ class Remains:
     """What there is of an environment in a backend, whatever its spec says.
 
     `built` is what was made for its machines and is kept for their next start: images,
-    disks, boxes, saved states.
+    disks, boxes, saved states. `ports` are those of the running machines, as far as they are known.
     """
 
     machines: Mapping[str, MachineState]
     volumes: tuple[str, ...]
     built: tuple[str, ...]
+    ports: Mapping[str, tuple[PortStatus, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

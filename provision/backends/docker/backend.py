@@ -157,8 +157,10 @@ class Docker:
     def remains(self, state_dir: StateDir) -> Remains:
         """Its containers and volumes, by their labels."""
         label = f"{ID}={state_dir.id}"
+        containers = {each.labels[MACHINE]: each for each in of_environment(state_dir)}
         return Remains(
-            machines={each.labels[MACHINE]: state(each) for each in of_environment(state_dir)},
+            machines={name: state(each) for name, each in containers.items()},
+            ports={name: each.ports for name, each in containers.items() if each.running},
             volumes=engine.volumes_with(label),
             built=tuple(engine.look(built).images)
             if (built := images_of.remembered_images(state_dir))

@@ -29,7 +29,7 @@ from provision.backends.vm.inside import SAYS_WITHIN, ask, enter, read_lines
 from provision.backends.vm.limits import impossible
 from provision.backends.vm.network import cards
 from provision.backends.vm.qemu import made
-from provision.backends.vm.remembered import RECORD, Facts, MachinesRecord, facts_of, provider_of
+from provision.backends.vm.remembered import RECORD, Facts, MachinesRecord, facts_of, ports_of, provider_of
 from provision.backends.vm.rendering import render_environment
 from provision.errors import Problem, UsageError
 from provision.hints import command
@@ -184,12 +184,15 @@ class VirtualMachines:
     def remains(self, state_dir: StateDir) -> Remains:
         """The machines and volumes of every provider."""
         all_providers = [providers.find(each) for each in providers.names()]
+        machines = {
+            machine: provider.state(state_dir, machine)
+            for provider in all_providers
+            for machine in provider.machines(state_dir)
+        }
+        ports = ports_of(state_dir)
         return Remains(
-            machines={
-                machine: provider.state(state_dir, machine)
-                for provider in all_providers
-                for machine in provider.machines(state_dir)
-            },
+            machines=machines,
+            ports={name: ports.get(name, ()) for name, state in machines.items() if state == "running"},
             volumes=tuple(volume for provider in all_providers for volume in provider.volumes(state_dir)),
             built=tuple(each for provider in all_providers for each in provider.built(state_dir)),
         )
