@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import re
 from functools import cache
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, cast
 
 from provision import registry, resources
 from provision.spec.checks import keys_of
+from provision.spec.foreign import SPEC, foreign_key, key_hint, value_hint
 from provision.spec.problems import FEW, nearest
 
 if TYPE_CHECKING:
@@ -204,8 +206,11 @@ def _title(error: ValidationError) -> str:
 
 
 def _example(error: ValidationError) -> str:
-    """A hint from the schema: its own example of such a value."""
+    """A hint: the value in our form if another tool writes it so, else the schema's example of one."""
     schema: Any = error.schema
+    key = error.absolute_path[-1] if error.absolute_path else None
+    if isinstance(key, str) and (form := value_hint(key, error.instance)):
+        return form
     examples = schema.get("examples")
     return f"for example {_written(examples[0])}" if examples else "provision schema says more"
 
@@ -272,7 +277,11 @@ def _unknown_keys(error: ValidationError, node: Node, name: str, problems: Probl
             )
         else:
             cut = node.flow and child.value is None and not child.text
-            hints = [_nearest_key(key, offered), _comma(key, previous) if cut else ""]
+            foreign = "" if cut else key_hint(_place(error), key, child.plain_data())
+            hints = [
+                foreign or _nearest_key(key, offered) or _misplaced(error, key, child),
+                _comma(key, previous) if cut else "",
+            ]
             if offered is not known:
                 hints.append(f"it has {', '.join(offered)}")
             problems.add(
@@ -280,6 +289,22 @@ def _unknown_keys(error: ValidationError, node: Node, name: str, problems: Probl
                 child.key_origin,
                 "; ".join(hint for hint in hints if hint).replace("?;", "?") or _known_keys(known),
             )
+
+
+def _misplaced(error: ValidationError, key: str, child: Node) -> str:
+    """That a key of the machine stands in one of its maps, as Compose has it in a service."""
+    place, machine = _place(error), cast("dict[str, Any]", _machine_validator().schema)
+    if place == SPEC or key not in machine["properties"]:
+        return ""
+    form = value_hint(key, child.plain_data())
+    return f"{key} is a key of the machine, not of {place}{form and f'; {form}'}"
+
+
+def _place(error: ValidationError) -> str:
+    """The key of the spec in whose maps an error is, or `spec`."""
+    path = list(error.absolute_schema_path)
+    keys = [str(key) for before, key in pairwise(path) if before == "properties"]
+    return keys[-1] if keys else SPEC
 
 
 def _nearest_key(key: str, known: tuple[str, ...]) -> str:
@@ -326,10 +351,10 @@ def _keys(error: ValidationError) -> tuple[str, ...]:
 
 
 def _misspelt(error: ValidationError, keys: Sequence[str]) -> bool:
-    """Whether an unknown key of the map is probably one of these."""
+    """Whether an unknown key of the map is probably one of these, or another tool's for one of them."""
     schema: Any = error.schema
     unknown = [key for key in _keys(error) if key not in schema.get("properties", {})]
-    return any(nearest(key, keys) for key in unknown)
+    return any(nearest(key, keys) or foreign_key(_place(error), key) in keys for key in unknown)
 
 
 def _one_of(error: ValidationError, node: Node, name: str, problems: Problems) -> None:

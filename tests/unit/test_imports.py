@@ -135,8 +135,10 @@ def test_backends_and_checks_are_strangers() -> None:
             {
                 "base",
                 "build_errors",
+                "build_lines",
                 "build_problems",
                 "journal",
+                "log_view",
                 "machines",
                 "offline",
                 "order",
@@ -145,6 +147,7 @@ def test_backends_and_checks_are_strangers() -> None:
                 "volumes",
                 "requirements",
                 "starts",
+                "unmet",
             },
         ),
         ("provision.bases.distributions", {"debian"}),  # the archives that Ubuntu has too

@@ -123,6 +123,7 @@ def lines(*words: str) -> tuple[str, ...]:
 def unreachable(said: Sequence[str]) -> EnvironmentFailed | HostLacks:
     """The error for an engine that did not answer as it should, by its own words."""
     words = "\n".join(said)
+    said = tuple(dict.fromkeys(said))  # each question that was part of one says the same
     if "permission denied" in words:
         return HostLacks(
             "this user has no access to the Docker engine",

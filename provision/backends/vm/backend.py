@@ -18,7 +18,14 @@ from provision.backends.vm.driver import KeepsVolumes, SavesState, TakesBoxes, v
 from provision.backends.vm.guest import agent, ssh, sync
 from provision.backends.vm.guest.commands import SAYS_WITHIN, ask, enter, read_lines
 from provision.backends.vm.guest.network import cards
-from provision.backends.vm.records import RECORD, MachineRecord, MachinesRecord, driver_of, machine_records
+from provision.backends.vm.records import (
+    RECORD,
+    MachineRecord,
+    MachinesRecord,
+    driver_of,
+    machine_records,
+    ports_of,
+)
 from provision.backends.vm.rendering import render_environment
 from provision.backends.vm.shutdown import remove, stop
 from provision.backends.vm.validation import unsupported
@@ -33,6 +40,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from provision.backends.base import Capabilities, Finding, Plan
+    from provision.backends.log_view import LogView
     from provision.backends.vm.driver import Driver, GuestState
     from provision.model import Environment, Machine, MachineState
     from provision.progress import Progress
@@ -101,6 +109,7 @@ class VirtualMachines:
     def plan(self, environment: Environment, state_dir: StateDir) -> Plan:
         """What `up` would do: a machine says itself what was applied to it."""
         _require_accelerator(environment, _driver(environment))
+        capabilities.require_host(environment)
         return self._convergence(environment, state_dir).plan()
 
     def up(
@@ -176,12 +185,15 @@ class VirtualMachines:
     def remains(self, state_dir: StateDir) -> Remains:
         """The machines and volumes of every driver."""
         all_drivers = [drivers.find(each) for each in drivers.names()]
+        machines = {
+            machine: driver.state(state_dir, machine)
+            for driver in all_drivers
+            for machine in driver.machines(state_dir)
+        }
+        ports = ports_of(state_dir)
         return Remains(
-            machines={
-                machine: driver.state(state_dir, machine)
-                for driver in all_drivers
-                for machine in driver.machines(state_dir)
-            },
+            machines=machines,
+            ports={name: ports.get(name, ()) for name, state in machines.items() if state == "running"},
             volumes=tuple(volume for driver in all_drivers for volume in volumes_of(driver, state_dir)),
             built=tuple(each for driver in all_drivers for each in driver.built(state_dir)),
         )
@@ -256,7 +268,7 @@ class VirtualMachines:
         services: Sequence[str],
         *,
         machine: str | None,
-        follow: bool,
+        view: LogView,
         each_line: Callable[[str], None],
     ) -> None:
         """The journals of the services and of setup, since each machine's last boot."""
@@ -265,9 +277,9 @@ class VirtualMachines:
 
         def read(one: str, wanted: Sequence[str], line: Callable[[str], None]) -> None:
             asked = wanted or (*known[one], "setup")
-            read_lines(state_dir, one, asked, line, follow=follow, labelled=len(known[one]) > 1)
+            read_lines(state_dir, one, asked, line, view=view, labelled=len(known[one]) > 1)
 
-        read_all(known, services, each_line, read, follow=follow)
+        read_all(known, services, each_line, read, follow=view.follow)
 
     def examine(self) -> tuple[Finding, ...]:
         """Every driver: one that is usable is enough."""

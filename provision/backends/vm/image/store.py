@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 
 from provision import process
 from provision.backends.build_errors import build_failed, printed
+from provision.backends.build_lines import BuildLines
 from provision.backends.build_problems import refuse_found
 from provision.backends.vm.architecture import architecture
 from provision.backends.vm.image.dockerfile import GUEST
@@ -183,11 +184,11 @@ class ArtifactStore:
             state_dir.log.open("a", buffering=1) as log,
             TemporaryDirectory(dir=MEMORY if Path(MEMORY).is_dir() else None) as temporary,
         ):
-            private = Path(temporary)
+            private, lines = Path(temporary), BuildLines()
 
             def each_line(line: str) -> None:
                 log.write(line + "\n")
-                progress.line(line)
+                progress.line(lines.readable(line))
 
             words = ["docker", "buildx", "build", "--progress", "plain", *(["--no-cache"] if rebuild else [])]
             ours = architecture()
