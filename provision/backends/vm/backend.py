@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from provision.backends.base import Capabilities, Finding, Plan
+    from provision.backends.base import Capabilities, Finding, Footprint, Plan
     from provision.backends.vm.provider import GuestState, Provider
     from provision.model import Environment, Machine, MachineState
     from provision.progress import Progress
@@ -273,6 +273,18 @@ class VirtualMachines:
             read_lines(state_dir, one, asked, line, follow=follow, labelled=len(known[one]) > 1)
 
         read_all(known, services, each_line, read, follow=follow)
+
+    def footprint(self, state_dir: StateDir) -> Footprint:
+        """Of its machines, as far as their provider tells it."""
+        from provision.backends.vm.footprint import footprint
+
+        return footprint(state_dir)
+
+    def forget_saved(self, state_dir: StateDir) -> bool:
+        """The states that are kept for the next start."""
+        from provision.backends.vm.footprint import forget_saved
+
+        return forget_saved(state_dir)
 
     def examine(self) -> tuple[Finding, ...]:
         """Every provider: one that is usable is enough."""
