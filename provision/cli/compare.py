@@ -113,7 +113,9 @@ def _show(report: Report, *, explain: bool) -> None:
                 more = tables.detail(cell, row)
                 shown.append(f"{tables.value(cell, row)}{f'  ({more})' if more else ''}")
             lines.append((f"  {row.title}", *shown, tables.verdict(report, row)))
-    table(["", *(form.heading.upper() for form in report.forms), "BETTER"], lines)
+    headings = ["", *(form.heading.upper() for form in report.forms), "BETTER"]
+    several = len(report.forms) > 1
+    table(headings if several else headings[:-1], lines if several else [line[:-1] for line in lines])
     say(f"\n{tables.measured_where(report)}")
     if not explain:
         say("medians, and the range of the runs; --explain prints how each row is measured")

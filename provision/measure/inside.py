@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import shlex
 import time
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from provision.measure.model import Cell
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from provision.target import Target
 
 LONGEST = 600.0  # seconds, for a piece of work on an emulated machine
+_TRACE = ".provision-compare-trace"
+_SLEEPS = "86397"  # seconds, by which the program is known
 ENOUGH = 20.0  # seconds; a row that has taken so long gets no further run
 SHORTEST = 1e-4
 CAPABILITIES = 41  # that Linux 5.9 and later know
@@ -45,12 +49,15 @@ echo "kernel $(cat /proc/sys/kernel/osrelease)"
 grep -E '^(CapEff|Seccomp):' /proc/self/status
 echo "devices $(find /dev -xdev \\( -type c -o -type b \\) 2>/dev/null | wc -l)"
 echo "disks $(find /dev -xdev -type b 2>/dev/null | wc -l)"
-if [ -r /sys/fs/cgroup/memory.current ]; then
-  echo "current $(cat /sys/fs/cgroup/memory.current)"
-  grep '^inactive_file ' /sys/fs/cgroup/memory.stat
-else
-  grep -E '^Mem(Total|Available):' /proc/meminfo
+group=/sys/fs/cgroup
+if [ -r $group/memory.current ]; then
+  echo "current $(cat $group/memory.current)"
+  grep '^inactive_file ' $group/memory.stat
+elif [ -r $group/memory/memory.usage_in_bytes ]; then
+  echo "current $(cat $group/memory/memory.usage_in_bytes)"
+  grep '^total_inactive_file ' $group/memory/memory.stat | cut -c 7-
 fi
+grep -E '^Mem(Total|Available):' /proc/meminfo
 """
 
 
@@ -114,10 +121,8 @@ def files(target: Target, place: str, folder: str, runs: int) -> Iterator[tuple[
     try:
         for name, (script, before) in pieces.items():
             prepared = f"{at}{before}" if before else ""
-            yield (
-                f"{name}-{place}",
-                _cell(name, lambda s=script, b=prepared: timed(target, at + s, runs=runs, before=b)),
-            )
+            run = partial(timed, target, at + script, runs=runs, before=prepared)
+            yield f"{name}-{place}", _cell(name, run)
     finally:
         target.run(f"rm -rf {shlex.quote(own)}", user="root", timeout=LONGEST)
 
@@ -146,32 +151,25 @@ def read_facts(text: str, host_kernel: str) -> Mapping[str, Cell]:
         if len(words) > 1:
             known[words[0]] = words[1]
     cells = {}
+    shared = known.get("kernel") == host_kernel
     if kernel := known.get("kernel"):
-        shared = kernel == host_kernel
         cells["kernel"] = Cell(text=f"the host's, shared: {kernel}" if shared else f"its own: {kernel}")
     if mask := known.get("CapEff"):
-        cells["capabilities"] = Cell(text=capabilities(int(mask, 16), own="kernel" in known and not shared))
+        cells["capabilities"] = Cell(text=capabilities(int(mask, 16), own=not shared))
     if mode := known.get("Seccomp"):
-        filtered = mode != "0"
-        cells["seccomp"] = Cell(
-            text="those that the engine's filter lets through"
-            if filtered
-            else f"all, of {'the host' if shared else 'its own'} kernel".replace(
-                "host kernel", "host's kernel"
-            )
-        )
+        whose = "the host's kernel" if shared else "its own kernel"
+        cells["seccomp"] = Cell(text=f"all of {whose}" if mode == "0" else "those that a filter lets through")
     if devices := known.get("devices"):
         disks = known.get("disks", "0")
         blocks = f", {disks} of them block devices" if disks != "0" else ", no block device"
         cells["devices"] = Cell(text=f"{devices} device files{blocks}")
-    if used := _in_use(known):
-        cells["inside"] = Cell(values=(used,))
+    cells["inside"] = _in_use(known, shared=shared)
     return cells
 
 
 def capabilities(mask: int, *, own: bool) -> str:
     """Which capabilities a mask holds, as a person compares them."""
-    count = bin(mask).count("1")
+    count = mask.bit_count()
     telling = [_NAMES[bit] for bit in _TELLING if mask >> bit & 1]
     whose = "over its own kernel" if own else "of the host's kernel"
     if count >= CAPABILITIES - 1:
@@ -181,9 +179,42 @@ def capabilities(mask: int, *, own: bool) -> str:
     )
 
 
-def _in_use(known: Mapping[str, str]) -> float | None:
-    if "current" in known:
-        return float(known["current"]) - float(known.get("inactive_file", 0))
-    if "MemTotal" in known and "MemAvailable" in known:
-        return (float(known["MemTotal"]) - float(known["MemAvailable"])) * 1024
-    return None
+def _in_use(known: Mapping[str, str], *, shared: bool) -> Cell:
+    """The memory in use; the /proc/meminfo of a machine that shares its kernel is the host's."""
+    if not shared and "MemTotal" in known and "MemAvailable" in known:
+        return Cell(values=((float(known["MemTotal"]) - float(known["MemAvailable"])) * 1024,))
+    if shared and "current" in known:
+        return Cell(values=(float(known["current"]) - float(known.get("inactive_file", 0)),))
+    return Cell(note="only the host's is to be seen inside")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Traces:
+    """What is left in a machine to see what a stop and a start keep; `volume` is a path, or empty."""
+
+    volume: str
+
+    def leave(self, target: Target) -> None:
+        """Leave a file in each place, and a program that runs."""
+        files = " ".join(shlex.quote(f"{folder}/{_TRACE}") for folder in self._folders)
+        # The machine's shell goes on only when nobody holds its pipes.
+        start = f"setsid sleep {_SLEEPS} </dev/null >/dev/null 2>&1 & echo $! >/var/tmp/{_TRACE}"
+        target.run(f"for f in {files}; do : >$f; done; {start}", user="root")
+
+    def find(self, target: Target) -> Cell:
+        """What of it is there still."""
+        asks = [f"test -e {shlex.quote(f'{folder}/{_TRACE}')} && echo {shlex.quote(folder)}"
+                for folder in self._folders]  # fmt: skip
+        asks.append(f'read id </var/tmp/{_TRACE} && grep -qsx sleep "/proc/$id/comm" && echo program')
+        lines = target.run("; ".join([*asks, ":"]), user="root").stdout.decode("utf-8", "replace").split("\n")
+        names = {"/var/tmp": "files on the root", "/tmp": "files in /tmp", self.volume: "the volume",  # noqa: S108
+                 "program": "running programs"}  # fmt: skip
+        asked = [*self._folders, "program"]
+        kept = [names[each] for each in asked if each in lines]
+        lost = [names[each] for each in asked if each not in lines]
+        texts = [", ".join(kept) or "nothing", f"not {', '.join(lost)}" if lost else ""]
+        return Cell(text="; ".join(text for text in texts if text))
+
+    @property
+    def _folders(self) -> tuple[str, ...]:
+        return ("/var/tmp", "/tmp", *([self.volume] if self.volume else ()))  # noqa: S108 - inside a machine

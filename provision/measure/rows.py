@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 TIME, BYTES, MEMORY, SPEED, FILES, NETWORK, BORDER = (
     "Time", "Disk and network transfer", "Memory", "Processor", "Files", "Network", "Isolation",
 )  # fmt: skip
-LOOPS = 200_000  # of the shell's counter
+LOOPS = 100_000  # of the shell's counter
 PROCESSES = 100
 COPIED = 100_000  # bytes, one at a time
 WRITTEN = 32  # MiB
@@ -42,7 +42,7 @@ def _files() -> Sequence[Row]:
                 better="more", method=f"A shell creates {SMALL} files of two bytes. {_WHERE[place]}"),
             Row(name=f"read-{place}", group=FILES, title=f"read from {called}", unit="bytes per second",
                 better="more",
-                method=f"cat reads the {WRITTEN} MiB again, from the cache where there is one. {_WHERE[place]}"),
+                method=f"cat reads the {WRITTEN} MiB again, from a cache if there is one. {_WHERE[place]}"),
             Row(name=f"walk-{place}", group=FILES, title=f"walk {called}", unit="per second", better="more",
                 method=f"find looks at each of {SMALL} files, as `git status` does, {WALKS} times."
                 f" {_WHERE[place]}"),
@@ -105,7 +105,10 @@ ROWS: tuple[Row, ...] = (
         method="Seccomp of a command run as root inside, from /proc/self/status."),
     Row(name="devices", group=BORDER, title="devices", unit="text", better="neither",
         method="The character and block devices below /dev, inside."),
-    Row(name="reboot", group=BORDER, title="what outlives it", unit="text", better="neither",
+    Row(name="restart", group=BORDER, title="kept by stop and start", unit="text", better="neither",
+        method="Files in /var/tmp, /tmp and the first volume, and a sleeping program: which of them are there"
+        " after `stop` and `up`."),
+    Row(name="down", group=BORDER, title="kept by down", unit="text", better="neither",
         method="As `provision explain` says it."),
     Row(name="escape", group=BORDER, title="what an escape reaches", unit="text", better="neither",
         method="Whose processes hold the machine on this host, and what confines them."),

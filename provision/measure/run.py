@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from provision import backends, engine, matrix
 from provision.backends.base import Measurable
@@ -18,9 +18,9 @@ from provision.hints import command
 from provision.lock import hold
 from provision.measure import host, inside
 from provision.measure.model import Cell, Form, Report
-from provision.measure.rows import PLACES
+from provision.measure.rows import BY_NAME, PLACES
 from provision.model import Mount, Origin
-from provision.progress import Labelled
+from provision.progress import Labelled, Silent
 from provision.selection import NOUNS
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 VERB = "compare"
 END = f"-{VERB}"
 FOLDER = "/mnt/provision-compare"  # where a folder of the host is, as the workspace is at its own path
+R = TypeVar("R")
 HEADINGS = {"docker": "Container", "vm": "Virtual machine"}
 LIMIT = 60.0  # seconds; a row that starts the environment gets no further run after so many
 
@@ -194,87 +195,98 @@ class _Subject:
 
     def _measured(self) -> Footprint | None:
         if self.wants("cold"):
-            with self.progress.step("measuring: until ready, nothing cached"):
-                self.cells["cold"] = Cell(values=(self._up(rebuild=True)[0],))
+            with self.progress.step(f"measuring: {BY_NAME['cold'].title}"):
+                self.cells["cold"] = Cell(values=(self._up(Silent(), rebuild=True)[0],))
             self._down()
-        seconds, built = self._up()
+        seconds, built = self._up(self.progress)
         first = () if built else (seconds,)
         footprint = self._weigh()
         self._ask_inside()
         if self.wants("requests", "latency"):
             self._ask_port()
         if self.wants("nothing"):
-            self._repeat("nothing", lambda: self._up()[0])
+            self._repeat("nothing", lambda: self._up(Silent())[0])
         self._stop_and_start()
         self._make_anew(first)
-        if self.wants("reboot"):
+        if self.wants("down"):
             acting = backends.find(self.backend)
             aspects = acting.describe(self.environment, self.ref.state_dir).aspects
-            self.cells["reboot"] = Cell(text=aspects["persistence"].replace("`down`", "down"))
+            self.cells["down"] = Cell(text=aspects["persistence"].replace("`", ""))
         return footprint
 
-    def _up(self, *, rebuild: bool = False) -> tuple[float, bool]:
+    def _up(self, progress: Progress, *, rebuild: bool = False) -> tuple[float, bool]:
         """Seconds until it is ready, and whether something had to be built."""
         begun = time.monotonic()
-        plan = engine.up(self.environment, self.backend, self.progress, rebuild=rebuild, timeout=self.timeout)
+        plan = engine.up(self.environment, self.backend, progress, rebuild=rebuild, timeout=self.timeout)
         return time.monotonic() - begun, bool(plan.build)
 
     def _down(self) -> None:
         if (self.ref.state_dir.folder / matrix.MARK).exists():
-            engine.down(self.ref, self.progress, volumes=True, images=False)
+            engine.down(self.ref, Silent(), volumes=True, images=False)
 
     def _repeat(self, row: str, once: Callable[[], float], first: tuple[float, ...] = ()) -> None:
         values = list(first)
-        while len(values) < self.runs and (not values or sum(values) < LIMIT):
-            values.append(once())
+        with self.progress.step(f"measuring: {BY_NAME[row].title}"):
+            while len(values) < self.runs and sum(values) < LIMIT:
+                values.append(once())
         self.cells[row] = Cell(values=tuple(values))
 
     def _stop_and_start(self) -> None:
-        """Both rows at once: each stop is followed by a start."""
-        if not self.wants("stop", "start"):
+        """Both rows at once, for each stop is followed by a start; and what is kept meanwhile."""
+        if not self.wants("stop", "start", "restart"):
             return
         stops: list[float] = []
         starts: list[float] = []
-        while len(stops) < self.runs and sum((*stops, *starts)) < LIMIT:
-            begun = time.monotonic()
-            engine.stop(self.ref, self.progress, None)
-            stops.append(time.monotonic() - begun)
-            starts.append(self._up()[0])
+        traces = inside.Traces(volume=next((volume.path for volume in self.machine.volumes), ""))
+        if self.wants("restart"):
+            self._inside(traces.leave)
+        with self.progress.step("measuring: stop, start again"):
+            while len(stops) < self.runs and sum((*stops, *starts)) < LIMIT:
+                begun = time.monotonic()
+                engine.stop(self.ref, Silent(), None)
+                stops.append(time.monotonic() - begun)
+                starts.append(self._up(Silent())[0])
+                if self.wants("restart") and "restart" not in self.cells:
+                    self.cells["restart"] = self._inside(traces.find)
+                    if not self.wants("stop", "start"):
+                        return
         for row, values in (("stop", stops), ("start", starts)):
             if self.wants(row):
                 self.cells[row] = Cell(values=tuple(values))
 
+    def _inside(self, do: Callable[[Target], R]) -> R:
+        with engine.target(self.ref, self.machine.name) as target:
+            return do(target)
+
     def _make_anew(self, first: tuple[float, ...]) -> None:
-        """The rows that begin with nothing but what is cached."""
+        """The rows that begin with nothing but what is cached, and perhaps a saved state."""
         acting = backends.find(self.backend)
         if not self.wants("ready", "saved"):
             return
         self._down()
-        saves = isinstance(acting, Measurable) and acting.forget_saved(self.ref.state_dir)
+        measurable = acting if isinstance(acting, Measurable) else None
+        saves = measurable is not None and measurable.forget_saved(self.ref.state_dir)
+
+        def anew() -> float:
+            seconds = self._up(Silent())[0]
+            self._down()
+            return seconds
+
+        def without_saved() -> float:
+            if measurable is not None:
+                measurable.forget_saved(self.ref.state_dir)
+            return anew()
+
         if self.wants("ready"):
-
-            def anew() -> float:
-                seconds = self._up()[0]
-                self._down()
-                if isinstance(acting, Measurable):
-                    acting.forget_saved(self.ref.state_dir)
-                return seconds
-
-            self._repeat("ready", anew, first)
+            self._repeat("ready", without_saved, first)
         if not self.wants("saved"):
             return
         if not saves:
             self.cells["saved"] = Cell(note="it keeps none")
             return
-        self._up()  # keeps one again
-        self._down()
-
-        def from_saved() -> float:
-            seconds = self._up()[0]
-            self._down()
-            return seconds
-
-        self._repeat("saved", from_saved)
+        if len(first) == len(self.cells["ready"].values if "ready" in self.cells else first):
+            anew()  # keeps one again
+        self._repeat("saved", anew)
 
     def _weigh(self) -> Footprint | None:
         """What it takes of the host, just after it is ready."""
@@ -330,11 +342,9 @@ class _Subject:
                 self.cells[name] = cell
 
     def _ask_port(self) -> None:
-        with engine.target(self.ref, self.machine.name) as target:
-            asked = host.endpoint(self.machine, target.ports)
-        cells = (Cell(note=asked), Cell(note=asked)) if isinstance(asked, str) else None
+        asked = self._inside(lambda target: host.endpoint(self.machine, target.ports))
         with self.progress.wait("measuring: requests"):
-            found = cells or host.network(asked, self.runs)  # type: ignore[arg-type] # a text has cells
+            found = (Cell(note=asked),) * 2 if isinstance(asked, str) else host.network(asked, self.runs)
         self.cells |= dict(zip(("requests", "latency"), found, strict=True))
 
 
@@ -360,7 +370,7 @@ def _asked_first(machines: Sequence[Machine]) -> Machine:
 def _host_folder() -> Iterator[str]:
     """A folder of the host that whoever works in a machine can write."""
     with tempfile.TemporaryDirectory(prefix="provision-compare-") as folder:
-        Path(folder).chmod(0o777)  # noqa: S103 - empty, and gone in a minute
+        Path(folder).chmod(0o777)
         yield folder
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from provision.measure.model import Form, Report, Row
 
-NOTHING = "–"
+NOTHING = "-"
 
 
 def cell_of(form: Form, row: Row) -> Cell:
@@ -37,7 +37,7 @@ def detail(cell: Cell, row: Row) -> str:
 
 
 def verdict(report: Report, row: Row) -> str:
-    """`container: 9 times` — which form is better, and how many times."""
+    """`container 9 times`: which form is better, and how many times."""
     if len(report.forms) != 2:
         return ""
     one, other = report.forms
@@ -65,7 +65,7 @@ def measured_where(report: Report) -> str:
     machines = f", {report.machines} machines{inside}" if report.machines > 1 else ""
     return (
         f"{report.name}{machines}; measured {report.taken[:10]} in {report.seconds:.0f} s on {host.cpus}"
-        f" × {host.processor}, {host.memory / 2**30:.0f} GiB, {host.system}"
+        f" CPUs ({host.processor}), {host.memory / 2**30:.0f} GiB, {host.system}"
     )
 
 
@@ -81,9 +81,9 @@ def markdown(report: Report) -> str:
     lines += [f"> {_escaped(note)}  " for note in notes(report)]
     lines += [""] if lines[-1] else []
     headings = ["", *(form.heading for form in report.forms), "better"]
-    lines += [_row(headings), _row(["---", *("---" for _ in report.forms), "---"])]
+    lines += [_row(headings), _row(["---"] * len(headings))]
     for group, rows in grouped(report.rows):
-        lines.append(_row([f"**{group}**", *("" for _ in report.forms), ""]))
+        lines.append(_row([f"**{group}**", *[""] * (len(headings) - 1)]))
         for row in rows:
             cells = []
             for form in report.forms:
