@@ -86,7 +86,7 @@ def command(
         if html:
             from provision.page import pages
 
-            html.write_text(pages.of_comparison(report, pages.drawing(request)), "utf-8")
+            pages.write(html, pages.of_comparison(report, pages.drawing(request)))
     if form == "json":
         click.echo(json.dumps(tables.data(report), indent=2))
     elif form == "markdown":
