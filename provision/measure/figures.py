@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from provision.measure.model import Cell, Row, Unit
 
+ALMOST = 0.9995  # of a unit, which rounds to 1.00 of it
 NEAR = 1.1  # two values that differ by less count as equal
 _BYTES = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 
@@ -32,11 +33,11 @@ def shown(value: float, unit: Unit) -> str:
 def _parts(value: float, unit: Unit) -> tuple[str, str]:
     """The number, and what follows it."""
     if unit == "seconds":
-        return (digits(value), " s") if value >= 1 else (digits(value * 1000), " ms")
+        return (digits(value), " s") if value >= ALMOST else (digits(value * 1000), " ms")
     if unit in ("bytes", "bytes per second"):
         end = "/s" if unit == "bytes per second" else ""
         for size, name in _BYTES:
-            if value >= size:
+            if value >= size * ALMOST:
                 return digits(value / size), f" {name}{end}"
         return f"{value:.0f}", f" bytes{end}"
     return digits(value), "/s" if unit == "per second" else ""

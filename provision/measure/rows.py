@@ -59,7 +59,7 @@ ROWS: tuple[Row, ...] = (
         " is kept."),
     Row(name="saved", group=TIME, title="until ready, from a saved state", unit="seconds", better="less",
         method="`up` after `down`, where the backend keeps the state of a machine that was ready."),
-    Row(name="nothing", group=TIME, title="`up` when nothing is to do", unit="seconds", better="less",
+    Row(name="nothing", group=TIME, title="up, when nothing is to do", unit="seconds", better="less",
         method="`up` of an environment that is up and unchanged."),
     Row(name="stop", group=TIME, title="stop", unit="seconds", better="less",
         method="`stop` of an environment that is up."),
@@ -109,7 +109,7 @@ ROWS: tuple[Row, ...] = (
         method="Files in /var/tmp, /tmp and the first volume, and a sleeping program: which of them are there"
         " after `stop` and `up`."),
     Row(name="down", group=BORDER, title="kept by down", unit="text", better="neither",
-        method="As `provision explain` says it."),
+        method="As `explain` says it."),
     Row(name="escape", group=BORDER, title="what an escape reaches", unit="text", better="neither",
         method="Whose processes hold the machine on this host, and what confines them."),
 )  # fmt: skip

@@ -144,12 +144,12 @@ def _of_checks(
     count: int, rows: Sequence[tuple[str, str, Sequence[Result | None]]], runs: Sequence[str]
 ) -> str:
     """What a test says, in a sentence."""
-    where = f"in {' and in '.join(runs)}" if len(runs) < 3 else f"in all {len(runs)} variations"
+    where = f"in {' and '.join(runs)}" if len(runs) < 3 else f"in all {len(runs)} variations"
     wrong = sum(any(each is None or each.outcome != "passed" for each in row) for _, _, row in rows)
     checks = f"{count} check{'' if count == 1 else 's'}"
     if not wrong:
         return f"{checks} passed {where}."
-    return f"{wrong} of {checks} did not pass {where}."
+    return f"{wrong} of {checks} did not pass everywhere: {', '.join(runs)}."
 
 
 def of_differences(comparison: Comparison, graph: Drawing | None) -> str:
