@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -202,3 +202,39 @@ class Backend(Protocol):
 
     def is_usable(self, findings: Sequence[Finding]) -> bool:
         """Whether what `examine` found is enough."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Footprint:
+    """What the running machines of an environment take of this host.
+
+    Args:
+        processes: the ids of all that run for them, those that the engine needs for them too; None
+            where they cannot be known.
+        stored: the bytes of what the machines are made of; None: as many as are sent, uncompressed.
+        own: the bytes that they have written of their own.
+        sent: commands that print what another host would need to make them.
+        escape: what a program that leaves its machine reaches.
+        caveats: what makes figures on this host other than they are elsewhere, each a sentence.
+    """
+
+    processes: tuple[int, ...] | None
+    stored: int | None
+    own: int | None
+    sent: tuple[tuple[str, ...], ...]
+    escape: str
+    caveats: tuple[str, ...] = ()
+
+
+@runtime_checkable
+class Measurable(Protocol):
+    """What a backend can do beside the contract, so that `provision compare` can tell what it costs."""
+
+    def footprint(self, state_dir: StateDir) -> Footprint:
+        """What its running machines take of this host; changes nothing."""
+
+    def forget_saved(self, state_dir: StateDir) -> bool:
+        """Throw away states that are kept of machines that are down; whether there were any.
+
+        Their next start is one without a saved state, from their image or disk.
+        """

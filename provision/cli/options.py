@@ -215,6 +215,12 @@ def format_option(command: Callable[P, R]) -> Callable[P, R]:
     )(command)
 
 
+def html_option(command: Callable[P, R]) -> Callable[P, R]:
+    """`--html`, for the answers that people show each other."""
+    return click.option("--html", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
+                        help="Write it as a web page too: one file.")(command)  # fmt: skip
+
+
 class TakesCommand(click.Command):
     """A command that ends in another program's words, which are not ours to read.
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from provision.backends.base import Capabilities, Finding, Plan
+    from provision.backends.base import Capabilities, Finding, Footprint, Plan
     from provision.backends.docker.engine import Container
     from provision.backends.log_view import LogView
     from provision.errors import Problem
@@ -256,6 +256,16 @@ class Docker:
             read_logs(container.name, known[one], wanted, line, view=view, journal=journal)
 
         read_all(known, services, each_line, read, follow=view.follow)
+
+    def footprint(self, state_dir: StateDir) -> Footprint:
+        """Of its containers, their shims and port proxies."""
+        from provision.backends.docker.footprint import footprint
+
+        return footprint(state_dir)
+
+    def forget_saved(self, state_dir: StateDir) -> bool:  # noqa: ARG002 - the contract's words
+        """A container has no saved state."""
+        return False
 
     def examine(self) -> tuple[Finding, ...]:
         """The engine, Compose and BuildKit."""

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from provision.backends.base import Capabilities, Finding, Plan
+    from provision.backends.base import Capabilities, Finding, Footprint, Plan
     from provision.backends.log_view import LogView
     from provision.backends.vm.driver import Driver, GuestState
     from provision.model import Environment, Machine, MachineState
@@ -280,6 +280,18 @@ class VirtualMachines:
             read_lines(state_dir, one, asked, line, view=view, labelled=len(known[one]) > 1)
 
         read_all(known, services, each_line, read, follow=view.follow)
+
+    def footprint(self, state_dir: StateDir) -> Footprint:
+        """Of its machines, as far as their provider tells it."""
+        from provision.backends.vm.footprint import footprint
+
+        return footprint(state_dir)
+
+    def forget_saved(self, state_dir: StateDir) -> bool:
+        """The states that are kept for the next start."""
+        from provision.backends.vm.footprint import forget_saved
+
+        return forget_saved(state_dir)
 
     def examine(self) -> tuple[Finding, ...]:
         """Every driver: one that is usable is enough."""

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
-    from provision.backends.base import Finding
+    from provision.backends.base import Finding, Footprint
     from provision.backends.vm.qemu.console import GuestConsole
     from provision.model import Environment, Machine, PortStatus, Step
     from provision.progress import Progress
@@ -301,3 +301,14 @@ def starts_provisioned(driver: Driver, state_dir: StateDir) -> TypeGuard[StartsP
 def loopback_reason(driver: Driver) -> str | None:
     """Why its machines reach what listens on this host's loopback alone; None where they do not."""
     return driver.opens_loopback() if isinstance(driver, OpensLoopback) else None
+
+
+@runtime_checkable
+class Measurable(Protocol):
+    """A driver that can tell what its machines take of this host, as `backends.base.Measurable` asks."""
+
+    def footprint(self, state_dir: StateDir) -> Footprint:
+        """What its running machines take of this host."""
+
+    def forget_saved(self, state_dir: StateDir) -> bool:
+        """Throw away the saved states of machines that are down; False where there were none."""

@@ -12,7 +12,7 @@ from provision.backends.base import Finding
 from provision.backends.vm import acceleration
 from provision.backends.vm.architecture import ARCHITECTURES, architecture
 from provision.backends.vm.image.store import base_is_here
-from provision.backends.vm.qemu import launch, network, records, rendering, snapshot
+from provision.backends.vm.qemu import footprint, launch, network, records, rendering, snapshot
 from provision.backends.vm.qemu.instance import Instance
 from provision.errors import EnvironmentFailed
 from provision.hints import command
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
+    from provision.backends.base import Footprint
     from provision.backends.vm.driver import Guest, GuestState, Silence
     from provision.backends.vm.qemu.console import GuestConsole
     from provision.model import Environment, Machine
@@ -230,6 +231,14 @@ class QemuDriver:
     def console_lines(self, state_dir: StateDir, machine: str) -> Sequence[str]:
         """The last lines of its serial console."""
         return Instance(state_dir=state_dir, machine=machine).last_lines(EVIDENCE_LINES)
+
+    def footprint(self, state_dir: StateDir) -> Footprint:
+        """Their QEMU and network processes, and their disks."""
+        return footprint.footprint(state_dir, self.machines(state_dir))
+
+    def forget_saved(self, state_dir: StateDir) -> bool:
+        """Those that lie aside."""
+        return footprint.forget_saved(state_dir)
 
 
 DRIVER = QemuDriver()
