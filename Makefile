@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help up test containers machines host host-vm venv lint docs site picture fuzz format unit e2e test-vm thorough wheel bench bench-vm lock clean
+.PHONY: help up test containers machines host host-vm host-browser venv lint docs site picture fuzz format unit e2e test-vm thorough wheel bench bench-vm lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -31,6 +31,9 @@ host:  ## what this host lacks for Docker, from its distribution; asks before it
 host-vm: host
 	@scripts/host-setup vm tests
 
+host-browser: host
+	@scripts/host-setup browser
+
 venv: $(STAMP)  ## the virtual environment, with the package and the developers' tools
 
 $(STAMP): pyproject.toml requirements/dev.txt
@@ -47,7 +50,7 @@ lint: venv  ## ruff, mypy --strict, shellcheck, and the links of the documentati
 	$(BIN)/shellcheck $$(grep -lE '^#!.*sh$$' scripts/* .ci/run provision/inventory/*.sh)
 	$(MAKE) --no-print-directory site
 
-docs:  ## generate docs/spec.md from the schema, and the list of decisions
+docs:  ## generate the published schema, docs/spec.md, and the list of decisions
 	@python3 scripts/spec-page
 
 site: venv  ## build the documentation in site/; a broken link is an error
@@ -86,7 +89,7 @@ machines:
 test-vm: host-vm venv  ## all of the suite on virtual machines; PROVIDER=libvirt for another than the first
 	$(BIN)/pytest --backend vm $(if $(PROVIDER),--provider $(PROVIDER)) tests/contract tests/e2e/test_examples.py tests/e2e/test_qemu_*.py tests/e2e/test_vm_*.py
 
-thorough: host venv  ## what make e2e leaves out for time
+thorough: host-browser venv  ## what make e2e leaves out for time
 	$(BIN)/pytest -m thorough --backend docker $(CONTAINERS)
 
 wheel: venv  ## the wheel, installed elsewhere, brings an environment up

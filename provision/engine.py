@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from provision.backends.base import Backend, Plan, Remains
+    from provision.backends.log_view import LogView
     from provision.errors import Problem
     from provision.model import Demand, Environment, Machine, MachineStatus, PortStatus, Result, Word
     from provision.progress import Progress
@@ -371,10 +372,10 @@ def logs(
     each_line: Callable[[str], None],
     *,
     machine: str | None,
-    follow: bool,
+    view: LogView,
 ) -> None:
     """Pass each line of the services' logs to `each_line`: of all machines, or of the named one."""
-    ref.backend.logs(ref.name, ref.state_dir, services, machine=machine, follow=follow, each_line=each_line)
+    ref.backend.logs(ref.name, ref.state_dir, services, machine=machine, view=view, each_line=each_line)
 
 
 def restart(

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 OF_A_SPEC = (
     "up", "verify", "status", "shell", "exec", "logs", "restart", "sync", "stop", "down",
-    "plan", "render", "validate", "explain", "test", "trust",
+    "plan", "render", "validate", "explain", "test", "compare", "trust",
 )  # fmt: skip
 READING = (
     "up",
@@ -25,8 +25,9 @@ READING = (
     "validate",
     "explain",
     "test",
+    "compare",
 )  # which read the whole spec, so need what it is allowed
-OF_ALL_BACKENDS = ("test", "trust")  # for which -b is no part of what the environment is
+OF_ALL_BACKENDS = ("test", "compare", "trust")  # for which -b is no part of what the environment is
 _COMMAND = re.compile(
     rf"`(?P<before>(?:\w+=\S+ )?)provision (?P<verb>{'|'.join(OF_A_SPEC)})(?P<rest>(?: [^`]*)?)`"
 )

@@ -83,9 +83,9 @@ def variations(request: Request, names: Sequence[str]) -> tuple[str, Mapping[str
     return name, made
 
 
-def name_of(name: str, number: int | None = None) -> str:
+def name_of(name: str, number: int | None = None, end: str = "-test") -> str:
     """What the environment `name` is called while it is tried; one of several has a number."""
-    end = "-test" if number is None else f"-test-{number}"
+    end = end if number is None else f"{end}-{number}"
     return name[: LONGEST_NAME - len(end)].rstrip("-") + end
 
 
@@ -119,9 +119,9 @@ def run(
     """
     environments = {called: trial.load() for called, trial in trials.items()}
     project = next(iter(environments.values())).project
-    with hold(_lock(project, own), progress, holder=lambda: f"another {command('test')} of {own}"):
+    with hold(lock_of(project, own), progress, holder=lambda: f"another {command('test')} of {own}"):
         for trial in trials.values():
-            _require_ours(trial.name, trial.resolve().state_dir)
+            require_ours(trial.name, trial.resolve().state_dir)
         return _run(own, trials, environments, progress, keep=keep, timeout=timeout, offline=offline)
 
 
@@ -176,7 +176,7 @@ def _run(
     return {called: dict(found)[called] for called in trials}
 
 
-def _lock(project: Path, own: str) -> Path:
+def lock_of(project: Path, own: str) -> Path:
     """Held for a whole test: two of one environment would take each other's down."""
     folder = resources.cache() / "tests"
     folder.mkdir(parents=True, exist_ok=True)
@@ -184,11 +184,12 @@ def _lock(project: Path, own: str) -> Path:
     return folder / f"{known_by}.lock"
 
 
-def _require_ours(name: str, state_dir: StateDir) -> None:
+def require_ours(name: str, state_dir: StateDir, verb: str = "test") -> None:
+    """Raise UsageError where a person made the environment that this verb would take down."""
     if state_dir.rendering.exists() and not (state_dir.folder / MARK).exists():
         raise UsageError(
-            f"the environment {name} is not from {command('test')}, and a test would remove it",
-            hint=f"choose another name: {command('test', '--name', 'NAME')} uses NAME-test",
+            f"the environment {name} is not from {command(verb)}, and a {verb} would remove it",
+            hint=f"choose another name: {command(verb, '--name', 'NAME')} uses NAME-{verb}",
         )
 
 

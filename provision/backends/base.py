@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from provision.backends.log_view import LogView
     from provision.errors import Problem
-    from provision.model import Environment, Machine, MachineState, MachineStatus
+    from provision.model import Environment, Machine, MachineState, MachineStatus, PortStatus
     from provision.progress import Progress
     from provision.rendering import Rendering
     from provision.state import StateDir
@@ -43,12 +44,13 @@ class Remains:
     """What exists of an environment in a backend, whatever its spec says.
 
     `built` is what was built for its machines and is kept for their next start: images,
-    disks, boxes, saved states.
+    disks, boxes, saved states. `ports` are those of the running machines, as far as they are known.
     """
 
     machines: Mapping[str, MachineState]
     volumes: tuple[str, ...]
     built: tuple[str, ...]
+    ports: Mapping[str, tuple[PortStatus, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +87,12 @@ class Backend(Protocol):
     """
 
     name: str
+    title: str
+    """What people call it: Docker."""
+    noun: str
+    """What it creates, with an article: a container."""
+    preference: int
+    """If several backends can meet a spec, the lowest is chosen: it costs least."""
 
     def supports(self, machine: Machine) -> frozenset[str]:
         """Which of the capabilities that checks can require a machine has: kernel, systemd, kvm, gpu."""
@@ -181,10 +189,10 @@ class Backend(Protocol):
         services: Sequence[str],
         *,
         machine: str | None,
-        follow: bool,
+        view: LogView,
         each_line: Callable[[str], None],
     ) -> None:
-        """Every line that the services wrote, oldest first; with `follow`, future ones too.
+        """Every line that the services wrote and the view wants, oldest first.
 
         Of the named machine, or of all: then each line begins with its machine's name.
         """
@@ -194,3 +202,39 @@ class Backend(Protocol):
 
     def is_usable(self, findings: Sequence[Finding]) -> bool:
         """Whether what `examine` found is enough."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Footprint:
+    """What the running machines of an environment take of this host.
+
+    Args:
+        processes: the ids of all that run for them, those that the engine needs for them too; None
+            where they cannot be known.
+        stored: the bytes of what the machines are made of; None: as many as are sent, uncompressed.
+        own: the bytes that they have written of their own.
+        sent: commands that print what another host would need to make them.
+        escape: what a program that leaves its machine reaches.
+        caveats: what makes figures on this host other than they are elsewhere, each a sentence.
+    """
+
+    processes: tuple[int, ...] | None
+    stored: int | None
+    own: int | None
+    sent: tuple[tuple[str, ...], ...]
+    escape: str
+    caveats: tuple[str, ...] = ()
+
+
+@runtime_checkable
+class Measurable(Protocol):
+    """What a backend can do beside the contract, so that `provision compare` can tell what it costs."""
+
+    def footprint(self, state_dir: StateDir) -> Footprint:
+        """What its running machines take of this host; changes nothing."""
+
+    def forget_saved(self, state_dir: StateDir) -> bool:
+        """Throw away states that are kept of machines that are down; whether there were any.
+
+        Their next start is one without a saved state, from their image or disk.
+        """

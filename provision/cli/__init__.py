@@ -21,6 +21,8 @@ VERBS = {
     "logs": "Show the output of the services.",
     "inventory": "Show all that is in a running machine.",
     "diff": "Compare container and VM, two machines, or a saved inventory.",
+    "compare": "Measure what container and virtual machine cost on this host.",
+    "graph": "Draw the machines, ports, volumes and needs.",
     "test": "Bring a spec up in several backends, verify, compare, take it down.",
     "sync": "Copy changed folders into the machine.",
     "stop": "Stop the machines and keep them.",

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from provision.cli.options import format_option, with_request
+from provision.cli.options import format_option, html_option, with_request
 from provision.cli.show import progress, say
 from provision.progress import visible
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from provision.comparison import Comparison
     from provision.engine import Request
@@ -28,12 +29,23 @@ if TYPE_CHECKING:
               help="Compare these: a backend, a machine, or a file from `provision inventory -o`. "
                    "Default: the backends that are up.")  # fmt: skip
 @click.option("--all", "everything", is_flag=True, help="Show the explained differences too.")
-def command(request: Request, form: str, between: tuple[str, str] | None, everything: bool) -> None:  # noqa: FBT001 - click's contract
-    """Compare container and VM, two machines, or inventories; exit code 1 if a difference is unexplained."""
+@html_option
+def command(
+    request: Request,
+    form: str,
+    between: tuple[str, str] | None,
+    everything: bool,  # noqa: FBT001 - click's contract
+    html: Path | None,
+) -> None:
+    """Compare container and VM, two machines, or saved inventories; exit code 1 if a difference is unexplained."""
     from provision import comparison
 
     with progress().step("comparing"):
         found = comparison.differ(request, between)
+    if html:
+        from provision.page import pages
+
+        pages.write(html, pages.of_differences(found, pages.drawing(request)))
     if form == "json":
         click.echo(json.dumps(_data(found), indent=2))
     else:

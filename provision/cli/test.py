@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from provision.cli.options import allow_option, as_arguments, collect, completing, local_option
+from provision import registry
+from provision.cli.options import (
+    allow_option,
+    as_arguments,
+    collect,
+    completing,
+    html_option,
+    local_option,
+)
 from provision.cli.show import MARKS, count, say, table
 from provision.progress import Plain
 
@@ -26,7 +34,7 @@ if TYPE_CHECKING:
     "--backend",
     "names",
     multiple=True,
-    default=("docker", "vm"),
+    default=registry.built_in(),
     show_default=True,
     help="A backend to test; repeat it for several.",
 )
@@ -39,6 +47,7 @@ if TYPE_CHECKING:
 @click.option(
     "--junit", type=click.Path(path_type=Path, dir_okay=False), help="Write a JUnit report as well."
 )
+@html_option
 @click.option("--keep", is_flag=True, help="Leave the environments up.")
 @click.option("--offline", is_flag=True, help="Download nothing; report at once what is missing.")
 @click.option("--timeout", type=click.FloatRange(min=0, min_open=True), default=900, show_default=True)
@@ -50,6 +59,7 @@ def command(
     local: bool,  # noqa: FBT001 - click's flag
     allow: tuple[str, ...],
     junit: Path | None,
+    html: Path | None,
     keep: bool,  # noqa: FBT001
     offline: bool,  # noqa: FBT001
     timeout: float,
@@ -76,6 +86,10 @@ def command(
         click.echo(f"{each.name} is still up; to remove it: provision down {words} --volumes", err=True)
     if junit:
         write_junit(junit, name or asked.spec.stem, runs)
+    if html:
+        from provision.page import pages
+
+        pages.write(html, pages.of_test(own, runs, pages.drawing(asked)))
     if any(outcomes != {"passed"} for outcomes in _outcomes(runs).values()):
         raise click.exceptions.Exit(1)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from provision import registry
 from provision.errors import UsageError
 from provision.model import Origin
 from provision.spec.demands import Demands, nothing, shown
@@ -151,7 +152,7 @@ def _refuse_all_but(known: tuple[str, ...], documents: tuple[Node, ...], problem
 def peek(
     path: Path,
     *,
-    backend: str = "docker",
+    backend: str = registry.DEFAULT,
     settings: Mapping[str, str] | None = None,
     host: Mapping[str, str] | None = None,
     local: bool = True,

@@ -6,7 +6,7 @@ import shlex
 from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
-from provision.model import DEFAULT_PATH, RESERVED, Probe, Script, Service
+from provision.model import DEFAULT_PATH, RESERVED, UNLIMITED, Probe, Script, Service
 from provision.spec.needs import refuse_circle, refuse_unknown_needs
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def _service(name: str, node: Node, users: KnownUsers, secrets: KnownSecrets, sc
 
 
 def _limits(fields: Fields, names: Iterable[str]) -> dict[str, int]:
-    found = {name: fields.whole(name) for name in names}
+    found = {name: UNLIMITED if fields.data(name) == "unlimited" else fields.whole(name) for name in names}
     return {name: value for name, value in found.items() if value is not None}
 
 

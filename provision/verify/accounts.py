@@ -28,7 +28,16 @@ def user(context: CheckContext, check: Check) -> Iterator[str]:
         if name == "sudo":
             yield from _sudo(context, check.subject, expected)
         else:
-            yield from value_problems(name, getattr(asked, name), expected)
+            problems = list(value_problems(name, getattr(asked, name), expected))
+            yield from problems
+            if name == "shell" and not problems:
+                yield from _missing_shell(context, str(asked.shell))
+
+
+def _missing_shell(context: CheckContext, path: str) -> Iterator[str]:
+    """Whether the shell is there: without it nobody can log in as the user."""
+    if context.run(f"test -x {shlex.quote(path)}", user="root").code != 0:
+        yield f"its shell {path} is not there: add its package, `packages: [{path.rpartition('/')[2]}]`"
 
 
 def _sudo(context: CheckContext, name: str, expected: object) -> Iterator[str]:

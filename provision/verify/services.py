@@ -6,7 +6,7 @@ import shlex
 from typing import TYPE_CHECKING
 
 from provision.model import Expected
-from provision.recipe.limits import TITLES, effective
+from provision.recipe.limits import TITLES, effective, written
 from provision.verify.context import text_of
 from provision.verify.host import STATE
 from provision.verify.processes import processes
@@ -66,7 +66,7 @@ def _limits(context: CheckContext, name: str) -> Iterator[str]:
     found = {line[:26].strip(): line[26:].split() for line in table.splitlines()}
     for limit, value in service.limits.items():
         soft, hard = (*found.get(TITLES[limit], ()), "", "")[:2]
-        expected = str(effective(limit, value))
+        expected = written(effective(limit, value))
         if found and (soft, hard) != (expected, expected):
             yield f"its limit {limit} is {soft}:{hard}, expected {expected}"
 

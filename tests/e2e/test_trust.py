@@ -168,9 +168,9 @@ def test_the_persons_word_is_kept_until_something_else_is_wanted(fresh: Project)
     listed = fresh.good("trust", "--list")
     assert listed.count(str(fresh.folder)) == 2
     fresh.spec(SPEC + "mounts: {/m: {source: ../elsewhere}, /e: {source: /etc, read_only: true}}\n")
-    said = fresh.run("validate")
-    is_refused(said, "outside", "the source /etc is outside")
-    assert "../elsewhere is" not in said.stderr
+    refused = fresh.run("validate")
+    is_refused(refused, "outside", "the source /etc is outside")
+    assert "../elsewhere is" not in refused.stderr
     assert "is no longer allowed anything" in fresh.good("trust", "--revoke")
     assert fresh.run("validate").stderr.count("is outside") == 2
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+pytestmark = pytest.mark.processes
+
 
 @pytest.fixture(autouse=True)
 def _quiet_afterwards() -> Iterator[None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from typing import TYPE_CHECKING
 
 import pytest
@@ -34,7 +35,7 @@ def test_what_a_host_allows(
 ) -> None:
     answers = {"{{.CgroupVersion}}": cgroups, "{{.ServerVersion}}": engine}
     monkeypatch.setattr(systemd, "_ask", answers.__getitem__)
-    monkeypatch.setattr(systemd.platform, "release", lambda: kernel)
+    monkeypatch.setattr(platform, "release", lambda: kernel)
     monkeypatch.setattr(systemd, "NAMED", tmp_path if named else tmp_path / "none")
     found = systemd.lacking()
     assert (said in found) if said else found == ""

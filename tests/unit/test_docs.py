@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent.parent
 
 
 def _name(text: str) -> str:
-    return re.findall("name: (.*)", text)[0]
+    return str(re.findall("name: (.*)", text)[0])
 
 
 PAGES = ("README.md", "docs/index.md", "docs/machines.md")
@@ -30,6 +30,12 @@ PRINTED = [
 def test_the_page_of_the_format_is_current() -> None:
     page = runpy.run_path(str(ROOT / "scripts" / "spec-page"))["page"]()
     assert (ROOT / "docs" / "spec.md").read_text("utf-8") == page, "make docs writes it anew"
+
+
+def test_the_published_schema_has_each_backends_own_keys() -> None:
+    made = runpy.run_path(str(ROOT / "scripts" / "spec-page"))["schema"]()
+    published = (ROOT / "schemas" / "environment.schema.json").read_text("utf-8")
+    assert published == made, "make docs writes it anew"
 
 
 def test_the_list_of_decisions_is_current() -> None:

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-pytestmark = pytest.mark.usefixtures("no_processes")
-
 HEAD = "version: 1\nname: judged\nbase: debian:12\n"
 LIBVIRT, VIRTUALBOX, VMWARE = (
     f"backends: {{vm: {{provider: {name}}}}}\n" for name in ("libvirt", "virtualbox", "vmware_desktop")
@@ -96,14 +94,14 @@ ONE_WILL_DO = {
 def test_without_a_backend_all_are_judged_and_one_is_enough(
     case: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("provision.backends.vm.providers.first_usable", lambda **_: "qemu")
+    monkeypatch.setattr("provision.backends.vm.drivers.first_usable", lambda **_: "qemu")
     commands.main(["validate", str(asked(tmp_path, case).spec)], standalone_mode=False)
     said = capsys.readouterr().out
     assert all(words in said for words in ONE_WILL_DO[case])
 
 
 def test_what_no_backend_can_make_is_a_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("provision.backends.vm.providers.first_usable", lambda **_: "qemu")
+    monkeypatch.setattr("provision.backends.vm.drivers.first_usable", lambda **_: "qemu")
     spec = tmp_path / "provision.yaml"
     spec.write_text(HEAD + "requires: [kernel, gpu]\n")
     words = ["validate", str(spec), "--allow", "privileges"]

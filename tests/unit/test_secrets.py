@@ -61,6 +61,7 @@ def test_what_is_missing_is_said_all_at_once(
     ]
 
 
+@pytest.mark.processes
 def test_a_question_is_answered_by_the_values_alone(
     environment: Environment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

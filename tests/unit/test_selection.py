@@ -22,8 +22,8 @@ NO_GPU = offer(cannot="a GPU: why")
 @pytest.mark.parametrize(
     ("container", "machine", "taken", "reason"),
     [
-        (GOOD, GOOD, "docker", "a container meets every requirement and costs less than a machine"),
-        (GOOD, NO_PROVIDER, "docker", "a container meets every requirement and costs less than a machine"),
+        (GOOD, GOOD, "docker", "a container meets every requirement and costs least"),
+        (GOOD, NO_PROVIDER, "docker", "a container meets every requirement and costs least"),
         (NO_KERNEL, GOOD, "vm", "a container cannot provide a kernel of its own: why"),
         (NO_KERNEL, NO_PROVIDER, "vm", "a container cannot provide a kernel of its own: why"),
         (NO_ENGINE, GOOD, "vm", "Docker is not usable on this host: no Docker engine answers"),
@@ -31,13 +31,13 @@ NO_GPU = offer(cannot="a GPU: why")
             NO_ENGINE,
             NO_PROVIDER,
             "docker",
-            "neither backend is usable on this host: no Docker engine answers; no provider is usable",
+            "no backend is usable on this host: no Docker engine answers; no provider is usable",
         ),
         (
             NO_ENGINE,
             NO_GPU,
             "docker",
-            "neither backend is usable on this host: no Docker engine answers; a GPU: why",
+            "no backend is usable on this host: no Docker engine answers; a GPU: why",
         ),
     ],
 )

@@ -18,6 +18,8 @@ from provision.spec.problems import Budget
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.processes
+
 HEAD = "version: 1\nname: bounded\nbase: debian:12\n"
 MEMORY = 1024**3
 HANGS = (

@@ -52,6 +52,7 @@ def loaded(folder: Path, text: str, backend: str = "docker") -> Environment:
     return engine.load(Request(spec=spec, backend=backend, settings={}))
 
 
+@pytest.mark.processes
 def test_a_port_that_is_taken_is_told_before_and_chosen_by_nobody(tmp_path: Path) -> None:
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", 0))

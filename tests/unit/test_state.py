@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
     from provision.model import Environment
 
-pytestmark = pytest.mark.usefixtures("no_processes")
-
 
 @pytest.fixture(autouse=True)
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
     from provision.model import Result
 
+pytestmark = pytest.mark.processes
+
 HERE = Origin(file="dev.yaml", line=7, column=3)
 
 
@@ -44,7 +46,7 @@ def gone(words: Sequence[str], *, user: str, workdir: str, terminal: bool) -> li
     return ["sh", "-c", "echo no such machine >&2; exit 1", *words, user, workdir, str(terminal)]
 
 
-def machine(name: str = "here", *checks: Check, **parts: object) -> Machine:
+def machine(name: str = "here", *checks: Check, **parts: Any) -> Machine:
     nothing: dict[str, object] = dict.fromkeys(
         ("packages", "users", "files", "run", "services", "setup", "ports", "mounts", "volumes"), ()
     )
@@ -197,7 +199,7 @@ def test_what_a_spec_declares_is_checked() -> None:
         origin=HERE,
     )  # fmt: skip
     file = File(path="/gone", kind="absent", owner="root", group=None, mode=None, origin=HERE)
-    declared = {"users": (user,), "files": (file,), "ports": (port,)}
+    declared: dict[str, Any] = {"users": (user,), "files": (file,), "ports": (port,)}
 
     def checks(machine: Machine) -> dict[str, Check]:
         return {check.name: check for check in implied(machine, (machine,), HERE)}

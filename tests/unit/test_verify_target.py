@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+pytestmark = pytest.mark.processes
+
 
 def local(words: Sequence[str], *, user: str, workdir: str, terminal: bool) -> list[str]:
     assert not terminal

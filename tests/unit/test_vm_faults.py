@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from provision.backends.vm.faults import FAULTS, fault, legible
+from provision.backends.vm.vagrant.errors import FAULTS, fault, legible
 from provision.errors import EnvironmentFailed, HostLacks
 
 SAID = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ from provision import lent, process
 from provision.backends import starts
 from provision.backends.base import Action, Plan
 from provision.backends.build_errors import build_failed
+from provision.backends.build_lines import BuildLines
 from provision.backends.build_problems import refuse_found
 from provision.backends.docker import agent, engine, file_mounts, secrets, systemd
 from provision.backends.docker.containers import CONTROL, MACHINE, enter, of_environment
@@ -72,6 +73,8 @@ class Convergence:
     state_dir: StateDir
     rendering: Rendering
     timeout: float
+    _replaced: dict[str, Sequence[str]] = field(default_factory=dict, init=False)
+    """The files of a machine that the host has replaced, as the plan saw them."""
 
     def plan(self) -> Plan:
         """The action for each machine; changes nothing."""
@@ -123,10 +126,10 @@ class Convergence:
             return "recreate"
         if not found.running and not found.restarting:
             return "start"
-        if found.running and (
-            secrets.stale(found.name, machine) or file_mounts.replaced(found.name, machine)
-        ):
-            return "refresh"
+        if found.running:
+            self._replaced[machine.name] = file_mounts.replaced(found.name, machine)
+            if self._replaced[machine.name] or secrets.stale(found.name, machine):
+                return "refresh"
         return "none" if found.health == "healthy" else "wait"
 
     def up(self, progress: Progress, *, rebuild: bool) -> Plan:
@@ -244,7 +247,7 @@ class Convergence:
         for machine in self.environment.machines:
             if plan.actions[machine.name] == "refresh":
                 container = self._container(machine)
-                files = file_mounts.replaced(container, machine)
+                files = self._replaced.get(machine.name, ())
                 for path in files:
                     progress.note(f"{machine.name} gets the new file at {path}")
                 changed = secrets.stale(container, machine)
@@ -263,11 +266,12 @@ class Convergence:
             "--env-file", str(folder / VARIABLES),
             *(word for name in files for word in ("--file", str(folder / name))),
         ]  # fmt: skip
+        lines = BuildLines()
         with self.state_dir.log.open("a", buffering=1) as log:
 
             def each_line(line: str) -> None:
                 log.write(line + "\n")
-                progress.line(line)
+                progress.line(lines.readable(line))
 
             try:
                 process.stream(
@@ -369,7 +373,7 @@ def _last_lines(container: str, machine: Machine, service: str) -> Sequence[str]
     lines: list[str] = []
     names = tuple(each.name for each in machine.services)
     wanted = [service] if service else []
-    read_logs(container, names, wanted, lines.append, follow=False, journal=systemd.is_init(machine))
+    read_logs(container, names, wanted, lines.append, journal=systemd.is_init(machine))
     return lines[-LAST_LINES:]
 
 

@@ -16,7 +16,8 @@ from provision.backends.requirements import (
     required,
     volumes_kept,
 )
-from provision.backends.vm import acceleration, providers
+from provision.backends.vm import acceleration, drivers
+from provision.backends.vm.driver import loopback_reason
 from provision.errors import HostLacks
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def _host_lacks(wanted: frozenset[Capability]) -> Reasons:
 
 def describe(environment: Environment, state_dir: StateDir) -> Capabilities:
     """The VM backend's answers for `explain`."""
-    usable = [finding for finding in providers.examine() if finding.usable]
+    usable = [finding for finding in drivers.examine() if finding.usable]
     missing = list(_host_lacks(required(environment)).values()) if usable else ["no provider is usable"]
     missing += _wrong_accelerators(environment)
     memory = [machine.resources.memory for machine in environment.machines]
@@ -99,11 +100,11 @@ def _init(environment: Environment) -> str:
 
 def _folders(environment: Environment, usable: Sequence[Finding]) -> str:
     """How the host's folders get into the machines, and what they lack there."""
-    provider = _provider(environment, usable)
-    if not folders_of(environment) or provider is None:
+    driver = _provider(environment, usable)
+    if not folders_of(environment) or driver is None:
         return NO_FOLDERS
     chosen = (str(machine.options.get("sync", "auto")) for machine in environment.machines)
-    kinds = (providers.find(provider).live_folders if kind == "auto" else kind for kind in chosen)
+    kinds = (drivers.find(driver).live_folders if kind == "auto" else kind for kind in chosen)
     return "; ".join(FOLDERS.get(kind, f"live, through {kind}") for kind in dict.fromkeys(kinds))
 
 
@@ -118,27 +119,23 @@ def _wrong_accelerators(environment: Environment) -> list[str]:
 
 
 def _provider(environment: Environment, usable: Sequence[Finding]) -> str | None:
-    """The provider that would be taken."""
+    """The driver that would be taken."""
     named = (m.options["provider"] for m in environment.machines if "provider" in m.options)
     return next((str(name) for name in named), None) or next((finding.subject for finding in usable), None)
 
 
 def _isolation(environment: Environment, usable: Sequence[Finding]) -> str:
-    provider = _provider(environment, usable)
-    reason = providers.find(provider).opens_loopback() if provider else None
+    name = _provider(environment, usable)
+    reason = loopback_reason(drivers.find(name)) if name else None
     but = f"; but it can reach services on the host's loopback: {reason}" if reason else ""
     return f"a machine of its own, behind the hypervisor{but}"
 
 
 def _start(environment: Environment, usable: Sequence[Finding]) -> str:
-    """How long a start takes with the provider that would be taken."""
-    provider = _provider(environment, usable)
+    """How long a start takes with the driver that would be taken."""
+    driver = _provider(environment, usable)
     fast = bool(usable) and acceleration.known() is not False
     boot = (
-        "about twenty seconds"
-        if fast or provider == "qemu"
-        else "minutes: without KVM the machine is emulated"
+        "about twenty seconds" if fast or driver == "qemu" else "minutes: without KVM the machine is emulated"
     )
-    return (
-        f"{boot}; about a second after the first time, from its saved state" if provider == "qemu" else boot
-    )
+    return f"{boot}; about a second after the first time, from its saved state" if driver == "qemu" else boot

@@ -17,11 +17,25 @@ from provision.backends.machines import side_by_side
 from provision.backends.order import in_order
 from provision.backends.ports import choose, keep, kept, notes_on_ports
 from provision.backends.readiness import BETWEEN, HEALTHY, SETUP_STATE, wait_until_ready
-from provision.backends.vm import acceleration, agent, connection, delivery, sync
-from provision.backends.vm.ending import remove
-from provision.backends.vm.inside import SAYS_WITHIN, UNREACHABLE, ask, enter, read_lines
-from provision.backends.vm.remembered import RECORD, Facts, MachinesRecord, definition_of, facts_of
+from provision.backends.vm import acceleration
+from provision.backends.vm.driver import (
+    ForwardsLater,
+    HasGuestConsole,
+    release,
+    starts_provisioned,
+    volumes_of,
+)
+from provision.backends.vm.guest import agent, secrets, ssh, sync
+from provision.backends.vm.guest.commands import SAYS_WITHIN, UNREACHABLE, ask, enter, read_lines
+from provision.backends.vm.records import (
+    RECORD,
+    MachineRecord,
+    MachinesRecord,
+    definition_of,
+    machine_records,
+)
 from provision.backends.vm.rendering import HOME, copied_folders, disks
+from provision.backends.vm.shutdown import remove
 from provision.backends.volumes import notes_on_volumes
 from provision.errors import EnvironmentFailed
 from provision.hints import command
@@ -33,14 +47,14 @@ from provision.target import Unreachable
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from provision.backends.vm.provider import Provider
+    from provision.backends.vm.driver import Driver
     from provision.model import Environment, Machine
     from provision.progress import Progress
     from provision.rendering import Rendering
     from provision.state import StateDir
 
 APPLIED = "/var/lib/provision/applied"
-LEFT = "/run/provision-guest/left"  # not empty while a machine is without the host's folders
+QUIESCED = "/run/provision-guest/quiesced"  # not empty while a machine is without the host's folders
 COMES_BACK_WITHIN = 20.0  # seconds: a busy host's machine may be slow, and is not started anew for it
 MADE_ANEW = ("create", "recreate")
 LAST_LINES = 20
@@ -50,10 +64,10 @@ REBOOTS_WITHIN = 300.0
 
 @dataclass(frozen=True, kw_only=True)
 class Convergence:
-    """What is asked, of which provider, and where it lies; `timeout` is for the waits."""
+    """What is asked, of which driver, and where it lies; `timeout` is for the waits."""
 
     environment: Environment
-    provider: Provider
+    driver: Driver
     state_dir: StateDir
     rendering: Rendering
     timeout: float
@@ -63,7 +77,7 @@ class Convergence:
         machines = self.environment.machines
         found = zip(machines, side_by_side(self._action, machines), strict=True)
         actions = {machine.name: action for machine, action in found}
-        there = self.provider.machines(self.state_dir)
+        there = self.driver.machines(self.state_dir)
         actions |= {name: "remove" for name in there if name not in actions}
         plan = Plan(actions=actions)
         if not plan.changes:
@@ -74,8 +88,8 @@ class Convergence:
     def _own_ports(self) -> set[tuple[int, str]]:
         return {
             (port.host, port.protocol)
-            for name, facts in facts_of(self.state_dir).items()
-            if self.provider.state(self.state_dir, name) == "running"
+            for name, facts in machine_records(self.state_dir).items()
+            if self.driver.state(self.state_dir, name) == "running"
             for port in facts.ports
         }
 
@@ -84,23 +98,27 @@ class Convergence:
             machine.name: {disk.volume: disk.name for disk in disks(self.environment, machine)}
             for machine in self.environment.machines
         }
-        return notes_on_volumes(wanted, self.provider.volumes(self.state_dir), there)
+        return notes_on_volumes(wanted, volumes_of(self.driver, self.state_dir), there)
 
     def _action(self, machine: Machine) -> Action:
         name = machine.name
-        state = self.provider.state(self.state_dir, name)
+        state = self.driver.state(self.state_dir, name)
         if state != "running":
             return "create" if state == "absent" else "start"
         if definition_of(self.state_dir, name) != self.rendering.digests[name]:
             return "recreate"
         action = self._said(machine)
-        if action == "change" and self.provider.begins_done(self.state_dir):
+        if action == "change" and starts_provisioned(self.driver, self.state_dir):
             return "recreate"
-        known = facts_of(self.state_dir).get(name)
+        known = machine_records(self.state_dir).get(name)
         if action in ("none", "wait"):
-            if known and not self.provider.is_forwarded(self.state_dir, name, known.ports):
+            if (
+                known
+                and isinstance(self.driver, ForwardsLater)
+                and not self.driver.is_forwarded(self.state_dir, name, known.ports)
+            ):
                 return "change"
-            if delivery.stale(self.state_dir, machine):
+            if secrets.stale(self.state_dir, machine):
                 return "refresh"
         return action
 
@@ -109,7 +127,7 @@ class Convergence:
         digest = self.rendering.recipes[machine.name]
         applied = f'{{ read -r _applied <{APPLIED} && [ "$_applied" = {digest} ]; }} 2>/dev/null'
         # Whoever was killed while it saved a machine may have left it without the host's folders.
-        script = f"{applied} || exit 3; [ ! -s {LEFT} ] || exit 4; {HEALTHY}"
+        script = f"{applied} || exit 3; [ ! -s {QUIESCED} ] || exit 4; {HEALTHY}"
         try:
             code = self._code(machine, script)
         except Unreachable:
@@ -119,13 +137,13 @@ class Convergence:
 
     def _code(self, machine: Machine, script: str) -> int:
         """The exit code of a script inside, of a machine that is given time unless it is paused."""
-        provider, state_dir, name = self.provider, self.state_dir, machine.name
+        driver, state_dir, name = self.driver, self.state_dir, machine.name
         try:
-            return ask(provider, state_dir, name, script, answers_within=SAYS_WITHIN).code
+            return ask(driver, state_dir, name, script, answers_within=SAYS_WITHIN).code
         except Unreachable:
-            if provider.silence(state_dir, name) == "paused":
+            if driver.silence(state_dir, name) == "paused":
                 raise
-            return ask(provider, state_dir, name, script, answers_within=COMES_BACK_WITHIN).code
+            return ask(driver, state_dir, name, script, answers_within=COMES_BACK_WITHIN).code
 
     def up(self, progress: Progress, *, rebuild: bool) -> Plan:
         """Make or boot what is not there, apply what changed, in order, until all are ready."""
@@ -143,7 +161,7 @@ class Convergence:
                     if (action := plan.actions[machine.name]) != "none":
                         self._prepare(machine, action, progress)
             else:
-                sync.carry(self.state_dir, sync.remembered(self.state_dir), progress)
+                sync.push(self.state_dir, sync.known_folders(self.state_dir), progress)
         self._wait_for_all(plan, progress)
         starts.note(self.state_dir, plan, begun)
         return plan
@@ -155,47 +173,47 @@ class Convergence:
         Returns what was done, which for `rebuild` is more than was planned, and when the
         machines began to start, by the monotonic clock.
         """
-        environment, provider, state_dir = self.environment, self.provider, self.state_dir
+        environment, driver, state_dir = self.environment, self.driver, self.state_dir
         for note in plan.notes:
             progress.note(note)
         state_dir.make()
         state_dir.log.write_text("")
         for machine in environment.machines:
             if plan.actions[machine.name] in ("create", "start"):
-                provider.release(state_dir, machine.name)
+                release(driver, state_dir, machine.name)
         chosen = choose(environment, state_dir, self._own_ports(), progress)
         self.rendering.write(state_dir.rendering)
         made = [m for m in environment.machines if rebuild or plan.actions[m.name] in MADE_ANEW]
-        provider.prepare(made, state_dir, progress, self.rendering, rebuild=rebuild)
+        driver.prepare(made, state_dir, progress, self.rendering, rebuild=rebuild)
         begun = time.monotonic()
         if rebuild:
-            remove(provider, state_dir, progress)
+            remove(driver, state_dir, progress)
             for machine in environment.machines:
-                provider.release(state_dir, machine.name)
+                release(driver, state_dir, machine.name)
             plan = self.plan()
         elif gone := [name for name, action in plan.actions.items() if action == "remove"]:
-            remove(provider, state_dir, progress, gone)
+            remove(driver, state_dir, progress, gone)
         keep(state_dir, chosen)
         booted = {name for name, action in plan.actions.items() if action in ("create", "start", "recreate")}
         if booted:
             again = [name for name, action in plan.actions.items() if action == "recreate"]
             for name in booted:
-                connection.close(state_dir, name)
-            provider.start(environment, state_dir, progress, self.rendering, again=again)
+                ssh.close(state_dir, name)
+            driver.start(environment, state_dir, progress, self.rendering, again=again)
         record = MachinesRecord(
             definitions=dict(self.rendering.digests),
-            provider=provider.name,
-            machines={each.name: self._facts(each) for each in environment.machines},
+            provider=driver.name,
+            machines={each.name: self._record(each) for each in environment.machines},
         )
         state_dir.save(RECORD, record)
-        folders = copied_folders(environment, provider, state_dir.rendering)
-        sync.remember(state_dir, folders)
-        carried = booted if provider.carries else set()
-        sync.carry(state_dir, [each for each in folders if each.machine not in carried], progress)
+        folders = copied_folders(environment, driver, state_dir.rendering)
+        sync.note_folders(state_dir, folders)
+        carried = booted if driver.syncs_on_boot else set()
+        sync.push(state_dir, [each for each in folders if each.machine not in carried], progress)
         return plan, begun
 
-    def _facts(self, machine: Machine) -> Facts:
-        return Facts.of(machine, kept(self.state_dir))
+    def _record(self, machine: Machine) -> MachineRecord:
+        return MachineRecord.of(machine, kept(self.state_dir))
 
     def _bring_up(self, plan: Plan, progress: Progress) -> None:
         """Take the steps of all side by side, then begin in order what each is for, until it is ready."""
@@ -203,10 +221,10 @@ class Convergence:
         building = [m for m in changing if plan.actions[m.name] != "refresh"]
 
         def build(machine: Machine) -> None:
-            delivery.bring_proxy(self.state_dir, self.environment, machine)
+            secrets.push_proxy(self.state_dir, self.environment, machine)
             self._apply(machine, ParallelProgress(progress, machine.name), "build")
 
-        if building and not self.provider.begins_done(self.state_dir):
+        if building and not starts_provisioned(self.driver, self.state_dir):
             with progress.step("preparing"):
                 in_order([replace(machine, needs=()) for machine in building], build)
 
@@ -223,23 +241,24 @@ class Convergence:
 
     def _prepare(self, machine: Machine, action: Action, progress: Progress) -> None:
         """Let a machine that was booted be what it is for, with its secrets."""
-        state_dir, provider = self.state_dir, self.provider
+        state_dir, driver = self.state_dir, self.driver
         if action == "refresh":
-            changed = ", ".join(delivery.stale(state_dir, machine)) or "its secrets"
+            changed = ", ".join(secrets.stale(state_dir, machine)) or "its secrets"
             progress.note(f"{machine.name} gets the new value of {changed}")
-            delivery.renew(state_dir, machine)
+            secrets.renew(state_dir, machine)
             return
-        delivery.bring_proxy(state_dir, self.environment, machine)
-        delivery.bring_identity(state_dir, machine)
+        secrets.push_proxy(state_dir, self.environment, machine)
+        secrets.push_identity(state_dir, machine)
         if machine.workspace and machine.workspace.agent:
             agent.lend(state_dir, machine.name)
-        if provider.begins_done(state_dir):
-            delivery.bring(state_dir, machine)
-            delivery.settle(state_dir, machine)
-            provider.go(state_dir, machine.name, self.rendering.recipes[machine.name])
+        if starts_provisioned(driver, state_dir):
+            secrets.push(state_dir, machine)
+            secrets.install(state_dir, machine)
+            driver.resume(state_dir, machine.name, self.rendering.recipes[machine.name])
         else:
             self._apply(machine, progress)
-        provider.forward(state_dir, machine.name, self._facts(machine).ports)
+        if isinstance(driver, ForwardsLater):
+            driver.forward(state_dir, machine.name, self._record(machine).ports)
 
     def _apply(self, machine: Machine, progress: Progress, word: str = "") -> None:
         """Lay the machine's folder into it and run it there; recorded inside when it has succeeded."""
@@ -259,9 +278,9 @@ class Convergence:
                 progress.line(line)
 
             try:
-                connection.lay(state_dir, machine.name, files, HOME)
-                delivery.bring(state_dir, machine)
-                connection.follow(state_dir, machine.name, f"sh {HOME}/apply {word} 2>&1{record}", each_line)
+                ssh.write(state_dir, machine.name, files, HOME)
+                secrets.push(state_dir, machine)
+                ssh.stream(state_dir, machine.name, f"sh {HOME}/apply {word} 2>&1{record}", each_line)
             except process.CommandFailed as error:
                 refuse_found(said, [machine])
                 raise _step_failed(error, machine, said, state_dir) from error
@@ -282,18 +301,20 @@ class Convergence:
                 script += " && systemctl restart provision.target"
             if service == SETUP:
                 script = f"rm -f {SETUP_STATE}; {script}"
-            ask(self.provider, state_dir, name, script)
+            ask(self.driver, state_dir, name, script)
 
         begun = time.monotonic()
         while True:
             try:
-                with enter(state_dir, name, self._facts(machine)) as target:
+                with enter(state_dir, name, self._record(machine)) as target:
                     return wait_until_ready(
                         machine,
-                        self.provider.asked(state_dir, name) or target,
+                        self.driver.guest_console(state_dir, name)
+                        if isinstance(self.driver, HasGuestConsole)
+                        else target,
                         progress,
                         timeout=self.timeout,
-                        stretch=stretch(machine, self.provider),
+                        stretch=stretch(machine, self.driver),
                         last_lines=partial(_last_lines, state_dir, name),
                         revive=revive if was_up else None,
                         several=self.environment.several,
@@ -301,14 +322,14 @@ class Convergence:
             except Unreachable:
                 # One that was up may be on its way down and up again: somebody inside said reboot.
                 over = time.monotonic() - begun > REBOOTS_WITHIN
-                if over or not was_up or self.provider.state(state_dir, name) != "running":
+                if over or not was_up or self.driver.state(state_dir, name) != "running":
                     raise
                 time.sleep(BETWEEN)
 
 
-def stretch(machine: Machine, provider: Provider) -> float:
+def stretch(machine: Machine, driver: Driver) -> float:
     """How many times longer a machine may take: emulated, or perhaps emulated, EMULATED times."""
-    if not provider.accelerators:  # it runs with the processor's own, or not at all
+    if not driver.accelerators:  # it runs with the processor's own, or not at all
         return 1.0
     accelerated = acceleration.wanted(machine) != "emulation" and acceleration.known()
     return 1.0 if accelerated else EMULATED

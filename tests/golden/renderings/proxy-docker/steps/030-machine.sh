@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/a378ceb1c8a08101646c8679863c97eb
+_record=/var/lib/provision/steps/5026c1b659aeea5e5e782f744c35758b
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

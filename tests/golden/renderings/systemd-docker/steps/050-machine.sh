@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/cb0af8455e2fa288f210d6ca3461565b
+_record=/var/lib/provision/steps/9a10e65a56c14dee9dd62ec349151389
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

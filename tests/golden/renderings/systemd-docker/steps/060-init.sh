@@ -2,7 +2,7 @@
 # systemd and its units
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/d9bf06521183af1c39b8254164b177b5
+_record=/var/lib/provision/steps/2fd70c1a1adb6d75df45e38726349637
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -1,0 +1,73 @@
+"""What the containers of an environment take of this host."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from provision import process
+from provision.backends.base import Footprint
+from provision.backends.docker import engine
+from provision.backends.docker.containers import of_environment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from provision.backends.docker.engine import Container
+    from provision.state import StateDir
+
+PROXY = "docker-proxy"
+APART = ("name=rootless", "name=userns")  # security options by which root inside is nobody outside
+
+
+def footprint(state_dir: StateDir) -> Footprint:
+    """Of the running containers of an environment.
+
+    Raises:
+        HostLacks: there is no engine, or it does not answer.
+    """
+    containers = [each for each in of_environment(state_dir) if each.running]
+    names = [each.name for each in containers]
+    images = list(dict.fromkeys(each.image for each in containers))
+    told = process.ask(["docker", "inspect", "--size", *names]).stdout if names else "[]"
+    own = sum(int(each.get("SizeRw") or 0) for each in json.loads(told))
+    return Footprint(
+        processes=tuple(dict.fromkeys(_processes(containers))) or None,
+        stored=_size(images),
+        own=own,
+        sent=(("docker", "save", *images),) if images else (),
+        escape=_escape(),
+    )
+
+
+def _processes(containers: Sequence[Container]) -> Iterator[int]:
+    """Those of the containers, the shim above each, and the proxies of their ports."""
+    import psutil
+
+    for container in containers:
+        ids = [int(word) for word in engine.ask("top", container.name, "-eo", "pid")[1:]]
+        known = [each for each in ids if psutil.pid_exists(each)]
+        yield from known
+        for each in known[:1]:  # the first is the container's own init
+            parent = psutil.Process(each).parent()
+            if parent is not None and "shim" in parent.name():
+                yield parent.pid
+    addresses = {each.address for each in containers}
+    for other in psutil.process_iter(["cmdline"]):
+        words = other.info["cmdline"] or [""]
+        if words[0].endswith(PROXY) and addresses & set(words):
+            yield other.pid
+
+
+def _size(images: Sequence[str]) -> int | None:
+    """The bytes of one image; None of several, for they share layers."""
+    if len(images) != 1:
+        return None
+    return int(engine.ask("image", "inspect", "--format", "{{.Size}}", images[0])[0])
+
+
+def _escape() -> str:
+    options = engine.ask("info", "--format", "{{range .SecurityOptions}}{{.}} {{end}}")
+    if any(word.startswith(APART) for word in options):
+        return "the host's kernel, as a user without rights"
+    return "the host's kernel: root inside is root of this host then"

@@ -1,0 +1,1 @@
+"""What each form of a spec costs on this host: rows, how each is measured, and what they say together."""
