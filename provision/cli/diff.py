@@ -37,7 +37,7 @@ def command(
     everything: bool,  # noqa: FBT001 - click's contract
     html: Path | None,
 ) -> None:
-    """Compare container and VM, two machines, or saved inventories; exit code 1 if a difference is unexplained."""
+    """Compare container and VM, two machines, or inventories; exit code 1 if a difference is unexplained."""
     from provision import comparison
 
     with progress().step("comparing"):

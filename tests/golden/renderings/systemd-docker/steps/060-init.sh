@@ -1,14 +1,14 @@
 #!/bin/sh
 # systemd and its units
-# Does nothing where its record says that it was done.
+# Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/2fd70c1a1adb6d75df45e38726349637
+_record=/var/lib/provision/steps/1ddce32e85dc9bdd80e5577092a4cefd
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
 export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
-# systemd starts the spec's services and what a build step has enabled; nothing that only a package has.
+# systemd starts the spec's services and what a build step has enabled, not what packages enabled.
 cp /usr/lib/provision/units/* /etc/systemd/system
 systemctl list-unit-files --state=enabled --no-legend --no-pager | while read -r unit _; do
   case $unit in
@@ -18,6 +18,6 @@ systemctl list-unit-files --state=enabled --no-legend --no-pager | while read -r
 done
 [ ! -e /var/lib/provision/enabled-units ] || xargs -r systemctl enable --quiet </var/lib/provision/enabled-units
 systemctl enable --quiet provision.target
-: >/etc/machine-id # each container is a machine of its own
+: >/etc/machine-id # each container gets its own id
 
 echo init >"$_record"
