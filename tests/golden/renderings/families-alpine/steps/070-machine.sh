@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/cbd374351bcca8d6069717039dfe7db9
+_record=/var/lib/provision/steps/aec40cacffc32a2cb034ccda35de4c25
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/37c07693229a0c1aeeef4e76c7dcdb85
+_record=/var/lib/provision/steps/f4b5521bf41669a21207c58faf90bc11
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

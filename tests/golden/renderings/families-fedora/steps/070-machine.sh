@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/1a1476c8c085d67b2cbf9653d0901d15
+_record=/var/lib/provision/steps/1cdda10dae454c824bcbfc573f426fbf
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/1a7f986df4860fca53f86866c4b27e16
+_record=/var/lib/provision/steps/abfa8c2bf8a48560a8e25c7e77f3d16d
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/62182365f10de694eefaeeeb94784eab
+_record=/var/lib/provision/steps/05c4581e165ffdf74ef95c48f2016bc6
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/a378ceb1c8a08101646c8679863c97eb
+_record=/var/lib/provision/steps/c4e31013495d8c52920686a5b4d8bcb6
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

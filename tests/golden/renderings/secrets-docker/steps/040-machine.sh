@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/224f1760c265d9a02bf6c2ebd0cb16ea
+_record=/var/lib/provision/steps/321b200be0b5ee87383c849130fa554c
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

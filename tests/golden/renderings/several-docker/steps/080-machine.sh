@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/1993def52a286fdd3872d782328692f2
+_record=/var/lib/provision/steps/e41028fa132d5ba53d70fd15290006c0
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/95476be1fb090bcce0adb38f0c91bcf4
+_record=/var/lib/provision/steps/caade0f62d061a46dcc3339fc28a39d5
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

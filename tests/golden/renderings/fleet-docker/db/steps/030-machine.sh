@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/9984ff2312e13c87a14e699f5f3a3fe5
+_record=/var/lib/provision/steps/9eb6c9bf019dfae2f762772cb8550634
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/f7da8bde787672768fd5bca7ef5a0d90
+_record=/var/lib/provision/steps/526c0cee5c9f37720952e53af3952743
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

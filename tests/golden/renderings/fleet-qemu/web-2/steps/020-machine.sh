@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/e182e2d32c7f3ee46d18b9cd26580371
+_record=/var/lib/provision/steps/3501f7002cf45716d9211ffdbbb1d331
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

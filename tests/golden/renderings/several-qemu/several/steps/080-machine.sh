@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/81a725d826bcb9535d61bf0687264bf8
+_record=/var/lib/provision/steps/92d52188244d0b771be1b780d000be6c
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
