@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 import time
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -40,6 +39,7 @@ from provision.backends.docker.rendering import (
     volume_names,
 )
 from provision.backends.docker.sysctls import notes_on_sysctl_files
+from provision.backends.machines import warn_of_roots
 from provision.backends.order import in_order
 from provision.backends.ports import choose, keep, notes_on_ports
 from provision.backends.readiness import BETWEEN, SETUP_STATE, patience, wait_until_ready
@@ -190,7 +190,7 @@ class Convergence:
             building = {image: machine for machine, image in images.items() if image in stale}
             self._build(building.values(), progress, variables, rebuild=rebuild)
         remember_images(state_dir, images.values())
-        _warn_root_owned_workspace(environment, progress)
+        warn_of_roots(environment.machines, progress)
         begun = time.monotonic()
         with progress.step("starting containers"):
             for container in present:
@@ -346,20 +346,6 @@ class Convergence:
                     evidence=last_lines(""),
                     hint=f"see {command('logs', machine=machine.name if self.environment.several else None)}",
                 ) from error
-
-
-def _warn_root_owned_workspace(environment: Environment, progress: Progress) -> None:
-    """Say where the user cannot write in the workspace: a bind mount shows owners as they are."""
-    for machine in environment.machines:
-        workspace = machine.workspace
-        if workspace is None or workspace.user == "root":
-            continue
-        status = workspace.source.stat()
-        if status.st_uid == 0 and not status.st_mode & stat.S_IWOTH:
-            progress.note(
-                f"the workspace {workspace.source} is owned by root; user {workspace.user} cannot write to it"
-                " (chown it to another user, or say `workspace: {user: root}`)"
-            )
 
 
 def _entered(container: str, machine: Machine) -> Target:

@@ -13,7 +13,7 @@ from provision.backends import starts
 from provision.backends.base import Action, Plan
 from provision.backends.build_errors import place_of
 from provision.backends.build_problems import refuse_found
-from provision.backends.machines import side_by_side
+from provision.backends.machines import side_by_side, warn_of_roots
 from provision.backends.order import in_order
 from provision.backends.ports import choose, keep, kept, notes_on_ports
 from provision.backends.readiness import BETWEEN, HEALTHY, SETUP_STATE, wait_until_ready
@@ -208,6 +208,9 @@ class Convergence:
         state_dir.save(RECORD, record)
         folders = copied_folders(environment, driver, state_dir.rendering)
         sync.note_folders(state_dir, folders)
+        if driver.mount("", read_only=False):
+            copies = {each.machine for each in folders}
+            warn_of_roots([each for each in environment.machines if each.name not in copies], progress)
         carried = booted if driver.syncs_on_boot else set()
         sync.push(state_dir, [each for each in folders if each.machine not in carried], progress)
         return plan, begun

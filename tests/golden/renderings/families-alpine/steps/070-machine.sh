@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/cfcdf6e83e145b26c514d0bec970315c
+_record=/var/lib/provision/steps/36c4cc92b444f207b42f9554b328ef5e
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/bba932a4c16a64447b2d614ff9639253
+_record=/var/lib/provision/steps/9d4d15cbe28995a30c153f445656daf1
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/363c52a26a1a8edda287ccf49f78eeaa
+_record=/var/lib/provision/steps/1225997630ae084376e46689d6223be8
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

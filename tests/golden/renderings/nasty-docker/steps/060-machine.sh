@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/b0a18e7be677e292901519d595c5b74c
+_record=/var/lib/provision/steps/42ce4d78219aba584273b5bb42771c84
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/2c58e41f9280be88dee63c5d7247b878
+_record=/var/lib/provision/steps/bbe0ad77afee7d9f32bc4bdf207b0483
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/5026c1b659aeea5e5e782f744c35758b
+_record=/var/lib/provision/steps/e2345a8b73a7ec962f0bf175ed225138
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

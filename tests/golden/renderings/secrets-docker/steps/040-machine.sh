@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/17355d6f484981a13eeeb96945bd9cfc
+_record=/var/lib/provision/steps/aabdfc1611d4e34b65bf21be071b8350
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/4fea1ae72a9105aeecd00ba67c7af93e
+_record=/var/lib/provision/steps/8a75da4541b52c29af8a169b58939f6a
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

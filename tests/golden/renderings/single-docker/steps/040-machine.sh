@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/2a798379ae4c825e516d67e56c447451
+_record=/var/lib/provision/steps/643a0fdf1c0389f26eb3311e955a6b82
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/2cdeb1df39f8b415d2b889dda77331ff
+_record=/var/lib/provision/steps/034792962f5ddbfbaf357d1ce17b88a3
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/c6dbdac71b9d0e2ba2e31ec415ab96fa
+_record=/var/lib/provision/steps/947e3da85591a28691f9410cbe3a78a5
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

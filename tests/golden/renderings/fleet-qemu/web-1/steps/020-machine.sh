@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/a172f3b7eee70d19fe6c150fda5064b2
+_record=/var/lib/provision/steps/71e306ca2c35c63aec31b45a11d5827d
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/59cab9fb03f8c0bc0bbe6c663e2cf0c3
+_record=/var/lib/provision/steps/101360331a1c5c7736edce5507437718
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

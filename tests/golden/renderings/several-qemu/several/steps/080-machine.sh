@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/0a75ab422008677be8b79501004e3590
+_record=/var/lib/provision/steps/a6fa05b1a1b897eab0db6853826a7909
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
