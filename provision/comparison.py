@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
     from provision.engine import Request
     from provision.inventory.model import Difference, Inventory
-    from provision.model import Machine
+    from provision.model import Environment, Machine
+
+
+SINCE = "since up"  # the left side of a machine that is compared with itself
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,19 +62,29 @@ def take(request: Request, machine: str | None = None) -> tuple[str, Mapping[str
             f"no machine is called {machine}",
             hint=f"the machines are {', '.join(each.name for each in environment.machines)}",
         )
-    acting = backends.find(request.backend)
-    targets = acting.targets(environment.name, engine.state_of(environment, request.backend))
+    return environment.name, inventories_of(environment, request.backend, machines)
 
-    def one(asked: Machine) -> Inventory:
-        if asked.name not in targets:
+
+def inventories_of(
+    environment: Environment, backend: str, machines: Sequence[Machine]
+) -> Mapping[str, Inventory]:
+    """An inventory of each of these machines, taken side by side.
+
+    Raises:
+        Unreachable: one is not running, or does not answer.
+    """
+    targets = backends.find(backend).targets(environment.name, engine.state_of(environment, backend))
+
+    def one(machine: Machine) -> Inventory:
+        if machine.name not in targets:
             raise Unreachable(
-                f"machine {asked.name} of {environment.name} is not running in {request.backend}",
-                hint=f"`provision up {request.spec} -b {request.backend}` starts it",
+                f"machine {machine.name} of {environment.name} is not running in {backend}",
+                hint=f"`provision up {environment.spec} -b {backend}` starts it",
             )
-        with targets[asked.name] as target:
-            return inventory.take(target, asked, request.backend)
+        with targets[machine.name] as target:
+            return inventory.take(target, machine, backend)
 
-    return environment.name, {each.machine: each for each in side_by_side(one, machines)}
+    return {each.machine: each for each in side_by_side(one, machines)}
 
 
 def differ(request: Request, between: tuple[str, str] | None) -> Comparison:
@@ -84,7 +97,15 @@ def differ(request: Request, between: tuple[str, str] | None) -> Comparison:
         Unreachable: a machine that is compared does not answer.
         UsageError: a name is none of these, or both sides have no machine in common.
     """
-    name, left, right = _sides(request, between)
+    return compare_sides(*_sides(request, between))
+
+
+def compare_sides(name: str, left: Side, right: Side) -> Comparison:
+    """Compare the machines of two sides by the rules for two forms.
+
+    Raises:
+        UsageError: they do not have the same machines.
+    """
     pairs = _pairs(left, right)
     rules = shipped()
     return Comparison(

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from provision.trust import Trust
 
 
+# After these a machine is what its spec says; a mere start keeps what someone changed in it.
+MADE = ("create", "recreate", "change", "refresh")
 LONGEST_START = 3600.0  # seconds; each service's own time ends sooner
 
 
@@ -247,7 +249,14 @@ def up(
             hint=f"{command('up')} without --offline fetches what is missing, and keeps it",
         )
     walls.make_mount_points(environment.machines)
-    return acting.up(settled, state_dir, progress, rebuild=rebuild, timeout=timeout)
+    try:
+        plan = acting.up(settled, state_dir, progress, rebuild=rebuild, timeout=timeout)
+    except BaseException:
+        state_dir.forget_inventories()  # how far it came is not known
+        raise
+    if plan.build or any(action in MADE for action in plan.actions.values()):
+        state_dir.forget_inventories()
+    return plan
 
 
 def prepare_to_verify(environment: Environment) -> None:
@@ -340,6 +349,7 @@ def down(ref: EnvironmentRef, progress: Progress, *, volumes: bool, images: bool
     state_dir = ref.state_dir
     before = ref.backend.remains(state_dir)
     there = ref.backend.down(ref.name, state_dir, progress, volumes=volumes, images=images)
+    state_dir.forget_inventories()
     left = ref.backend.remains(state_dir)
     gone = state_dir.project is not None and not state_dir.project.exists()
     if not (left.machines or left.volumes or left.built) and (gone or (volumes and images)):

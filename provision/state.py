@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 ENVIRONMENTS = "environments"
 RECORD = "environment"
+INVENTORIES = "inventories"
 R = TypeVar("R", bound=Record)
 
 
@@ -222,6 +223,14 @@ class StateDir:
         for what, kind in kinds.items():
             if self.load_sound(what, kind) is None:
                 self.forget(what)
+
+    def inventory_of(self, machine: str) -> Path:
+        """Where a machine's inventory of when it became ready is kept."""
+        return self.folder / INVENTORIES / f"{machine}.json.gz"
+
+    def forget_inventories(self) -> None:
+        """Keep none: the machines are gone, or other than they were."""
+        shutil.rmtree(self.folder / INVENTORIES, ignore_errors=True)
 
     def remove(self) -> None:
         """Remove the folder, and that of the environment where no backend has a state of it any more."""

@@ -22,21 +22,48 @@ Action = Literal["create", "recreate", "change", "refresh", "start", "wait", "no
 
 
 @dataclass(frozen=True, kw_only=True)
+class PlannedAction:
+    """What `up` would do with a machine, and why, in words; nothing to do has no cause."""
+
+    machine: str
+    action: Action
+    cause: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedBuild:
+    """An image that `up` would build first, and why."""
+
+    image: str
+    cause: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Plan:
     """What `up` would do: an action for each machine, and the images to build first.
 
-    A machine to `remove` exists but is no longer in the spec. `notes` tell a person what
-    else matters before that.
+    A backend decides it from what it observed, and `up` carries out that very object. To
+    `remove` is a machine that is there and no longer in the spec. `notes` say what else a
+    person should know before.
     """
 
-    actions: Mapping[str, Action]
-    build: tuple[str, ...] = ()
+    machines: tuple[PlannedAction, ...]
+    build: tuple[PlannedBuild, ...] = ()
     notes: tuple[str, ...] = ()
+
+    @property
+    def actions(self) -> Mapping[str, Action]:
+        """The action for each machine, by its name."""
+        return {planned.machine: planned.action for planned in self.machines}
 
     @property
     def changes(self) -> bool:
         """Whether anything is created, replaced or started."""
         return bool(self.build) or any(action not in ("none", "wait") for action in self.actions.values())
+
+    def named(self, *actions: Action) -> tuple[str, ...]:
+        """The machines that one of these actions is for."""
+        return tuple(planned.machine for planned in self.machines if planned.action in actions)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -65,6 +65,7 @@ def take(target: Target, machine: Machine, backend: str) -> Inventory:
         backend=backend,
         taken=datetime.now(UTC).isoformat(timespec="seconds"),
         unknown=() if "capabilities" in sections else ("files.capabilities",),
+        options=tuple(sorted(machine.options)),
         facts=facts,
     )
 

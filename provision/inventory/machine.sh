@@ -78,6 +78,8 @@ section resolv.conf
 cat /etc/resolv.conf
 section hosts
 cat /etc/hosts
+section addresses
+cat /proc/net/fib_trie
 
 section system
 say() { printf '%s\0%s\0' "$1" "$2"; }

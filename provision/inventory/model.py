@@ -30,13 +30,15 @@ class Inventory:
     """Everything that is in one machine at one time.
 
     `unknown` are the attributes, as `SECTION.ATTRIBUTE`, that the machine has no tool to tell:
-    where one is missing, that says nothing.
+    where one is missing, that says nothing. `options` are the keys that its spec sets for this
+    backend alone.
     """
 
     machine: str
     backend: str
     taken: str
     unknown: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
     facts: tuple[Fact, ...]
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 SOFT_FILES, HARD_FILES = 1024, 524288
 KIBIBYTE = 1024
+MEMORY = 1024**3  # of a virtual machine whose spec gives none
 # How bash's ulimit calls each limit, and how many of the spec's units are one of its own.
 ULIMITS = {
     "nofile": ("n", 1),
@@ -75,6 +76,11 @@ def machine_limits(machine: Machine) -> Mapping[str, Limit]:
             soft = _SOFT[name]
             limits[name] = Limit(soft=hard if soft is None else soft, hard=hard)
     return limits
+
+
+def shared_memory(machine: Machine) -> int:
+    """The size of /dev/shm in bytes: half of the machine's memory, as the kernel has it."""
+    return (machine.resources.memory or MEMORY) // 2
 
 
 def hard_files(machine: Machine) -> int:

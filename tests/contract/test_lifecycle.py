@@ -82,8 +82,7 @@ def test_shell_reads_commands_from_a_pipe(up: Project) -> None:
 
 
 def planned(project: Project) -> str:
-    answer = json.loads(project.good("plan", "--format", "json"))
-    return str(answer["machines"][0]["action"])
+    return str(project.plan()["machines"][0]["action"])
 
 
 def test_up_again_changes_nothing(up: Project) -> None:
@@ -99,6 +98,7 @@ def test_a_change_converges_and_keeps_the_steps_before_it(up: Project) -> None:
     changed = SPEC.replace("echo one > /opt/last", "echo two > /opt/last")
     up.spec(changed)
     assert planned(up) in ("recreate", "change")
+    assert up.plan()["machines"][0]["cause"] == "step last changed"
     assert up.inside("cat /opt/last") == "one\n"
     up.up()
     assert up.inside("cat /opt/last") == "two\n"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import pty
 import select
@@ -160,7 +159,7 @@ def test_the_persons_word_is_kept_until_something_else_is_wanted(fresh: Project)
     is_refused(fresh.run("validate"), "outside", "provision.yaml:4")
     fresh.good("trust")
     assert "allowed" in fresh.good("validate")
-    answer = json.loads(fresh.good("plan", "--format", "json"))
+    answer = fresh.plan()
     assert [(each["word"], each["allowed"]) for each in answer["trust"]] == [
         ("outside", True),
         ("network", True),

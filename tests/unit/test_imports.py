@@ -19,7 +19,7 @@ PACKAGE = Path(__file__).parent.parent.parent / "provision"
 FLOORS = (
     {"__main__"},
     {"cli"},
-    {"selection", "comparison", "matrix", "listing", "measure", "page"},
+    {"selection", "comparison", "drift", "matrix", "listing", "measure", "page"},
     {"engine"},
     {"backends", "inventory", "verify"},
     {"attach", "lent", "recipe", "relay", "rendering", "spec", "state"},
@@ -137,6 +137,7 @@ def test_backends_and_checks_are_strangers() -> None:
                 "build_errors",
                 "build_lines",
                 "build_problems",
+                "causes",
                 "journal",
                 "log_view",
                 "machines",
@@ -198,6 +199,37 @@ def test_the_modules_of_the_vm_backend_form_no_circle() -> None:
         if each.importer.startswith(VM) and each.imported.startswith(f"{VM}.") and not each.typing:
             above.setdefault(each.importer, set()).add(each.imported)
     TopologicalSorter(above).prepare()
+
+
+# What reaches the host, an engine or a guest: a module that decides is given what these have found.
+HANDS = {"process", "progress", "state", "records", "runtime", "confined", "files", "engine", "guest"}
+
+
+@pytest.mark.parametrize("name", [name for name in SOURCES if name.endswith(".decide")])
+def test_what_decides_has_no_hands(name: str) -> None:
+    """A plan is a pure function: only types come from what observes and acts."""
+    used = [each for each in ALL if each.importer == name and not each.typing]
+    modules = {each.imported.split(".")[-1] for each in used} | {
+        word for each in used for word in each.imported.split(".")
+    }
+    assert modules & {*HANDS, "apply", "observe", "os", "pathlib", "subprocess", "socket", "time"} == set()
+
+
+@pytest.mark.parametrize("form", ["docker", "vm"])
+def test_a_plan_reaches_nothing_that_changes(form: str) -> None:
+    """No module that `plan` is made by knows the one that carries it out."""
+    folder = f"provision.backends.{form}"
+    assert {f"{folder}.{name}" for name in ("observe", "decide", "apply", "planning")} <= set(SOURCES)
+    above: dict[str, set[str]] = {}
+    for each in OURS:
+        if not each.typing:
+            above.setdefault(each.importer, set()).add(each.imported)
+    reached, found = set(), [f"{folder}.planning"]
+    while found:
+        module = found.pop()
+        reached.add(module)
+        found += above.get(module, set()) - reached
+    assert not reached & {f"{folder}.apply", f"{folder}.shutdown", f"{folder}.removal", f"{folder}.backend"}
 
 
 def test_rooms_form_no_circle() -> None:

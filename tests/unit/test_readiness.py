@@ -9,7 +9,7 @@ import pytest
 from provision import spec
 from provision.backends.readiness import WITHOUT_PROBE, Overdue, patience
 from provision.backends.vm import acceleration
-from provision.backends.vm.convergence import EMULATED, stretch
+from provision.backends.vm.apply import EMULATED, stretch
 from provision.backends.vm.drivers import find
 from provision.recipe.contents import BEGINS
 

@@ -10,7 +10,7 @@ import pytest
 
 from provision import engine
 from provision.backends import ports, starts
-from provision.backends.base import Plan
+from provision.backends.base import Plan, PlannedAction
 from provision.backends.starts import StartRecord
 from provision.engine import Request
 from provision.state import StateDir
@@ -40,9 +40,9 @@ def test_a_start_is_told_as_it_was_measured(tmp_path: Path) -> None:
     assert starts.measured(own, "a second") == "2.0 s for other environments on this host (1 environment)"
     two.save(starts.RECORD, StartRecord(seconds=4.0))
     assert starts.measured(own, "a second") == "3.0 s for other environments on this host (2 environments)"
-    starts.note(own, Plan(actions={"own": "wait"}), time.monotonic())
+    starts.note(own, Plan(machines=(PlannedAction(machine="own", action="wait"),)), time.monotonic())
     assert own.load(starts.RECORD, StartRecord) is None
-    starts.note(own, Plan(actions={"own": "create"}), time.monotonic() - 9)
+    starts.note(own, Plan(machines=(PlannedAction(machine="own", action="create"),)), time.monotonic() - 9)
     assert starts.measured(own, "a second").startswith("9.")
 
 

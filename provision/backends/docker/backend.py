@@ -6,10 +6,11 @@ import os
 from typing import TYPE_CHECKING
 
 from provision import process
-from provision.backends import ports, starts
+from provision.backends import causes, ports, starts
 from provision.backends.base import Remains
 from provision.backends.docker import agent, capabilities, engine, offline, removal, secrets, systemd
 from provision.backends.docker import images as images_of
+from provision.backends.docker.apply import Application
 from provision.backends.docker.containers import (
     CONTROL,
     MACHINE,
@@ -17,9 +18,9 @@ from provision.backends.docker.containers import (
     of_environment,
     state,
 )
-from provision.backends.docker.convergence import Convergence
 from provision.backends.docker.logs import read_logs
 from provision.backends.docker.ownership import ENVIRONMENT, ID, OWNER, PROJECT, refuse_strangers
+from provision.backends.docker.planning import plan_for
 from provision.backends.docker.rendering import container_name, render_environment
 from provision.backends.docker.sysctls import notes_on_sysctl_files
 from provision.backends.machines import read_all, refuse_unknown, side_by_side
@@ -49,7 +50,7 @@ UNITS = "/usr/lib/provision/units"
 
 
 RECORDS = {ports.RECORD: ports.PortsRecord, images_of.RECORD: images_of.ImagesRecord,
-           starts.RECORD: starts.StartRecord}  # fmt: skip
+           starts.RECORD: starts.StartRecord, causes.RECORD: causes.AspectsRecord}  # fmt: skip
 
 
 class Docker:
@@ -92,7 +93,7 @@ class Docker:
     def plan(self, environment: Environment, state_dir: StateDir) -> Plan:
         """What `up` would do: each container's label tells what rendering it was made from."""
         capabilities.require_host(environment)
-        return self._convergence(environment, state_dir).plan()
+        return plan_for(environment, state_dir, self.render(environment, state_dir.rendering))[1]
 
     def up(
         self,
@@ -104,15 +105,12 @@ class Docker:
         timeout: float,
     ) -> Plan:
         """Build what changed, let Compose converge, start in order, and wait until every machine is ready."""
-        asked = self._convergence(environment, state_dir, timeout)
-        capabilities.require_host(environment)
-        return asked.up(progress, rebuild=rebuild)
-
-    def _convergence(
-        self, environment: Environment, state_dir: StateDir, timeout: float = 0.0
-    ) -> Convergence:
         rendering = self.render(environment, state_dir.rendering)
-        return Convergence(environment=environment, state_dir=state_dir, rendering=rendering, timeout=timeout)
+        capabilities.require_host(environment)
+        application = Application(
+            environment=environment, state_dir=state_dir, rendering=rendering, timeout=timeout
+        )
+        return application.up(progress, rebuild=rebuild)
 
     def stop(self, name: str, state_dir: StateDir, progress: Progress, machine: str | None) -> bool:
         """`docker stop`, of all at once."""

@@ -16,6 +16,7 @@ ENVIRONMENT = "provision.environment"
 PROJECT = "provision.project"
 OWNER = "provision.owner"
 RECIPE = "provision.recipe"
+RENDERING = "provision.rendering"
 COMPOSE_PROJECT = "com.docker.compose.project"
 COMPOSE_FOLDER = "com.docker.compose.project.working_dir"
 

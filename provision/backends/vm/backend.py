@@ -7,17 +7,18 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from provision import process
-from provision.backends import ports, starts
+from provision.backends import causes, ports, starts
 from provision.backends.base import Remains
 from provision.backends.machines import read_all, refuse_unknown, side_by_side
 from provision.backends.readiness import HEALTHY, service_states
 from provision.backends.requirements import refuse, unmet
 from provision.backends.vm import acceleration, capabilities, drivers, offline
-from provision.backends.vm.convergence import Convergence
+from provision.backends.vm.apply import Application
 from provision.backends.vm.driver import KeepsVolumes, SavesState, TakesBoxes, volumes_of
 from provision.backends.vm.guest import agent, ssh, sync
 from provision.backends.vm.guest.commands import SAYS_WITHIN, ask, enter, read_lines
 from provision.backends.vm.guest.network import cards
+from provision.backends.vm.planning import plan_for
 from provision.backends.vm.records import (
     RECORD,
     MachineRecord,
@@ -54,6 +55,7 @@ RECORDS: Mapping[str, type[Record]] = {  # beside the driver's own
     RECORD: MachinesRecord,
     ports.RECORD: ports.PortsRecord,
     starts.RECORD: starts.StartRecord,
+    causes.RECORD: causes.AspectsRecord,
     sync.SYNCED: sync.SyncedRecord,
 }
 
@@ -108,9 +110,10 @@ class VirtualMachines:
 
     def plan(self, environment: Environment, state_dir: StateDir) -> Plan:
         """What `up` would do: a machine says itself what was applied to it."""
-        _require_accelerator(environment, _driver(environment))
+        driver = _driver(environment)
+        _require_accelerator(environment, driver)
         capabilities.require_host(environment)
-        return self._convergence(environment, state_dir).plan()
+        return plan_for(environment, driver, state_dir, self.render(environment, state_dir.rendering))[1]
 
     def up(
         self,
@@ -122,23 +125,16 @@ class VirtualMachines:
         timeout: float,
     ) -> Plan:
         """Make or boot what is not there, apply what changed, in order, until all are ready."""
-        asked = self._convergence(environment, state_dir, timeout)
-        drivers.require(asked.driver)
-        _require_accelerator(environment, asked.driver)
+        driver = _driver(environment)
+        rendering = self.render(environment, state_dir.rendering)
+        drivers.require(driver)
+        _require_accelerator(environment, driver)
         capabilities.require_host(environment)
-        _refuse_former(environment, asked.driver, state_dir)
-        return asked.up(progress, rebuild=rebuild)
-
-    def _convergence(
-        self, environment: Environment, state_dir: StateDir, timeout: float = 0.0
-    ) -> Convergence:
-        return Convergence(
-            environment=environment,
-            driver=_driver(environment),
-            state_dir=state_dir,
-            rendering=self.render(environment, state_dir.rendering),
-            timeout=timeout,
+        _refuse_former(environment, driver, state_dir)
+        application = Application(
+            environment=environment, driver=driver, state_dir=state_dir, rendering=rendering, timeout=timeout
         )
+        return application.up(progress, rebuild=rebuild)
 
     def stop(self, name: str, state_dir: StateDir, progress: Progress, machine: str | None) -> bool:
         """As their driver ends them."""

@@ -12,7 +12,7 @@ from provision.backends.vm.driver import Disk, Folder, Guest
 from provision.backends.vm.guest.network import cards
 from provision.backends.vm.guest.sync import COPIED, INSIDE, CopiedFolder, copied
 from provision.recipe import contents, payload, repository_files, steps
-from provision.recipe.limits import hard_files
+from provision.recipe.limits import MEMORY, hard_files, shared_memory
 from provision.recipe.proxy import proxy_files
 from provision.recipe.steps import RECORDS
 from provision.recipe.systemd import systemd_scripts
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 HOME = "/var/lib/provision/rendering"  # where a machine has its folder of the rendering
 CPUS = 2
-MEMORY = 1024
 MEBIBYTE = 1024**2
 GIBIBYTE = 1024**3
 OWN_SCRIPTS = ("attach", "enter")
@@ -109,7 +108,7 @@ def _guest(
     return Guest(
         machine=machine,
         cpus=max(1, math.ceil(asked.cpus)) if asked.cpus else CPUS,
-        memory=asked.memory // MEBIBYTE if asked.memory else MEMORY,
+        memory=(asked.memory or MEMORY) // MEBIBYTE,
         disk=math.ceil(asked.disk / GIBIBYTE) if asked.disk else None,
         folders=tuple(
             _folder(
@@ -180,6 +179,9 @@ def _own_scripts(guest: Guest, driver: Driver) -> Mapping[str, RenderedFile]:
         "folders": guest.folders,
         "disks": guest.disks,
         "card": None if driver.configures_network else guest.card,
+        "alone": guest.card is None,
+        "own_names": tuple(dict.fromkeys((guest.machine.hostname, guest.machine.hostname.split(".")[0]))),
+        "shared_memory": shared_memory(guest.machine),
     }
     own = {name: _script(f"vm/machine/{name}.j2", context) for name in OWN_SCRIPTS}
     context["most"] = hard_files(guest.machine)  # a limit above the kernel's own bound would stop a service

@@ -24,4 +24,4 @@ rm -f "$root"/etc/ssh/ssh_host_*
 in_root systemctl --quiet enable ssh.service ssh-host-keys.service grow-root.service
 # Timers that start by themselves and take locks that a step needs.
 in_root systemctl --quiet mask apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer \
-  e2scrub_all.timer e2scrub_reap.service fstrim.timer
+  e2scrub_all.timer e2scrub_reap.service fstrim.timer tmp.mount

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/7ed2a30963546326e40c28b9b82212da
+_record=/var/lib/provision/steps/36c4cc92b444f207b42f9554b328ef5e
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

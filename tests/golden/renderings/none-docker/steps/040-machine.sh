@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/7a1f46056971b477cf814fa0cee60be3
+_record=/var/lib/provision/steps/bbe0ad77afee7d9f32bc4bdf207b0483
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

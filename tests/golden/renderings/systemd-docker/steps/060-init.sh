@@ -2,7 +2,7 @@
 # systemd and its units
 # Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/1ddce32e85dc9bdd80e5577092a4cefd
+_record=/var/lib/provision/steps/ed8a71b6af0361616368be1fe16e0521
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
@@ -18,6 +18,9 @@ systemctl list-unit-files --state=enabled --no-legend --no-pager | while read -r
 done
 [ ! -e /var/lib/provision/enabled-units ] || xargs -r systemctl enable --quiet </var/lib/provision/enabled-units
 systemctl enable --quiet provision.target
-: >/etc/machine-id # each container gets its own id
+# /tmp is on the disk with every base, and is emptied at a start alone.
+systemctl mask --quiet tmp.mount 2>/dev/null
+printf '%s\n' 'D /tmp 1777 root root -' 'd /var/tmp 1777 root root -' >/usr/lib/tmpfiles.d/provision.conf
+: >/etc/machine-id # each container is a machine of its own
 
 echo init >"$_record"

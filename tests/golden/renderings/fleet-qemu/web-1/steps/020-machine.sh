@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/d1fafdff5999d049c01df3760d51fc00
+_record=/var/lib/provision/steps/71e306ca2c35c63aec31b45a11d5827d
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/d45d8f856ba59a288392dc5b345413b2
+_record=/var/lib/provision/steps/a6fa05b1a1b897eab0db6853826a7909
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -1,26 +1,24 @@
-"""One call of `up`: how the containers differ from the environment, and how they catch up."""
+"""Carry out a plan: build, let Compose converge, start in order, wait until every machine is ready."""
 
 from __future__ import annotations
 
 import os
-import stat
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
 from provision import lent, process
-from provision.backends import starts
-from provision.backends.base import Action, Plan
+from provision.backends import causes, starts
 from provision.backends.build_errors import build_failed
 from provision.backends.build_lines import BuildLines
 from provision.backends.build_problems import refuse_found
-from provision.backends.docker import agent, engine, file_mounts, secrets, systemd
+from provision.backends.docker import agent, engine, secrets, systemd
 from provision.backends.docker.containers import CONTROL, MACHINE, enter, of_environment
 from provision.backends.docker.failures import require_compose, start_failed
 from provision.backends.docker.images import remember_images
 from provision.backends.docker.logs import read_logs
-from provision.backends.docker.ownership import COMPOSE_PROJECT, ID, refuse_strangers
+from provision.backends.docker.planning import plan_for
 from provision.backends.docker.removal import end
 from provision.backends.docker.rendering import (
     AGENT,
@@ -37,13 +35,11 @@ from provision.backends.docker.rendering import (
     kept_ports,
     secret_files,
     unset_variables,
-    volume_names,
 )
-from provision.backends.docker.sysctls import notes_on_sysctl_files
+from provision.backends.machines import warn_of_roots
 from provision.backends.order import in_order
-from provision.backends.ports import choose, keep, notes_on_ports
+from provision.backends.ports import choose, keep
 from provision.backends.readiness import BETWEEN, SETUP_STATE, patience, wait_until_ready
-from provision.backends.volumes import notes_on_volumes
 from provision.confined import ConfinedFolder
 from provision.errors import EnvironmentFailed
 from provision.hints import command
@@ -54,7 +50,8 @@ from provision.target import Unreachable
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from provision.backends.docker.engine import Container
+    from provision.backends.base import Plan
+    from provision.backends.docker.observe import Observed
     from provision.model import Environment, Machine
     from provision.progress import Progress
     from provision.rendering import Rendering
@@ -66,90 +63,29 @@ LAST_LINES = 20
 
 
 @dataclass(frozen=True, kw_only=True)
-class Convergence:
-    """The environment and its state; `timeout` is for the waits."""
+class Application:
+    """One call of `up`: what is asked, and where it lies; `timeout` is for the waits."""
 
     environment: Environment
     state_dir: StateDir
     rendering: Rendering
     timeout: float
-    _replaced: dict[str, Sequence[str]] = field(default_factory=dict, init=False)
-    """The files of a machine that the host has replaced, as the plan saw them."""
-
-    def plan(self) -> Plan:
-        """The action for each machine; changes nothing."""
-        environment, rendering = self.environment, self.rendering
-        images = image_names(environment, rendering.recipes)
-        containers = [self._container(machine) for machine in environment.machines]
-        volumes = [name for m in environment.machines for name in volume_names(environment, m).values()]
-        seen = engine.look([*containers, *dict.fromkeys(images.values()), *volumes, self._network])
-        refuse_strangers(environment.id, seen)
-        actions = {
-            machine.name: self._action(machine, seen.containers.get(name))
-            for machine, name in zip(environment.machines, containers, strict=True)
-        }
-        stale = [
-            image for machine, image in images.items()
-            if seen.images.get(image, {}).get("provision.recipe") != rendering.recipes[machine]
-        ]  # fmt: skip
-        notes = notes_on_sysctl_files(environment)
-        plan = Plan(actions=actions, build=tuple(dict.fromkeys(stale)), notes=notes)
-        if not plan.changes and not environment.several:
-            return plan
-        # Compose takes whatever carries its project's name for its own.
-        others = engine.containers_with(f"{COMPOSE_PROJECT}={environment.unique_name}")
-        refuse_strangers(environment.id, seen, others)
-        there = (each.labels.get(MACHINE, "") for each in of_environment(self.state_dir))
-        actions |= {name: "remove" for name in there if name not in actions}
-        notes = (*notes, *self._notes(actions), *self._notes_on_ports())
-        return replace(plan, actions=actions, notes=notes)
-
-    def _notes_on_ports(self) -> tuple[str, ...]:
-        return notes_on_ports(self.environment, self.state_dir, self._own_ports())
-
-    def _own_ports(self) -> set[tuple[int, str]]:
-        present = of_environment(self.state_dir)
-        return {(port.host, port.protocol) for container in present for port in container.ports}
-
-    def _notes(self, actions: Mapping[str, Action]) -> tuple[str, ...]:
-        wanted = {m.name: volume_names(self.environment, m) for m in self.environment.machines}
-        there = engine.volumes_with(f"{ID}={self.environment.id}")
-        made = [name for name, action in actions.items() if action != "create"]
-        anew = [m for m in self.environment.machines if actions[m.name] in ("create", "recreate")]
-        files = [note for machine in anew for note in file_mounts.notes(machine)]
-        return (*notes_on_volumes(wanted, there, made), *files)
-
-    def _action(self, machine: Machine, found: Container | None) -> Action:
-        if found is None:
-            return "create"
-        if found.labels.get("provision.rendering") != self.rendering.digests[machine.name]:
-            return "recreate"
-        if not found.running and not found.restarting:
-            return "start"
-        if found.running:
-            self._replaced[machine.name] = file_mounts.replaced(found.name, machine)
-            if self._replaced[machine.name] or secrets.stale(found.name, machine):
-                return "refresh"
-        return "none" if found.health == "healthy" else "wait"
 
     def up(self, progress: Progress, *, rebuild: bool) -> Plan:
-        """Build what changed, let Compose converge, start in order, and wait until every machine is ready."""
+        """Observe, decide, and carry out the plan, which is returned."""
         with self.state_dir.lock(progress):
             if self._forwards:
                 agent.prepare(self.state_dir)
             else:
                 agent.end(self.state_dir)
             with progress.wait("checking what is running"):
-                plan = self.plan()
-            if rebuild:
-                images = image_names(self.environment, self.rendering.recipes)
-                plan = replace(plan, build=tuple(dict.fromkeys(images.values())))
-            begun = self._converge(plan, progress, rebuild=rebuild) if plan.changes else 0.0
+                observed, plan = plan_for(self.environment, self.state_dir, self.rendering, rebuild=rebuild)
+            begun = self._converge(plan, observed, progress, rebuild=rebuild) if plan.changes else 0.0
             if plan.changes and self._ordered:
-                self._wait_for_all(plan, progress, rebuild=rebuild)
+                self._wait_for_all(plan, progress)
                 starts.note(self.state_dir, plan, begun)
                 return plan
-        self._wait_for_all(plan, progress, rebuild=rebuild)
+        self._wait_for_all(plan, progress)
         starts.note(self.state_dir, plan, begun)
         return plan
 
@@ -163,20 +99,17 @@ class Convergence:
         """Whether a machine gets the person's SSH agent."""
         return any(machine.workspace and machine.workspace.agent for machine in self.environment.machines)
 
-    @property
-    def _network(self) -> str:
-        return f"{self.environment.unique_name}_default"
-
     def _container(self, machine: Machine) -> str:
         return container_name(self.environment, machine.name)
 
-    def _converge(self, plan: Plan, progress: Progress, *, rebuild: bool) -> float:
+    def _converge(self, plan: Plan, observed: Observed, progress: Progress, *, rebuild: bool) -> float:
         """Build, then start; when that began, by the monotonic clock."""
         environment, state_dir = self.environment, self.state_dir
         for note in plan.notes:
             progress.note(note)
         present = of_environment(state_dir)
-        chosen = choose(environment, state_dir, self._own_ports(), progress)
+        ours = {(port.host, port.protocol) for container in present for port in container.ports}
+        chosen = choose(environment, state_dir, ours, progress)
         state_dir.make()
         self.rendering.write(state_dir.rendering)
         state_dir.log.write_text("")
@@ -184,26 +117,27 @@ class Convergence:
         with ConfinedFolder(state_dir.rendering) as rendering:
             rendering.write(VARIABLES, env_file(variables).encode(), 0o600)
         images = image_names(environment, self.rendering.recipes)
-        stale = set(plan.build)
+        stale = {planned.image for planned in plan.build}
         if stale:
             # Of equal machines one is built: the image is that of all.
             building = {image: machine for machine, image in images.items() if image in stale}
             self._build(building.values(), progress, variables, rebuild=rebuild)
         remember_images(state_dir, images.values())
-        _warn_root_owned_workspace(environment, progress)
+        warn_of_roots(environment.machines, progress)
         begun = time.monotonic()
         with progress.step("starting containers"):
             for container in present:
                 if container.paused:  # Compose would try to start it, which the engine refuses
                     process.run(["docker", "unpause", container.name])
             end([each for each in present if plan.actions.get(each.labels[MACHINE]) == "remove"])
-            self._refresh(plan, progress)
+            self._refresh(plan, observed, progress)
             words = ["--no-start"] if self._ordered else ["--detach"]
             try:
                 self._compose(["up", *words, "--no-build"], progress, variables)
             except process.CommandFailed as error:
                 raise start_failed(error, state_dir, environment) from error
         keep(state_dir, chosen)
+        causes.note_aspects(state_dir, environment)
         return begun
 
     def _variables(self, chosen: Mapping[str, int]) -> Mapping[str, str]:
@@ -242,20 +176,14 @@ class Convergence:
                 refuse_found(self.state_dir.log.read_text().splitlines(), built)
                 raise build_failed(error, self.state_dir, built) from error
 
-    def _refresh(self, plan: Plan, progress: Progress) -> None:
+    def _refresh(self, plan: Plan, observed: Observed, progress: Progress) -> None:
         """Start a container again whose secrets have new values: it takes them at its start."""
-        for machine in self.environment.machines:
-            if plan.actions[machine.name] == "refresh":
-                container = self._container(machine)
-                files = self._replaced.get(machine.name, ())
-                for path in files:
-                    progress.note(f"{machine.name} gets the new file at {path}")
-                changed = secrets.stale(container, machine)
-                if changed or not files:
-                    progress.note(
-                        f"{machine.name} gets the new value of {', '.join(changed) or 'its secrets'}"
-                    )
-                process.run(["docker", "restart", container])
+        for name in plan.named("refresh"):
+            for path in observed.replaced_files.get(name, ()):
+                progress.note(f"{name} gets the new file at {path}")
+            if changed := observed.stale_secrets.get(name, ()):
+                progress.note(f"{name} gets the new value of {', '.join(changed)}")
+            process.run(["docker", "restart", container_name(self.environment, name)])
 
     def _compose(self, words: Sequence[str], progress: Progress, variables: Mapping[str, str]) -> None:
         """Run Compose on the rendering, whatever else lies beside it; what it says goes to the log too."""
@@ -287,9 +215,9 @@ class Convergence:
                 require_compose()
                 raise
 
-    def _wait_for_all(self, plan: Plan, progress: Progress, *, rebuild: bool) -> None:
+    def _wait_for_all(self, plan: Plan, progress: Progress) -> None:
         """Start what is not started yet, in order, and wait for all that was not ready."""
-        waiting = [m for m in self.environment.machines if plan.actions[m.name] != "none" or rebuild]
+        waiting = [m for m in self.environment.machines if plan.actions[m.name] != "none"]
         if not waiting:
             return
         alone = not self.environment.several
@@ -346,20 +274,6 @@ class Convergence:
                     evidence=last_lines(""),
                     hint=f"see {command('logs', machine=machine.name if self.environment.several else None)}",
                 ) from error
-
-
-def _warn_root_owned_workspace(environment: Environment, progress: Progress) -> None:
-    """Say where the user cannot write in the workspace: a bind mount shows owners as they are."""
-    for machine in environment.machines:
-        workspace = machine.workspace
-        if workspace is None or workspace.user == "root":
-            continue
-        status = workspace.source.stat()
-        if status.st_uid == 0 and not status.st_mode & stat.S_IWOTH:
-            progress.note(
-                f"the workspace {workspace.source} is owned by root; user {workspace.user} cannot write to it"
-                " (chown it to another user, or say `workspace: {user: root}`)"
-            )
 
 
 def _entered(container: str, machine: Machine) -> Target:
