@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/36c4cc92b444f207b42f9554b328ef5e
+_record=/var/lib/provision/steps/5365798665a9c99c78701f78da7a7182
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/9d4d15cbe28995a30c153f445656daf1
+_record=/var/lib/provision/steps/cc08c399510b0366bb2146edc5253cc1
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/bbe0ad77afee7d9f32bc4bdf207b0483
+_record=/var/lib/provision/steps/15be2f11f56506e53f137e3ca3a4fc81
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/e2345a8b73a7ec962f0bf175ed225138
+_record=/var/lib/provision/steps/51507abf8549e3eff786f62d9ce2af5d
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

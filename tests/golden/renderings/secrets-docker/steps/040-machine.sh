@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/aabdfc1611d4e34b65bf21be071b8350
+_record=/var/lib/provision/steps/ed7b4192affd642e7adffe27a8c0e68c
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/643a0fdf1c0389f26eb3311e955a6b82
+_record=/var/lib/provision/steps/20ee0559d82aeffc29954b7071be1a87
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/947e3da85591a28691f9410cbe3a78a5
+_record=/var/lib/provision/steps/7f4e8d3543c3e74432e7c940f6883a74
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

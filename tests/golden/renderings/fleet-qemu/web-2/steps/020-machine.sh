@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/101360331a1c5c7736edce5507437718
+_record=/var/lib/provision/steps/ee93e4fdacaca561d5473bc71e91b5ec
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

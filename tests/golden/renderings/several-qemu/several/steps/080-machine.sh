@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/a6fa05b1a1b897eab0db6853826a7909
+_record=/var/lib/provision/steps/ac38d3a4ffb160008152fb137a3f7c07
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
