@@ -105,9 +105,10 @@ def observed_containers(
         for machine in (was.machines if was else ())
     }
     there = case.get("images", "was" if was else "none")
+    built_for = was if was and there == "was" else wanted
     images = (
         {image: {RECIPE: renderings[there].recipes[name]}
-         for name, image in image_names(was if was and there == "was" else wanted, renderings[there].recipes).items()}
+         for name, image in image_names(built_for, renderings[there].recipes).items()}
         if there != "none" else {}
     )  # fmt: skip
     asked = {machine.name for machine in wanted.machines}
