@@ -1,4 +1,4 @@
-"""Inventories of machines that run, and how two of them differ: what `inventory` and `diff` do."""
+"""Inventories of running machines, and how two differ: `provision inventory` and `diff`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SINCE = "since up"  # the left side of a machine that is compared with itself
 
 @dataclass(frozen=True, kw_only=True)
 class Side:
-    """One of two that are compared: what to call it, and the inventories of its machines."""
+    """One side of a comparison: its name, and the inventories of its machines."""
 
     name: str
     inventories: Mapping[str, Inventory]
@@ -44,7 +44,7 @@ class Comparison:
 
     @property
     def unexplained(self) -> tuple[Difference, ...]:
-        """Those for which no rule has a reason."""
+        """The differences that no rule explains."""
         return tuple(each for each in self.differences if each.reason is None)
 
 
@@ -126,7 +126,7 @@ def _sides(request: Request, between: tuple[str, str] | None) -> tuple[str, Side
 
 
 def side_by_side_of(request: Request, names: Sequence[str]) -> tuple[Side, ...]:
-    """The sides by their names, looked at at the same time."""
+    """The sides by their names, inventoried in parallel."""
     from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(len(names)) as pool:
@@ -166,7 +166,7 @@ def _forms_up(request: Request) -> tuple[str, str]:
 
 
 def _pairs(left: Side, right: Side) -> Sequence[tuple[Inventory, Inventory]]:
-    """Machines of one name; where each side has only one, those two."""
+    """Pairs of machines with the same name; if each side has only one, those two."""
     if len(left.inventories) == len(right.inventories) == 1:
         return [(next(iter(left.inventories.values())), next(iter(right.inventories.values())))]
     lone = left.inventories.keys() ^ right.inventories.keys()

@@ -1,4 +1,4 @@
-"""Commands of ours in hints: written without the environment, completed where that is known.
+"""provision's own commands in hints: written without the environment, completed where it is known.
 
 Whoever raises an error knows the verb and the machine. The command line knows the spec and
 the options that mean the same environment, so it completes each command before it shows it.

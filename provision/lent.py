@@ -1,4 +1,4 @@
-"""What a person lends a machine while it runs: their name for git, their SSH agent."""
+"""What a user lends a running machine: their name for git, and their SSH agent."""
 
 from __future__ import annotations
 

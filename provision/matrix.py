@@ -1,4 +1,4 @@
-"""A spec tried: environments brought up in every backend and variation, verified, compared, taken down.
+"""`provision test`: brings a spec up in every backend and variation, verifies, compares, removes it.
 
 They have names and ports of their own: what the spec's own environment has is not touched.
 """

@@ -58,7 +58,7 @@ TimeoutExpired = subprocess.TimeoutExpired
 
 @dataclass(frozen=True, kw_only=True)
 class Completed:
-    """A command that ran to its end."""
+    """A command that has finished."""
 
     argv: tuple[str, ...]
     code: int
@@ -67,7 +67,7 @@ class Completed:
 
 
 class CommandFailed(ProvisionError):
-    """A command of the host ended with another code than 0."""
+    """A command on the host exited with a code other than 0."""
 
     def __init__(self, argv: Sequence[str], code: int, output: str, hint: str = "") -> None:
         self.argv = tuple(argv)
@@ -80,7 +80,7 @@ class CommandFailed(ProvisionError):
 
 
 def environment(changes: Mapping[str, str] | None = None) -> dict[str, str]:
-    """What a command of the host gets as its environment: this process's, without what outranks us.
+    """The environment for a command on the host: this process's, without variables that override us.
 
     `changes` are laid over it, and may bring back what is withheld.
     """
@@ -89,7 +89,7 @@ def environment(changes: Mapping[str, str] | None = None) -> dict[str, str]:
 
 
 def is_withheld(name: str) -> bool:
-    """Whether a variable would make a command take something else than it is given."""
+    """Whether a variable would make a command use something other than its arguments."""
     return name not in _KEPT and (name in _WITHHELD or name.startswith(_WITHHELD_FAMILIES))
 
 
@@ -107,7 +107,7 @@ def run(
     env: Mapping[str, str] | None = None,
     timeout: float | None = None,
 ) -> Completed:
-    """Run a command to its end and give what it printed.
+    """Run a command, wait until it has finished, and return its output.
 
     Args:
         argv: the words of the command; no shell reads them.
@@ -149,7 +149,7 @@ def run(
 
 
 def ask(argv: Sequence[str], *, env: Mapping[str, str] | None = None) -> Completed:
-    """Run a command that only looks, and give what it printed, whatever its exit code.
+    """Run a command that changes nothing, and return its output, whatever its exit code.
 
     Raises:
         HostLacks: the program is not there, or did not answer within ANSWERS_WITHIN seconds.
@@ -171,7 +171,7 @@ def stream(
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
 ) -> None:
-    """Run a command and hand each line it prints, stdout and stderr alike, to `each_line`.
+    """Run a command and pass each line that it prints on stdout or stderr to `each_line`.
 
     Raises:
         HostLacks: the program is not there.
@@ -213,7 +213,7 @@ def was_interrupted(error: CommandFailed) -> bool:
 
 
 def end_children() -> None:
-    """Ask every command that runs, in whatever thread, to end: an interrupt leaves nothing running.
+    """Terminate every running command, in all threads: an interrupt leaves nothing running.
 
     A program that `attach` runs has the terminal, which tells it itself.
     """
@@ -306,7 +306,7 @@ def kill_session(child: subprocess.Popen[bytes]) -> None:
 
 
 def detach(argv: Sequence[str]) -> None:
-    """Start a command that goes on when this process has ended; nobody reads what it prints.
+    """Start a command that outlives this process; its output is discarded.
 
     Raises:
         HostLacks: the program is not there.

@@ -1,4 +1,4 @@
-"""Records: what has to be remembered, as versioned JSON of typed dataclasses, read by one loader."""
+"""Persisted records: versioned JSON of typed dataclasses, read by one loader."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def load(path: Path, kind: type[R]) -> R | None:
 
 
 def save(path: Path, record: Record) -> None:
-    """Keep a record; whole or not at all."""
+    """Write a record, whole or not at all."""
     content = {"version": VERSION, **dataclasses.asdict(cast("Any", record))}
     beside = path.with_suffix(".new")
     beside.unlink(missing_ok=True)

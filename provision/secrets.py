@@ -1,4 +1,4 @@
-"""The values of secrets: read from the host when they are delivered, and kept nowhere.
+"""The values of secrets: read from the host when they are delivered, stored nowhere.
 
 A value never stands in an argument, a log or an error: it goes through a pipe into the
 machine's memory, or through a file in the host's.

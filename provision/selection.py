@@ -1,4 +1,4 @@
-"""Container or virtual machine: what each gives a spec on this host, and which to take."""
+"""Container or virtual machine: compares them for a spec on this host, and chooses one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """The backend to take, and why, in a sentence without a full stop."""
+    """The chosen backend, and the reason in a sentence without a full stop."""
 
     backend: str
     reason: str
@@ -37,7 +37,7 @@ class Explanation:
 
 
 def explain(request: Request) -> Explanation:
-    """Ask every backend what it would give; what the person has not allowed is only told of.
+    """Ask every backend what it would offer; what is not allowed is only reported.
 
     Raises:
         SpecError: the spec is wrong.

@@ -1,4 +1,4 @@
-"""What environments leave on the host: a folder of this user's for each, and one in it for each backend."""
+"""The state of environments on this host: a folder for each, with one for each backend in it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ R = TypeVar("R", bound=Record)
 
 @dataclass(frozen=True, kw_only=True)
 class EnvironmentRecord:
-    """Which environment a folder of the state belongs to: enough to name it where its project is gone."""
+    """Which environment a state folder belongs to: enough to name it if its project is gone."""
 
     name: str
     project: str
@@ -45,7 +45,7 @@ class EnvironmentRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class Holder:
-    """Who changes an environment now, or did last: the lock itself says whether."""
+    """Who is changing an environment, or did so last: the lock tells which."""
 
     process: int
     words: tuple[str, ...]
@@ -78,7 +78,7 @@ class KnownEnvironment:
 
 @dataclass(frozen=True, kw_only=True)
 class StateDir:
-    """The folder of one environment's state in one backend, and whose it is."""
+    """The folder with one environment's state in one backend."""
 
     folder: Path
     name: str

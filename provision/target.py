@@ -1,4 +1,4 @@
-"""A running machine, and the way to run commands in it: the hinge between backends and checks.
+"""A running machine and the way to run commands in it: the link between backends and checks.
 
 A backend only says how to enter its machine (`docker exec …`, `ssh …`). One shell per
 user is started that way and kept open, so a command costs a fork inside the machine
@@ -33,16 +33,16 @@ LAST_WORDS = 1.0  # seconds to hear why, after the machine hung up
 
 
 class Unreachable(EnvironmentFailed):
-    """The machine does not answer; that is never taken for an empty machine."""
+    """The machine does not answer; it is never treated as an empty machine."""
 
 
 class Overdue(Unreachable):
-    """A command inside did not end in its time; the machine itself may well answer."""
+    """A command inside did not finish in time; the machine itself may still answer."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Output:
-    """What a command inside the machine gave; bytes as they came."""
+    """The result of a command inside the machine; output as bytes."""
 
     code: int
     stdout: bytes
@@ -87,7 +87,7 @@ class Target:
             self._shell(who)
 
     def run(self, script: str, *, user: str | None = None, timeout: float = 60) -> Output:
-        """Run text for `sh` inside and wait for its end; stdin is empty.
+        """Run a script for `sh` inside and wait until it has finished; stdin is empty.
 
         Raises:
             Unreachable: the machine does not answer.
@@ -100,7 +100,7 @@ class Target:
         return output
 
     def close(self) -> None:
-        """End the open shells."""
+        """Close the open shells."""
         for shell in self._shells.values():
             shell.close()
         self._shells.clear()

@@ -1,4 +1,4 @@
-"""What a machine can change on the host, and what must therefore not be trusted to stay.
+"""What a machine can change on the host, and what therefore must not be trusted to stay.
 
 Whoever can write a folder can put a link in the place of what lies in it. An engine follows
 that link at the next start: so nothing that is mounted lies in such a folder, and a file that

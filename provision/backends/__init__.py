@@ -1,4 +1,4 @@
-"""The ways of making machines, found by name (see `provision.registry`)."""
+"""The backends, found by name (see `provision.registry`)."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ def names() -> tuple[str, ...]:
 
 
 def require(name: str) -> None:
-    """Raise UsageError where there is no backend of this name."""
+    """Raise UsageError if there is no backend with this name."""
     if registry.module_of(name) is None:
         raise UsageError(f"there is no backend {name}", hint=f"choose from {', '.join(names())}")
 
 
 def find(name: str) -> Backend:
-    """The backend of this name.
+    """The backend with this name.
 
     Raises:
         UsageError: there is none.

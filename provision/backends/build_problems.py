@@ -1,4 +1,4 @@
-"""What only a build can find: what is wrong in a spec, at its place there, and mirrors that do not answer.
+"""What only a build can find: problems of a spec, with their places, and mirrors that do not answer.
 
 Packages that the distribution does not have, ids that it has given to other users and groups.
 """
@@ -26,11 +26,11 @@ _NO_VERSION = re.compile(r"provision: no version (\S+) of (\S+): *(.*)")
 
 
 def refuse_found(said: Iterable[str], machines: Sequence[Machine]) -> None:
-    """Raise where a step that failed said what is wrong with the spec, or with a mirror.
+    """Raise if the failed step printed what is wrong with the spec, or with a mirror.
 
     Args:
-        said: the lines that the build printed.
-        machines: those that it may have been the step of.
+        said: the build's output.
+        machines: those whose step it may have been.
 
     Raises:
         FetchFailed: a mirror or proxy did not answer; what it would have given is not known.

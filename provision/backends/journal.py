@@ -1,4 +1,4 @@
-"""What services wrote where systemd is the init: its journal, sorted out by service."""
+"""The output of services under systemd: its journal, sorted by service."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The machines of an environment that is up, by name: those that may be asked for, and the lines of all."""
+"""The machines of an environment that is up: selecting one by name, and the output of all."""
 
 from __future__ import annotations
 

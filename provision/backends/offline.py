@@ -1,4 +1,4 @@
-"""What a build would have to fetch, seen before it begins: for those who are offline."""
+"""What a build would have to download, found out before it starts: for `--offline`."""
 
 from __future__ import annotations
 

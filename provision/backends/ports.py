@@ -1,4 +1,4 @@
-"""Ports of the host: free ones chosen and kept, taken ones named with their holder."""
+"""Host ports: chooses and keeps free ones, and names what uses taken ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Waiting until a machine is ready: its services answer, its setup has succeeded."""
+"""Waits until a machine is ready: its services answer and its setup has succeeded."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Asked(Protocol):
     """A machine that can be asked as root: a `Target`, or a quicker way."""
 
     def run(self, script: str, *, user: str | None = None, timeout: float = 60) -> Output:
-        """Run text for `sh` inside and wait for its end.
+        """Run a script for `sh` inside and wait until it has finished.
 
         Raises:
             Unreachable: the machine does not answer.
@@ -138,7 +138,7 @@ def wait_until_ready(
     revive: Callable[[str], None] | None = None,
     several: bool = False,
 ) -> None:
-    """Return once the machine is ready.
+    """Wait until the machine is ready.
 
     Args:
         machine: what it should be.

@@ -1,4 +1,4 @@
-"""Vagrant boxes of bases, made from the distribution's mirror as their images are.
+"""Vagrant boxes of bases, built from the distribution's mirror like their images.
 
 The disk has one partition behind an MBR. GRUB is laid before it as bytes, and the file
 system is filled from a folder: no root, no loop device, nothing to unmount.

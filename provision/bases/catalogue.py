@@ -23,7 +23,7 @@ _NEAREST = 3
 
 
 class UnknownBase(LookupError):
-    """No base has that name; `nearest` are the most alike, best first, `known` all of them."""
+    """No base has that name; `nearest` are the most similar, best first, `known` all of them."""
 
     def __init__(self, name: str, nearest: tuple[str, ...], known: tuple[str, ...]) -> None:
         super().__init__(f"no base is called {name!r}")

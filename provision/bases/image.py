@@ -1,4 +1,4 @@
-"""Container images of bases: found, pulled, or made from the distribution's mirror."""
+"""Container images of bases: found, pulled, or built from the distribution's mirror."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is made of a root file system and kept: once, whole or not at all."""
+"""Builds artifacts from a root file system and caches them: once, whole or not at all."""
 
 from __future__ import annotations
 

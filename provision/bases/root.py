@@ -1,4 +1,4 @@
-"""Root file systems, made from a distribution's mirror: what images and boxes begin with."""
+"""Root file systems, built from a distribution's mirror: the start of images and boxes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Words in; words and an exit code out. The verbs are loaded when they are called."""
+"""The command line: arguments in; text and an exit code out. Verbs are loaded when they are called."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ def command(context: click.Context, form: str) -> None:
 @command.command("list")
 @format_option
 def list_bases(form: str) -> None:
-    """List the bases, and what this host has of them."""
+    """List the bases, and which of them this host has."""
     _list(form)
 
 
@@ -41,7 +41,7 @@ def list_bases(form: str) -> None:
 )
 @click.option("--snapshot", metavar="TIME", help="Use a dated archive, such as 20261101T000000Z.")
 def build(name: str, backend: str, provider: BoxProvider | None, snapshot: str | None) -> None:
-    """Make a base from its distribution's mirror: its image, or with -b vm its boxes for Vagrant."""
+    """Build a base from its distribution's mirror: its image, or with -b vm its boxes for Vagrant."""
     from provision import backends
     from provision.bases.image import build_image
 

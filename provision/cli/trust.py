@@ -115,6 +115,6 @@ def _ask(request: Request, demands: Sequence[Demand]) -> bool:
 
 
 def _is_terminal() -> bool:
-    """Whether a person sits there who can be asked."""
+    """Whether there is a terminal with a person to ask."""
     streams = (sys.stdin, sys.stderr)
     return os.environ.get("CI") != "true" and all(stream and stream.isatty() for stream in streams)

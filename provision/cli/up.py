@@ -81,7 +81,7 @@ def _record(environment: Environment, backend: str) -> Recording | None:
 
 
 def _report(environment: Environment, request: Request, plan: Plan, begun: float, checked: str) -> None:
-    """What a person needs next: whether it is up, where it answers, how to get in."""
+    """Print what a person needs next: whether it is up, its links, how to open a shell."""
     from provision import engine
 
     done, unchanged = ("is up", "") if plan.changes else ("is already up", " (no changes)")

@@ -1,4 +1,4 @@
-"""Target → Inventory; two Inventories → differences, each explained by a rule or not."""
+"""Target → inventory; two inventories → differences, each explained by a rule or not."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def take(target: Target, machine: Machine, backend: str) -> Inventory:
 
 
 def read(sections: Mapping[str, bytes]) -> Iterator[Fact]:
-    """The facts that a machine's sections tell; pure."""
+    """The facts in a machine's sections; pure."""
     for reader in (read_packages, read_accounts, read_files, read_processes, read_system):
         yield from reader(sections)
 

@@ -1,4 +1,4 @@
-"""The published schema, and what it says of a spec in words for people."""
+"""The published schema, and its errors in words for people."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the machines of an environment are to each other: who needs whom, and what they must not share."""
+"""Relations between the machines of an environment: needs, and what they must not share."""
 
 from __future__ import annotations
 

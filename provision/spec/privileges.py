@@ -1,4 +1,4 @@
-"""Options of a backend that lower the walls of a machine: all but those that are known to be harmless.
+"""Backend options that weaken a machine's isolation: all except those known to be harmless.
 
 An option is harmless where it bounds the machine, or does no more than a build step or a
 service could do inside. What is not listed needs the word `privileges`: a new key of

@@ -45,7 +45,7 @@ def read_machine_environment(nodes: Mapping[str, Node], scope: Scope) -> dict[st
     path = found.get("PATH", DEFAULT_PATH)
     if "$" in path:
         scope.problems.add(
-            "PATH would contain a dollar sign: values of env are not filled in",
+            "PATH would contain a dollar sign: variables in env are not expanded",
             nodes["PATH"],
             f"write it out: {path.replace('${PATH}', DEFAULT_PATH).replace('$PATH', DEFAULT_PATH)}",
         )

@@ -1,4 +1,4 @@
-"""(Environment, Target) → Results: what the spec says, held against what is there."""
+"""(Environment, targets) → results: checks what is there against the spec."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Comparing what was found with what was expected, and saying the difference shortly."""
+"""Compares found with expected values, and describes the difference in a few words."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MOST_ITEMS = 12
 
 
 class Unanswered(Exception):
-    """A check that could not be asked: it fails, whatever it claims."""
+    """A check that could not be evaluated: it fails, whatever it states."""
 
 
 def shortened(text: str, longest: int = LONGEST) -> str:

@@ -14,7 +14,11 @@ DEAD = "Cannot connect to the Docker daemon at unix:///x.sock. Is the docker dae
     ("lines", "kind", "message"),
     [
         ([DEAD, DEAD, DEAD], HostLacks, "the Docker engine does not answer"),
-        (["permission denied", "permission denied"], HostLacks, "this user may not use the Docker engine"),
+        (
+            ["permission denied", "permission denied"],
+            HostLacks,
+            "this user has no access to the Docker engine",
+        ),
         (["Error: a", "Error: a"], EnvironmentFailed, "the Docker engine refused"),
     ],
 )

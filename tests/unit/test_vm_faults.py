@@ -27,7 +27,7 @@ SAID = {
     "a machine dev-dev that does not belong": "Name `dev-dev` of domain about to create is already taken.",
     "the machine did not answer": "Timed out while waiting for the machine to boot. This means that",
 }
-LACKING = ("Vagrant cannot", "libvirtd", "KVM")
+LACKING = ("Vagrant cannot", "libvirtd", "this host has KVM")
 
 
 @pytest.mark.parametrize("message", SAID)

@@ -1,4 +1,4 @@
-"""What containers give a spec on this host, and what they cannot."""
+"""What containers offer a spec on this host, and what they cannot."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ KVM = "/dev/kvm"
 
 
 def lacks(machine: Machine) -> Mapping[Capability, str]:
-    """What no container can have."""
+    """What no container can provide."""
     reasons: Reasons = {
         "kernel": "a container shares the host's kernel: it cannot load modules or set its sysctls"
     }
@@ -44,13 +44,13 @@ def lacks(machine: Machine) -> Mapping[Capability, str]:
 
 
 def supports(machine: Machine) -> frozenset[str]:
-    """What a check may require of a machine."""
+    """The capabilities that checks can require and this machine has."""
     given = {each.name for each in machine.requires if each.name in ("kvm", "gpu")}
     return frozenset(given | ({"systemd"} if systemd.is_init(machine) else set()))
 
 
 def require_host(environment: Environment) -> None:
-    """Raise HostLacks where this host has not what the machines require."""
+    """Raise HostLacks if this host lacks what the machines require."""
     reasons = _host_lacks(_wanted(environment))
     if reasons:
         raise HostLacks(

@@ -1,4 +1,4 @@
-"""What an engine that refused has said, as errors that a person can act on."""
+"""Turns what a refusing engine printed into errors that a person can act on."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def require_compose() -> None:
 
 
 def start_failed(error: CommandFailed, state_dir: StateDir, environment: Environment) -> EnvironmentFailed:
-    """What the engine refused, in its own words, and what to change."""
+    """The error for what the engine refused, with its message and what to change."""
     refused = [line for line in error.evidence if "rror" in line] or error.evidence
     hint = f"full log: {state_dir.log}"
     if any("Range of CPUs" in line for line in refused):

@@ -1,4 +1,4 @@
-"""What this host's engine can give of the limits that services ask for, seen before anything starts."""
+"""Whether this host's engine can grant the limits of services, checked before anything starts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _RESOURCE = 24  # the bit of CAP_SYS_RESOURCE, which raises hard limits
 
 
 def refused_limits(environment: Environment) -> tuple[str, ...]:
-    """Why this host's engine cannot give what services ask for: a line for each limit, with its place."""
+    """Why this host's engine cannot grant the services' limits: a line for each one, with its place."""
     if not any(map(machine_limits, environment.machines)) or not _is_local():
         return ()
     return tuple(_refused(environment, _most()))

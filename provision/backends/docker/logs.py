@@ -1,4 +1,4 @@
-"""A container's output, sorted out by service."""
+"""A container's output, sorted by service."""
 
 from __future__ import annotations
 

@@ -46,12 +46,12 @@ def lacks(machine: Machine) -> Mapping[Capability, str]:
 
 
 def supports(machine: Machine) -> frozenset[str]:
-    """What a check may require of a machine."""
+    """The capabilities that checks can require and this machine has."""
     return frozenset({"kernel", "systemd"} | {each.name for each in machine.requires if each.name == "kvm"})
 
 
 def require_host(environment: Environment) -> None:
-    """Raise HostLacks where this host has not what the machines require."""
+    """Raise HostLacks if this host lacks what the machines require."""
     reasons = _host_lacks(required(environment))
     if reasons:
         raise HostLacks(

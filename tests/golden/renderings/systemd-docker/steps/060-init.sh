@@ -1,14 +1,14 @@
 #!/bin/sh
 # systemd and its units
-# Does nothing where its record says that it was done.
+# Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/ed8a71b6af0361616368be1fe16e0521
+_record=/var/lib/provision/steps/61b21fec370b50bda39331a545a27633
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
 export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
-# systemd starts the spec's services and what a build step has enabled; nothing that only a package has.
+# systemd starts the spec's services and what a build step has enabled, not what packages enabled.
 cp /usr/lib/provision/units/* /etc/systemd/system
 systemctl list-unit-files --state=enabled --no-legend --no-pager | while read -r unit _; do
   case $unit in
