@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing where its record says that it was done.
 set -eu
-_record=/var/lib/provision/steps/81a725d826bcb9535d61bf0687264bf8
+_record=/var/lib/provision/steps/5199e13b4a186be606f18b50852d29ad
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
