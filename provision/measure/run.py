@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from provision import backends, engine, matrix
 from provision.backends.base import Measurable
-from provision.errors import EnvironmentFailed, HostLacks, ProvisionError, SpecError, UsageError
+from provision.errors import ProvisionError, SpecError, UsageError
 from provision.hints import command
 from provision.lock import hold
 from provision.measure import host, inside
@@ -67,7 +67,7 @@ def compare(
     Raises:
         SpecError: the spec is wrong in every form.
         UsageError: a person has an environment of the name that is used, or no machine has the name.
-        EnvironmentFailed: no form could be measured.
+        ProvisionError: no form could be measured; why the first could not.
     """
     begun = time.monotonic()
     taken = datetime.now(UTC).isoformat(timespec="seconds")
@@ -85,7 +85,9 @@ def compare(
                 subject = _Subject.of(trial, rows, said, runs=runs, timeout=timeout, machine=machine)
                 chosen, count = subject.machine.name, len(subject.environment.machines)
                 cells, found = subject.measure()
-            except (HostLacks, EnvironmentFailed, SpecError) as error:
+            except UsageError:
+                raise
+            except ProvisionError as error:
                 errors.append(error)
                 said.note(f"not measured: {_reason(error)}")
                 forms.append(_form(name, {}, missing=_reason(error)))
