@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 TIME, BYTES, MEMORY, SPEED, FILES, NETWORK, BORDER = (
     "Time", "Disk and network transfer", "Memory", "Processor", "Files", "Network", "Isolation",
 )  # fmt: skip
-LOOPS = 100_000  # of the shell's counter
+LOOPS = 30_000  # of the shell's counter
 PROCESSES = 100
 COPIED = 100_000  # bytes, one at a time
 WRITTEN = 32  # MiB
