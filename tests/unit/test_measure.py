@@ -188,7 +188,8 @@ def test_a_table_says_which_is_better_and_why_a_value_is_missing() -> None:
     found = report(form("docker", ready=1, saved=Cell(note="it keeps none")), form("vm", ready=9, kernel=OWN))
     ready, saved, kernel = (BY_NAME[name] for name in ("ready", "saved", "kernel"))
     assert tables.verdict(found, ready) == "container 9 times"
-    assert tables.verdict(found, saved) == ""
+    assert tables.praise(found, ready) == "Container: 9 times as quick"
+    assert tables.verdict(found, saved) == tables.praise(found, saved) == ""
     assert tables.value(tables.cell_of(found.forms[0], saved), saved) == "it keeps none"
     assert tables.value(tables.cell_of(found.forms[1], saved), saved) == "not measured"
     assert tables.value(tables.cell_of(found.forms[1], kernel), kernel) == OWN
