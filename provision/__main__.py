@@ -23,7 +23,7 @@ REFUSALS = {
     errno.ENOSPC: "make room on the disk, then try again",
     errno.EDQUOT: "this user's disk quota is used up: make room, then try again",
     errno.EROFS: "the disk is read-only: work in a folder that you can write to",
-    errno.EACCES: "give this user access, or work in a folder of their own",
+    errno.EACCES: "give this user access, or work in a folder that belongs to them",
 }
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 

@@ -121,7 +121,7 @@ def _side(request: Request, name: str) -> Side:
         return Side(name=name, inventories=take(request, name)[1])
     except UsageError as error:
         raise UsageError(
-            f"{name} is no backend, no machine of this environment, and no file",
+            f"{name} is not a backend, a machine of this environment or a file",
             hint=f"--between takes two of: {', '.join(backends.names())}, a machine, a file of `-o`",
         ) from error
 
@@ -136,9 +136,9 @@ def _forms_up(request: Request) -> tuple[str, str]:
     if len(up) < 2:
         missing = next(name for name in backends.names() if name not in up)
         raise EnvironmentFailed(
-            f"{ref.name} is up in {up[0]} alone: there is nothing to compare it with"
+            f"{ref.name} is up only in {up[0]}: there is nothing to compare it with"
             if up
-            else f"{ref.name} is not up in any form: there is nothing to compare",
+            else f"{ref.name} is not up in any backend: there is nothing to compare",
             hint=f"`provision up {request.spec} -b {missing}` starts it in {missing}",
         )
     return up[0], up[1]

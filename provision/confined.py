@@ -97,7 +97,7 @@ class ConfinedFolder:
     def _parent_of(self, path: str, *, make: bool = False) -> Iterator[tuple[int, str]]:
         """The open folder that holds the path's last part, and that part."""
         if not is_confined(path):
-            raise ValueError(f"{path} leads out of {self._path}")
+            raise ValueError(f"{path} leads outside {self._path}")
         *above, name = path.split("/")
         folder = os.dup(self._folder)
         try:

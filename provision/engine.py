@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from provision.backends.base import Backend, Plan, Remains
+    from provision.backends.log_view import LogView
     from provision.errors import Problem
     from provision.model import Demand, Environment, Machine, MachineStatus, PortStatus, Result, Word
     from provision.progress import Progress
@@ -234,7 +235,7 @@ def up(
     walls.require_in_place([each.source for each in walls.live(environment.machines)])
     for note in lent.notes(environment):
         progress.note(note)
-    with progress.wait("looking at this host"):
+    with progress.wait("checking this host"):
         settled = acting.settle(environment, state_dir)
         missing = acting.missing(settled, state_dir) if offline else ()
     if missing:
@@ -270,7 +271,7 @@ def verify(
     acting = backends.find(backend)
     request = _chosen(environment, machine)
     capabilities = {each.name: acting.supports(each) for each in environment.machines}
-    with progress.wait("looking at what runs"):
+    with progress.wait("checking what is running"):
         try:
             targets = acting.targets(environment.name, state_of(environment, backend))
         except Unreachable:
@@ -371,10 +372,10 @@ def logs(
     each_line: Callable[[str], None],
     *,
     machine: str | None,
-    follow: bool,
+    view: LogView,
 ) -> None:
     """Hand each line of the services' logs to `each_line`: of all machines, or of the one that is named."""
-    ref.backend.logs(ref.name, ref.state_dir, services, machine=machine, follow=follow, each_line=each_line)
+    ref.backend.logs(ref.name, ref.state_dir, services, machine=machine, view=view, each_line=each_line)
 
 
 def restart(

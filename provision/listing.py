@@ -93,7 +93,7 @@ def find_environments(word: str, backend: str | None = None) -> tuple[Environmen
     if not found:
         raise UsageError(
             f"no environment is called {word}" + (f" in {backend}" if backend else ""),
-            hint="`provision list` shows them all; to name a spec, write its ending: `down dev.yaml`",
+            hint="`provision list` shows them all; to name a spec, include its extension: `down dev.yaml`",
         )
     if len(folders) > 1:
         raise UsageError(

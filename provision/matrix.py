@@ -56,7 +56,7 @@ def variations(request: Request, names: Sequence[str]) -> tuple[str, Mapping[str
     """The environment's name, and what `test` makes of its spec: its matrix, else one for each backend.
 
     Args:
-        request: what is request of all of them.
+        request: the request that all of them share.
         names: the backends, where the spec's matrix names none.
     """
     from provision import spec

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shlex
 import shutil
 import signal
 import subprocess
+import time
 from collections import deque
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
 EVIDENCE_LINES = 25
 ANSWERS_WITHIN = 20.0  # seconds, for a command that only looks
+LOGGER = logging.getLogger(__name__)  # INFO: each command; DEBUG: what a streamed one prints
 ENDS_WITHIN = 5.0  # seconds, for a command whose work inside a machine has ended
 _ENDABLE: set[subprocess.Popen[bytes]] = set()  # what runs now and ends with this process
 # Variables by which a program takes another project, file, option or target than the one that it
@@ -70,7 +73,7 @@ class CommandFailed(ProvisionError):
         self.argv = tuple(argv)
         self.code = code
         super().__init__(
-            f"{shlex.join(argv)} ended with exit code {code}",
+            f"{shlex.join(argv)} exited with code {code}",
             evidence=output.rstrip().splitlines()[-EVIDENCE_LINES:],
             hint=hint,
         )
@@ -129,7 +132,7 @@ def run(
         )
     except FileNotFoundError as error:
         raise _missing(argv, error) from error
-    with child, _endable(child):
+    with child, _endable(child), _logged(argv, child):
         try:
             raw_stdout, raw_stderr = child.communicate(stdin, timeout)
         except subprocess.TimeoutExpired as error:
@@ -149,13 +152,13 @@ def ask(argv: Sequence[str], *, env: Mapping[str, str] | None = None) -> Complet
     """Run a command that only looks, and give what it printed, whatever its exit code.
 
     Raises:
-        HostLacks: the program is not there, or gave no answer within ANSWERS_WITHIN seconds.
+        HostLacks: the program is not there, or did not answer within ANSWERS_WITHIN seconds.
     """
     try:
         return run(argv, check=False, env=env, timeout=ANSWERS_WITHIN)
     except CommandFailed as error:
         raise HostLacks(
-            f"{shlex.join(argv)} gave no answer within {ANSWERS_WITHIN:g} s",
+            f"{shlex.join(argv)} did not answer within {ANSWERS_WITHIN:g} s",
             evidence=error.evidence,
             hint="the daemon behind it accepts connections but does not answer: restart it",
         ) from error
@@ -187,11 +190,13 @@ def stream(
     except FileNotFoundError as error:
         raise _missing(argv, error) from error
     assert child.stdout is not None  # noqa: S101 - stdout=PIPE promises it
+    LOGGER.debug("$ %s # running", shlex.join(argv))
     try:
-        with child.stdout, _endable(child):
+        with child.stdout, _endable(child), _logged(argv, child):
             for raw in child.stdout:
                 line = _text(raw).rstrip("\n")
                 last.append(line)
+                LOGGER.debug("  %s", line)
                 each_line(line)
             code = child.wait()
     except BaseException:
@@ -218,6 +223,18 @@ def end_children() -> None:
 
 
 @contextmanager
+def _logged(argv: Sequence[str], child: subprocess.Popen[bytes]) -> Iterator[None]:
+    """Log a command once it has ended: quoted for a shell, with its duration and exit code."""
+    begun = time.monotonic()
+    try:
+        yield
+    finally:
+        code = child.poll()
+        ended = "did not finish" if code is None else f"exit code {code}"
+        LOGGER.info("$ %s # %.2f s, %s", shlex.join(argv), time.monotonic() - begun, ended)
+
+
+@contextmanager
 def _endable(child: subprocess.Popen[bytes]) -> Iterator[None]:
     _ENDABLE.add(child)
     try:
@@ -241,6 +258,7 @@ def attach(argv: Sequence[str], interrupted: Callable[[KeyboardInterrupt], None]
         child = subprocess.Popen(argv, env=environment())
     except FileNotFoundError as error:
         raise _missing(argv, error) from error
+    LOGGER.info("$ %s # attached to this terminal", shlex.join(argv))
     try:
         code = child.wait()
     except KeyboardInterrupt as interrupt:
@@ -264,6 +282,7 @@ def start(argv: Sequence[str], *, own_session: bool = False) -> subprocess.Popen
     Raises:
         HostLacks: the program is not there.
     """
+    LOGGER.info("$ %s # started", shlex.join(argv))
     try:
         return subprocess.Popen(
             argv,
@@ -292,6 +311,7 @@ def detach(argv: Sequence[str]) -> None:
     Raises:
         HostLacks: the program is not there.
     """
+    LOGGER.info("$ %s # continues in the background", shlex.join(argv))
     try:
         subprocess.Popen(
             argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
@@ -303,7 +323,7 @@ def detach(argv: Sequence[str]) -> None:
 
 def _missing(argv: Sequence[str], error: FileNotFoundError) -> ProvisionError:
     if error.filename != argv[0]:
-        return ProvisionError(f"{error.filename} is not there: {shlex.join(argv)} cannot run in it")
+        return ProvisionError(f"{error.filename} does not exist: {shlex.join(argv)} cannot run in it")
     return HostLacks(f"the program {argv[0]} was not found", hint="`provision doctor` shows what to install")
 
 

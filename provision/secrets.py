@@ -60,7 +60,7 @@ def _problem(secret: Secret) -> Problem | None:
         value_of(secret)
     except KeyError:
         return Problem(
-            f"the secret {secret.name} takes the host's variable {secret.written}, which is not set",
+            f"the secret {secret.name} comes from the host variable {secret.written}, which is not set",
             secret.origin,
             f"export {secret.written}=…, or take it from a file",
         )

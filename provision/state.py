@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import sys
@@ -16,6 +17,7 @@ from provision.errors import HostLacks, UsageError
 from provision.hints import command
 from provision.lock import hold
 from provision.model import ID_DIGITS, identify
+from provision.process import LOGGER
 from provision.records import DamagedRecord, Record
 from provision.resources import state
 
@@ -170,7 +172,21 @@ class StateDir:
         with hold(own.with_name(f"{own.name}.lock"), progress, holder=holder):
             with suppress(OSError):  # it is only told to others
                 records.save(record, Holder(process=os.getpid(), words=tuple(sys.argv[1:])))
+            with self._logged_commands():
+                yield
+
+    @contextmanager
+    def _logged_commands(self) -> Iterator[None]:
+        """Have each command of this change in the log, among what the engine says."""
+        handler = _CommandLog(self.log)
+        LOGGER.addHandler(handler)
+        level = LOGGER.level
+        LOGGER.setLevel(min(level, logging.INFO) if level else logging.INFO)
+        try:
             yield
+        finally:
+            LOGGER.removeHandler(handler)
+            LOGGER.setLevel(level)
 
     def load(self, what: str, kind: type[R]) -> R | None:
         """What was remembered under a name; None where nothing was.
@@ -227,6 +243,19 @@ class StateDir:
         return self.folder / f"{what}.json"
 
 
+class _CommandLog(logging.Handler):
+    """Appends each command to the log of a change, once that is there."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(logging.INFO)
+        self._path = path
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.levelno == logging.INFO and self._path.exists():
+            with suppress(OSError), self._path.open("a", encoding="utf-8") as log:
+                log.write(f"{record.getMessage()}\n")
+
+
 def environments() -> Path:
     """The folder that has one for each environment."""
     return state() / ENVIRONMENTS
@@ -260,8 +289,8 @@ def refuse_mounted(environment: Environment) -> None:
             for folder in ours:
                 if folder.is_relative_to(real) or real.is_relative_to(folder):
                     raise UsageError(
-                        f"machine {machine.name} would have {source},"
-                        f" and with it what provision keeps in {folder}",
+                        f"machine {machine.name} would see {source},"
+                        f" which contains provision's own files in {folder}",
                         hint="name a smaller folder, or set PROVISION_STATE_DIR and XDG_CACHE_HOME"
                         " to folders outside it",
                     )

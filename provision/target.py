@@ -7,6 +7,7 @@ and no handshake.
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import selectors
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from provision.model import PortStatus
 
+LOGGER = logging.getLogger(__name__)  # DEBUG: each script that ran in a machine
 CHUNK = 65536
 LAST_LINES = 5
 LAST_WORDS = 1.0  # seconds to hear why, after the machine hung up
@@ -91,7 +93,11 @@ class Target:
             Unreachable: the machine does not answer.
             Overdue: it did not within `timeout` seconds.
         """
-        return self._shell(user or self.user).run(script, timeout)
+        begun = time.monotonic()
+        output = self._shell(user or self.user).run(script, timeout)
+        LOGGER.debug("[%s] $ %s # %.2f s, exit code %d",
+                     self.machine, script, time.monotonic() - begun, output.code)  # fmt: skip
+        return output
 
     def close(self) -> None:
         """End the open shells."""
@@ -179,7 +185,7 @@ class _Shell:
             while listening := [s for s in streams if s.listening]:
                 ready = selector.select(max(0.0, deadline - time.monotonic()))
                 if not ready and len(listening) == len(streams):
-                    raise Overdue(f"machine {self._machine} gave no answer within {timeout:g} s")
+                    raise Overdue(f"machine {self._machine} did not answer within {timeout:g} s")
                 if not ready:
                     return
                 for key, _ in ready:

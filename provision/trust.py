@@ -144,7 +144,7 @@ def kept_answers() -> dict[str, Answers]:
             for project, answers in found["projects"].items()
         }
     except (AttributeError, KeyError, TypeError) as error:
-        raise _unreadable("its content has another form") from error
+        raise _unreadable("its content is not what provision writes") from error
 
 
 def _unreadable(why: str) -> EnvironmentFailed:

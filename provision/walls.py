@@ -118,7 +118,7 @@ def require_in_place(paths: Sequence[Path]) -> None:
         leads_to = Path(os.path.realpath(path))
         if leads_to != path:
             raise EnvironmentFailed(
-                f"{path} was replaced by a link and will not be mounted",
+                f"{path} was replaced with a link and will not be mounted",
                 evidence=[f"it leads to {leads_to}"],
-                hint="find out who did that; then remove the link, or name its target in the spec",
+                hint="find out what did that, then remove the link, or name its target in the spec",
             )

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from provision.backends.log_view import LogView
     from provision.errors import Problem
-    from provision.model import Environment, Machine, MachineState, MachineStatus
+    from provision.model import Environment, Machine, MachineState, MachineStatus, PortStatus
     from provision.progress import Progress
     from provision.rendering import Rendering
     from provision.state import StateDir
@@ -70,12 +71,13 @@ class Remains:
     """What there is of an environment in a backend, whatever its spec says.
 
     `built` is what was made for its machines and is kept for their next start: images,
-    disks, boxes, saved states.
+    disks, boxes, saved states. `ports` are those of the running machines, as far as they are known.
     """
 
     machines: Mapping[str, MachineState]
     volumes: tuple[str, ...]
     built: tuple[str, ...]
+    ports: Mapping[str, tuple[PortStatus, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,6 +114,12 @@ class Backend(Protocol):
     """
 
     name: str
+    title: str
+    """What people call it: Docker."""
+    noun: str
+    """What it makes, with an article: a container."""
+    preference: int
+    """Which is taken where several can meet a spec: the lowest, which costs least."""
 
     def supports(self, machine: Machine) -> frozenset[str]:
         """What a machine has there of what checks may require: kernel, systemd, kvm, gpu."""
@@ -208,10 +216,10 @@ class Backend(Protocol):
         services: Sequence[str],
         *,
         machine: str | None,
-        follow: bool,
+        view: LogView,
         each_line: Callable[[str], None],
     ) -> None:
-        """Every line the services wrote, oldest first; with `follow`, those to come too.
+        """Every line the services wrote, oldest first, as far as the view wants them.
 
         Of one machine where one is named; of several, each line carries its machine's name.
         """

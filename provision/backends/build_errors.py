@@ -28,7 +28,7 @@ def build_failed(error: CommandFailed, state_dir: StateDir, machines: Sequence[M
         )
     scripts = (script for machine in machines for script in machine.run)
     return EnvironmentFailed(
-        f"the step {failed[1]} ended with exit code {failed[2]}{place_of(failed[1], scripts)}",
+        f"the step {failed[1]} exited with code {failed[2]}{place_of(failed[1], scripts)}",
         evidence=printed(said),
         hint=f"fix it, then run {command('up')} again; earlier steps are kept. Full log: {state_dir.log}",
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from provision.backends.unmet import find_unmet, unmet_problems
 from provision.errors import Problem, SpecError
 from provision.fetch_errors import fetch_failed, find_failures
 from provision.recipe.families import qualified
@@ -37,6 +38,8 @@ def refuse_found(said: Iterable[str], machines: Sequence[Machine]) -> None:
     """
     lines = list(said)
     problems = [problem for machine in machines for line in lines for problem in _problems(line, machine)]
+    unmet = find_unmet(_of_failed_steps(lines))
+    problems += [problem for machine in machines for problem in unmet_problems(unmet, machine)]
     # A package manager goes on with a warning, and then knows no package: the warning is the reason.
     unreached = [each for each in find_failures(_of_failed_steps(lines)) if each.fatal or problems]
     if unreached:

@@ -183,7 +183,7 @@ def wait_until_ready(
                     f"the folders and volumes of machine {machine.name} could not be attached:"
                     f" {attach.removeprefix(ATTACH)}",
                     evidence=last_lines("attach"),
-                    hint=f"fix what its lines name and {command('up')} again, or --rebuild",
+                    hint=f"fix what these lines name, then run {command('up')} again, or use --rebuild",
                 )
             reason = next(line for line in reasons if line.startswith("setup: "))
             if reason.startswith(GAVE_UP):  # what it waited for says best what is wrong
@@ -197,9 +197,9 @@ def wait_until_ready(
             )
         if answer.code != NOT_YET:
             raise EnvironmentFailed(
-                f"machine {machine.name} cannot say whether it is ready",
+                f"machine {machine.name} cannot report whether it is ready",
                 evidence=answer.stderr.decode("utf-8", "replace").splitlines(),
-                hint=f"{command('up', '--rebuild')} creates it again",
+                hint=f"{command('up', '--rebuild')} recreates it",
             )
         over = overdue.among({name: _state(said) for name, said in _told(reasons).items()}, waited)
         _refuse_services(machine, reasons, over, last_lines, named)
@@ -207,7 +207,7 @@ def wait_until_ready(
             raise EnvironmentFailed(
                 f"machine {machine.name} was not ready within {timeout:g} s",
                 evidence=reasons,
-                hint=f"see {command('logs', machine=named)}, or give it longer with --timeout",
+                hint=f"see {command('logs', machine=named)}, or allow more time with --timeout",
             )
         if waits_for := next((reason for reason in reasons if not reason.endswith(": ended")), None):
             progress.line(_with_probe(machine, waits_for))
@@ -268,11 +268,11 @@ def _asked(service: Service, said: str) -> str:
 
 def _how(said: str) -> str:
     """What became of a service, by the state that it is in for good."""
-    code = said.partition(" (")[2].removesuffix(")")
+    code = said.partition(" (")[2].removesuffix(")").removeprefix("exit ")
     return {
-        "failed": f"ended with {code}",
-        "crashing": f"ends again and again, with {code}" if code else "ends again and again",
-        "background": "ended with 0 while another of its processes went on",
+        "failed": f"exited with {code}",
+        "crashing": f"keeps exiting with {code}" if code else "keeps exiting",
+        "background": "exited with code 0 while another of its processes kept running",
     }[_state(said)]
 
 

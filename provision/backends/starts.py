@@ -45,4 +45,4 @@ def measured(state_dir: StateDir, otherwise: str) -> str:
     if not found:
         return f"not measured on this host yet; {otherwise}"
     count = f"{len(found)} environment{'s' if len(found) > 1 else ''}"
-    return f"{median(found):.1f} s as others on this host ({count})"
+    return f"{median(found):.1f} s for other environments on this host ({count})"

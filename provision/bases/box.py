@@ -130,7 +130,7 @@ def build_box(base: Base, provider: BoxProvider, destination: Path, progress: Pr
     _require()
 
     def make(work: Path) -> Path:
-        with progress.step(f"making a {provider} box of {base.name} from {base.mirror}"):
+        with progress.step(f"building a {provider} box of {base.name} from {base.mirror}"):
             return _make(base, provider, work, progress)
 
     return keep(box, make)

@@ -95,7 +95,7 @@ def _dated(base: Base, snapshot: str) -> Base:
     except ValueError:
         wellformed = False
     if not wellformed:
-        raise NoSnapshot(f"{snapshot!r} is not the time of a dated archive", "write it as 20261101T000000Z")
+        raise NoSnapshot(f"{snapshot!r} is not the date of an archive", "write it as 20261101T000000Z")
     origin = archive(base)
     if origin is None:
         dated = ", ".join(known.name for known in catalogue().values() if archive(known))

@@ -20,7 +20,7 @@ VERBS = {
     "restart": "Restart services and wait until they are ready.",
     "logs": "Show the output of the services.",
     "inventory": "Show all that is in a running machine.",
-    "diff": "Compare the running forms of an environment.",
+    "diff": "Compare container and VM, two machines, or a saved inventory.",
     "test": "Bring a spec up in several backends, verify, compare, take it down.",
     "sync": "Copy changed folders into the machine.",
     "stop": "Stop the machines and keep them.",
@@ -52,7 +52,9 @@ class Verbs(click.Group):
         module = importlib.import_module(f"provision.cli.{cmd_name}")
         command = module.command
         assert isinstance(command, click.Command)  # noqa: S101 - a module of ours
-        return command
+        from provision.cli.verbose import add_option
+
+        return add_option(command)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 @with_request
 @format_option
 @click.option("--between", nargs=2, metavar="LEFT RIGHT",
-              help="Compare these: a backend, a machine, or a file of `provision inventory -o`. "
-                   "Default: the forms that are up.")  # fmt: skip
+              help="Compare these: a backend, a machine, or a file from `provision inventory -o`. "
+                   "Default: the backends that are up.")  # fmt: skip
 @click.option("--all", "everything", is_flag=True, help="Show the explained differences too.")
 def command(request: Request, form: str, between: tuple[str, str] | None, everything: bool) -> None:  # noqa: FBT001 - click's contract
     """Compare the running forms of an environment; exit code 1 if a difference is unexplained."""

@@ -17,6 +17,7 @@ from provision.engine import Request
 from provision.errors import ProvisionError, SpecError, UsageError
 from provision.hints import complete
 from provision.model import WORDS
+from provision.registry import DEFAULT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -101,7 +102,7 @@ def allow_option(command: Callable[P, R]) -> Callable[P, R]:
 
 def backend_option(command: Callable[P, R]) -> Callable[P, R]:
     """`--backend`."""
-    return click.option("-b", "--backend", envvar="PROVISION_BACKEND", default="docker",
+    return click.option("-b", "--backend", envvar="PROVISION_BACKEND", default=DEFAULT,
                         show_default=True,
                         help="docker, vm or auto; or $PROVISION_BACKEND.")(command)  # fmt: skip
 
@@ -190,7 +191,7 @@ def _options(request: Request) -> dict[str, list[str]]:
     settings = [word for name, value in request.settings.items() for word in ("--set", f"{name}={value}")]
     in_ci = os.environ.get("CI") == "true"
     return {
-        "-b": ["-b", request.backend] if request.backend != "docker" else [],
+        "-b": ["-b", request.backend] if request.backend != DEFAULT else [],
         "--name": ["--name", request.name] if request.name else [],
         "--set": settings,
         "--no-local": ["--no-local"] if not request.local and not in_ci else [],

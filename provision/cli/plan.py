@@ -38,7 +38,7 @@ def command(request: Request, form: str) -> None:
     from provision import engine
 
     environment = engine.load(request)
-    with progress().wait("looking at what runs"):
+    with progress().wait("checking what is running"):
         plan = engine.plan(environment, request.backend)
     if form == "json":
         answer = {

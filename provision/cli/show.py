@@ -22,10 +22,11 @@ MARKS = {"passed": ("✓", "green"), "failed": ("✗", "red"), "skipped": ("-", 
 
 
 def progress() -> Progress:
-    """Live on a terminal, plain lines in CI and in pipes."""
+    """Live on a terminal, plain lines in CI, in pipes and between the lines of `-v`."""
+    from provision.cli import verbose
     from provision.progress import Live, Plain
 
-    if sys.stderr.isatty() and os.environ.get("CI") != "true":
+    if sys.stderr.isatty() and os.environ.get("CI") != "true" and not verbose.is_on():
         return Live(sys.stderr)
     return Plain(sys.stderr)
 

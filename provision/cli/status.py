@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from provision.cli.options import completed, format_option, machine_option, with_request
-from provision.cli.port_ranges import port_ranges, spelled
+from provision.cli.port_ranges import in_a_cell
 from provision.cli.show import left_behind, progress, say, table
 from provision.hints import command as command_of
 
@@ -27,7 +27,7 @@ def command(request: Request, machine: str | None, form: str) -> None:
     from provision import engine
 
     environment = engine.load(request, looking=True)
-    with progress().wait("asking the machines"):
+    with progress().wait("querying the machines"):
         machines = engine.status(environment, request.backend, machine)
     if form == "json":
         answer = {"name": environment.name, "backend": request.backend,
@@ -39,12 +39,11 @@ def command(request: Request, machine: str | None, form: str) -> None:
             each.name,
             each.state,
             each.address or "-",
-            " ".join(f"{'→'.join(spelled(group))}/{group[0].protocol}"
-                     for group in port_ranges(each.ports)) or "-",
+            in_a_cell(each.ports) or "-",
             " ".join(f"{service.name}={service.state}" for service in each.services) or "-",
         )
         for each in machines
-    ]  # fmt: skip
+    ]
     table(["MACHINE", "STATE", "ADDRESS", "PORTS", "SERVICES"], rows)
     for line in left_behind(environment) if all(each.state == "absent" for each in machines) else ():
         say(line)

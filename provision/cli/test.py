@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from provision import registry
 from provision.cli.options import allow_option, as_arguments, collect, completing, local_option
 from provision.cli.show import MARKS, count, say, table
 from provision.progress import Plain
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     "--backend",
     "names",
     multiple=True,
-    default=("docker", "vm"),
+    default=registry.built_in(),
     show_default=True,
     help="A backend to test; repeat it for several.",
 )

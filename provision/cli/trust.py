@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def _list(context: click.Context, _parameter: click.Parameter, wanted: bool) -> None:  # noqa: FBT001 - click's contract
-    """List the answers of every project, from wherever it is request."""
+    """List the answers of every project, wherever you call it."""
     from provision import trust
 
     if not wanted:
@@ -115,6 +115,6 @@ def _ask(request: Request, demands: Sequence[Demand]) -> bool:
 
 
 def _is_terminal() -> bool:
-    """Whether a person sits there who can be request."""
+    """Whether a person sits there who can be asked."""
     streams = (sys.stdin, sys.stderr)
     return os.environ.get("CI") != "true" and all(stream and stream.isatty() for stream in streams)

@@ -40,7 +40,7 @@ def take(target: Target, machine: Machine, backend: str) -> Inventory:
 
     Raises:
         Unreachable: the machine does not answer.
-        EnvironmentFailed: it told only a part.
+        EnvironmentFailed: it reported only part.
     """
     target.prepare("root", target.user)
     mark = os.urandom(16).hex()
@@ -58,7 +58,7 @@ def take(target: Target, machine: Machine, backend: str) -> Inventory:
         facts = in_order(elided(read(sections), machine))
     except (KeyError, ValueError) as error:  # its tools are its own
         raise EnvironmentFailed(
-            f"machine {machine.name} told what cannot be read as an inventory", evidence=[str(error)]
+            f"machine {machine.name} returned an inventory that cannot be read", evidence=[str(error)]
         ) from error
     return Inventory(
         machine=machine.name,

@@ -66,7 +66,7 @@ def load(path: Path) -> Mapping[str, Inventory]:
     try:
         record = records.load(path, InventoryRecord)
     except records.DamagedRecord as error:
-        raise UsageError(f"{path} is no inventory that can be read: {error.reason}", hint=hint) from error
+        raise UsageError(f"{path} is not a readable inventory: {error.reason}", hint=hint) from error
     if record is None:
         raise UsageError(f"there is no file {path}", hint=hint)
     return {

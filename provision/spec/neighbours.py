@@ -95,7 +95,7 @@ def refuse_replaceable(machines: Sequence[Machine], problems: Problems) -> None:
         there = f"{outer.path}/{each.source.relative_to(outer.source)}"
         problems.add(
             f"{each.called} is in {outer.called} of machine {outer.machine},"
-            " which could replace it by a link to any folder of the host",
+            " which could replace it with a link to any folder of the host",
             each.origin,
             f"make {each.path} a link to {there} (`files: {{PATH: {{link: TARGET}}}}`), or use a volume"
             if each.machine == outer.machine and each.called != "the workspace"

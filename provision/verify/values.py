@@ -44,7 +44,7 @@ def text_problems(what: str, found: str, expected: object) -> Iterator[str]:
         try:
             matched = re.search(text, found, re.MULTILINE)
         except re.error as error:
-            raise Unanswered(f"{what}: {shortened(text)} is no regular expression: {error}") from error
+            raise Unanswered(f"{what}: {shortened(text)} is not a regular expression: {error}") from error
         if not matched:
             yield f"{what} is {shortened(found)}, expected a match of {shortened(text)}"
 

@@ -57,6 +57,13 @@ def test_status_tells_machines_ports_and_services(up: Project) -> None:
     ]
 
 
+def test_list_tells_the_ports_of_what_runs(up: Project) -> None:
+    environments = up.run("list", "--format", "json").json()["environments"]
+    listed = next(each for each in environments if each["id"] == up.state_dir("life").id)
+    assert [(p["guest"], p["host"]) for p in listed["machines"][0]["ports"]] == [(8080, published(up))]
+    assert f"127.0.0.1:{published(up)}→8080/tcp" in up.good("list")
+
+
 def test_a_published_port_answers_on_loopback(up: Project) -> None:
     with urllib.request.urlopen(f"http://127.0.0.1:{published(up)}/") as page:
         assert page.read() == b"one\n"

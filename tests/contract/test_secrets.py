@@ -250,7 +250,9 @@ def test_what_the_host_lacks_is_an_error_at_its_place(own: Project, verb: str) -
     own.spec(SPEC.replace("name: secrets", "name: lacking", 1).replace("password.txt", "nowhere.txt"))
     said = own.run(verb)
     assert said.code == 2
-    assert "provision.yaml:7:18: the secret api_key takes the host's variable CONTRACT_API_KEY" in said.stderr
+    assert (
+        "provision.yaml:7:18: the secret api_key comes from the host variable CONTRACT_API_KEY" in said.stderr
+    )
     assert "provision.yaml:8:20: the secret password cannot be read from nowhere.txt" in said.stderr
 
 

@@ -112,7 +112,7 @@ def make_disk(project: Project) -> None:
     for word, value in words.items():
         text = text.replace(word, value)
     dockerfile.write_text(text)
-    made = DISKS.known("aarch64")
+    made = DISKS.get("aarch64")
     docker("buildx", "build", "--file", str(dockerfile), "--output", f"type=local,dest={made.folder}",
            str(context / "guest"))  # fmt: skip
     empty = io.BytesIO()

@@ -146,7 +146,7 @@ def test_an_accelerator_that_is_named_is_not_replaced(vm: Project, hanging_kvm: 
     try:
         said = pretending(vm, hanging_kvm, "up")
         assert said.returncode == 3, said.stderr
-        assert "KVM does not boot the kernel of machine hangs" in said.stderr
+        assert "KVM cannot boot machine hangs's kernel" in said.stderr
         assert "accelerator: emulation" in said.stderr
     finally:
         vm.spec(SPEC)

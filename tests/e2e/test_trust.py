@@ -103,15 +103,14 @@ def test_the_hosts_environment(fresh: Project) -> None:
     said = fresh.run("up")
     assert said.code == 0, said.all
     assert (
-        "vars.token takes $TRUST_TOKEN of this host: not allowed, vars.token has its default" in said.stderr
+        "vars.token uses the host variable $TRUST_TOKEN: not allowed, vars.token gets its default"
+        in said.stderr
     )
     assert fresh.inside("echo $TOKEN") == "none\n"
     fresh.up("--no-verify", "--allow", "host-env")
     assert fresh.inside("echo $TOKEN") == "s3cret\n"
     fresh.spec(SPEC + "secrets: {token: {env: TRUST_TOKEN}}\n")
-    is_refused(
-        fresh.run("up"), "host-env", "provision.yaml:4:24: the secret token takes this host's variable"
-    )
+    is_refused(fresh.run("up"), "host-env", "provision.yaml:4:24: the secret token uses the host variable")
     fresh.environment["CI"] = "true"
     fresh.up("--no-verify")
     assert fresh.inside("cat /run/secrets/token") == "s3cret"
@@ -168,9 +167,9 @@ def test_the_persons_word_is_kept_until_something_else_is_wanted(fresh: Project)
     listed = fresh.good("trust", "--list")
     assert listed.count(str(fresh.folder)) == 2
     fresh.spec(SPEC + "mounts: {/m: {source: ../elsewhere}, /e: {source: /etc, read_only: true}}\n")
-    said = fresh.run("validate")
-    is_refused(said, "outside", "the source /etc is outside")
-    assert "../elsewhere is" not in said.stderr
+    refused = fresh.run("validate")
+    is_refused(refused, "outside", "the source /etc is outside")
+    assert "../elsewhere is" not in refused.stderr
     assert "is no longer allowed anything" in fresh.good("trust", "--revoke")
     assert fresh.run("validate").stderr.count("is outside") == 2
 

@@ -105,11 +105,9 @@ def observed_containers(
         for machine in (was.machines if was else ())
     }
     there = case.get("images", "was" if was else "none")
-    images = (
-        {image: {RECIPE: renderings[there].recipes[name]}
-         for name, image in image_names(was if there == "was" else wanted, renderings[there].recipes).items()}
-        if there != "none" else {}
-    )  # fmt: skip
+    environment, rendering = (was or wanted), renderings.get(there, renderings["wanted"])
+    names = image_names(environment if there == "was" else wanted, rendering.recipes)
+    images = {image: {RECIPE: rendering.recipes[name]} for name, image in names.items() if there != "none"}
     asked = {machine.name for machine in wanted.machines}
     return ObservedContainers(
         seen=Seen(

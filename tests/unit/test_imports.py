@@ -26,7 +26,7 @@ FLOORS = (
     {"bases"},
     {"records", "runtime", "trust"},
     {"target", "model", "errors", "fetch_errors", "files", "lock", "process", "progress", "resources"}
-    | {"secrets", "confined", "walls", "hints"},
+    | {"secrets", "confined", "walls", "hints", "registry"},
 )
 STRANGERS = ({"backends", "verify"}, {"backends", "inventory"}, {"inventory", "verify"})
 
@@ -135,9 +135,11 @@ def test_backends_and_checks_are_strangers() -> None:
             {
                 "base",
                 "build_errors",
+                "build_lines",
                 "build_problems",
                 "causes",
                 "journal",
+                "log_view",
                 "machines",
                 "offline",
                 "order",
@@ -146,6 +148,7 @@ def test_backends_and_checks_are_strangers() -> None:
                 "volumes",
                 "requirements",
                 "starts",
+                "unmet",
             },
         ),
         ("provision.bases.distributions", {"debian"}),  # the archives that Ubuntu has too

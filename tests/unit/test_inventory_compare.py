@@ -99,7 +99,6 @@ def named(difference: Difference) -> str:
     return f"{difference.section} {difference.subject} {difference.attribute}".rstrip(" ")
 
 
-@pytest.mark.usefixtures("no_processes")
 @pytest.mark.parametrize("case", CASES, ids=[case["case"] for case in CASES])
 def test_differences(case: dict[str, Any]) -> None:
     forms = ("docker", "vm") if "docker" in case else ("left", "right")

@@ -44,7 +44,7 @@ def test_sections_are_told_apart_by_the_mark() -> None:
 
 
 def test_an_inventory_that_breaks_off_is_an_error() -> None:
-    with pytest.raises(EnvironmentFailed, match="told only a part") as caught:
+    with pytest.raises(EnvironmentFailed, match="reported only part") as caught:
         split(b"\nM a\none\nM b\ntw", "M")
     assert caught.value.evidence == ("b",)
 
@@ -113,7 +113,7 @@ def test_a_file_has_its_capabilities_and_its_package() -> None:
                     "version": "3",
                     "architecture": "all",
                     "status": "rc",
-                    "installed": "for another package",
+                    "installed": "as a dependency",
                 },
             },
         ),
@@ -179,11 +179,12 @@ def test_processes() -> None:
     assert found["services web"] == {"state": "running", "command": "nginx -g 'daemon off;'"}
     assert found["services db"] == {"state": "failed (exit code 3)"}
     assert found["limits service web"] == {
-        "open files": "1024 (may raise it to 524288)", "stack size": "8388608",
+        "open files": "1024 (hard limit 524288)", "stack size": "8388608",
     }  # fmt: skip
     assert found["processes service web"] == {
-        "umask": "0022", "user": "dev", "group": "7", "more groups": "docker", "system calls filtered": "yes",
-        "capabilities": "400", "capabilities handed on": "none", "signals ignored": "SIGPIPE",
+        "umask": "0022", "user": "dev", "group": "7", "supplementary groups": "docker",
+        "seccomp filter": "yes",
+        "capabilities": "400", "ambient capabilities": "none", "signals ignored": "SIGPIPE",
         "folder": "/srv",
     }  # fmt: skip
     assert found["environment service web: PORT"] == {"value": "80"}

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-pytestmark = pytest.mark.usefixtures("no_processes")
-
 HEAD = "version: 1\nname: judged\nbase: debian:12\n"
 LIBVIRT, VIRTUALBOX, VMWARE = (
     f"backends: {{vm: {{provider: {name}}}}}\n" for name in ("libvirt", "virtualbox", "vmware_desktop")
@@ -28,7 +26,9 @@ REFUSED: Mapping[str, tuple[str, str, str]] = {
     "kernel in a container": ("docker", "requires: [kernel]\n", "judged requires a kernel of its own"),
     "gpu in a machine": ("vm", f"{QEMU}requires: [gpu]\n", "judged requires a GPU"),
     "systemd on Alpine": (
-        "docker", "base: alpine:3.22\nrequires: [systemd]\n", "judged requires systemd: alpine:3.22 has none",
+        "docker",
+        "base: alpine:3.22\nrequires: [systemd]\n",
+        "judged requires systemd: alpine:3.22 has no systemd",
     ),
     "init on Alpine": (
         "docker", "base: alpine:3.22\nbackends: {docker: {init: systemd}}\n",
@@ -38,7 +38,7 @@ REFUSED: Mapping[str, tuple[str, str, str]] = {
     "two providers": (
         "vm",
         "machines:\n  a: {backends: {vm: {provider: qemu}}}\n  b: {backends: {vm: {provider: libvirt}}}\n",
-        "the machines of an environment have one provider, these have libvirt and qemu",
+        "all machines of an environment need one provider, these have libvirt and qemu",
     ),
     "udp": ("vm", f"{VIRTUALBOX}ports: [{{guest: 53, address: '::1'}}]\n", "virtualbox cannot bind port 53"),
     "volumes": ("vm", f"{VMWARE}volumes: {{data: /data}}\n", "vmware_desktop has no volumes"),
@@ -47,7 +47,7 @@ REFUSED: Mapping[str, tuple[str, str, str]] = {
     "accelerator": (
         "vm", "backends: {vm: {provider: virtualbox, accelerator: kvm}}\n", "virtualbox cannot run judged",
     ),
-    "a small disk": ("vm", f"{LIBVIRT}resources: {{disk: 1GiB}}\n", "machine judged asks for a disk of"),
+    "a small disk": ("vm", f"{LIBVIRT}resources: {{disk: 1GiB}}\n", "machine judged wants a disk of"),
     "a missing secret": ("docker", "secrets: {key: {file: nowhere}}\n", "the secret key cannot be read"),
 }  # fmt: skip
 

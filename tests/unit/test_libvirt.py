@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from provision import spec
+from provision import process, spec
 from provision.backends.vm.vagrant import libvirt
 from provision.backends.vm.vagrant.libvirt import DRIVER
 from provision.errors import EnvironmentFailed
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from provision.model import Environment
 
-pytestmark = pytest.mark.usefixtures("no_processes")
 SPEC = "version: 1\nname: dev\nbase: debian:12\nvolumes: {data: /data}\n"
 
 
@@ -52,7 +51,7 @@ def virsh(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
         return Completed(argv=words, code=code, stdout=said, stderr="")
 
     monkeypatch.setattr(libvirt, "_virsh", ask)
-    monkeypatch.setattr(libvirt.process, "find", lambda _program: "/usr/bin/virsh")
+    monkeypatch.setattr(process, "find", lambda _program: "/usr/bin/virsh")
     return has
 
 
@@ -64,7 +63,7 @@ def test_a_domain_of_others_is_in_the_way_with_its_folder(
     with pytest.raises(EnvironmentFailed) as caught:
         DRIVER.refuse_strangers(environment, state_dir)
     assert caught.value.evidence == (
-        f"the domain {environment.unique_name}-dev of libvirt (Source: /home/me/Vagrantfile)",
+        f"the libvirt domain {environment.unique_name}-dev (Source: /home/me/Vagrantfile)",
     )
 
 

@@ -15,6 +15,8 @@ from provision import process
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+pytestmark = pytest.mark.processes
+
 # A variable of the host, and whether a command still sees it.
 VARIABLES = {
     "COMPOSE_PROJECT_NAME": False,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 QEMU_7_2 = "QEMU emulator version 7.2.22 (Debian 1:7.2+dfsg-7)"
 LACKS = {
-    "macOS": ("Darwin", ("passt", "pasta"), QEMU_7_2, "passt is a program for Linux"),
+    "macOS": ("Darwin", ("passt", "pasta"), QEMU_7_2, "passt is only for Linux"),
     "nothing installed": ("Linux", (), QEMU_7_2, "no passt and no pasta command"),
     "half of it": ("Linux", ("passt",), QEMU_7_2, "no pasta command"),
     "an old QEMU": ("Linux", ("passt", "pasta"), "QEMU emulator version 6.2.0", "QEMU is older than 7.2"),
@@ -50,9 +50,10 @@ PROGRAMS = {
     "waits for ever": "sleep 1000 & wait",  # its child holds the pipes when it is killed
     "ends with an error": "echo No namespaces here >&2; exit 1",
 }
-REASONS = {"waits for ever": "it did not end within 0.3 s", "ends with an error": "No namespaces here"}
+REASONS = {"waits for ever": "it did not finish within 0.3 s", "ends with an error": "No namespaces here"}
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("case", PROGRAMS)
 def test_a_passt_that_does_not_work_is_told_in_time(
     case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -81,5 +82,5 @@ def test_a_port_that_is_taken_is_named(said: str) -> None:
     error = instance._refused("web", [said])
     assert isinstance(error, instance.PortTaken)
     assert (
-        error.message == "port 8080 of the host was taken by another process before machine web could use it"
+        error.message == "port 8080 on the host was taken by another process before machine web could use it"
     )

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from provision import spec
-from provision.backends.readiness import BEGINS, WITHOUT_PROBE, Overdue, patience
+from provision.backends.readiness import WITHOUT_PROBE, Overdue, patience
 from provision.backends.vm import acceleration
 from provision.backends.vm.apply import EMULATED, stretch
 from provision.backends.vm.drivers import find
+from provision.recipe.contents import BEGINS
 
 if TYPE_CHECKING:
     from pathlib import Path

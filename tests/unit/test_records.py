@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
@@ -20,8 +20,6 @@ from provision.state import EnvironmentRecord
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-pytestmark = pytest.mark.usefixtures("no_processes")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +96,7 @@ def test_a_record_that_is_no_file_is_an_error(kind: str, tmp_path: Path) -> None
 MADE = {"definition": "", "build": "image"}
 BOX = {"provider": "libvirt", "box": "provision/a", "made": "a"}
 COPIED = {"machine": "web", "path": "/", "user": ""}
-ESCAPES = {
+ESCAPES: dict[str, tuple[type[Any], dict[str, Any]]] = {
     "a disk anywhere": (InstancesRecord, {"machines": {"web": {**MADE, "disk": "/home"}}}),
     "a disk above": (InstancesRecord, {"machines": {"web": {**MADE, "disk": ".."}}}),
     "a box anywhere": (BoxRefsRecord, {"machines": {"web": {**BOX, "made": "/home"}}}),

@@ -84,14 +84,14 @@ CASES = (
         ),
         lacks="it is a submodule; make the repository around it the workspace",
     ),
-    Case(name="gone", git="HERE/main/.git/worktrees/work", lacks="names no folder that is there"),
+    Case(name="gone", git="HERE/main/.git/worktrees/work", lacks="points to a folder that does not exist"),
     Case(
         name="none",
         git="HERE/other",
         files=(("other/note", ""),),
-        lacks="leads to HERE/other, which is no git repository",
+        lacks="leads to HERE/other, which is not a git repository",
     ),
-    Case(name="nothing named", git="\n", lacks="names no folder that is there"),
+    Case(name="nothing named", git="\n", lacks="points to a folder that does not exist"),
     Case(
         name="a start's",
         git="../run/main",

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+pytestmark = pytest.mark.processes
+
 WAITING = "==> m: Waiting for domain to get an IP address..."
 LINUX = "[    0.000000] Linux version 6.1.0\n"
 

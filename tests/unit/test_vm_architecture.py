@@ -103,6 +103,7 @@ def started(script: Path, **variables: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(("name", "expected"), [each for each in NAMES if each[1]])
 @pytest.mark.parametrize("variable", ["UNAME", "ARCHITECTURE"])
 def test_the_script_becomes_the_qemu_of_the_host(
@@ -124,12 +125,14 @@ def test_the_script_becomes_the_qemu_of_the_host(
             assert not any(other.kernel.split()[0] in word for word in words)
 
 
+@pytest.mark.processes
 def test_the_script_takes_the_processor_that_it_is_told(script: Path) -> None:
     words = started(script, ARCHITECTURE="aarch64", ACCEL="hvf", CPU="host").stdout.splitlines()
     assert words[words.index("-accel") + 1] == "hvf"
     assert words[words.index("-cpu") + 1] == "host"
 
 
+@pytest.mark.processes
 def test_the_script_says_where_it_has_no_machine(script: Path) -> None:
     done = started(script, UNAME="riscv64")
     assert done.returncode == 1

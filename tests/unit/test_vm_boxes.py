@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import platform
 from dataclasses import replace
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -14,7 +15,7 @@ from provision.backends.vm.image.store import Artifact, ArtifactStore, build_str
 from provision.backends.vm.vagrant import box_refs, boxes
 from provision.backends.vm.vagrant.boxes import Box, may_use_image, refuse_small_disk
 from provision.bases.making import keep
-from provision.bases.packing import BOX_PROVIDERS, kernel_of, pack, size_of
+from provision.bases.packing import BOX_PROVIDERS, BoxProvider, kernel_of, pack, size_of
 from provision.bases.scripts import scripts
 from provision.errors import HostLacks, UsageError
 from provision.state import StateDir
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
     from provision.model import Machine
 
-pytestmark = pytest.mark.usefixtures("no_processes")
 SPEC = "version: 1\nname: box\nbase: {base}\nbackends: {{vm: {{{options}}}}}\n"
 
 
@@ -34,7 +34,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     found = SimpleNamespace(architecture="amd64", image="amd64")
     monkeypatch.setattr(store, "engine_architecture", lambda: found.architecture)
     monkeypatch.setattr(store, "_image", lambda _base, _what: found.image)
-    monkeypatch.setattr(store.platform, "machine", lambda: "x86_64")
+    monkeypatch.setattr(platform, "machine", lambda: "x86_64")
     monkeypatch.delenv("PROVISION_ARCHITECTURE", raising=False)
     return found
 
@@ -97,16 +97,16 @@ def test_where_no_engine_answers_the_base_does_unless_the_image_is_asked_for(
             "x86_64",
             "arm64",
             "arm64",
-            "the Docker engine builds for arm64, and machines of this host are amd64",
+            "the Docker engine builds for arm64, but this host's machines are amd64",
         ),
         (
             "arm64",
             "amd64",
             "amd64",
-            "the Docker engine builds for amd64, and machines of this host are arm64",
+            "the Docker engine builds for amd64, but this host's machines are arm64",
         ),
         ("arm64", "amd64", "arm64", ""),  # it emulates: the image is there because it can be run
-        ("riscv64", "riscv64", "riscv64", "no machine is known for riscv64"),
+        ("riscv64", "riscv64", "riscv64", "provision has no QEMU machine for riscv64"),
     ],
 )
 def test_an_image_is_built_for_the_machines_of_the_host(
@@ -118,7 +118,7 @@ def test_an_image_is_built_for_the_machines_of_the_host(
     image: str,
     reason: str,
 ) -> None:
-    monkeypatch.setattr(store.platform, "machine", lambda: host)
+    monkeypatch.setattr(platform, "machine", lambda: host)
     engine.architecture, engine.image = builds_for, image
     assert build_strategy(machine(tmp_path), instead=True) == (
         ("provision", reason) if reason else ("image", "")
@@ -126,11 +126,11 @@ def test_an_image_is_built_for_the_machines_of_the_host(
 
 
 @pytest.mark.parametrize("provider", BOX_PROVIDERS)
-def test_a_box_says_how_large_its_disk_is(tmp_path: Path, provider: str) -> None:
+def test_a_box_says_how_large_its_disk_is(tmp_path: Path, provider: BoxProvider) -> None:
     for name, content in {"disk": "a disk", "gib": "3", "vmlinuz": "a kernel"}.items():
         (tmp_path / name).write_text(content)
     box = tmp_path / "box"
-    pack(cast("boxes.BoxProvider", provider), tmp_path, box, time=0)
+    pack(provider, tmp_path, box, time=0)
     assert size_of(box) == 3
     assert kernel_of(box) == b"a kernel"
 
@@ -138,7 +138,7 @@ def test_a_box_says_how_large_its_disk_is(tmp_path: Path, provider: str) -> None
 def test_a_disk_that_no_box_fits_is_refused_before_anything_is_made(tmp_path: Path) -> None:
     asked = machine(tmp_path)
     small = replace(asked, resources=replace(asked.resources, disk=1 << 30))
-    with pytest.raises(UsageError, match="a disk of 1 GiB, but its box holds one of 2 GiB"):
+    with pytest.raises(UsageError, match="a disk of 1 GiB, but its box has one of 2 GiB"):
         refuse_small_disk(small, "libvirt")
     refuse_small_disk(replace(small, resources=replace(asked.resources, disk=2 << 30)), "libvirt")
 

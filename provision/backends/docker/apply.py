@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from provision import lent, process
 from provision.backends import causes, starts
 from provision.backends.build_errors import build_failed
+from provision.backends.build_lines import BuildLines
 from provision.backends.build_problems import refuse_found
 from provision.backends.docker import agent, engine, secrets, systemd
 from provision.backends.docker.containers import CONTROL, MACHINE, enter, of_environment
@@ -77,7 +78,7 @@ class Application:
                 agent.prepare(self.state_dir)
             else:
                 agent.end(self.state_dir)
-            with progress.wait("looking at what runs"):
+            with progress.wait("checking what is running"):
                 observed, plan = plan_for(self.environment, self.state_dir, self.rendering, rebuild=rebuild)
             begun = self._converge(plan, observed, progress, rebuild=rebuild) if plan.changes else 0.0
             if plan.changes and self._ordered:
@@ -193,11 +194,12 @@ class Application:
             "--env-file", str(folder / VARIABLES),
             *(word for name in files for word in ("--file", str(folder / name))),
         ]  # fmt: skip
+        lines = BuildLines()
         with self.state_dir.log.open("a", buffering=1) as log:
 
             def each_line(line: str) -> None:
                 log.write(line + "\n")
-                progress.line(line)
+                progress.line(lines.readable(line))
 
             try:
                 process.stream(
@@ -267,8 +269,8 @@ class Application:
                     time.sleep(BETWEEN)
                     continue
                 raise EnvironmentFailed(
-                    f"the container of machine {machine.name} {'keeps ending' if comes_back else 'ended'}"
-                    + ("" if found.running else f" with exit code {found.exit_code}"),
+                    f"the container of machine {machine.name} {'keeps exiting' if comes_back else 'exited'}"
+                    + ("" if found.running else f" with code {found.exit_code}"),
                     evidence=last_lines(""),
                     hint=f"see {command('logs', machine=machine.name if self.environment.several else None)}",
                 ) from error
@@ -299,7 +301,7 @@ def _last_lines(container: str, machine: Machine, service: str) -> Sequence[str]
     lines: list[str] = []
     names = tuple(each.name for each in machine.services)
     wanted = [service] if service else []
-    read_logs(container, names, wanted, lines.append, follow=False, journal=systemd.is_init(machine))
+    read_logs(container, names, wanted, lines.append, journal=systemd.is_init(machine))
     return lines[-LAST_LINES:]
 
 

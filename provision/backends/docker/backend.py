@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
     from provision.backends.base import Capabilities, Finding, Plan
     from provision.backends.docker.engine import Container
+    from provision.backends.log_view import LogView
     from provision.errors import Problem
     from provision.model import Environment, Machine
     from provision.progress import Progress
@@ -56,6 +57,9 @@ class Docker:
     """Environments as containers of one Compose project."""
 
     name = "docker"
+    title = "Docker"
+    noun = "a container"
+    preference = 1  # there in a second
 
     def supports(self, machine: Machine) -> frozenset[str]:
         """What a machine has of what checks may require."""
@@ -88,6 +92,7 @@ class Docker:
 
     def plan(self, environment: Environment, state_dir: StateDir) -> Plan:
         """What `up` would do: each container's label tells what rendering it was made from."""
+        capabilities.require_host(environment)
         return plan_for(environment, state_dir, self.render(environment, state_dir.rendering))[1]
 
     def up(
@@ -153,8 +158,10 @@ class Docker:
     def remains(self, state_dir: StateDir) -> Remains:
         """Its containers and volumes, by their labels."""
         label = f"{ID}={state_dir.id}"
+        containers = {each.labels[MACHINE]: each for each in of_environment(state_dir)}
         return Remains(
-            machines={each.labels[MACHINE]: state(each) for each in of_environment(state_dir)},
+            machines={name: state(each) for name, each in containers.items()},
+            ports={name: each.ports for name, each in containers.items() if each.running},
             volumes=engine.volumes_with(label),
             built=tuple(engine.look(built).images)
             if (built := images_of.remembered_images(state_dir))
@@ -227,7 +234,7 @@ class Docker:
         services: Sequence[str],
         *,
         machine: str | None,
-        follow: bool,
+        view: LogView,
         each_line: Callable[[str], None],
     ) -> None:
         """The containers' output, which holds the lines of their services and of setup."""
@@ -244,9 +251,9 @@ class Docker:
         def read(one: str, wanted: Sequence[str], line: Callable[[str], None]) -> None:
             container = containers[one]
             journal = container.labels.get("provision.init") == "systemd"
-            read_logs(container.name, known[one], wanted, line, follow=follow, journal=journal)
+            read_logs(container.name, known[one], wanted, line, view=view, journal=journal)
 
-        read_all(known, services, each_line, read, follow=follow)
+        read_all(known, services, each_line, read, follow=view.follow)
 
     def examine(self) -> tuple[Finding, ...]:
         """The engine, Compose and BuildKit."""

@@ -123,9 +123,10 @@ def lines(*words: str) -> tuple[str, ...]:
 def unreachable(said: Sequence[str]) -> EnvironmentFailed | HostLacks:
     """The error for an engine that did not answer as it should, by its own words."""
     words = "\n".join(said)
+    said = tuple(dict.fromkeys(said))  # each question that was part of one says the same
     if "permission denied" in words:
         return HostLacks(
-            "this user may not use the Docker engine",
+            "this user has no access to the Docker engine",
             evidence=said,
             hint="sudo usermod -aG docker $USER, then log in again",
         )

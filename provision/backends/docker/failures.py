@@ -20,7 +20,7 @@ def require_compose() -> None:
 
     found = compose()
     if not found.usable:
-        raise HostLacks("docker has no Compose v2 here", evidence=[found.detail], hint=found.hint)
+        raise HostLacks("Docker has no Compose v2 on this host", evidence=[found.detail], hint=found.hint)
 
 
 def start_failed(error: CommandFailed, state_dir: StateDir, environment: Environment) -> EnvironmentFailed:
@@ -28,11 +28,11 @@ def start_failed(error: CommandFailed, state_dir: StateDir, environment: Environ
     refused = [line for line in error.evidence if "rror" in line] or error.evidence
     hint = f"full log: {state_dir.log}"
     if any("Range of CPUs" in line for line in refused):
-        hint = "ask for fewer in resources, or, for this host alone, in NAME.local.yaml"
+        hint = "lower `resources.cpus`, or override it for this host in NAME.local.yaml"
     if (told := sysctl_refused(refused, environment)) is not None:
         return told
     if any("setting rlimit" in line for line in refused):
-        hint = "the engine may not raise this limit: ask for less in `limits`, or take a VM: `-b vm`"
+        hint = "the engine cannot raise this limit: lower it in `limits`, or use a VM: `-b vm`"
     if any("port is already allocated" in line or "address already in use" in line for line in refused):
         hint = f"the port was taken in this very moment: {command('up')} again names its holder"
     return EnvironmentFailed("the containers could not be started", evidence=refused, hint=hint)

@@ -57,7 +57,7 @@ class Application:
     def up(self, progress: Progress, *, rebuild: bool) -> Plan:
         """Observe, decide, and carry out the plan, which is returned."""
         with self.state_dir.lock(progress):
-            with progress.wait("looking at what runs"):
+            with progress.wait("checking what is running"):
                 observed, plan = plan_for(
                     self.environment, self.driver, self.state_dir, self.rendering, rebuild=rebuild
                 )

@@ -19,7 +19,14 @@ from provision.backends.vm.guest import agent, ssh, sync
 from provision.backends.vm.guest.commands import SAYS_WITHIN, ask, enter, read_lines
 from provision.backends.vm.guest.network import cards
 from provision.backends.vm.planning import plan_for
-from provision.backends.vm.records import RECORD, MachineRecord, MachinesRecord, driver_of, machine_records
+from provision.backends.vm.records import (
+    RECORD,
+    MachineRecord,
+    MachinesRecord,
+    driver_of,
+    machine_records,
+    ports_of,
+)
 from provision.backends.vm.rendering import render_environment
 from provision.backends.vm.shutdown import remove, stop
 from provision.backends.vm.validation import unsupported
@@ -34,6 +41,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from provision.backends.base import Capabilities, Finding, Plan
+    from provision.backends.log_view import LogView
     from provision.backends.vm.driver import Driver, GuestState
     from provision.model import Environment, Machine, MachineState
     from provision.progress import Progress
@@ -56,6 +64,9 @@ class VirtualMachines:
     """Environments as virtual machines of one driver."""
 
     name = "vm"
+    title = "The hypervisor"
+    noun = "a virtual machine"
+    preference = 2  # its own kernel and memory
 
     def supports(self, machine: Machine) -> frozenset[str]:
         """What a machine has of what checks may require."""
@@ -101,6 +112,7 @@ class VirtualMachines:
         """What `up` would do: a machine says itself what was applied to it."""
         driver = _driver(environment)
         _require_accelerator(environment, driver)
+        capabilities.require_host(environment)
         return plan_for(environment, driver, state_dir, self.render(environment, state_dir.rendering))[1]
 
     def up(
@@ -169,12 +181,15 @@ class VirtualMachines:
     def remains(self, state_dir: StateDir) -> Remains:
         """The machines and volumes of every driver."""
         all_drivers = [drivers.find(each) for each in drivers.names()]
+        machines = {
+            machine: driver.state(state_dir, machine)
+            for driver in all_drivers
+            for machine in driver.machines(state_dir)
+        }
+        ports = ports_of(state_dir)
         return Remains(
-            machines={
-                machine: driver.state(state_dir, machine)
-                for driver in all_drivers
-                for machine in driver.machines(state_dir)
-            },
+            machines=machines,
+            ports={name: ports.get(name, ()) for name, state in machines.items() if state == "running"},
             volumes=tuple(volume for driver in all_drivers for volume in volumes_of(driver, state_dir)),
             built=tuple(each for driver in all_drivers for each in driver.built(state_dir)),
         )
@@ -249,7 +264,7 @@ class VirtualMachines:
         services: Sequence[str],
         *,
         machine: str | None,
-        follow: bool,
+        view: LogView,
         each_line: Callable[[str], None],
     ) -> None:
         """The journals of the services and of setup, since each machine's last boot."""
@@ -258,9 +273,9 @@ class VirtualMachines:
 
         def read(one: str, wanted: Sequence[str], line: Callable[[str], None]) -> None:
             asked = wanted or (*known[one], "setup")
-            read_lines(state_dir, one, asked, line, follow=follow, labelled=len(known[one]) > 1)
+            read_lines(state_dir, one, asked, line, view=view, labelled=len(known[one]) > 1)
 
-        read_all(known, services, each_line, read, follow=follow)
+        read_all(known, services, each_line, read, follow=view.follow)
 
     def examine(self) -> tuple[Finding, ...]:
         """Every driver: one that is usable is enough."""
@@ -286,7 +301,7 @@ def _refusals(environment: Environment) -> Sequence[Problem]:
         message = (
             f"there is no provider {', '.join(unknown)}"
             if unknown
-            else f"the machines of an environment have one provider, these have {' and '.join(names)}"
+            else f"all machines of an environment need one provider, these have {' and '.join(names)}"
         )
         place = Origin(file=str(environment.spec), line=1, column=1)
         return [*problems, Problem(message, place, f"choose from {', '.join(drivers.names())}")]

@@ -34,9 +34,9 @@ FOLDERS = {
     "9p": "live, through 9p: no sockets, FIFOs or unnamed temporary files; slow with many small files",
     "virtiofs": "live, through virtiofs",
     "vboxsf": "live, through vboxsf: no sockets, FIFOs or hard links; slow with many small files",
-    "rsync": "copied at each start, and again by the verb sync",
+    "rsync": "copied at each start, and by the verb sync",
 }
-NO_GPU = "a GPU of the host is not passed on to a virtual machine"
+NO_GPU = "a virtual machine cannot use the host's GPU"
 
 
 def lacks(machine: Machine) -> Mapping[Capability, str]:
@@ -55,7 +55,8 @@ def require_host(environment: Environment) -> None:
     reasons = _host_lacks(required(environment))
     if reasons:
         raise HostLacks(
-            f"this host cannot give a virtual machine {' and '.join(TITLES[name] for name in reasons)}",
+            f"this host cannot provide a virtual machine with"
+            f" {' and '.join(TITLES[name] for name in reasons)}",
             evidence=list(reasons.values()),
             hint="turn nested virtualization on: modprobe kvm_intel nested=1",
         )
@@ -67,13 +68,13 @@ def _host_lacks(wanted: frozenset[Capability]) -> Reasons:
     if acceleration.known() is False:
         return {"kvm": "no machine's kernel boots with KVM on this host"}
     nested = any(path.read_text().strip() in ("1", "Y") for path in NESTED if path.exists())
-    return {} if nested else {"kvm": "KVM of this host is not nested: a guest gets none"}
+    return {} if nested else {"kvm": "this host's KVM is not nested, so a guest has none"}
 
 
 def describe(environment: Environment, state_dir: StateDir) -> Capabilities:
     """The VM backend's answers for `explain`."""
     usable = [finding for finding in drivers.examine() if finding.usable]
-    missing = list(_host_lacks(required(environment)).values()) if usable else ["no provider can be used"]
+    missing = list(_host_lacks(required(environment)).values()) if usable else ["no provider is usable"]
     missing += _wrong_accelerators(environment)
     memory = [machine.resources.memory for machine in environment.machines]
     aside = sum(each or 1024**3 for each in memory) / 1024**2
@@ -135,6 +136,6 @@ def _start(environment: Environment, usable: Sequence[Finding]) -> str:
     driver = _provider(environment, usable)
     fast = bool(usable) and acceleration.known() is not False
     boot = (
-        "some twenty seconds" if fast or driver == "qemu" else "minutes: without KVM the machine is emulated"
+        "about twenty seconds" if fast or driver == "qemu" else "minutes: without KVM the machine is emulated"
     )
     return f"{boot}; about a second after the first time, from its saved state" if driver == "qemu" else boot

@@ -57,7 +57,7 @@ def require(driver: Driver) -> None:
         return
     other = first_usable()
     instead = f"`backends: {{vm: {{provider: {other}}}}}` works here" if other else ""
-    hints = [finding.hint, instead, "`-b docker` makes containers of the same spec"]
+    hints = [finding.hint, instead, "`-b docker` creates containers from the same spec"]
     raise HostLacks(
         f"{driver.name} cannot be used on this host" + ("" if other else ", nor can any other provider"),
         evidence=[finding.detail] if other else [f"{each.subject}: {each.detail}" for each in examine()],

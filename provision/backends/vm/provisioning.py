@@ -123,7 +123,7 @@ def _step_failed(
 ) -> EnvironmentFailed:
     """Name the step that failed, and show what it printed."""
     begun = [number for number, line in enumerate(output) if line.startswith("==> ")]
-    hint = f"fix it, then run {command('up')} again; the steps before it are kept. Full log: {state_dir.log}"
+    hint = f"fix it, then run {command('up')} again; earlier steps are kept. Full log: {state_dir.log}"
     if error.code == UNREACHABLE:
         return Unreachable(
             f"the connection to machine {machine.name} was lost while preparing it", evidence=error.evidence,
@@ -135,7 +135,7 @@ def _step_failed(
         )
     name = re.sub(r"==> (\d+-)?([\w-]+):.*", r"\2", output[begun[-1]])
     return EnvironmentFailed(
-        f"the step {name} ended with exit code {error.code}{place_of(name, machine.run)}",
+        f"the step {name} exited with code {error.code}{place_of(name, machine.run)}",
         evidence=output[begun[-1] + 1 :][-LAST_LINES:],
         hint=hint,
     )

@@ -68,6 +68,12 @@ def machine_records(state_dir: StateDir) -> Mapping[str, MachineRecord]:
     return record.machines if record else {}
 
 
+def ports_of(state_dir: StateDir) -> Mapping[str, tuple[PortStatus, ...]]:
+    """The ports that machines were brought up with, by name; where the record is damaged nobody knows."""
+    record = state_dir.load_sound(RECORD, MachinesRecord)
+    return {name: machine.ports for name, machine in record.machines.items()} if record else {}
+
+
 def driver_of(state_dir: StateDir) -> str | None:
     """Who made them; where the record is damaged nobody knows."""
     record = state_dir.load_sound(RECORD, MachinesRecord)

@@ -27,7 +27,7 @@ def unsupported(environment: Environment, driver: Driver) -> Iterator[Problem]:
                 place,
                 f"choose from auto, {', '.join(sorted(driver.accelerators))}"
                 if driver.accelerators
-                else "leave it out: this hypervisor decides that itself",
+                else "remove it: this hypervisor decides that itself",
             )
     if len(environment.machines) > 1 and not driver.joins_private_network:
         yield Problem(
@@ -44,13 +44,13 @@ def _problems(machine: Machine, driver: Driver) -> Iterator[Problem]:
             yield Problem(
                 f"{driver.name} cannot forward the host's port {port.host} on two addresses",
                 port.origin,
-                "give each address its own port, or take containers (`-b docker`)",
+                "give each address its own port, or use containers (`-b docker`)",
             )
         if port.protocol not in driver.forwards:
             yield Problem(
                 f"{driver.name} cannot forward the {port.protocol.upper()} port {port.guest}",
                 port.origin,
-                "leave it out with `backends: {vm: {ports: !replace […]}}`, or take another provider",
+                "remove it with `backends: {vm: {ports: !replace […]}}`, or use another provider",
             )
         elif ":" in port.address and not driver.forwards_ipv6:
             yield Problem(
@@ -63,7 +63,7 @@ def _problems(machine: Machine, driver: Driver) -> Iterator[Problem]:
             yield Problem(
                 f"{driver.name} has no volumes: {volume.name} would be lost with the machine",
                 volume.origin,
-                "take libvirt or virtualbox, or leave it out with `backends: {vm: {volumes: {NAME: null}}}`",
+                "use libvirt or virtualbox, or remove it with `backends: {vm: {volumes: {NAME: null}}}`",
             )
     for mount in machine.mounts:
         if mount.source.is_file():

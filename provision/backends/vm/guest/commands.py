@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from provision import process
 from provision.backends.journal import read_journal
+from provision.backends.log_view import ALL, LogView
 from provision.backends.vm.driver import HasGuestConsole
 from provision.backends.vm.guest import ssh
 from provision.target import Output, Target, Unreachable
@@ -82,9 +83,9 @@ def read_lines(
     services: Sequence[str],
     each_line: Callable[[str], None],
     *,
-    follow: bool = False,
+    view: LogView = ALL,
     labelled: bool = False,
 ) -> None:
     """Hand on what services have said since the machine's last boot."""
     way = partial(ssh.command, state_dir, machine)
-    read_journal(way, services, each_line, follow=follow, labelled=labelled)
+    read_journal(way, services, each_line, view=view, labelled=labelled)

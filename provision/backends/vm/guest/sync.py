@@ -117,5 +117,5 @@ def _push(state_dir: StateDir, folder: CopiedFolder) -> None:
         raise EnvironmentFailed(
             f"{folder.source} cannot be copied into machine {folder.machine}",
             evidence=error.evidence,
-            hint=f"{command('up')} brings a machine back that does not answer",
+            hint=f"{command('up')} restarts a machine that does not answer",
         ) from error

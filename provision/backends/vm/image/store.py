@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 
 from provision import process
 from provision.backends.build_errors import build_failed, printed
+from provision.backends.build_lines import BuildLines
 from provision.backends.build_problems import refuse_found
 from provision.backends.vm.architecture import architecture
 from provision.backends.vm.image.dockerfile import GUEST
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
 MEMORY = "/dev/shm"  # noqa: S108 - a folder of our own in it
 BuildStrategy = Literal["image", "provision"]
-INSTEAD = "`backends: {vm: {build: provision}}` does without: the machine takes its steps itself"
+INSTEAD = "`backends: {vm: {build: provision}}` avoids this: the machine then runs its build steps itself"
 MADE_OF = ("Dockerfile", f"{GUEST}/", "steps/", "files/", "repositories/", "machine/")
 
 
@@ -150,7 +151,7 @@ class ArtifactStore:
                     _forget_layers()
                 except OSError as error:
                     raise EnvironmentFailed(
-                        f"the {self.kind} of machine {machine.name} cannot be kept in {self.folder}:"
+                        f"the {self.kind} of machine {machine.name} cannot be stored in {self.folder}:"
                         f" {error.strerror}",
                         hint="free some space there, or set XDG_CACHE_HOME to a disk with space",
                     ) from error
@@ -183,11 +184,11 @@ class ArtifactStore:
             state_dir.log.open("a", buffering=1) as log,
             TemporaryDirectory(dir=MEMORY if Path(MEMORY).is_dir() else None) as temporary,
         ):
-            private = Path(temporary)
+            private, lines = Path(temporary), BuildLines()
 
             def each_line(line: str) -> None:
                 log.write(line + "\n")
-                progress.line(line)
+                progress.line(lines.readable(line))
 
             words = ["docker", "buildx", "build", "--progress", "plain", *(["--no-cache"] if rebuild else [])]
             ours = architecture()
@@ -223,7 +224,7 @@ class ArtifactStore:
             )
         if re.search(rf'process "[^"]*/{GUEST}/', said):
             return EnvironmentFailed(
-                f"the image could not be made into a {self.kind}",
+                f"the image could not be turned into a {self.kind}",
                 evidence=printed(state_dir.log.read_text().splitlines()) or error.evidence,
                 hint=f"{INSTEAD}; full log: {state_dir.log}",
             )
@@ -279,12 +280,12 @@ def _why_not(machine: Machine, engine: str | None) -> str:
     if engine is None:
         return "no Docker engine with buildx answers"
     if ours is None:
-        return f"no machine is known for {platform.machine()}"
+        return f"provision has no QEMU machine for {platform.machine()}"
     # An engine that emulates another architecture builds for it; the base's image tells for which.
     if engine != ours.docker and _image(machine.base, "{{.Architecture}}") != ours.docker:
-        return f"the Docker engine builds for {engine}, and machines of this host are {ours.docker}"
+        return f"the Docker engine builds for {engine}, but this host's machines are {ours.docker}"
     if machine.base.family != "apt":
-        return f"{machine.base.name} has no apt: which package holds its kernel is not known"
+        return f"{machine.base.name} has no apt, so provision cannot tell which package is its kernel"
     return ""
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 CHUNK = 65536
 POLL = 0.25  # seconds
-HINT = f"{command('up')} starts it again where it has ended, and boots it where it hangs"
+HINT = f"{command('up')} starts it again if it has ended, and reboots it if it hangs"
 
 
 class GuestConsole:
@@ -73,7 +73,7 @@ class GuestConsole:
                 found = self._answer(call, mark.encode(), timeout, answers_within, meanwhile)
             except TimeoutError as error:
                 raise Overdue(
-                    f"machine {self._machine} gave no answer within {time.monotonic() - begun:.0f} s",
+                    f"machine {self._machine} did not answer within {time.monotonic() - begun:.0f} s",
                     hint=HINT,
                 ) from error
             except OSError as error:

@@ -54,8 +54,8 @@ class QemuDriver:
         ours = architecture()
         if ours is None:
             known = " and ".join(each.name for each in ARCHITECTURES)
-            detail = f"machines are made for {known}, and this host is {platform.machine()}"
-            return Finding(subject=self.name, usable=False, detail=detail, hint="take another provider")
+            detail = f"machines are available for {known}, but this host is {platform.machine()}"
+            return Finding(subject=self.name, usable=False, detail=detail, hint="use another provider")
         missing = [program for program in (ours.program, *PROGRAMS) if process.find(program) is None]
         if missing:
             hint = "scripts/host-setup vm installs it from the distribution"
@@ -146,7 +146,7 @@ class QemuDriver:
             raise EnvironmentFailed(
                 f"machine {machine} could not start",
                 evidence=said.stdout.decode("utf-8", "replace").splitlines(),
-                hint=f"{command('up', '--rebuild')} creates it again",
+                hint=f"{command('up', '--rebuild')} recreates it",
             )
 
     def guest_console(self, state_dir: StateDir, machine: str) -> GuestConsole:

@@ -230,15 +230,15 @@ def _refused(machine: str, said: Sequence[str]) -> ProvisionError:
     )
     if taken:
         return PortTaken(
-            f"port {taken[3]} of the host was taken by another process before machine {machine} could use it",
+            f"port {taken[3]} on the host was taken by another process before machine {machine} could use it",
             evidence=said,
-            hint=f"{command('up')} again names its holder, or finds another where the spec names none",
+            hint=f"{command('up')} again shows what uses it, or picks another port if the spec names none",
         )
     if "could not access kvm" in text.lower() or "failed to initialize kvm" in text.lower():
         return HostLacks(f"machine {machine} could not be started with KVM", evidence=said,
-                         hint="may this user use /dev/kvm? sudo usermod -aG kvm $USER")  # fmt: skip
+                         hint="give this user access to /dev/kvm: sudo usermod -aG kvm $USER")  # fmt: skip
     return EnvironmentFailed(
         f"QEMU did not start machine {machine}",
         evidence=said,
-        hint=f"{command('up', '--rebuild')} creates it again",
+        hint=f"{command('up', '--rebuild')} recreates it",
     )

@@ -238,7 +238,7 @@ def _start_from_saved_state(context: LaunchContext, machine: Machine, started: L
         raise
     except ProvisionError as error:
         context.progress.note(
-            f"the saved state of {machine.name} does not fit and is discarded: {_reason(error)}"
+            f"the saved state of {machine.name} cannot be used and is discarded: {_reason(error)}"
         )
         instance.power_off()
         instance.overlay.unlink(missing_ok=True)
@@ -288,7 +288,7 @@ def stop(state_dir: StateDir, machine: str, progress: Progress) -> None:
         try:
             snapshot.suspend(instance, made.suspends)
         except ProvisionError as error:
-            progress.note(f"{machine} is shut down; its state could not be saved: {_reason(error)}")
+            progress.note(f"{machine} is shut down, because its state could not be saved: {_reason(error)}")
         else:
             return
     instance.shut_down()
@@ -377,7 +377,7 @@ def _wait_for_init(instance: Instance, kind: Accelerator, progress: Progress) ->
     )
     while time.monotonic() < deadline:
         if instance.process() is None:
-            reason = "QEMU ended"
+            reason = "QEMU exited"
             break
         try:
             instance.shell.run("systemctl start ssh.service", timeout=ASKED_AGAIN, meanwhile=watch.look)
@@ -390,7 +390,7 @@ def _wait_for_init(instance: Instance, kind: Accelerator, progress: Progress) ->
         f"machine {instance.machine} did not boot: {reason}",
         evidence=shown(instance.last_lines(EVIDENCE_LINES)),
         hint=f"the console output above shows how far it got; {command('up')} tries again, --rebuild"
-        " creates it again",
+        " recreates it",
     )
 
 

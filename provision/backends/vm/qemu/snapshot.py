@@ -179,7 +179,7 @@ def _require_room(instance: Instance) -> None:
     free = shutil.disk_usage(instance.folder).free
     if free < taken:
         raise EnvironmentFailed(
-            f"it may take {taken >> 20} MiB, and {free >> 20} MiB are free in {instance.folder}"
+            f"it may need {taken >> 20} MiB, but {free >> 20} MiB are free in {instance.folder}"
         )
 
 
@@ -191,9 +191,7 @@ def _pause_and_save(instance: Instance, tag: str, how: str = "") -> None:
     _require_room(instance)
     left = instance.shell.run(f"/usr/lib/provision-guest/quiesce {how} && sync")
     if left.code != 0:
-        raise EnvironmentFailed(
-            "a folder of the host is in use inside", evidence=left.stdout.decode().splitlines()
-        )
+        raise EnvironmentFailed("a host folder is in use inside", evidence=left.stdout.decode().splitlines())
     qmp.execute(instance.monitor, "stop")
     try:
         qmp.run_job(instance.monitor, "snapshot-save", {"tag": tag, **ON_ROOT})

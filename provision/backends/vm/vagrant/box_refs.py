@@ -29,7 +29,7 @@ class BoxRef:
     def __post_init__(self) -> None:
         require_name(self.made, "the artifact")
         if not self.box.startswith(OURS):
-            raise ValueError(f"the box {self.box!r} was not made here")
+            raise ValueError(f"the box {self.box!r} was not built here")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -67,13 +67,13 @@ def may_use_image(machine: Machine, provider: str) -> bool:
 
 def _why_no_image(machine: Machine, provider: str) -> str:
     if provider not in BOX_PROVIDERS:
-        return f"provision builds no boxes for {provider}"
+        return f"provision cannot build boxes for {provider}"
     if machine.options.get("box"):
         return f"the spec names the box {machine.options['box']}"
     if machine.base.box and machine.base.name not in catalogue() and "build" not in machine.options:
         return f"its base names the box {machine.base.box}"
     if machine.base.family != "apt":
-        return f"{machine.base.name} has no apt: which package holds its kernel is not known"
+        return f"{machine.base.name} has no apt, so provision cannot tell which package is its kernel"
     return ""
 
 
@@ -143,7 +143,7 @@ def _of_image(
         of_a_step = isinstance(error, FetchFailed) and base_is_here(machine)
         if of_a_step or "build" in machine.options:
             raise
-        progress.note(f"{machine.name} does not use a box of its image: {error.message}")
+        progress.note(f"{machine.name} cannot use a box built from its image: {error.message}")
         return None
     file = made.folder / BOXES.file
     try:
@@ -200,7 +200,7 @@ def _of_base(machine: Machine, provider: str, progress: Progress) -> Box:
             progress.note(f"{base.box} cannot be downloaded: building a box from the mirror")
     if not makeable:
         raise HostLacks(
-            f"there is no box of {base.name} for {provider}, and provision cannot build one",
+            f"there is no {provider} box of {base.name}, and provision cannot build one",
             hint="name one with `backends: {vm: {box: …}}`",
         )
     return _made(build_box(base, maker, boxes_folder(), progress))
@@ -251,8 +251,8 @@ def _refuse_smaller(machine: Machine, size: int | None) -> None:
     asked = machine.resources.disk
     if asked is not None and size is not None and asked < size * GIBIBYTE:
         raise UsageError(
-            f"machine {machine.name} asks for a disk of {asked / GIBIBYTE:.3g} GiB,"
-            f" but its box holds one of {size} GiB",
+            f"machine {machine.name} wants a disk of {asked / GIBIBYTE:.3g} GiB,"
+            f" but its box has one of {size} GiB",
             hint=f"`resources: {{disk: {size}GiB}}` or more; the root file system grows to it",
         )
 
@@ -282,7 +282,7 @@ def _fetch(name: str, provider: str, progress: Progress) -> None:
         with progress.step(f"downloading the box {name}"):
             process.stream(["vagrant", "box", "add", name, "--provider", provider], each_line, env=QUIET)
     except process.CommandFailed as error:
-        raise fault(said, provider, (), "`vagrant box add` shows it again") from error
+        raise fault(said, provider, (), "run `vagrant box add` to see it again") from error
 
 
 def _known_to_vagrant(name: str, provider: str) -> bool:

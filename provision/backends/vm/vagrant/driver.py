@@ -337,7 +337,7 @@ class VagrantDriver:
                 f"the machine got no address within {ADDRESS_PATIENCE:g} s",
                 evidence=shown(tuple(console[-EVIDENCE_LINES:])),
                 hint="the console output above shows how far it got, and `virsh net-list` whether its"
-                f" network is up; nothing of it is left. Full log: {state_dir.log}",
+                f" network is up; the machine was removed. Full log: {state_dir.log}",
             )
         return fault(said.last, self.name, console, str(state_dir.log))
 

@@ -58,7 +58,7 @@ FAULTS = (
     ),
     Fault(
         pattern=r"The box you're attempting to add doesn't support the provider",
-        message="the box is made for another provider",
+        message="the box is for another provider",
         hint="name a box for this one with `backends: {vm: {box: …}}`, or choose its provider",
     ),
     Fault(
@@ -71,21 +71,21 @@ FAULTS = (
     Fault(
         pattern=r"Error while connecting to Libvirt|[Ff]ailed to connect (socket to|to the hypervisor)",
         message="libvirtd does not answer",
-        hint="start it (systemctl start libvirtd, or scripts/host-setup vm); machines that run are not lost",
+        hint="start it (systemctl start libvirtd, or scripts/host-setup vm); running machines are not lost",
         kind=HostLacks,
     ),
     Fault(
         pattern=r"failed to set MSR|[Cc]ould not access KVM kernel module|failed to initialize kvm"
         r"|invalid argument: could not find capabilities for domaintype=kvm",
-        message="KVM is there but no guest boots with it",
+        message="this host has KVM, but no guest boots with it",
         hint=f"{command('up', variables='PROVISION_ACCELERATOR=emulation')}, or"
         " `backends: {vm: {accelerator: emulation}}` in the spec",
         kind=HostLacks,
     ),
     Fault(
         pattern=r"another process is already executing an action on the machine",
-        message="another vagrant holds this machine",
-        hint="wait for it to end, then try again",
+        message="another vagrant process is using this machine",
+        hint="wait until it has finished, then try again",
     ),
     Fault(
         pattern=r"Volume for domain is already created",
@@ -96,7 +96,7 @@ FAULTS = (
     Fault(
         pattern=r"Name `(?P<domain>[^`']+)` of domain about to create is already taken",
         message="a machine {domain} that does not belong to this environment already exists",
-        hint="take it down in its own project, or give this environment another name: `--name`",
+        hint="remove it from its own project, or give this environment another name: `--name`",
     ),
     Fault(
         pattern=r"(?s)Timed out while waiting for the machine to boot",
@@ -107,7 +107,7 @@ FAULTS = (
     Fault(
         pattern=r"invalid state while waiting for it to boot.*?'paused'|state '?paused",
         message="the machine was paused while it booted: the host's disk is full",
-        hint=f"make room, {command('down')}, and {command('up')} again",
+        hint=f"free some space, then run {command('down')} and {command('up')}",
     ),
     Fault(
         pattern=r"(?i)cannot set up guest memory|cannot allocate memory",

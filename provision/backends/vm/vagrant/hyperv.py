@@ -29,7 +29,7 @@ class HyperV(VagrantDriver):
             subject=self.name,
             usable=there,
             detail="found" if there else "no powershell.exe command",
-            hint="" if there else "it is a part of Windows: turn the feature Hyper-V on",
+            hint="" if there else "turn on the Windows feature Hyper-V",
         )
 
     def state_of(self, identity: str, state_dir: StateDir, machine: str) -> GuestState:  # noqa: ARG002 - the contract's words

@@ -85,7 +85,7 @@ class Libvirt(VagrantDriver):
             if not Path(LOADER).is_file():
                 hint = "apt-get install qemu-efi-aarch64, or run scripts/host-setup vm"
                 return Finding(subject=self.name, usable=False, detail=f"no firmware {LOADER}", hint=hint)
-            detail += "; untried on aarch64, and the spec must name a box for it"
+            detail += "; untested on aarch64, where the spec must name a box"
         return Finding(subject=self.name, usable=True, detail=detail)
 
     def host_choices(
@@ -123,7 +123,7 @@ class Libvirt(VagrantDriver):
         if any(words in asked.stderr.lower() for words in NO_SUCH):
             return "absent"
         raise HostLacks(
-            "libvirtd does not say whether the machine runs",
+            "libvirtd does not report whether the machine is running",
             evidence=asked.stderr.strip().splitlines(),
             hint="systemctl start libvirtd, or scripts/host-setup vm; running machines are not lost",
         )
@@ -168,7 +168,7 @@ class Libvirt(VagrantDriver):
             if self.state(state_dir, machine.name) == "absent":
                 described = _virsh("desc", name)
                 if described.code == 0:
-                    found.append(f"the domain {name} of libvirt ({described.stdout.strip()})")
+                    found.append(f"the libvirt domain {name} ({described.stdout.strip()})")
                 disk = root(environment, machine)
                 if disk in pool and disk not in made.roots:
                     found.append(f"the disk {disk} in libvirt's pool {POOL}")

@@ -84,9 +84,9 @@ def _forward(file: Path, port: PortStatus, options: Sequence[str], machine: str,
     )  # fmt: skip
     if started.code != 0:
         raise EnvironmentFailed(
-            f"port {port.host} of the host cannot be forwarded to {port.guest} of machine {machine}",
+            f"port {port.host} on the host cannot be forwarded to {port.guest} of machine {machine}",
             evidence=started.stderr.splitlines(),
-            hint="stop its holder, or choose another port in the spec or in NAME.local.yaml",
+            hint="stop what uses it, or choose another port in the spec or in NAME.local.yaml",
         )
     asked = process.run(["ssh", *asking, "-O", "check", machine], cwd=file.parent)
     if identity := re.search(r"pid=(\d+)", asked.stdout + asked.stderr):

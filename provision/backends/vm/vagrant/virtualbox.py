@@ -47,13 +47,13 @@ class VirtualBox(VagrantDriver):
                 usable=False,
                 detail=f"VBoxManage {lines[-1]}, but {DEVICE} is missing",
                 hint="load its kernel driver: modprobe vboxdrv, after /sbin/vboxconfig"
-                " or your distribution's virtualbox-dkms has made it",
+                " or your distribution's virtualbox-dkms has built it",
             )
         return Finding(subject=self.name, usable=said.code == 0, detail=lines[-1])
 
     def opens_loopback(self) -> str | None:
         """Its NAT does, before version 7."""
-        return None if self._closes_loopback() else "the NAT of VirtualBox before version 7 leads there"
+        return None if self._closes_loopback() else "VirtualBox's NAT before version 7 leads there"
 
     def host_choices(
         self,
