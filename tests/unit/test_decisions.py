@@ -1,7 +1,7 @@
 """What `up` has to do, in both backends: tables of what was asked and observed, without an engine.
 
-The tables are decisions_docker.yaml and decisions_vm.yaml. A case names two specs and what
-was observed beside; hashes are real, for both specs are rendered.
+The tables are decisions_docker.yaml, decisions_vm.yaml and launches_qemu.yaml. A case
+names two specs and what was observed beside; hashes are real, for both specs are rendered.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from provision.backends.vm.drivers import find
 from provision.backends.vm.observe import Observed as ObservedMachines
 from provision.backends.vm.observe import SeenMachine
 from provision.backends.vm.observe import Surroundings as MachineSurroundings
+from provision.backends.vm.qemu.records import InstanceRecord, decide_course
 from provision.backends.vm.rendering import render_environment as render_machines
 from provision.errors import EnvironmentFailed
 from provision.model import Machine
@@ -181,6 +182,14 @@ def test_decisions_of_machines(case: Case, tmp_path: Path) -> None:
         surroundings=MachineSurroundings(volumes=tuple(case.get("volumes", ())), notes_on_ports=()),
     )
     compare(vm.decide(wanted, rendering, observed, rebuild=case.get("rebuild", False)), case, wanted)
+
+
+@cases("launches_qemu.yaml")
+def test_how_a_qemu_machine_starts(case: Case) -> None:
+    made = InstanceRecord(definition="a", build="image", recipe="r", disk="d")
+    former = replace(made, **case["former"]) if "former" in case else None
+    decided = decide_course(former, replace(made, **case["wanted"]), has_disk=case.get("disk", False))
+    assert decided == case["takes"]
 
 
 # --- causes
