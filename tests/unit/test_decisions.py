@@ -1,7 +1,7 @@
 """What `up` has to do, in both backends: tables of what was asked and observed, without an engine.
 
-The tables are decisions_docker.yaml and decisions_vm.yaml. A case names two specs and what
-was observed beside; hashes are real, for both specs are rendered.
+The tables are decisions_docker.yaml, decisions_vm.yaml, launches_qemu.yaml and
+ports.yaml. A case names two specs and what was observed beside; hashes are real, for both specs are rendered.
 """
 
 from __future__ import annotations
@@ -22,18 +22,20 @@ from provision.backends.docker.observe import Surroundings as ContainerSurroundi
 from provision.backends.docker.ownership import ID, RECIPE, RENDERING
 from provision.backends.docker.rendering import container_name, image_names
 from provision.backends.docker.rendering import render_environment as render_containers
+from provision.backends.ports import decide_ports, key
 from provision.backends.vm import decide as vm
 from provision.backends.vm.drivers import find
 from provision.backends.vm.observe import Observed as ObservedMachines
 from provision.backends.vm.observe import SeenMachine
 from provision.backends.vm.observe import Surroundings as MachineSurroundings
+from provision.backends.vm.qemu.records import InstanceRecord, decide_course
 from provision.backends.vm.rendering import render_environment as render_machines
 from provision.errors import EnvironmentFailed
 from provision.model import Machine
 
 if TYPE_CHECKING:
     from provision.backends.base import Plan
-    from provision.model import Environment
+    from provision.model import Environment, Port
     from provision.rendering import Rendering
 
 pytestmark = pytest.mark.usefixtures("no_processes")
@@ -184,6 +186,43 @@ def test_decisions_of_machines(case: Case, tmp_path: Path) -> None:
         surroundings=MachineSurroundings(volumes=tuple(case.get("volumes", ())), notes_on_ports=()),
     )
     compare(vm.decide(wanted, rendering, observed, rebuild=case.get("rebuild", False)), case, wanted)
+
+
+@cases("launches_qemu.yaml")
+def test_how_a_qemu_machine_starts(case: Case) -> None:
+    made = InstanceRecord(definition="a", build="image", recipe="r", disk="d")
+    former = replace(made, **case["former"]) if "former" in case else None
+    decided = decide_course(former, replace(made, **case["wanted"]), has_disk=case.get("disk", False))
+    assert decided == case["takes"]
+
+
+# --- ports
+
+
+class Host:
+    """A host on which some ports are held; its free ones are counted from 50000."""
+
+    def __init__(self, held: list[int]) -> None:
+        self._held = held
+        self._next = iter(range(50000, 60000))
+
+    def is_free(self, port: Port, host: int) -> bool:
+        return host not in self._held and port.address == "127.0.0.1"
+
+    def free(self, port: Port) -> int:
+        return next(number for number in self._next if self.is_free(port, number))
+
+
+@cases("ports.yaml")
+def test_the_ports_of_the_host(case: Case, tmp_path: Path) -> None:
+    environment = load(tmp_path, {"ports": case["ports"]}, "docker")
+    published = environment.machines[0].ports
+    former = {key("dev", port): case["former"][port.guest] for port in published if "former" in case}
+    choice = decide_ports(environment, former, case.get("elsewhere", {}), Host(case.get("held", [])))
+    found = {port.guest: choice.chosen.get(key("dev", port)) for port in published}
+    assert found == case["chosen"]
+    assert [host for _, host in choice.taken] == case.get("taken", [])
+    assert [holder for _, holder, _ in choice.others] == case.get("others", [])
 
 
 # --- causes
