@@ -227,7 +227,7 @@ def _up_again(
         machine=own,
         check=IDEMPOTENT,
         outcome="failed" if plan.changes else "passed",
-        message="\n".join(["a second `provision up` changed what was up:", *lines]) if plan.changes else "",
+        message="\n".join([f"a second {command('up')} changed what was up:", *lines]) if plan.changes else "",
         seconds=time.monotonic() - begun,
     )
 

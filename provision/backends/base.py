@@ -242,6 +242,7 @@ class Footprint:
         own: the bytes that they have written of their own.
         sent: commands that print what another host would need to make them.
         escape: what a program that leaves its machine reaches.
+        saves: a state of them is kept, from which they start after they were down.
         caveats: what makes figures on this host other than they are elsewhere, each a sentence.
     """
 
@@ -250,6 +251,7 @@ class Footprint:
     own: int | None
     sent: tuple[tuple[str, ...], ...]
     escape: str
+    saves: bool = False
     caveats: tuple[str, ...] = ()
 
 

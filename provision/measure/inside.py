@@ -212,7 +212,7 @@ class Traces:
         asked = [*self._folders, "program"]
         kept = [names[each] for each in asked if each in lines]
         lost = [names[each] for each in asked if each not in lines]
-        texts = [", ".join(kept) or "nothing", f"not {', '.join(lost)}" if lost else ""]
+        texts = [", ".join(kept) or "nothing", f"lost: {', '.join(lost)}" if lost else ""]
         return Cell(text="; ".join(text for text in texts if text))
 
     @property

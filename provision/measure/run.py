@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from provision import backends, engine, matrix
 from provision.backends.base import Measurable
-from provision.errors import EnvironmentFailed, HostLacks, ProvisionError, SpecError, UsageError
+from provision.errors import ProvisionError, SpecError, UsageError
 from provision.hints import command
 from provision.lock import hold
 from provision.measure import host, inside
@@ -66,7 +66,7 @@ def compare(
     Raises:
         SpecError: the spec is wrong in every form.
         UsageError: a person has an environment of the name that is used, or no machine has the name.
-        EnvironmentFailed: no form could be measured.
+        ProvisionError: no form could be measured; why the first could not.
     """
     begun = time.monotonic()
     taken = datetime.now(UTC).isoformat(timespec="seconds")
@@ -84,7 +84,9 @@ def compare(
                 subject = _Subject.of(trial, rows, said, runs=runs, timeout=timeout, machine=machine)
                 chosen, count = subject.machine.name, len(subject.environment.machines)
                 cells, found = subject.measure()
-            except (HostLacks, EnvironmentFailed, SpecError) as error:
+            except UsageError:
+                raise
+            except ProvisionError as error:
                 errors.append(error)
                 said.note(f"not measured: {_reason(error)}")
                 forms.append(_form(name, {}, missing=_reason(error)))
@@ -206,7 +208,7 @@ class _Subject:
         if self.wants("nothing"):
             self._repeat("nothing", lambda: self._up(Silent())[0])
         self._stop_and_start()
-        self._make_anew(first)
+        self._make_anew(first, saves=footprint is not None and footprint.saves)
         if self.wants("down"):
             acting = backends.find(self.backend)
             aspects = acting.describe(self.environment, self.ref.state_dir).aspects
@@ -257,14 +259,12 @@ class _Subject:
         with engine.target(self.ref, self.machine.name) as target:
             return do(target)
 
-    def _make_anew(self, first: tuple[float, ...]) -> None:
-        """The rows that begin with nothing but what is cached, and perhaps a saved state."""
-        acting = backends.find(self.backend)
+    def _make_anew(self, first: tuple[float, ...], *, saves: bool) -> None:
+        """The rows that begin with what is cached; first that with a saved state, which is there now."""
         if not self.wants("ready", "saved"):
             return
         self._down()
-        measurable = acting if isinstance(acting, Measurable) else None
-        saves = measurable is not None and measurable.forget_saved(self.ref.state_dir)
+        acting = backends.find(self.backend)
 
         def anew() -> float:
             seconds = self._up(Silent())[0]
@@ -272,20 +272,16 @@ class _Subject:
             return seconds
 
         def without_saved() -> float:
-            if measurable is not None:
-                measurable.forget_saved(self.ref.state_dir)
+            if isinstance(acting, Measurable):
+                acting.forget_saved(self.ref.state_dir)
             return anew()
 
+        if self.wants("saved") and saves:
+            self._repeat("saved", anew)
+        elif self.wants("saved"):
+            self.cells["saved"] = Cell(note="it keeps none")
         if self.wants("ready"):
             self._repeat("ready", without_saved, first)
-        if not self.wants("saved"):
-            return
-        if not saves:
-            self.cells["saved"] = Cell(note="it keeps none")
-            return
-        if len(first) == len(self.cells["ready"].values if "ready" in self.cells else first):
-            anew()  # keeps one again
-        self._repeat("saved", anew)
 
     def _weigh(self) -> Footprint | None:
         """What it takes of the host, just after it is ready."""

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from provision.measure.figures import compare, factor, shown, spread
+from provision.measure.figures import compare, factor, share, shown, spread
 from provision.measure.model import Cell
 from provision.measure.sentence import sentence
 
@@ -48,6 +48,21 @@ def verdict(report: Report, row: Row) -> str:
         return "equal"
     better = one if ratio.better == "first" else other
     return f"{better.heading.lower()} {factor(ratio.times)}"
+
+
+def praise(report: Report, row: Row) -> str:
+    """`Container: 9 times as quick`: which form is better and in which way, for a page."""
+    one, other = report.forms if len(report.forms) == 2 else (None, None)
+    ratio = compare(row, cell_of(one, row), cell_of(other, row)) if one and other else None
+    if ratio is None or one is None or other is None:
+        return ""
+    if ratio.better == "neither":
+        return "Equal"
+    better = one if ratio.better == "first" else other
+    if row.unit == "bytes":
+        return f"{better.heading}: {share(ratio.times)} of it"
+    way = {"seconds": "as quick", "count": "as many"}.get(row.unit, "as much")
+    return f"{better.heading}: {factor(ratio.times)} {way}"
 
 
 def notes(report: Report) -> Iterator[str]:

@@ -86,7 +86,7 @@ def measured(report: Report, row: Row) -> Measured:
         (form.backend, form.heading, tables.cell_of(form, row)) for form in report.forms
     ]
     greatest = max((value for _, _, cell in cells for value in cell.values), default=0)
-    verdict = tables.verdict(report, row)
+    praise = tables.praise(report, row)
 
     def bar(backend: str, heading: str, cell: Cell) -> Bar:
         def share(value: float) -> float:
@@ -101,13 +101,13 @@ def measured(report: Report, row: Row) -> Measured:
             width=max(share(cell.median), LEAST) if cell.median is not None else 0,
             low=share(low),
             high=share(high),
-            best=verdict.startswith(f"{heading.lower()} "),
+            best=praise.startswith(f"{heading}:"),
         )
 
     return Measured(
         row=row,
         bars=tuple(bar(*each) for each in cells),
-        verdict=verdict,
+        verdict=praise,
         drawn=greatest > 0,
     )
 

@@ -72,10 +72,15 @@ def _if_short(key: str, value: object) -> str:
     """A hint to write this, which can be pasted; empty where it would be long, or says nothing."""
     if value in (None, "", [], {}):
         return ""
-    flow = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=10_000)
-    scalar = flow.removesuffix("...\n")  # the document's end, which follows a scalar
-    written = f"{key}: {scalar.strip()}"
+    written = flow(key, value)
     return f"write `{written}`" if len(written) <= LONGEST and "\n" not in written else ""
+
+
+def flow(key: str, value: object) -> str:
+    """A key with its value as one line of YAML."""
+    dumped = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=10_000)
+    scalar = dumped.removesuffix("...\n")  # the document's end, which follows a scalar
+    return f"{key}: {scalar.strip()}"
 
 
 def _pairs(value: object, separator: str) -> dict[str, str] | None:

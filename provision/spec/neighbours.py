@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from provision.spec.foreign import flow
 from provision.spec.needs import refuse_circle, refuse_unknown_needs
 from provision.spec.ports import share_host_port
 from provision.walls import live, replaced_through
@@ -97,7 +98,7 @@ def refuse_replaceable(machines: Sequence[Machine], problems: Problems) -> None:
             f"{each.called} is in {outer.called} of machine {outer.machine},"
             " which could replace it with a link to any folder of the host",
             each.origin,
-            f"make {each.path} a link to {there} (`files: {{PATH: {{link: TARGET}}}}`), or use a volume"
+            f"make it a link instead: `{flow('files', {each.path: {'link': there}})}`, or use a volume"
             if each.machine == outer.machine and each.called != "the workspace"
             else f"let both machines mount {outer.source.name}, and work in a folder of it",
         )

@@ -166,6 +166,7 @@ WORDS = {
     "completion": "completion bash",
     "up": "up --no-verify",
     "test": "test -b nonsense",
+    "compare": "compare -b nonsense",
     "bases": "bases list",
 }
 # Those that would take down what the others are asked about.
@@ -188,7 +189,7 @@ def test_no_verb_stumbles_over_its_streams(up: Project, streams: str) -> None:
             check=False,
         )
         # a full device is an error, as for any program; so is a wrong backend, or one form alone, anyway
-        codes = {0, 1, 2} if "full" in streams or verb in ("test", "diff") else {0}
+        codes = {0, 1, 2} if "full" in streams or verb in ("test", "compare", "diff") else {0}
         if verb == "doctor":
             codes |= {3}
         if said.returncode not in codes or "Traceback" in said.stderr or "Exception" in said.stderr:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import select
 import shutil
 import subprocess
@@ -172,6 +173,18 @@ def test_the_persons_word_is_kept_until_something_else_is_wanted(fresh: Project)
     assert "../elsewhere is" not in refused.stderr
     assert "is no longer allowed anything" in fresh.good("trust", "--revoke")
     assert fresh.run("validate").stderr.count("is outside") == 2
+
+
+def test_who_takes_the_word_back_hears_what_keeps_running(fresh: Project) -> None:
+    fresh.spec(SPEC + "ports: ['0.0.0.0::80']\n")
+    fresh.good("trust")
+    fresh.good("up", "--no-verify")
+    said = fresh.good("trust", "--revoke")
+    assert "is running in docker, and keeps what it was given when it was made" in said
+    words = re.search(r"`provision (down [^`]*)`", said)
+    assert words is not None
+    assert fresh.good(*words[1].split()).strip().endswith("is down")
+    assert "is running" not in fresh.good("trust", "--revoke")
 
 
 def test_what_is_wanted_in_either_form_is_allowed_at_once(fresh: Project) -> None:

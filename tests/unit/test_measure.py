@@ -188,7 +188,8 @@ def test_a_table_says_which_is_better_and_why_a_value_is_missing() -> None:
     found = report(form("docker", ready=1, saved=Cell(note="it keeps none")), form("vm", ready=9, kernel=OWN))
     ready, saved, kernel = (BY_NAME[name] for name in ("ready", "saved", "kernel"))
     assert tables.verdict(found, ready) == "container 9 times"
-    assert tables.verdict(found, saved) == ""
+    assert tables.praise(found, ready) == "Container: 9 times as quick"
+    assert tables.verdict(found, saved) == tables.praise(found, saved) == ""
     assert tables.value(tables.cell_of(found.forms[0], saved), saved) == "it keeps none"
     assert tables.value(tables.cell_of(found.forms[1], saved), saved) == "not measured"
     assert tables.value(tables.cell_of(found.forms[1], kernel), kernel) == OWN
@@ -284,6 +285,7 @@ def test_memory_that_nobody_can_see_is_said_to_be_so(tmp_path: Path) -> None:
     assert host.memory([99], tmp_path / "none") == "this host has no /proc"
 
 
+@pytest.mark.processes
 def test_what_would_be_sent_is_counted_raw_and_compressed() -> None:
     raw, packed = host.sizes([["head", "-c", "1000000", "/dev/zero"], ["printf", "12345"]])
     assert raw == 1_000_005

@@ -149,7 +149,7 @@ def test_bars_of_a_row_are_on_one_scale() -> None:
     ]
     assert (short.best, long.best) == (True, False)
     assert long.high == 100
-    assert measured.verdict == "a container 20 times"
+    assert measured.verdict == "A Container: 20 times as quick"
 
 
 def test_a_page_that_cannot_be_written_is_an_error_of_its_name(tmp_path: Path) -> None:

@@ -145,3 +145,26 @@ def test_a_worktrees_repository_needs_a_word(tmp_path: Path) -> None:
     )
     [machine] = load(spec, backend="docker", host={}, allows=everything).machines
     assert [(mount.path, mount.read_only) for mount in machine.mounts] == [(str(git), True)]
+
+
+@pytest.mark.parametrize(
+    ("volume", "owner"),
+    [
+        ("/home/dev/.cache", "dev"),
+        ("/home/dev/.cache/pip", "dev"),
+        ("{path: /home/dev/x, owner: app}", "app"),
+        ("/srv/app/data", "app"),
+        ("/srv/application", None),
+        ("/home/other/x", None),
+        ("/root/.cache", None),
+        ("/home/dev/work/node_modules", "app"),
+    ],
+)
+def test_a_volume_in_a_home_is_its_users(volume: str, owner: str | None, tmp_path: Path) -> None:
+    file = tmp_path / "dev.yaml"
+    file.write_text(
+        "version: 1\nname: dev\nbase: debian:12\nusers: {dev: {}, app: {home: /srv/app/}}\n"
+        "workspace: {source: ., path: /home/dev/work, user: app}\n"
+        f"volumes: {{one: {volume}}}\n"
+    )
+    assert load(file, backend="docker", host={}).machines[0].volumes[0].owner == owner

@@ -70,4 +70,4 @@ def _escape() -> str:
     options = engine.ask("info", "--format", "{{range .SecurityOptions}}{{.}} {{end}}")
     if any(word.startswith(APART) for word in options):
         return "the host's kernel, as a user without rights"
-    return "the host's kernel: root inside is root of this host then"
+    return "the host's kernel, which everything on this host shares; then root of this host"

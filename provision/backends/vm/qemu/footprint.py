@@ -38,6 +38,7 @@ def footprint(state_dir: StateDir, machines: Sequence[str]) -> Footprint:
         own=sum(_taken(instance.overlay) for instance in instances),
         sent=tuple(("cat", str(image)) for image in images if image.exists()),
         escape=f"the QEMU process, which runs as {getpass.getuser()}: what this user may reach on this host",
+        saves=any(snapshot.saved_bytes(instance) for instance in instances),
         caveats=(CAVEAT,) if emulated else (),
     )
 

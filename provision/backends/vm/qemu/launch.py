@@ -19,7 +19,12 @@ from provision.backends.vm.image.store import Artifact, ArtifactStore, BuildStra
 from provision.backends.vm.qemu import snapshot
 from provision.backends.vm.qemu.instance import BETWEEN, Instance, PortTaken
 from provision.backends.vm.qemu.network import OPEN, free_port, network, passt_lacks
-from provision.backends.vm.qemu.records import InstanceRecord, instance_records, save_instance_record
+from provision.backends.vm.qemu.records import (
+    InstanceRecord,
+    decide_course,
+    instance_records,
+    save_instance_record,
+)
 from provision.backends.vm.qemu.rendering import disk_size, held, network_of
 from provision.bases.disk import build_disk, can_make_disk
 from provision.errors import EnvironmentFailed, HostLacks, ProvisionError
@@ -55,6 +60,12 @@ class LaunchContext:
     def instance(self, machine: Machine) -> Instance:
         """Where a machine sits."""
         return Instance(state_dir=self.state_dir, machine=machine.name)
+
+    def of(self, machine: Machine, environment: Environment) -> LaunchContext:
+        """The same for one machine: where there are several, its progress carries its name."""
+        if not environment.several:
+            return self
+        return replace(self, progress=ParallelProgress(self.progress, machine.name))
 
     def made_now(
         self, machine: Machine, build: BuildStrategy, former: InstanceRecord | None
@@ -107,87 +118,125 @@ def start(
     """
     context = LaunchContext(state_dir=state_dir, rendering=rendering, progress=progress)
     state_dir.make()
-    several = len(environment.machines) > 1
-
-    def one(machine: Machine) -> Launch | None:
-        said = ParallelProgress(progress, machine.name) if several else progress
-        return _start(replace(context, progress=said), machine)
-
-    with (
-        progress.step("starting the machines") if several else progress.wait("starting the machine"),
-        ThreadPoolExecutor(len(environment.machines)) as pool,
-    ):
-        ways = list(zip(environment.machines, pool.map(one, environment.machines), strict=True))
-    booted = {machine.name: started for machine, started in ways if started is not None}
-    if booted and (reason := passt_lacks()):
+    started = _start_all(context, environment)
+    if started and (reason := passt_lacks()):
         progress.note(f"{OPEN}: {reason} (scripts/host-setup vm installs passt)")
-    if any(started.how != "saved state" for started in booted.values()):
-        with progress.step("booting"):
-            for machine in environment.machines:
-                if machine.name in booted and booted[machine.name].how != "saved state":
-                    said = ParallelProgress(progress, machine.name) if several else progress
-                    booted[machine.name] = _wait(
-                        replace(context, progress=said), machine, booted[machine.name]
-                    )
-    for name in booted:
-        Instance(state_dir=state_dir, machine=name).note_answered()
+    booted = _wait_for_boots(context, environment, started)
     for machine in environment.machines:
         if machine.name in booted:
-            whole = replace(instance_records(state_dir)[machine.name], half_made=False)
-            suspends = _suspends(context, machine, whole, booted[machine.name])
-            save_instance_record(state_dir, machine.name, replace(whole, suspends=suspends))
+            _note_booted(context, machine, booted[machine.name])
     _write_configuration(context, environment)
     for machine in environment.machines:
-        made = instance_records(state_dir)[machine.name]
-        started = booted.get(machine.name)
-        if started is not None and started.how == "new" and _saves_state(machine, made.build):
-            _save_state(context, machine, started)
+        build = instance_records(state_dir)[machine.name].build
+        launch = booted.get(machine.name)
+        if launch is not None and launch.how == "new" and _saves_state(machine, build):
+            _save_state(context, machine, launch)
+
+
+def _start_all(context: LaunchContext, environment: Environment) -> Mapping[str, Launch]:
+    """Start those that do not run as they should, side by side; how each was, by its name."""
+    progress, machines = context.progress, environment.machines
+
+    def one(machine: Machine) -> Launch | None:
+        return _start(context.of(machine, environment), machine)
+
+    with (
+        progress.step("starting the machines")
+        if environment.several
+        else progress.wait("starting the machine"),
+        ThreadPoolExecutor(len(machines)) as pool,
+    ):
+        launches = list(zip(machines, pool.map(one, machines), strict=True))
+    return {machine.name: launch for machine, launch in launches if launch is not None}
+
+
+def _wait_for_boots(
+    context: LaunchContext, environment: Environment, started: Mapping[str, Launch]
+) -> Mapping[str, Launch]:
+    """The same once each has booted: one that hangs was started otherwise."""
+    booting = {name for name, launch in started.items() if launch.how != "saved state"}
+    if not booting:
+        return started
+    booted = dict(started)
+    with context.progress.step("booting"):
+        for machine in environment.machines:
+            if machine.name in booting:
+                own = context.of(machine, environment)
+                booted[machine.name] = _wait(own, machine, started[machine.name])
+    return booted
+
+
+def _note_booted(context: LaunchContext, machine: Machine, launch: Launch) -> None:
+    """Remember that a machine has come up, and under which key `stop` may save its state."""
+    context.instance(machine).note_answered()
+    whole = replace(instance_records(context.state_dir)[machine.name], half_made=False)
+    suspends = _suspends(context, machine, whole, launch)
+    save_instance_record(context.state_dir, machine.name, replace(whole, suspends=suspends))
 
 
 def _start(context: LaunchContext, machine: Machine) -> Launch | None:
     """Start a machine, in the quickest way there is; None where it runs as it should."""
     instance = context.instance(machine)
-    made, record = _records(context, machine)
-    build = record.build
-    same = record == made
-    again = same or build == "provision" == (made and made.build)
-    if made is not None and instance.overlay.exists() and again and not made.half_made:
-        if same and instance.process() is not None:
-            instance.unpause()
-            if _answers(instance):
-                return None
-        instance.shut_down()
-        own = DISKS.get(made.disk)
-        kind = _accelerator(context, machine, own)
-        if same and _resume(context, machine, own, kind):
-            return Launch(how="saved state", disk=own, accelerator=kind)
-        if build == "provision":
-            instance.grow(disk_size(machine))
-        save_instance_record(context.state_dir, machine.name, record)
-        started = Launch(how="disk", disk=own, accelerator=kind)
-        instance.start(_variables(context, machine, started))
-        return started
+    former, record = _records(context, machine)
+    decided = decide_course(former, record, has_disk=instance.overlay.exists())
+    if former is None or decided == "create":
+        return _create(context, machine, former, record)
+    if decided == "continue" and instance.process() is not None:
+        instance.unpause()
+        if _answers(instance):
+            return None
+    return _boot(context, machine, former, record, resumes=decided == "continue")
+
+
+def _boot(
+    context: LaunchContext,
+    machine: Machine,
+    former: InstanceRecord,
+    record: InstanceRecord,
+    *,
+    resumes: bool,
+) -> Launch:
+    """Start a machine from its own disk, or from where `stop` suspended it."""
+    instance = context.instance(machine)
+    instance.shut_down()
+    disk = DISKS.get(former.disk)
+    kind = _accelerator(context, machine, disk)
+    if resumes and _resume(context, machine, disk, kind):
+        return Launch(how="saved state", disk=disk, accelerator=kind)
+    if record.build == "provision":
+        instance.grow(disk_size(machine))
+    save_instance_record(context.state_dir, machine.name, record)
+    launch = Launch(how="disk", disk=disk, accelerator=kind)
+    instance.start(_variables(context, machine, launch))
+    return launch
+
+
+def _create(
+    context: LaunchContext, machine: Machine, former: InstanceRecord | None, record: InstanceRecord
+) -> Launch:
+    """Start a machine from a fresh disk, or from the state that was saved of such a one."""
+    instance = context.instance(machine)
     instance.shut_down()
     snapshot.discard_suspended(instance)
     instance.overlay.unlink(missing_ok=True)
-    disk = DISKS.get(made.disk) if made is not None and same else None
+    disk = DISKS.get(former.disk) if former is not None and record == former else None
     if disk is None or not disk.exists:
-        disk = _disk(context, machine, build, rebuild=False)
-    # Whoever ends this now leaves a machine that `down` knows, and the next `up` makes anew.
+        disk = _disk(context, machine, record.build, rebuild=False)
+    # Whoever ends this now leaves a machine that `down` knows, and the next `up` creates again.
     disk.claim(instance.overlay)
     record = replace(record, disk=disk.name, half_made=True, suspends="")
     save_instance_record(context.state_dir, machine.name, record)
-    if made is not None and made.disk and made.disk != disk.name:
-        DISKS.get(made.disk).release(instance.overlay)
-    keeps = _saves_state(machine, build)
-    hold = held(machine, _folders(machine)) if keeps else None
+    if former is not None and former.disk and former.disk != disk.name:
+        DISKS.get(former.disk).release(instance.overlay)
+    saves = _saves_state(machine, record.build)
+    hold = held(machine, _folders(machine)) if saves else None
     kind = _accelerator(context, machine, disk)
-    started = Launch(how="saved state", disk=disk, accelerator=kind, hold=hold)
-    if keeps and _start_from_saved_state(context, machine, started):
-        return started
-    started = replace(started, how="new")
-    instance.start(_variables(context, machine, started))
-    return started
+    launch = Launch(how="saved state", disk=disk, accelerator=kind, hold=hold)
+    if saves and _start_from_saved_state(context, machine, launch):
+        return launch
+    launch = replace(launch, how="new")
+    instance.start(_variables(context, machine, launch))
+    return launch
 
 
 def _records(context: LaunchContext, machine: Machine) -> tuple[InstanceRecord | None, InstanceRecord]:

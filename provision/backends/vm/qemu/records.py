@@ -44,6 +44,23 @@ class InstancesRecord:
     machines: Mapping[str, InstanceRecord]
 
 
+Course = Literal["continue", "boot", "create"]
+"""`continue`: as it is, running, suspended or from its disk; `boot`: from its own disk alone."""
+
+
+def decide_course(former: InstanceRecord | None, wanted: InstanceRecord, *, has_disk: bool) -> Course:
+    """How a machine gets from what it was made of to what it is to be made of. Pure.
+
+    A machine that runs its steps inside keeps its disk whatever changed; one of an image is
+    created for each change, and so is one that never came up.
+    """
+    if former is None or former.half_made or not has_disk:
+        return "create"
+    if former == wanted:
+        return "continue"
+    return "boot" if former.build == wanted.build == "provision" else "create"
+
+
 def instance_records(state_dir: StateDir) -> Mapping[str, InstanceRecord]:
     """All that were made and not removed since."""
     record = state_dir.load(RECORD, InstancesRecord)

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/83a2eb7a411bc15c9691e572c0c72db7
+_record=/var/lib/provision/steps/4c4294312932fdbfeb98d5782833d774
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
