@@ -15,7 +15,7 @@ Capability = Literal["kernel", "systemd", "kvm", "gpu"]
 Protocol = Literal["tcp", "udp"]
 Outcome = Literal["passed", "failed", "skipped"]
 MachineState = Literal["running", "starting", "paused", "stopped", "absent", "unhealthy", "not answering"]
-"""`not answering`: it runs, and nobody inside says anything; what its services do is not known then."""
+"""`not answering`: it runs, but nothing inside responds, so the state of its services is unknown."""
 
 ID_DIGITS = 8
 

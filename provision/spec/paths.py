@@ -107,5 +107,5 @@ def may_be_used(
     if _meets_configuration(real):
         message = f"{called} contains provision's own configuration, {resources.configuration()}"
     elif _holds_home(project):
-        message = f"{called} is beside the spec in {project}, which is no project"
+        message = f"{called} is beside the spec in {project}, which is not a project folder"
     return demands.ask("outside", f"{what} {shown(str(real))}", at, message, advice)
