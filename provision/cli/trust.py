@@ -78,8 +78,9 @@ def _still_there(project: Path) -> list[str]:
     from provision.listing import list_environments
 
     return [
-        f"{each.ref.name} is {each.state} in {each.ref.backend.name}, and keeps what it was allowed when it"
-        f" was created: {hints.command('down', each.ref.state_dir.id, '-b', each.ref.backend.name)} removes it"
+        f"{each.ref.name} is {each.state} in {each.ref.backend.name},"
+        " and keeps what it was allowed when it was created:"
+        f" {hints.command('down', each.ref.state_dir.id, '-b', each.ref.backend.name)} removes it"
         for each in list_environments()
         if each.ref.state_dir.project == project and each.remains.machines
     ]

@@ -66,8 +66,8 @@ ROWS: tuple[Row, ...] = (
     Row(name="start", group=TIME, title="start again", unit="seconds", better="less",
         method="`up` after `stop`, until every service is ready."),
     Row(name="stored", group=BYTES, title="stored on this host", unit="bytes", better="less",
-        method="The images' size according to the engine, or the blocks that the disks use; all machines together."
-        " Equal machines share it."),
+        method="The images' size according to the engine, or the blocks that the disks use;"
+        " all machines together. Equal machines share it."),
     Row(name="sent", group=BYTES, title="to send to another host", unit="bytes", better="less",
         method="What is stored, compressed with gzip -1: what a registry or a web server would send."),
     Row(name="copy", group=BYTES, title="stored for each further copy", unit="bytes", better="less",
