@@ -447,7 +447,7 @@ class Environment:
 
     `spec` is the file, `project` the nearest folder above it that holds `.git`, else the
     spec's own: nothing outside it is read or mounted. `layers` are the person's own files
-    (NAME.local.yaml) that were laid over it. With `several` the spec names its machines;
+    (NAME.local.yaml) that were merged over it. With `several` the spec names its machines;
     else it has one, named as the environment. `demands` are what the spec wants beyond its
     machines: all that are given, and those not given without which it can be had all the same.
     """

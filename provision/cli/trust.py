@@ -113,7 +113,7 @@ def load_asking(request: Request) -> Environment:
 
 
 def _ask(request: Request, demands: Sequence[Demand]) -> bool:
-    """Ask for what was never answered, and keep the answer; False where there is nothing to ask."""
+    """Ask about what was never answered, and store the answer; False if there is nothing to ask."""
     from provision import engine, spec, trust
 
     known = engine.trust_of(request)
