@@ -162,6 +162,15 @@ def _groups(value: object) -> object:
     return [value] if isinstance(value, str) else _by_name(value)
 
 
+def _ready(value: object) -> object:
+    """A URL, a port or a command alone."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return {"tcp": value}
+    if isinstance(value, str):
+        return {"http": value} if value.startswith(("http://", "https://")) else {"command": value}
+    return None
+
+
 def _limits(value: object) -> object:
     if not isinstance(value, dict):
         return None
@@ -233,6 +242,7 @@ _FORMS: Mapping[str, Callable[[object], object]] = {
     "nproc": _limit,
     "packages": _packages,
     "ports": _ports,
+    "ready": _ready,
     "requires": _names,
     "restart": _restart,
     "run": _items,

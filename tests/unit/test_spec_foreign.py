@@ -94,6 +94,9 @@ def test_a_value_in_another_form_is_rewritten_as_the_schema_takes_it(
         ("restart", False, "never"),
         ("restart", "on-failure:3", "on-failure"),
         ("needs", {"db": {"condition": "service_healthy"}}, ["db"]),
+        ("ready", "http://localhost:8080/", {"http": "http://localhost:8080/"}),
+        ("ready", 8080, {"tcp": 8080}),
+        ("ready", "pg_isready", {"command": "pg_isready"}),
         ("limits", {"nofile": {"soft": 1, "hard": 2}, "nproc": 3}, {"nofile": 2, "nproc": 3}),
     ],
 )
