@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from functools import cache
 from pathlib import Path
@@ -148,6 +149,12 @@ def _restart(value: object) -> object:
     return {"unless-stopped": "always", "on-failure": "on-failure"}.get(text)
 
 
+def _size(value: object) -> object:
+    """A size as Compose and QEMU write it, whose units are powers of 1024."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?) ?([mMgG])[bB]?", value) if isinstance(value, str) else None
+    return f"{match[1]}{match[2].upper()}iB" if match else None
+
+
 def _version(_: object) -> object:
     return 1
 
@@ -230,12 +237,14 @@ _FORMS: Mapping[str, Callable[[object], object]] = {
     "aliases": _names,
     "command": _words,
     "core": _limit,
+    "disk": _size,
     "env": _env,
     "extends": _names,
     "groups": _groups,
     "hosts": _hosts,
     "limits": _limits,
     "memlock": _limit,
+    "memory": _size,
     "mounts": _mounts,
     "needs": _names,
     "nofile": _limit,
@@ -249,6 +258,7 @@ _FORMS: Mapping[str, Callable[[object], object]] = {
     "runtime_dirs": _names,
     "script": _words,
     "setup": _items,
+    "shm_size": _size,
     "stack": _limit,
     "sysctls": _env,
     "users": _by_name,
