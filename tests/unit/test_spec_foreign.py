@@ -10,6 +10,7 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from provision.spec import contract, foreign
+from provision.spec.quantities import size
 
 PLACES = [(place, key, ours) for place, keys in foreign._keys().items() for key, ours in keys.items()]
 
@@ -94,6 +95,9 @@ def test_a_value_in_another_form_is_rewritten_as_the_schema_takes_it(
         ("restart", False, "never"),
         ("restart", "on-failure:3", "on-failure"),
         ("needs", {"db": {"condition": "service_healthy"}}, ["db"]),
+        ("ready", "http://localhost:8080/", {"http": "http://localhost:8080/"}),
+        ("ready", 8080, {"tcp": 8080}),
+        ("ready", "pg_isready", {"command": "pg_isready"}),
         ("limits", {"nofile": {"soft": 1, "hard": 2}, "nproc": 3}, {"nofile": 2, "nproc": 3}),
     ],
 )
@@ -101,6 +105,16 @@ def test_a_services_value_is_rewritten_too(key: str, value: object, ours: object
     written = foreign.value_hint(key, value).removeprefix("write `").removesuffix("`")
     assert yaml.safe_load(written) == {key: ours}
     assert not list(Draft202012Validator(properties("services")[key]).iter_errors(ours))
+
+
+@pytest.mark.parametrize(
+    ("value", "ours"),
+    [("1G", "1GiB"), ("512m", "512MiB"), ("1.5gb", "1.5GiB"), ("2 GiB", None), ("1T", None), ("x", None)],
+)
+def test_a_size_has_its_unit_written_out(value: str, ours: str | None) -> None:
+    hint = foreign.value_hint("memory", value)
+    assert hint == (f"write `memory: {ours}`" if ours else "")
+    assert ours is None or size(ours)
 
 
 def test_volumes_that_are_folders_of_the_host_are_mounts() -> None:
