@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help up test containers machines host host-vm host-browser venv lint docs fuzz format unit e2e test-vm thorough wheel bench bench-vm lock clean
+.PHONY: help up test containers machines host host-vm host-browser venv lint docs site picture fuzz format unit e2e test-vm thorough wheel bench bench-vm lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -43,14 +43,21 @@ $(STAMP): pyproject.toml requirements/dev.txt
 	$(BIN)/python -m compileall -q provision # as an installed one is: some environments write no bytecode
 	touch $@
 
-lint: venv  ## ruff, mypy --strict, shellcheck
+lint: venv  ## ruff, mypy --strict, shellcheck, and the links of the documentation
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy --strict
 	$(BIN)/shellcheck $$(grep -lE '^#!.*sh$$' scripts/* .ci/run provision/inventory/*.sh)
+	$(MAKE) --no-print-directory site
 
-docs:  ## docs/spec.md, made of the schema
+docs:  ## generate the published schema, docs/spec.md, and the list of decisions
 	@python3 scripts/spec-page
+
+site: venv  ## build the documentation in site/; a broken link is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+
+picture: venv  ## draw the terminal sessions in docs/images again, from real runs
+	$(BIN)/python scripts/terminal-picture
 
 fuzz: venv  ## twenty thousand mutated specs through reading, rendering and the judges
 	FUZZ_EXAMPLES=20000 $(BIN)/pytest --numprocesses 2 tests/unit/test_spec_fuzz.py
@@ -102,5 +109,5 @@ lock: venv  ## renew requirements/dev.txt with today's versions
 	touch $(STAMP)
 
 clean:  ## remove what was made here, but not what runs
-	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist site .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +

@@ -9,7 +9,7 @@ import tools
 from measuring import PROJECT, Aim, Command, Row
 
 from provision import process
-from provision.backends.vm.providers import find as find_provider
+from provision.backends.vm.drivers import find as find_provider
 from provision.bases.box import boxes_folder, build_box
 from provision.bases.catalogue import find as find_base
 from provision.progress import Plain, Silent

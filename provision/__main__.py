@@ -1,4 +1,4 @@
-"""The entry point: runs the command line and turns every error into its words and exit code."""
+"""The entry point: runs the command line and turns every error into a message and an exit code."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ REFUSALS = {
     errno.ENOSPC: "make room on the disk, then try again",
     errno.EDQUOT: "this user's disk quota is used up: make room, then try again",
     errno.EROFS: "the disk is read-only: work in a folder that you can write to",
-    errno.EACCES: "give this user access, or work in a folder of their own",
+    errno.EACCES: "give this user access, or work in a folder that belongs to them",
 }
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -36,7 +36,7 @@ def main() -> None:
 
 
 def _run() -> int:
-    """Run the verb; its exit code, after the words of whatever it raised."""
+    """Run the verb and return its exit code; an error that it raised has been printed."""
     import click
 
     from provision.cli import commands
@@ -73,9 +73,9 @@ def _run() -> int:
 
 
 def _open_streams() -> None:
-    """Have the three standard streams open, on nothing where the caller closed one.
+    """Open the standard streams that the caller closed, on nothing.
 
-    Else the next file that is opened would take its number, and children would write there.
+    Otherwise the next file would get their number, and children would write into it.
     """
     for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
         try:
@@ -90,7 +90,7 @@ def _open_streams() -> None:
 
 
 def _flush() -> int:
-    """Write what is left in the streams; an exit code where that failed."""
+    """Flush the streams; return an exit code if that failed."""
     code = 0
     for stream in (sys.stdout, sys.stderr):
         try:
@@ -105,7 +105,7 @@ def _flush() -> int:
 
 
 def _handle_signals() -> None:
-    """Let a signal that asks for the end interrupt the verb, unless the caller had it ignored."""
+    """Let a terminating signal interrupt the verb, unless the caller ignores it."""
     for number in ENDING:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _interrupt)

@@ -1,4 +1,4 @@
-"""A command in a machine on this process's own terminal: a signal that ends us ends it too."""
+"""A command in a machine on this process's own terminal; a signal that ends this process ends it too."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ true
 def run_attached(target: Target, words: Sequence[str], *, user: str, workdir: str, terminal: bool) -> int:
     """Run a command in a machine with this process's stdin, output and terminal; its exit code.
 
-    A signal that interrupts this process goes to the command and to all that it started;
-    what has not ended after GRACE seconds, or at a second signal, is killed.
+    A signal that interrupts this process goes to the command and everything it started;
+    what is still running after GRACE seconds, or at a second signal, is killed.
 
     Raises:
         KeyboardInterrupt: a signal has interrupted it; the command has ended.
@@ -71,7 +71,7 @@ def run_attached(target: Target, words: Sequence[str], *, user: str, workdir: st
 
 
 def end_script(name: str, chosen: signal.Signals, grace: int) -> str:
-    """Text for `sh` that ends what was started under a name, with all its descendants."""
+    """A script for `sh` that stops what was started under a name, with all its descendants."""
     pattern = f"{name[:-1]}[{name[-1]}]"  # which the search itself does not match
     return (
         END.replace("{pattern}", pattern)

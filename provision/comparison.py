@@ -1,4 +1,4 @@
-"""Inventories of machines that run, and how two of them differ: what `inventory` and `diff` do."""
+"""Inventories of running machines, and how two differ: `provision inventory` and `diff`."""
 
 from __future__ import annotations
 
@@ -19,12 +19,15 @@ if TYPE_CHECKING:
 
     from provision.engine import Request
     from provision.inventory.model import Difference, Inventory
-    from provision.model import Machine
+    from provision.model import Environment, Machine
+
+
+SINCE = "since up"  # the left side of a machine that is compared with itself
 
 
 @dataclass(frozen=True, kw_only=True)
 class Side:
-    """One of two that are compared: what to call it, and the inventories of its machines."""
+    """One side of a comparison: its name, and the inventories of its machines."""
 
     name: str
     inventories: Mapping[str, Inventory]
@@ -41,7 +44,7 @@ class Comparison:
 
     @property
     def unexplained(self) -> tuple[Difference, ...]:
-        """Those for which no rule has a reason."""
+        """The differences that no rule explains."""
         return tuple(each for each in self.differences if each.reason is None)
 
 
@@ -59,19 +62,29 @@ def take(request: Request, machine: str | None = None) -> tuple[str, Mapping[str
             f"no machine is called {machine}",
             hint=f"the machines are {', '.join(each.name for each in environment.machines)}",
         )
-    acting = backends.find(request.backend)
-    targets = acting.targets(environment.name, engine.state_of(environment, request.backend))
+    return environment.name, inventories_of(environment, request.backend, machines)
 
-    def one(asked: Machine) -> Inventory:
-        if asked.name not in targets:
+
+def inventories_of(
+    environment: Environment, backend: str, machines: Sequence[Machine]
+) -> Mapping[str, Inventory]:
+    """An inventory of each of these machines, taken side by side.
+
+    Raises:
+        Unreachable: one is not running, or does not answer.
+    """
+    targets = backends.find(backend).targets(environment.name, engine.state_of(environment, backend))
+
+    def one(machine: Machine) -> Inventory:
+        if machine.name not in targets:
             raise Unreachable(
-                f"machine {asked.name} of {environment.name} is not running in {request.backend}",
-                hint=f"`provision up {request.spec} -b {request.backend}` starts it",
+                f"machine {machine.name} of {environment.name} is not running in {backend}",
+                hint=f"`provision up {environment.spec} -b {backend}` starts it",
             )
-        with targets[asked.name] as target:
-            return inventory.take(target, asked, request.backend)
+        with targets[machine.name] as target:
+            return inventory.take(target, machine, backend)
 
-    return environment.name, {each.machine: each for each in side_by_side(one, machines)}
+    return {each.machine: each for each in side_by_side(one, machines)}
 
 
 def differ(request: Request, between: tuple[str, str] | None) -> Comparison:
@@ -84,7 +97,15 @@ def differ(request: Request, between: tuple[str, str] | None) -> Comparison:
         Unreachable: a machine that is compared does not answer.
         UsageError: a name is none of these, or both sides have no machine in common.
     """
-    name, left, right = _sides(request, between)
+    return compare_sides(*_sides(request, between))
+
+
+def compare_sides(name: str, left: Side, right: Side) -> Comparison:
+    """Compare the machines of two sides by the rules for two forms.
+
+    Raises:
+        UsageError: they do not have the same machines.
+    """
     pairs = _pairs(left, right)
     rules = shipped()
     return Comparison(
@@ -105,7 +126,7 @@ def _sides(request: Request, between: tuple[str, str] | None) -> tuple[str, Side
 
 
 def side_by_side_of(request: Request, names: Sequence[str]) -> tuple[Side, ...]:
-    """The sides by their names, looked at at the same time."""
+    """The sides by their names, inventoried in parallel."""
     from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(len(names)) as pool:
@@ -121,7 +142,7 @@ def _side(request: Request, name: str) -> Side:
         return Side(name=name, inventories=take(request, name)[1])
     except UsageError as error:
         raise UsageError(
-            f"{name} is no backend, no machine of this environment, and no file",
+            f"{name} is not a backend, a machine of this environment or a file",
             hint=f"--between takes two of: {', '.join(backends.names())}, a machine, a file of `-o`",
         ) from error
 
@@ -136,16 +157,16 @@ def _forms_up(request: Request) -> tuple[str, str]:
     if len(up) < 2:
         missing = next(name for name in backends.names() if name not in up)
         raise EnvironmentFailed(
-            f"{ref.name} is up in {up[0]} alone: there is nothing to compare it with"
+            f"{ref.name} is up only in {up[0]}: there is nothing to compare it with"
             if up
-            else f"{ref.name} is not up in any form: there is nothing to compare",
+            else f"{ref.name} is not up in any backend: there is nothing to compare",
             hint=f"`provision up {request.spec} -b {missing}` starts it in {missing}",
         )
     return up[0], up[1]
 
 
 def _pairs(left: Side, right: Side) -> Sequence[tuple[Inventory, Inventory]]:
-    """Machines of one name; where each side has only one, those two."""
+    """Pairs of machines with the same name; if each side has only one, those two."""
     if len(left.inventories) == len(right.inventories) == 1:
         return [(next(iter(left.inventories.values())), next(iter(right.inventories.values())))]
     lone = left.inventories.keys() ^ right.inventories.keys()

@@ -1,4 +1,4 @@
-"""Files below one folder: written, read and removed without ever following a link out of it."""
+"""Writes, reads and removes files below one folder, without following a link out of it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def is_confined(path: str) -> bool:
 
 
 class ConfinedFolder:
-    """A folder that is open; every path is relative to it.
+    """An open folder; every path is relative to it.
 
     Each part of a path is opened from the one before it, so that nobody can put a link in
     between. A link that stands where a file or a folder belongs is removed, not followed.
@@ -58,7 +58,7 @@ class ConfinedFolder:
             return None
 
     def write(self, path: str, content: bytes, mode: int) -> None:
-        """Have a file with this content and mode; an equal one is not touched.
+        """Write a file with this content and mode, unless an equal one exists.
 
         Raises:
             ValueError: the path leads out of the folder.
@@ -97,7 +97,7 @@ class ConfinedFolder:
     def _parent_of(self, path: str, *, make: bool = False) -> Iterator[tuple[int, str]]:
         """The open folder that holds the path's last part, and that part."""
         if not is_confined(path):
-            raise ValueError(f"{path} leads out of {self._path}")
+            raise ValueError(f"{path} leads outside {self._path}")
         *above, name = path.split("/")
         folder = os.dup(self._folder)
         try:

@@ -1,4 +1,4 @@
-"""The sentences: each verb of the command line as a short pipeline of the rooms' verbs."""
+"""The verbs of the command line, each as a short pipeline of calls to the modules below."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from provision.backends.base import Backend, Plan, Remains
+    from provision.backends.log_view import LogView
     from provision.errors import Problem
     from provision.model import Demand, Environment, Machine, MachineStatus, PortStatus, Result, Word
     from provision.progress import Progress
@@ -23,12 +24,14 @@ if TYPE_CHECKING:
     from provision.trust import Trust
 
 
+# After these a machine is what its spec says; a mere start keeps what someone changed in it.
+MADE = ("create", "recreate", "change", "refresh")
 LONGEST_START = 3600.0  # seconds; each service's own time ends sooner
 
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What the command line asks for: which spec, which backend, what is laid over it."""
+    """What the command line asks for: which spec, which backend, which overrides."""
 
     spec: Path
     backend: str
@@ -41,7 +44,7 @@ class Request:
 
 @dataclass(frozen=True, kw_only=True)
 class EnvironmentRef:
-    """An environment by name alone: enough for what runs already, whatever its spec says now."""
+    """An environment by its name alone: enough for what is running, whatever the spec says now."""
 
     name: str
     backend: Backend
@@ -53,7 +56,7 @@ def load(request: Request, *, looking: bool = False) -> Environment:
 
     Args:
         request: which one.
-        looking: nothing of it is going to be given, run or shown: the person need not allow it.
+        looking: nothing is going to be started or shown, so no permission is needed.
     """
     from provision import spec
 
@@ -69,14 +72,14 @@ def load(request: Request, *, looking: bool = False) -> Environment:
 
 
 def trust_of(request: Request) -> Trust:
-    """What the person allows the project of a spec."""
+    """What is allowed for the project of a spec."""
     from provision import spec
 
     return trust.trust_in(spec.project_of(request.spec), request.allow)
 
 
 def allow(request: Request) -> tuple[Demand, ...]:
-    """Keep the person's word for what a spec wants beyond its machines, in every backend.
+    """Store the permission for what a spec wants beyond its machines, in every backend.
 
     Args:
         request: which spec; `allow` are the words that are given, all where there are none.
@@ -104,7 +107,7 @@ def allow(request: Request) -> tuple[Demand, ...]:
 
 
 def _wanted(request: Request, known: Trust) -> Iterator[Demand]:
-    """What a spec wants beyond its machines in every backend, as far as it may be read."""
+    """What a spec wants beyond its machines in every backend, as far as it can be read."""
     from provision import spec
 
     for backend in backends.names():
@@ -123,14 +126,14 @@ def _wanted(request: Request, known: Trust) -> Iterator[Demand]:
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """A spec that is read, for one backend; `refused` says why that one can never make it."""
+    """A spec read for one backend; `refused` says why the backend can never create it."""
 
     environment: Environment | None
     refused: tuple[Problem, ...]
 
 
 def validate(request: Request) -> Verdict:
-    """Read and judge a spec as `plan`, `render` and `up` do, for one backend.
+    """Read and check a spec for one backend, as `plan`, `render` and `up` do.
 
     Raises:
         SpecError: it is wrong whatever the backend.
@@ -152,19 +155,19 @@ def _refusals(environment: Environment, backend: str) -> Sequence[Problem]:
 
 
 def _require_possible(environment: Environment, backend: str) -> None:
-    """Raise where the spec asks for what this backend, or any, can never give: as `validate` says it."""
+    """Raise if the spec requires what this backend, or any, can never provide: as `validate` does."""
     if problems := [*secrets.missing(environment), *_refusals(environment, backend)]:
         raise SpecError(problems)
     refuse_mounted(environment)
 
 
 def notes(environment: Environment, backend: str) -> tuple[str, ...]:
-    """What of a spec has no effect in a backend."""
+    """Notes about parts of a spec that have no effect in a backend."""
     return backends.find(backend).notes(environment)
 
 
 def resolve(request: Request) -> EnvironmentRef:
-    """The environment that a spec names, without reading more of it than the name."""
+    """The environment that a spec names; reads only the name."""
     from provision import spec
 
     name = request.name or spec.peek(
@@ -180,12 +183,12 @@ def resolve(request: Request) -> EnvironmentRef:
 
 
 def state_of(environment: Environment, backend: str) -> StateDir:
-    """Where an environment's state of a backend lies."""
+    """Where a backend keeps an environment's state."""
     return StateDir.of(environment.project, environment.name, backend, environment.spec.absolute())
 
 
 def render(request: Request, folder: Path | None) -> tuple[Mapping[str, bytes], Path | None]:
-    """The rendering, written to a folder where one is given."""
+    """The rendering; also written to a folder if one is given."""
     environment = load(request)
     if problems := _refusals(environment, request.backend):
         raise SpecError(problems)
@@ -199,7 +202,7 @@ def render(request: Request, folder: Path | None) -> tuple[Mapping[str, bytes], 
 
 
 def plan(environment: Environment, backend: str) -> Plan:
-    """What `up` would do, as things are now."""
+    """What `up` would do now."""
     _require_possible(environment, backend)
     acting, state_dir = backends.find(backend), state_of(environment, backend)
     plan = acting.plan(acting.settle(environment, state_dir), state_dir)
@@ -228,13 +231,13 @@ def up(
     timeout: float,
     offline: bool = False,
 ) -> Plan:
-    """Bring an environment up, ready, its setup done; offline, only if nothing has to be fetched."""
+    """Bring an environment up until it is ready; with `offline`, only if nothing must be downloaded."""
     acting, state_dir = backends.find(backend), state_of(environment, backend)
     _require_possible(environment, backend)
     walls.require_in_place([each.source for each in walls.live(environment.machines)])
     for note in lent.notes(environment):
         progress.note(note)
-    with progress.wait("looking at this host"):
+    with progress.wait("checking this host"):
         settled = acting.settle(environment, state_dir)
         missing = acting.missing(settled, state_dir) if offline else ()
     if missing:
@@ -246,11 +249,18 @@ def up(
             hint=f"{command('up')} without --offline fetches what is missing, and keeps it",
         )
     walls.make_mount_points(environment.machines)
-    return acting.up(settled, state_dir, progress, rebuild=rebuild, timeout=timeout)
+    try:
+        plan = acting.up(settled, state_dir, progress, rebuild=rebuild, timeout=timeout)
+    except BaseException:
+        state_dir.forget_inventories()  # how far it came is not known
+        raise
+    if plan.build or any(action in MADE for action in plan.actions.values()):
+        state_dir.forget_inventories()
+    return plan
 
 
 def prepare_to_verify(environment: Environment) -> None:
-    """Make the `verify` that will follow quicker."""
+    """Prepare in the background for the `verify` that will follow."""
     from provision.verify import prepare
 
     prepare(environment)
@@ -264,13 +274,13 @@ def verify(
     *,
     progress: Progress,
 ) -> tuple[Result, ...]:
-    """Ask the running machines, or the one that is named, whether they are what the spec says."""
+    """Check the running machines, or the named one, against the spec."""
     from provision.verify import verify as ask
 
     acting = backends.find(backend)
     request = _chosen(environment, machine)
     capabilities = {each.name: acting.supports(each) for each in environment.machines}
-    with progress.wait("looking at what runs"):
+    with progress.wait("checking what is running"):
         try:
             targets = acting.targets(environment.name, state_of(environment, backend))
         except Unreachable:
@@ -291,7 +301,7 @@ def verify(
 
 
 def status(environment: Environment, backend: str, machine: str | None = None) -> tuple[MachineStatus, ...]:
-    """Every machine, or the one that is named, as it is now."""
+    """The status of every machine, or of the named one."""
     acting, state_dir = backends.find(backend), state_of(environment, backend)
     request = {each.name for each in _chosen(environment, machine)}
     found = acting.status(acting.settle(environment, state_dir), state_dir)
@@ -299,7 +309,7 @@ def status(environment: Environment, backend: str, machine: str | None = None) -
 
 
 def _chosen(environment: Environment, machine: str | None) -> tuple[Machine, ...]:
-    """The machine of this name, or all of them; equal ones by the name that they share."""
+    """The machine with this name, or all; equal machines also by the name that they share."""
     if machine is None:
         return environment.machines
     chosen = tuple(each for each in environment.machines if machine in (each.name, each.group))
@@ -312,13 +322,13 @@ def _chosen(environment: Environment, machine: str | None) -> tuple[Machine, ...
 
 
 def published(environment: Environment, backend: str) -> Mapping[str, Sequence[PortStatus]]:
-    """The ports of the running machines as they are on the host."""
+    """The published ports of the running machines."""
     targets = backends.find(backend).targets(environment.name, state_of(environment, backend))
     return {machine: target.ports for machine, target in targets.items()}
 
 
 def stop(ref: EnvironmentRef, progress: Progress, machine: str | None) -> bool:
-    """End the machines, or the one that is named, and keep them; False where none was running."""
+    """Stop the machines, or the named one, and keep them; False if none was running."""
     return ref.backend.stop(ref.name, ref.state_dir, progress, machine)
 
 
@@ -332,13 +342,14 @@ class Removed:
 
 
 def down(ref: EnvironmentRef, progress: Progress, *, volumes: bool, images: bool) -> Removed:
-    """Remove the machines; also volumes, and what was built, where request.
+    """Remove the machines, and on request volumes and what was built.
 
-    Once nothing is left, and nothing is to be kept, its state goes too.
+    Once nothing is left, its state is removed too.
     """
     state_dir = ref.state_dir
     before = ref.backend.remains(state_dir)
     there = ref.backend.down(ref.name, state_dir, progress, volumes=volumes, images=images)
+    state_dir.forget_inventories()
     left = ref.backend.remains(state_dir)
     gone = state_dir.project is not None and not state_dir.project.exists()
     if not (left.machines or left.volumes or left.built) and (gone or (volumes and images)):
@@ -361,7 +372,7 @@ def target(ref: EnvironmentRef, machine: str | None) -> Target:
 
 
 def lend(ref: EnvironmentRef, target: Target) -> None:
-    """Have this person's SSH agent in a machine whose spec forwards it."""
+    """Give a machine whose spec forwards an SSH agent this person's agent."""
     ref.backend.lend(ref.state_dir, target)
 
 
@@ -371,16 +382,16 @@ def logs(
     each_line: Callable[[str], None],
     *,
     machine: str | None,
-    follow: bool,
+    view: LogView,
 ) -> None:
-    """Hand each line of the services' logs to `each_line`: of all machines, or of the one that is named."""
-    ref.backend.logs(ref.name, ref.state_dir, services, machine=machine, follow=follow, each_line=each_line)
+    """Pass each line of the services' logs to `each_line`: of all machines, or of the named one."""
+    ref.backend.logs(ref.name, ref.state_dir, services, machine=machine, view=view, each_line=each_line)
 
 
 def restart(
     ref: EnvironmentRef, services: Sequence[str], machine: str | None, progress: Progress
 ) -> tuple[str, ...]:
-    """Start services anew, all where none is named; which they were, once they are ready.
+    """Restart services, or all if none is named; return their names once they are ready.
 
     Raises:
         UsageError: no machine has a service of this name.
@@ -419,7 +430,7 @@ def _of(machine: str, targets: Mapping[str, Target]) -> str:
 
 
 def _services(target: Target) -> list[str]:
-    """The services that a machine was made with, as it says itself."""
+    """The services that a machine was created with, as it reports itself."""
     return target.run("ls /usr/lib/provision/services 2>/dev/null", user="root").stdout.decode().split()
 
 
@@ -433,5 +444,5 @@ def _wait_for(target: Target, services: Sequence[str], machine: str | None) -> N
 
 
 def sync(ref: EnvironmentRef, *, watch: bool, progress: Progress) -> int:
-    """Carry copied folders into the machines; how many there were. Live ones need none."""
+    """Copy folders that are not live into the machines; return how many there were."""
     return ref.backend.sync(ref.state_dir, progress, watch=watch)

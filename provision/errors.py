@@ -1,4 +1,4 @@
-"""The tree of errors: each says what failed, where, on what evidence, and what to do."""
+"""The error classes: each error says what failed, where, the evidence, and what to do."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ EXIT_SIGNALLED = 128  # the exit code of what a signal ends is this and the sign
 
 
 class Interrupted(KeyboardInterrupt):
-    """A signal other than SIGINT asks this process to end."""
+    """A signal other than SIGINT told this process to terminate."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
@@ -68,7 +68,7 @@ class HostLacks(ProvisionError):
 
 
 class Problem:
-    """One thing wrong in a spec, and where it stands; `demand` is what the person's word would allow."""
+    """One problem of a spec and its place; `demand` is what the user could allow."""
 
     __slots__ = ("demand", "hint", "message", "origin")
 

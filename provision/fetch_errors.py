@@ -59,7 +59,7 @@ class Failure:
         tried = _TRIED.search(self.reason)
         refused = _REFUSED.search(self.reason)
         if _BY_PROXY.search(self.reason):
-            return f"the proxy does not let {mirror} be reached: {self.reason}"
+            return f"the proxy refuses to connect to {mirror}: {self.reason}"
         if tried and tried["host"].strip("[]") != parts.hostname:
             proxy = tried["host"] + (f":{tried['port']}" if tried["port"] else "")
             return f"the proxy {proxy}, used for {mirror}, does not answer"

@@ -1,4 +1,4 @@
-"""Files of the host that somebody named: read only where they are files, and no larger than they may be."""
+"""Reads host files that a spec names: only regular files, up to a size limit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Commands of ours in hints: written without the environment, completed where that is known.
+"""provision's own commands in hints: written without the environment, completed where it is known.
 
 Whoever raises an error knows the verb and the machine. The command line knows the spec and
 the options that mean the same environment, so it completes each command before it shows it.
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 OF_A_SPEC = (
     "up", "verify", "status", "shell", "exec", "logs", "restart", "sync", "stop", "down",
-    "plan", "render", "validate", "explain", "test", "compare", "trust",
+    "plan", "render", "validate", "explain", "test", "compare", "trust", "diff",
 )  # fmt: skip
 READING = (
     "up",
@@ -26,6 +26,7 @@ READING = (
     "explain",
     "test",
     "compare",
+    "diff",
 )  # which read the whole spec, so need what it is allowed
 OF_ALL_BACKENDS = ("test", "compare", "trust")  # for which -b is no part of what the environment is
 _COMMAND = re.compile(

@@ -1,4 +1,4 @@
-"""What a person lends a machine while it runs: their name for git, their SSH agent."""
+"""What a user lends a running machine: their name for git, and their SSH agent."""
 
 from __future__ import annotations
 
@@ -68,6 +68,6 @@ def notes(environment: Environment) -> Iterator[str]:
     for machine in machines:
         if any(file.path == "/etc/gitconfig" for file in machine.files):
             yield (
-                f"{machine.name} has its own /etc/gitconfig: with [include] path = /run/provision/gitconfig"
-                " in it git takes the workspace, whoever owns it"
+                f"{machine.name} has its own /etc/gitconfig: add [include] path = /run/provision/gitconfig"
+                " to it, so that git accepts the workspace whoever owns it"
             )

@@ -1,4 +1,4 @@
-"""Every environment of this user: in each backend, also where its folder or its spec is gone."""
+"""Every environment of this user, in each backend, even if its folder or spec is gone."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Listed:
 
     @property
     def state(self) -> str:
-        """How its machines do, in a word or two."""
+        """The state of its machines, in a word or two."""
         states = list(self.remains.machines.values())
         if self.problem:
             return "unknown"
@@ -93,7 +93,7 @@ def find_environments(word: str, backend: str | None = None) -> tuple[Environmen
     if not found:
         raise UsageError(
             f"no environment is called {word}" + (f" in {backend}" if backend else ""),
-            hint="`provision list` shows them all; to name a spec, write its ending: `down dev.yaml`",
+            hint="`provision list` shows them all; to name a spec, include its extension: `down dev.yaml`",
         )
     if len(folders) > 1:
         raise UsageError(

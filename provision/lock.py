@@ -1,4 +1,4 @@
-"""One change at a time: who comes second says whom it waits for, then does what it was asked."""
+"""One change at a time: the second command says what it waits for, then continues."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MOMENT = 0.5  # seconds, for which nobody needs to be told why nothing happens
 
 @contextmanager
 def hold(path: Path, progress: Progress, *, holder: Callable[[], str]) -> Iterator[None]:
-    """Hold the lock at `path`, after whoever holds it now.
+    """Hold the lock at `path`; waits for whoever holds it now.
 
     A lock ends with its process, however that ends, so no wait is for a dead one.
 

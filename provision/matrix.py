@@ -1,4 +1,4 @@
-"""A spec tried: environments brought up in every backend and variation, verified, compared, taken down.
+"""`provision test`: brings a spec up in every backend and variation, verifies, compares, removes it.
 
 They have names and ports of their own: what the spec's own environment has is not touched.
 """
@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from provision import backends, engine, resources
+from provision.comparison import Side, compare_sides, inventories_of
 from provision.errors import ProvisionError, SpecError, UsageError
 from provision.hints import command
 from provision.lock import hold
@@ -24,13 +25,24 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from provision.comparison import Comparison
     from provision.engine import Request
+    from provision.inventory.model import Inventory
     from provision.model import Environment, Machine, Port
     from provision.progress import Progress
     from provision.state import StateDir
 
+IDEMPOTENT = "second up changes nothing"
 LONGEST_NAME = 41
 MARK = "trial"  # the file by which an environment is known for one of ours, whatever became of its test
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """What became of one environment that was tried; `inventories` of its machines where it came up."""
+
+    results: tuple[Result, ...]
+    inventories: Mapping[str, Inventory] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +109,8 @@ def run(
     keep: bool,
     timeout: float,
     offline: bool,
-) -> Mapping[str, tuple[Result, ...]]:
+    inventories: bool,
+) -> Mapping[str, Run]:
     """Bring environments up, in several backends at the same time, verify each, take them down.
 
     What an earlier test that was killed has left is taken down first. Another test of the
@@ -110,9 +123,10 @@ def run(
         keep: leave them up.
         timeout: seconds for each to become ready.
         offline: fail at once where something would have to be fetched.
+        inventories: take those of the machines, for `compared`.
 
     Returns:
-        each one's results; one that did not come up has a failed one that says why.
+        what became of each; one that did not come up has a failed result that says why.
 
     Raises:
         UsageError: a person has an environment of such a name.
@@ -122,7 +136,25 @@ def run(
     with hold(lock_of(project, own), progress, holder=lambda: f"another {command('test')} of {own}"):
         for trial in trials.values():
             require_ours(trial.name, trial.resolve().state_dir)
-        return _run(own, trials, environments, progress, keep=keep, timeout=timeout, offline=offline)
+        return _run(
+            own, trials, environments, progress,
+            keep=keep, timeout=timeout, offline=offline, inventories=inventories,
+        )  # fmt: skip
+
+
+def compared(trials: Mapping[str, Trial], runs: Mapping[str, Run]) -> tuple[Comparison, ...]:
+    """How the forms of each variation differ, where it came up in several backends."""
+    groups: dict[tuple[str | None, tuple[tuple[str, str], ...]], list[Side]] = {}
+    for called, trial in trials.items():
+        found = runs[called].inventories
+        if found is not None:
+            key = (trial.request.base, tuple(sorted(trial.request.settings.items())))
+            groups.setdefault(key, []).append(Side(name=called, inventories=found))
+    return tuple(
+        compare_sides(trials[sides[0].name].name, sides[0], other)
+        for sides in groups.values()
+        for other in sides[1:]
+    )
 
 
 def _run(
@@ -134,11 +166,12 @@ def _run(
     keep: bool,
     timeout: float,
     offline: bool,
-) -> Mapping[str, tuple[Result, ...]]:
+    inventories: bool,
+) -> Mapping[str, Run]:
     verifying = threading.Lock()  # a user's pytest files run in this process
     interrupted = threading.Event()
 
-    def one(called: str) -> tuple[Result, ...]:
+    def one(called: str) -> Run:
         trial, environment, backend = trials[called], environments[called], trials[called].request.backend
         said = Labelled(progress, called)
         begun = time.monotonic()
@@ -150,17 +183,24 @@ def _run(
             (ref.state_dir.folder / MARK).touch()
             engine.up(environment, backend, said, rebuild=False, timeout=timeout, offline=offline)
             with verifying:
-                return engine.verify(environment, backend, progress=said)
+                results = engine.verify(environment, backend, progress=said)
+            again = _up_again(own, environment, backend, said, timeout=timeout, offline=offline)
+            if not inventories:
+                return Run(results=(*results, again))
+            with said.step("taking the inventory"):
+                found = inventories_of(environment, backend, environment.machines)
+            return Run(results=(*results, again), inventories=found)
         except ProvisionError as error:
             problems = error.problems if isinstance(error, SpecError) else ()
             message = "\n".join([error.message, *error.evidence, *(str(each.message) for each in problems)])
             seconds = time.monotonic() - begun
-            return (Result(machine=own, check="up", outcome="failed", message=message, seconds=seconds),)
+            failed = Result(machine=own, check="up", outcome="failed", message=message, seconds=seconds)
+            return Run(results=(failed,))
         finally:
             if not keep:
                 engine.down(ref, said, volumes=True, images=False)
 
-    def in_turn(names: Sequence[str]) -> Mapping[str, tuple[Result, ...]]:
+    def in_turn(names: Sequence[str]) -> Mapping[str, Run]:
         return {called: one(called) for called in names if not interrupted.is_set()}
 
     groups: dict[str, list[str]] = {}
@@ -174,6 +214,22 @@ def _run(
             interrupted.set()  # what is up is taken down; nothing more is begun
             raise
     return {called: dict(found)[called] for called in trials}
+
+
+def _up_again(
+    own: str, environment: Environment, backend: str, progress: Progress, *, timeout: float, offline: bool
+) -> Result:
+    """Bring up what is up already: whether that leaves everything as it is."""
+    begun = time.monotonic()
+    plan = engine.up(environment, backend, progress, rebuild=False, timeout=timeout, offline=offline)
+    lines = [f"{action}: {name}" for name, action in plan.actions.items() if action not in ("none", "wait")]
+    return Result(
+        machine=own,
+        check=IDEMPOTENT,
+        outcome="failed" if plan.changes else "passed",
+        message="\n".join([f"a second {command('up')} changed what was up:", *lines]) if plan.changes else "",
+        seconds=time.monotonic() - begun,
+    )
 
 
 def lock_of(project: Path, own: str) -> Path:

@@ -1,4 +1,4 @@
-"""The nouns: what was asked, as frozen data that knows nothing of any backend."""
+"""The nouns: the environment as frozen data, independent of any backend."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ID_DIGITS = 8
 
 @dataclass(frozen=True, kw_only=True, order=True)
 class Origin:
-    """Where something stands in a spec; lines and columns count from 1."""
+    """A place in a spec; lines and columns count from 1."""
 
     file: str
     line: int
@@ -78,7 +78,7 @@ class Workspace:
 
 @dataclass(frozen=True, kw_only=True)
 class Package:
-    """A package of the distribution.
+    """A package from the distribution.
 
     `version` is there where the spec pins it, `architecture` where it is not the machine's
     own; `release` is what apt takes it from, bookworm-backports for example.
@@ -93,7 +93,7 @@ class Package:
 
 @dataclass(frozen=True, kw_only=True)
 class Repository:
-    """A source of packages beside the distribution's own.
+    """A package repository in addition to the distribution's.
 
     `key` holds the bytes of `key_file`, None where the distribution's own keys sign it;
     `pin` ranks it as apt does.
@@ -111,7 +111,7 @@ class Repository:
 
 @dataclass(frozen=True, kw_only=True)
 class Group:
-    """A group to make; `gid` None means the next free id, of the system's where `system`."""
+    """A group to create; `gid` None means the next free id, from the system range if `system`."""
 
     name: str
     gid: int | None
@@ -121,7 +121,7 @@ class Group:
 
 @dataclass(frozen=True, kw_only=True)
 class User:
-    """A user to make, or to change where the base or a package has it.
+    """A user to create, or to change if the base or a package has it.
 
     None means what is there already, and for a user that is made: the next free `uid`, that
     number as `gid`, /bin/sh, /home/NAME.
@@ -164,7 +164,7 @@ class File:
 
 @dataclass(frozen=True, kw_only=True)
 class Script:
-    """A step of the user's own: text for `sh -eu`, at build (`run`) or inside (`setup`).
+    """A step of the spec: a script for `sh -eu`, at build time (`run`) or inside (`setup`).
 
     `secret_env` gives variables that have the value of a secret, by the secret's name;
     `secrets` are all that a step at build may read, those of its variables too.
@@ -184,7 +184,7 @@ class Script:
 
 @dataclass(frozen=True, kw_only=True)
 class Probe:
-    """How to ask whether a service is ready; `subject` is a URL, `HOST:PORT`, or text.
+    """How to find out whether a service is ready; `subject` is a URL, `HOST:PORT`, or a script.
 
     A `command` holds its words; `interval` and `timeout` are seconds. Without an `interval` it is
     asked often at first.
@@ -199,7 +199,7 @@ class Probe:
 
 @dataclass(frozen=True, kw_only=True)
 class Service:
-    """A program of a machine that runs at each start: `words` of a command, or a `script` for `sh -eu`.
+    """A program that runs while the machine runs: the `words` of a command, or a `script` for `sh -eu`.
 
     `workdir` None is the user's home: where redis or postgres may write when they stop.
     One with `oneshot` is ready once it has ended with 0, and its `restart` is never.
@@ -248,7 +248,7 @@ class Sysctl:
 
 @dataclass(frozen=True, kw_only=True)
 class Mount:
-    """A folder or file of the host, live at a path inside; `user` is whose it should be there."""
+    """A host folder or file, live at a path inside; `user` is its owner there."""
 
     path: str
     source: Path
@@ -279,7 +279,7 @@ class HostEntry:
 
 @dataclass(frozen=True, kw_only=True)
 class Secret:
-    """A value that only a running machine may see, in its memory at /run/secrets.
+    """A value that only the running machine gets, in memory at /run/secrets.
 
     It comes from a variable of the host or from a file; the value itself is no part of
     the model. `written` is the source as it stands in the spec, at `origin`.
@@ -296,7 +296,7 @@ class Secret:
 
 @dataclass(frozen=True, kw_only=True)
 class Proxy:
-    """What building and running go through; `ca` are the PEM certificates of one that opens TLS."""
+    """The proxy for building and running; `ca` are its PEM certificates if it intercepts TLS."""
 
     http: str | None
     https: str | None
@@ -306,7 +306,7 @@ class Proxy:
 
 @dataclass(frozen=True, kw_only=True)
 class Requirement:
-    """What a machine cannot do without."""
+    """A capability that a machine requires."""
 
     name: Capability
     origin: Origin
@@ -314,7 +314,7 @@ class Requirement:
 
 @dataclass(frozen=True, kw_only=True)
 class Expected:
-    """What a text must do: contain, equal, match (a regular expression) or lack something."""
+    """What a text must be: it contains, equals, matches (a regular expression) or lacks something."""
 
     how: Literal["contains", "equals", "matches", "lacks"]
     text: str
@@ -328,7 +328,7 @@ CheckKind = Literal[
 
 @dataclass(frozen=True, kw_only=True)
 class Check:
-    """One claim about a machine.
+    """One statement about a machine that is true or false.
 
     Args:
         kind: what is asked.
@@ -399,12 +399,12 @@ class Machine:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What it is called on its network, its own name first."""
+        """Its names on the network, its own first."""
         return tuple(dict.fromkeys((self.name, self.hostname, *self.aliases, self.group)))
 
     @property
     def user(self) -> str:
-        """Who `shell`, `exec`, `setup` and checks are, unless they say otherwise."""
+        """The user for `shell`, `exec`, `setup` and checks, unless they name one."""
         return self.workspace.user if self.workspace else "root"
 
     @property
@@ -424,7 +424,7 @@ WORDS: tuple[Word, ...] = ("outside", "privileges", "network", "host-env", "host
 
 @dataclass(frozen=True, kw_only=True)
 class Demand:
-    """What a spec wants of the host beyond the machine that it describes.
+    """Something that a spec wants from the host beyond the machine it describes.
 
     Args:
         word: the kind of trust that it needs.
@@ -443,7 +443,7 @@ class Demand:
 
 @dataclass(frozen=True, kw_only=True)
 class Environment:
-    """What was asked, for one backend, after layers and variables.
+    """What a spec asks for, for one backend, after layers and variables.
 
     `spec` is the file, `project` the nearest folder above it that holds `.git`, else the
     spec's own: nothing outside it is read or mounted. `layers` are the person's own files
@@ -463,7 +463,7 @@ class Environment:
 
     @property
     def id(self) -> str:
-        """What tells it from an environment of the same name in another folder."""
+        """What distinguishes it from an environment with the same name in another folder."""
         return identify(self.project, self.name)
 
     @property
@@ -523,6 +523,7 @@ class Result:
 
 SETUP, ATTACH = "setup", "attach"
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # PATH, unless the spec sets it
+UNLIMITED = -1  # among the limits of a service, as Compose has it
 RESERVED = (SETUP, ATTACH)  # what logs and errors call steps of ours: the name of no service
 
 
@@ -556,9 +557,9 @@ class ServiceStatus:
 
 @dataclass(frozen=True, kw_only=True)
 class MachineStatus:
-    """A machine as it is now; `address` is its own on the private network, if it has one.
+    """A machine's status; `address` is its own on the private network, if it has one.
 
-    `kept` are the bytes that are kept on the host for its next start from memory.
+    `kept` is the size in bytes of the saved state for its next start.
     """
 
     name: str

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shlex
 import shutil
 import signal
 import subprocess
+import time
 from collections import deque
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
 EVIDENCE_LINES = 25
 ANSWERS_WITHIN = 20.0  # seconds, for a command that only looks
+LOGGER = logging.getLogger(__name__)  # INFO: each command; DEBUG: what a streamed one prints
 ENDS_WITHIN = 5.0  # seconds, for a command whose work inside a machine has ended
 _ENDABLE: set[subprocess.Popen[bytes]] = set()  # what runs now and ends with this process
 # Variables by which a program takes another project, file, option or target than the one that it
@@ -55,7 +58,7 @@ TimeoutExpired = subprocess.TimeoutExpired
 
 @dataclass(frozen=True, kw_only=True)
 class Completed:
-    """A command that ran to its end."""
+    """A command that has finished."""
 
     argv: tuple[str, ...]
     code: int
@@ -64,20 +67,20 @@ class Completed:
 
 
 class CommandFailed(ProvisionError):
-    """A command of the host ended with another code than 0."""
+    """A command on the host exited with a code other than 0."""
 
     def __init__(self, argv: Sequence[str], code: int, output: str, hint: str = "") -> None:
         self.argv = tuple(argv)
         self.code = code
         super().__init__(
-            f"{shlex.join(argv)} ended with exit code {code}",
+            f"{shlex.join(argv)} exited with code {code}",
             evidence=output.rstrip().splitlines()[-EVIDENCE_LINES:],
             hint=hint,
         )
 
 
 def environment(changes: Mapping[str, str] | None = None) -> dict[str, str]:
-    """What a command of the host gets as its environment: this process's, without what outranks us.
+    """The environment for a command on the host: this process's, without variables that override us.
 
     `changes` are laid over it, and may bring back what is withheld.
     """
@@ -86,7 +89,7 @@ def environment(changes: Mapping[str, str] | None = None) -> dict[str, str]:
 
 
 def is_withheld(name: str) -> bool:
-    """Whether a variable would make a command take something else than it is given."""
+    """Whether a variable would make a command use something other than its arguments."""
     return name not in _KEPT and (name in _WITHHELD or name.startswith(_WITHHELD_FAMILIES))
 
 
@@ -104,7 +107,7 @@ def run(
     env: Mapping[str, str] | None = None,
     timeout: float | None = None,
 ) -> Completed:
-    """Run a command to its end and give what it printed.
+    """Run a command, wait until it has finished, and return its output.
 
     Args:
         argv: the words of the command; no shell reads them.
@@ -129,7 +132,7 @@ def run(
         )
     except FileNotFoundError as error:
         raise _missing(argv, error) from error
-    with child, _endable(child):
+    with child, _endable(child), _logged(argv, child):
         try:
             raw_stdout, raw_stderr = child.communicate(stdin, timeout)
         except subprocess.TimeoutExpired as error:
@@ -146,16 +149,16 @@ def run(
 
 
 def ask(argv: Sequence[str], *, env: Mapping[str, str] | None = None) -> Completed:
-    """Run a command that only looks, and give what it printed, whatever its exit code.
+    """Run a command that changes nothing, and return its output, whatever its exit code.
 
     Raises:
-        HostLacks: the program is not there, or gave no answer within ANSWERS_WITHIN seconds.
+        HostLacks: the program is not there, or did not answer within ANSWERS_WITHIN seconds.
     """
     try:
         return run(argv, check=False, env=env, timeout=ANSWERS_WITHIN)
     except CommandFailed as error:
         raise HostLacks(
-            f"{shlex.join(argv)} gave no answer within {ANSWERS_WITHIN:g} s",
+            f"{shlex.join(argv)} did not answer within {ANSWERS_WITHIN:g} s",
             evidence=error.evidence,
             hint="the daemon behind it accepts connections but does not answer: restart it",
         ) from error
@@ -168,7 +171,7 @@ def stream(
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
 ) -> None:
-    """Run a command and hand each line it prints, stdout and stderr alike, to `each_line`.
+    """Run a command and pass each line that it prints on stdout or stderr to `each_line`.
 
     Raises:
         HostLacks: the program is not there.
@@ -187,11 +190,13 @@ def stream(
     except FileNotFoundError as error:
         raise _missing(argv, error) from error
     assert child.stdout is not None  # noqa: S101 - stdout=PIPE promises it
+    LOGGER.debug("$ %s # running", shlex.join(argv))
     try:
-        with child.stdout, _endable(child):
+        with child.stdout, _endable(child), _logged(argv, child):
             for raw in child.stdout:
                 line = _text(raw).rstrip("\n")
                 last.append(line)
+                LOGGER.debug("  %s", line)
                 each_line(line)
             code = child.wait()
     except BaseException:
@@ -208,13 +213,25 @@ def was_interrupted(error: CommandFailed) -> bool:
 
 
 def end_children() -> None:
-    """Ask every command that runs, in whatever thread, to end: an interrupt leaves nothing running.
+    """Terminate every running command, in all threads: an interrupt leaves nothing running.
 
     A program that `attach` runs has the terminal, which tells it itself.
     """
     for child in tuple(_ENDABLE):
         with suppress(OSError):
             child.terminate()
+
+
+@contextmanager
+def _logged(argv: Sequence[str], child: subprocess.Popen[bytes]) -> Iterator[None]:
+    """Log a command once it has ended: quoted for a shell, with its duration and exit code."""
+    begun = time.monotonic()
+    try:
+        yield
+    finally:
+        code = child.poll()
+        ended = "did not finish" if code is None else f"exit code {code}"
+        LOGGER.info("$ %s # %.2f s, %s", shlex.join(argv), time.monotonic() - begun, ended)
 
 
 @contextmanager
@@ -241,6 +258,7 @@ def attach(argv: Sequence[str], interrupted: Callable[[KeyboardInterrupt], None]
         child = subprocess.Popen(argv, env=environment())
     except FileNotFoundError as error:
         raise _missing(argv, error) from error
+    LOGGER.info("$ %s # attached to this terminal", shlex.join(argv))
     try:
         code = child.wait()
     except KeyboardInterrupt as interrupt:
@@ -264,6 +282,7 @@ def start(argv: Sequence[str], *, own_session: bool = False) -> subprocess.Popen
     Raises:
         HostLacks: the program is not there.
     """
+    LOGGER.info("$ %s # started", shlex.join(argv))
     try:
         return subprocess.Popen(
             argv,
@@ -287,11 +306,12 @@ def kill_session(child: subprocess.Popen[bytes]) -> None:
 
 
 def detach(argv: Sequence[str]) -> None:
-    """Start a command that goes on when this process has ended; nobody reads what it prints.
+    """Start a command that outlives this process; its output is discarded.
 
     Raises:
         HostLacks: the program is not there.
     """
+    LOGGER.info("$ %s # continues in the background", shlex.join(argv))
     try:
         subprocess.Popen(
             argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
@@ -303,7 +323,7 @@ def detach(argv: Sequence[str]) -> None:
 
 def _missing(argv: Sequence[str], error: FileNotFoundError) -> ProvisionError:
     if error.filename != argv[0]:
-        return ProvisionError(f"{error.filename} is not there: {shlex.join(argv)} cannot run in it")
+        return ProvisionError(f"{error.filename} does not exist: {shlex.join(argv)} cannot run in it")
     return HostLacks(f"the program {argv[0]} was not found", hint="`provision doctor` shows what to install")
 
 

@@ -1,4 +1,4 @@
-"""Steps and durations for a person who waits: live on a terminal, plain lines elsewhere."""
+"""Shows steps and durations to a person who waits: live on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _STEERING = re.compile(
 
 
 def visible(text: str, *, lines: bool = False) -> str:
-    """Text of others as it may be printed: what steers a terminal is shown by its number.
+    """Foreign text made safe to print: control characters are shown as escapes.
 
     Args:
         text: whatever it is: a name, an error, a line that a build wrote.
@@ -39,7 +39,7 @@ def visible(text: str, *, lines: bool = False) -> str:
 
 
 class Progress(Protocol):
-    """Where the verbs say what they do; an argument, never a global."""
+    """Where the verbs report what they do; an argument, never a global."""
 
     def note(self, text: str) -> None:
         """Say one thing."""

@@ -1,12 +1,14 @@
-"""Records: what has to be remembered, as versioned JSON of typed dataclasses, read by one loader."""
+"""Persisted records: versioned JSON of typed dataclasses, read by one loader."""
 
 from __future__ import annotations
 
 import dataclasses
+import gzip
 import json
 import os
 import types
 import typing
+import zlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar, cast
 
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 VERSION = 1
+GZIP = b"\x1f\x8b"
 
 
 class Record(Protocol):
@@ -40,7 +43,7 @@ class DamagedRecord(EnvironmentFailed):
 
 
 def load(path: Path, kind: type[R]) -> R | None:
-    """The record in a file; None where there is none.
+    """The record in a file, compressed or not; None where there is none.
 
     Raises:
         DamagedRecord: it is not what `kind` says, or of another version.
@@ -52,7 +55,7 @@ def load(path: Path, kind: type[R]) -> R | None:
     except OSError as error:
         raise DamagedRecord(path, error.strerror or str(error)) from error
     try:
-        content = json.loads(text)
+        content = json.loads(gzip.decompress(text) if text.startswith(GZIP) else text)
         if not isinstance(content, dict):
             raise TypeError("it is not a map")  # noqa: TRY301 - one place says what is wrong
         version = content.pop("version", None)
@@ -61,12 +64,12 @@ def load(path: Path, kind: type[R]) -> R | None:
         return cast("R", _read(kind, content, "it"))
     except RecursionError as error:
         raise DamagedRecord(path, "it is nested too deep") from error
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, EOFError, OSError, zlib.error) as error:
         raise DamagedRecord(path, str(error).splitlines()[0]) from error
 
 
 def save(path: Path, record: Record) -> None:
-    """Keep a record; whole or not at all."""
+    """Write a record, whole or not at all."""
     content = {"version": VERSION, **dataclasses.asdict(cast("Any", record))}
     beside = path.with_suffix(".new")
     beside.unlink(missing_ok=True)

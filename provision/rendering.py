@@ -1,4 +1,4 @@
-"""Jinja, the quoting that makes values data, and the rendering itself: path → bytes."""
+"""Jinja, the filters that quote values, and the rendering itself: path → bytes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _NOT_TEXT = ("null", "true", "false", "yes", "no", "on", "off", "y", "n")  # in 
 
 @dataclass(frozen=True, kw_only=True)
 class RenderedFile:
-    """The bytes of one file, and whether it may be run."""
+    """The bytes of one file, and whether it is executable."""
 
     content: bytes
     executable: bool = False

@@ -1,4 +1,4 @@
-"""Where things are: schemas/ and templates/, and what this host keeps between runs."""
+"""Where things are: schemas/ and templates/, and the user's state, cache and configuration."""
 
 from __future__ import annotations
 

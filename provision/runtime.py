@@ -1,4 +1,4 @@
-"""What lives only while the host runs: sockets, locks, secrets. Private, and always in the same place.
+"""What exists only while the host runs: sockets, locks, secrets. Private, and always in the same place.
 
 A machine that was started in one session is entered from another, so the place does not
 follow from XDG_RUNTIME_DIR or TMPDIR, which differ between sessions, under sudo and in cron.
@@ -38,7 +38,7 @@ def memory() -> Path:
 
 
 def private(folder: Path) -> Path:
-    """Have a folder that nobody else may enter.
+    """Create a folder that nobody else can enter, unless it exists.
 
     Raises:
         HostLacks: it is another user's, a link, or open to others.

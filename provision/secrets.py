@@ -1,4 +1,4 @@
-"""The values of secrets: read from the host when they are delivered, and kept nowhere.
+"""The values of secrets: read from the host when they are delivered, stored nowhere.
 
 A value never stands in an argument, a log or an error: it goes through a pipe into the
 machine's memory, or through a file in the host's.
@@ -60,7 +60,7 @@ def _problem(secret: Secret) -> Problem | None:
         value_of(secret)
     except KeyError:
         return Problem(
-            f"the secret {secret.name} takes the host's variable {secret.written}, which is not set",
+            f"the secret {secret.name} comes from the host variable {secret.written}, which is not set",
             secret.origin,
             f"export {secret.written}=…, or take it from a file",
         )

@@ -1,4 +1,4 @@
-"""Container or virtual machine: what each gives a spec on this host, and which to take."""
+"""Container or virtual machine: compares them for a spec on this host, and chooses one."""
 
 from __future__ import annotations
 
@@ -15,13 +15,10 @@ if TYPE_CHECKING:
     from provision.engine import Request
     from provision.model import Demand, Environment
 
-PREFERENCE = ("docker", "vm")  # a container is there in a second, and costs less
-NOUNS = {"docker": "a container", "vm": "a virtual machine"}
-
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """The backend to take, and why, in a sentence without a full stop."""
+    """The chosen backend, and the reason in a sentence without a full stop."""
 
     backend: str
     reason: str
@@ -40,12 +37,14 @@ class Explanation:
 
 
 def explain(request: Request) -> Explanation:
-    """Ask every backend what it would give; what the person has not allowed is only told of.
+    """Ask every backend what it would offer; what is not allowed is only reported.
 
     Raises:
         SpecError: the spec is wrong.
     """
-    environments = {name: engine.load(replace(request, backend=name), looking=True) for name in PREFERENCE}
+    environments = {
+        name: engine.load(replace(request, backend=name), looking=True) for name in backends.names()
+    }
     capabilities = {name: _capabilities(environment, name) for name, environment in environments.items()}
     trust = engine.trust_of(request)
     demands = {
@@ -61,7 +60,7 @@ def explain(request: Request) -> Explanation:
         )
     ]
     return Explanation(
-        name=environments["docker"].name,
+        name=next(iter(environments.values())).name,
         capabilities=capabilities,
         choice=_choose(capabilities),
         demands=demands,
@@ -82,13 +81,14 @@ def _ports_in_use(environment: Environment, backend: str) -> Sequence[str]:
 
 
 def choose(request: Request) -> Choice:
-    """The backend for a spec: a container where it can meet the spec on this host."""
-    environment = engine.load(replace(request, backend="docker"), looking=True)
-    container = _capabilities(environment, "docker")
-    if not container.cannot and not container.lacks:
-        return _choose({"docker": container})
-    machine = _capabilities(engine.load(replace(request, backend="vm"), looking=True), "vm")
-    return _choose({"docker": container, "vm": machine})
+    """The backend for a spec: the preferred one of those that can meet it on this host."""
+    capabilities: dict[str, Capabilities] = {}
+    for name in backends.names():
+        environment = engine.load(replace(request, backend=name), looking=True)
+        capabilities[name] = _capabilities(environment, name)
+        if not capabilities[name].cannot and not capabilities[name].lacks:
+            break  # the others cost more
+    return _choose(capabilities)
 
 
 def _capabilities(environment: Environment, backend: str) -> Capabilities:
@@ -97,21 +97,25 @@ def _capabilities(environment: Environment, backend: str) -> Capabilities:
 
 def chosen_before(request: Request) -> str | None:
     """The one backend in which the environment has a place already; None where none or several have."""
-    refs = [engine.resolve(replace(request, backend=name)) for name in PREFERENCE]
+    refs = [engine.resolve(replace(request, backend=name)) for name in backends.names()]
     here = [ref.backend.name for ref in refs if ref.state_dir.rendering.is_dir()]
     return here[0] if len(here) == 1 else None
 
 
 def _choose(capabilities: Mapping[str, Capabilities]) -> Choice:
-    container = capabilities["docker"]
-    if not container.cannot and not container.lacks:
-        return Choice(
-            backend="docker", reason="a container meets every requirement and costs less than a machine"
-        )
-    machine = capabilities["vm"]
-    if container.cannot and not machine.cannot:
-        return Choice(backend="vm", reason=f"a container cannot give {container.cannot[0]}")
-    if not machine.cannot and not machine.lacks:
-        return Choice(backend="vm", reason=f"Docker is not usable on this host: {container.lacks[0]}")
-    wanting = [(*each.cannot, *each.lacks)[0] for each in (container, machine)]
-    return Choice(backend="docker", reason=f"neither backend is usable on this host: {'; '.join(wanting)}")
+    """The first that meets the spec here, else the first that could; the preferred one comes first."""
+    preferred, *others = capabilities
+    first = capabilities[preferred]
+    backend = backends.find(preferred)
+    if not first.cannot and not first.lacks:
+        return Choice(backend=preferred, reason=f"{backend.noun} meets every requirement and costs least")
+    for name in others:
+        other = capabilities[name]
+        if first.cannot and not other.cannot:
+            return Choice(backend=name, reason=f"{backend.noun} cannot provide {first.cannot[0]}")
+        if not other.cannot and not other.lacks:
+            return Choice(
+                backend=name, reason=f"{backend.title} is not usable on this host: {first.lacks[0]}"
+            )
+    reasons = "; ".join((*each.cannot, *each.lacks)[0] for each in capabilities.values())
+    return Choice(backend=preferred, reason=f"no backend is usable on this host: {reasons}")

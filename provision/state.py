@@ -1,7 +1,8 @@
-"""What environments leave on the host: a folder of this user's for each, and one in it for each backend."""
+"""The state of environments on this host: a folder for each, with one for each backend in it."""
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import sys
@@ -16,6 +17,7 @@ from provision.errors import HostLacks, UsageError
 from provision.hints import command
 from provision.lock import hold
 from provision.model import ID_DIGITS, identify
+from provision.process import LOGGER
 from provision.records import DamagedRecord, Record
 from provision.resources import state
 
@@ -27,12 +29,13 @@ if TYPE_CHECKING:
 
 ENVIRONMENTS = "environments"
 RECORD = "environment"
+INVENTORIES = "inventories"
 R = TypeVar("R", bound=Record)
 
 
 @dataclass(frozen=True, kw_only=True)
 class EnvironmentRecord:
-    """Which environment a folder of the state belongs to: enough to name it where its project is gone."""
+    """Which environment a state folder belongs to: enough to name it if its project is gone."""
 
     name: str
     project: str
@@ -42,7 +45,7 @@ class EnvironmentRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class Holder:
-    """Who changes an environment now, or did last: the lock itself says whether."""
+    """Who is changing an environment, or did so last: the lock tells which."""
 
     process: int
     words: tuple[str, ...]
@@ -75,7 +78,7 @@ class KnownEnvironment:
 
 @dataclass(frozen=True, kw_only=True)
 class StateDir:
-    """The folder of one environment's state in one backend, and whose it is."""
+    """The folder with one environment's state in one backend."""
 
     folder: Path
     name: str
@@ -170,7 +173,21 @@ class StateDir:
         with hold(own.with_name(f"{own.name}.lock"), progress, holder=holder):
             with suppress(OSError):  # it is only told to others
                 records.save(record, Holder(process=os.getpid(), words=tuple(sys.argv[1:])))
+            with self._logged_commands():
+                yield
+
+    @contextmanager
+    def _logged_commands(self) -> Iterator[None]:
+        """Have each command of this change in the log, among what the engine says."""
+        handler = _CommandLog(self.log)
+        LOGGER.addHandler(handler)
+        level = LOGGER.level
+        LOGGER.setLevel(min(level, logging.INFO) if level else logging.INFO)
+        try:
             yield
+        finally:
+            LOGGER.removeHandler(handler)
+            LOGGER.setLevel(level)
 
     def load(self, what: str, kind: type[R]) -> R | None:
         """What was remembered under a name; None where nothing was.
@@ -207,6 +224,14 @@ class StateDir:
             if self.load_sound(what, kind) is None:
                 self.forget(what)
 
+    def inventory_of(self, machine: str) -> Path:
+        """Where a machine's inventory of when it became ready is kept."""
+        return self.folder / INVENTORIES / f"{machine}.json.gz"
+
+    def forget_inventories(self) -> None:
+        """Keep none: the machines are gone, or other than they were."""
+        shutil.rmtree(self.folder / INVENTORIES, ignore_errors=True)
+
     def remove(self) -> None:
         """Remove the folder, and that of the environment where no backend has a state of it any more."""
         with self._shared_folder():
@@ -225,6 +250,19 @@ class StateDir:
     def path_of(self, what: str) -> Path:
         """Where something is remembered."""
         return self.folder / f"{what}.json"
+
+
+class _CommandLog(logging.Handler):
+    """Appends each command to the log of a change, once that is there."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(logging.INFO)
+        self._path = path
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.levelno == logging.INFO and self._path.exists():
+            with suppress(OSError), self._path.open("a", encoding="utf-8") as log:
+                log.write(f"{record.getMessage()}\n")
 
 
 def environments() -> Path:
@@ -260,8 +298,8 @@ def refuse_mounted(environment: Environment) -> None:
             for folder in ours:
                 if folder.is_relative_to(real) or real.is_relative_to(folder):
                     raise UsageError(
-                        f"machine {machine.name} would have {source},"
-                        f" and with it what provision keeps in {folder}",
+                        f"machine {machine.name} would see {source},"
+                        f" which contains provision's own files in {folder}",
                         hint="name a smaller folder, or set PROVISION_STATE_DIR and XDG_CACHE_HOME"
                         " to folders outside it",
                     )

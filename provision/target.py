@@ -1,4 +1,4 @@
-"""A running machine, and the way to run commands in it: the hinge between backends and checks.
+"""A running machine and the way to run commands in it: the link between backends and checks.
 
 A backend only says how to enter its machine (`docker exec …`, `ssh …`). One shell per
 user is started that way and kept open, so a command costs a fork inside the machine
@@ -7,6 +7,7 @@ and no handshake.
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import selectors
@@ -25,22 +26,23 @@ if TYPE_CHECKING:
 
     from provision.model import PortStatus
 
+LOGGER = logging.getLogger(__name__)  # DEBUG: each script that ran in a machine
 CHUNK = 65536
 LAST_LINES = 5
 LAST_WORDS = 1.0  # seconds to hear why, after the machine hung up
 
 
 class Unreachable(EnvironmentFailed):
-    """The machine does not answer; that is never taken for an empty machine."""
+    """The machine does not answer; it is never treated as an empty machine."""
 
 
 class Overdue(Unreachable):
-    """A command inside did not end in its time; the machine itself may well answer."""
+    """A command inside did not finish in time; the machine itself may still answer."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Output:
-    """What a command inside the machine gave; bytes as they came."""
+    """The result of a command inside the machine; output as bytes."""
 
     code: int
     stdout: bytes
@@ -85,16 +87,20 @@ class Target:
             self._shell(who)
 
     def run(self, script: str, *, user: str | None = None, timeout: float = 60) -> Output:
-        """Run text for `sh` inside and wait for its end; stdin is empty.
+        """Run a script for `sh` inside and wait until it has finished; stdin is empty.
 
         Raises:
             Unreachable: the machine does not answer.
             Overdue: it did not within `timeout` seconds.
         """
-        return self._shell(user or self.user).run(script, timeout)
+        begun = time.monotonic()
+        output = self._shell(user or self.user).run(script, timeout)
+        LOGGER.debug("[%s] $ %s # %.2f s, exit code %d",
+                     self.machine, script, time.monotonic() - begun, output.code)  # fmt: skip
+        return output
 
     def close(self) -> None:
-        """End the open shells."""
+        """Close the open shells."""
         for shell in self._shells.values():
             shell.close()
         self._shells.clear()
@@ -179,7 +185,7 @@ class _Shell:
             while listening := [s for s in streams if s.listening]:
                 ready = selector.select(max(0.0, deadline - time.monotonic()))
                 if not ready and len(listening) == len(streams):
-                    raise Overdue(f"machine {self._machine} gave no answer within {timeout:g} s")
+                    raise Overdue(f"machine {self._machine} did not answer within {timeout:g} s")
                 if not ready:
                     return
                 for key, _ in ready:

@@ -1,4 +1,4 @@
-"""What the person allows a project beyond its machines: for one call, and what is kept of the answers.
+"""What the user allows a project beyond its machines: for one call, and the stored answers.
 
 Answers are kept by project folder and by the hash of exactly what was asked, in the user's
 own configuration: what a spec asks anew is asked of the person anew.
@@ -144,7 +144,7 @@ def kept_answers() -> dict[str, Answers]:
             for project, answers in found["projects"].items()
         }
     except (AttributeError, KeyError, TypeError) as error:
-        raise _unreadable("its content has another form") from error
+        raise _unreadable("its content is not what provision writes") from error
 
 
 def _unreadable(why: str) -> EnvironmentFailed:

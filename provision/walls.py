@@ -1,4 +1,4 @@
-"""What a machine can change on the host, and what must therefore not be trusted to stay.
+"""What a machine can change on the host, and what therefore must not be trusted to stay.
 
 Whoever can write a folder can put a link in the place of what lies in it. An engine follows
 that link at the next start: so nothing that is mounted lies in such a folder, and a file that
@@ -118,7 +118,7 @@ def require_in_place(paths: Sequence[Path]) -> None:
         leads_to = Path(os.path.realpath(path))
         if leads_to != path:
             raise EnvironmentFailed(
-                f"{path} was replaced by a link and will not be mounted",
+                f"{path} was replaced with a link and will not be mounted",
                 evidence=[f"it leads to {leads_to}"],
-                hint="find out who did that; then remove the link, or name its target in the spec",
+                hint="find out what did that, then remove the link, or name its target in the spec",
             )

@@ -116,6 +116,20 @@ class Project:
         """The output of a script run in the machine, as `provision exec` runs it."""
         return self.good("exec", *(["-u", user] if user else []), "--", "sh", "-c", script)
 
+    def plan(self, *options: str) -> dict[str, Any]:
+        """What `up` would do, as JSON; its exit code says whether that changes anything."""
+        said = self.run("plan", "--format", "json", *options)
+        assert said.code in (0, 10), said.all
+        answer: dict[str, Any] = said.json()
+        actions = {machine["action"] for machine in answer["machines"]}
+        assert (said.code == 10) == bool(answer["build"] or actions - {"none", "wait"}), said.all
+        assert all(machine["cause"] for machine in answer["machines"] if machine["action"] != "none")
+        return answer
+
+    def actions(self) -> dict[str, str]:
+        """The action that `up` would take for each machine."""
+        return {machine["name"]: machine["action"] for machine in self.plan()["machines"]}
+
     def up(self, *options: str) -> str:
         return self.good("up", *options)
 

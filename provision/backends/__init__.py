@@ -1,11 +1,11 @@
-"""The ways of making machines: a folder each, found by its name."""
+"""The backends, found by name (see `provision.registry`)."""
 
 from __future__ import annotations
 
 import importlib
-import pkgutil
 from typing import TYPE_CHECKING, cast
 
+from provision import registry
 from provision.errors import UsageError
 
 if TYPE_CHECKING:
@@ -13,21 +13,23 @@ if TYPE_CHECKING:
 
 
 def names() -> tuple[str, ...]:
-    """The backends there are."""
-    return tuple(sorted(module.name for module in pkgutil.iter_modules(__path__) if module.ispkg))
+    """All backends, the preferred first."""
+    known = (*registry.built_in(), *registry.external())
+    return tuple(sorted(known, key=lambda name: (find(name).preference, name)))
 
 
 def require(name: str) -> None:
-    """Raise UsageError where there is no backend of this name."""
-    if name not in names():
+    """Raise UsageError if there is no backend with this name."""
+    if registry.module_of(name) is None:
         raise UsageError(f"there is no backend {name}", hint=f"choose from {', '.join(names())}")
 
 
 def find(name: str) -> Backend:
-    """The backend of this name.
+    """The backend with this name.
 
     Raises:
         UsageError: there is none.
     """
     require(name)
-    return cast("Backend", importlib.import_module(f"{__name__}.{name}").BACKEND)
+    module = registry.module_of(name)
+    return cast("Backend", importlib.import_module(str(module)).BACKEND)

@@ -1,4 +1,4 @@
-"""What a failed build of an image has said, as an error that a person can act on."""
+"""Turns the output of a failed image build into an error that a person can act on."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LAST_LINES = 20
 
 
 def build_failed(error: CommandFailed, state_dir: StateDir, machines: Sequence[Machine]) -> EnvironmentFailed:
-    """Name the step that failed, with its place in the spec, and show what it printed."""
+    """The error that names the failed step, its place in the spec and its output."""
     said = state_dir.log.read_text().splitlines()
     failed = re.search(r"steps/\d+-([\w-]+)\.sh.*exit code: (\d+)", "\n".join(error.evidence))
     if failed is None:
@@ -28,19 +28,19 @@ def build_failed(error: CommandFailed, state_dir: StateDir, machines: Sequence[M
         )
     scripts = (script for machine in machines for script in machine.run)
     return EnvironmentFailed(
-        f"the step {failed[1]} ended with exit code {failed[2]}{place_of(failed[1], scripts)}",
+        f"the step {failed[1]} exited with code {failed[2]}{place_of(failed[1], scripts)}",
         evidence=printed(said),
         hint=f"fix it, then run {command('up')} again; earlier steps are kept. Full log: {state_dir.log}",
     )
 
 
 def place_of(step: str, scripts: Iterable[Script]) -> str:
-    """Where the spec has a step, in brackets; empty for one of provision's own."""
+    """A step's place in the spec, in brackets; empty for provision's own steps."""
     places = dict.fromkeys(str(script.origin) for script in scripts if script.name == step)
     return f" ({', '.join(places)})" if places else ""
 
 
 def printed(said: Sequence[str]) -> list[str]:
-    """The last lines that the step that failed printed, of all that the builder said."""
+    """The last lines that the failed step printed, from the builder's output."""
     step = next((match[1] for line in said if (match := re.match(r"#(\d+) ERROR", line))), r"\d+")
     return [match[1] for line in said if (match := re.match(rf"#{step} \d+\.\d+ (.*)", line))][-LAST_LINES:]

@@ -1,4 +1,4 @@
-"""What only a build can find: what is wrong in a spec, at its place there, and mirrors that do not answer.
+"""What only a build can find: problems of a spec, with their places, and mirrors that do not answer.
 
 Packages that the distribution does not have, ids that it has given to other users and groups.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from provision.backends.unmet import find_unmet, unmet_problems
 from provision.errors import Problem, SpecError
 from provision.fetch_errors import fetch_failed, find_failures
 from provision.recipe.families import qualified
@@ -25,11 +26,11 @@ _NO_VERSION = re.compile(r"provision: no version (\S+) of (\S+): *(.*)")
 
 
 def refuse_found(said: Iterable[str], machines: Sequence[Machine]) -> None:
-    """Raise where a step that failed said what is wrong with the spec, or with a mirror.
+    """Raise if the failed step printed what is wrong with the spec, or with a mirror.
 
     Args:
-        said: the lines that the build printed.
-        machines: those that it may have been the step of.
+        said: the build's output.
+        machines: those whose step it may have been.
 
     Raises:
         FetchFailed: a mirror or proxy did not answer; what it would have given is not known.
@@ -37,6 +38,8 @@ def refuse_found(said: Iterable[str], machines: Sequence[Machine]) -> None:
     """
     lines = list(said)
     problems = [problem for machine in machines for line in lines for problem in _problems(line, machine)]
+    unmet = find_unmet(_of_failed_steps(lines))
+    problems += [problem for machine in machines for problem in unmet_problems(unmet, machine)]
     # A package manager goes on with a warning, and then knows no package: the warning is the reason.
     unreached = [each for each in find_failures(_of_failed_steps(lines)) if each.fatal or problems]
     if unreached:

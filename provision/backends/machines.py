@@ -1,7 +1,8 @@
-"""The machines of an environment that is up, by name: those that may be asked for, and the lines of all."""
+"""The machines of an environment that is up: selecting one by name, and the output of all."""
 
 from __future__ import annotations
 
+import stat
 import threading
 from typing import TYPE_CHECKING, TypeVar
 
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
     from provision.model import Machine
+    from provision.progress import Progress
 
 Answer = TypeVar("Answer")
 
@@ -29,6 +31,20 @@ def side_by_side(ask: Callable[[Machine], Answer], machines: Sequence[Machine]) 
 
     with ThreadPoolExecutor(len(machines)) as pool:
         return tuple(pool.map(ask, machines))
+
+
+def warn_of_roots(machines: Sequence[Machine], progress: Progress) -> None:
+    """Say which workspaces their users cannot write in: a live folder that is root's stays root's."""
+    for machine in machines:
+        workspace = machine.workspace
+        if workspace is None or workspace.user == "root":
+            continue
+        status = workspace.source.stat()
+        if status.st_uid == 0 and not status.st_mode & stat.S_IWOTH:
+            progress.note(
+                f"the workspace {workspace.source} is owned by root; user {workspace.user} cannot write to it"
+                " (chown it to another user, or say `workspace: {user: root}`)"
+            )
 
 
 def read_all(

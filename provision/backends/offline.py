@@ -1,4 +1,4 @@
-"""What a build would have to fetch, seen before it begins: for those who are offline."""
+"""What a build would have to download, found out before it starts: for `--offline`."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ def steps_to_fetch(machine: Machine, rendering: Rendering, folder: str, former: 
         changed = changed or not before.is_file() or before.read_bytes() != rendering.files[path].content
         name = path.rpartition("/")[2].partition("-")[2].removesuffix(".sh")
         if changed and name in FETCHING and (name != "system" or machine.base.family != "apt"):
-            yield f"what the step {name} of {machine.name} installs: {_named(machine, name)}"
+            yield f"what step {name} of {machine.name} downloads: {_named(machine, name)}"
 
 
 def _named(machine: Machine, step: str) -> str:
     if step == "repositories":
         return ", ".join(repository.name for repository in machine.repositories)
     names = [package.name for package in machine.packages]
-    return ", ".join(names) or "what the tool itself needs there"
+    return ", ".join(names) or "what provision itself needs"

@@ -1,4 +1,4 @@
-"""Machines side by side, each once those that it needs are ready."""
+"""Runs machines in parallel, each once those that it needs are ready."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""Ports of the host: free ones chosen and kept, taken ones named with their holder."""
+"""Host ports: chooses and keeps free ones, and names what uses taken ones."""
 
 from __future__ import annotations
 
 import socket
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from provision.errors import EnvironmentFailed
 from provision.model import bracketed
@@ -71,77 +71,123 @@ def choose(
     Raises:
         EnvironmentFailed: naming every taken port, and who holds it where that can be known.
     """
-    chosen, others, taken = _select(environment, state_dir, ours)
-    if taken:
+    choice = _select(environment, state_dir, ours)
+    if choice.taken:
         raise EnvironmentFailed(
-            "a host port is already in use" if len(taken) == 1 else "host ports are already in use",
-            evidence=taken,
+            "a host port is already in use" if len(choice.taken) == 1 else "host ports are already in use",
+            evidence=[_held(port, host) for port, host in choice.taken],
             hint="stop the process that holds it, choose another port in the spec or in NAME.local.yaml,"
             " or leave the host port out to get a free one",
         )
-    for name, holder, port in others:
+    for name, holder, port in choice.others:
         progress.note(
             f"port {port.host} is used by {holder}:"
-            f" using {chosen[key(name, port)]} for {name}:{port.guest} instead"
+            f" using {choice.chosen[key(name, port)]} for {name}:{port.guest} instead"
         )
-    return chosen
+    return choice.chosen
 
 
 def notes_on_ports(
     environment: Environment, state_dir: StateDir, ours: Collection[tuple[int, str]]
 ) -> tuple[str, ...]:
     """What `choose` would say of ports that are not free now; nothing is chosen."""
-    _, others, taken = _select(environment, state_dir, ours)
+    choice = _select(environment, state_dir, ours)
     return (
-        *(f"port {held}: `up` fails until it is free" for held in taken),
+        *(f"port {_held(port, host)}: `up` fails until it is free" for port, host in choice.taken),
         *(
             f"port {port.host} is used by {holder}: {name}:{port.guest} gets another"
-            for name, holder, port in others
+            for name, holder, port in choice.others
         ),
     )
 
 
-def _select(
-    environment: Environment, state_dir: StateDir, ours: Collection[tuple[int, str]]
-) -> tuple[dict[str, int], list[tuple[str, str, Port]], list[str]]:
-    """Choose the host ports: all of them; those that differ from the spec, with the holder; those in use."""
-    had_before = kept(state_dir)
-    elsewhere = _elsewhere(state_dir)
-    chosen: dict[str, int] = {}
-    others = []
-    taken = []
+class Probe(Protocol):
+    """What the host says of its ports."""
 
+    def is_free(self, port: Port, host: int) -> bool:
+        """Whether nobody has this one."""
+
+    def free(self, port: Port) -> int:
+        """One that nobody has now."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """The host's side of every port by `key`, those that differ from the spec, and those that are taken.
+
+    `others` are a machine, who has the port that its spec asks for, and that port; nothing
+    is `chosen` for one that is `taken`.
+    """
+
+    chosen: Mapping[str, int]
+    others: tuple[tuple[str, str, Port], ...]
+    taken: tuple[tuple[Port, int], ...]
+
+
+def decide_ports(
+    environment: Environment, former: Mapping[str, int], elsewhere: Mapping[int, str], probe: Probe
+) -> Choice:
+    """Choose the host ports. Pure, but for what the probe says.
+
+    Args:
+        environment: whose ports they are.
+        former: those that it had, by `key`.
+        elsewhere: those that namesakes have, and whose each is.
+        probe: what the host says; the environment's own count as free.
+    """
+    chosen: dict[str, int] = {}
+    others: list[tuple[str, str, Port]] = []
+    taken: list[tuple[Port, int]] = []
     fixed = {port.host for machine in environment.machines for port in machine.ports}
 
     def free(port: Port) -> int:
-        while (host := _free(port)) in fixed or host in chosen.values():
+        while (host := probe.free(port)) in fixed or host in chosen.values():
             pass
         return host
 
-    def is_usable(port: Port, host: int) -> bool:
-        return (host, port.protocol) in ours or _is_free(port, host)
+    def had_or_free(port: Port, had: int | None) -> int:
+        return had if had is not None and probe.is_free(port, had) else free(port)
 
     for machine in environment.machines:
         for port in machine.ports:
             name = key(machine.name, port)
-            had = had_before.get(name)
+            had = former.get(name)
             if port.host is None:
-                chosen[name] = had if had is not None and is_usable(port, had) else free(port)
+                chosen[name] = had_or_free(port, had)
                 continue
             holder = elsewhere.get(port.host)
             other = had if had != port.host else None
-            if (holder is None or other is None) and is_usable(port, port.host):
+            if (holder is None or other is None) and probe.is_free(port, port.host):
                 chosen[name] = port.host
             elif holder is not None:
-                chosen[name] = other if other is not None and is_usable(port, other) else free(port)
+                chosen[name] = had_or_free(port, other)
                 others.append((machine.name, holder, port))
             else:
-                where = f"{bracketed(port.address)}:{port.host}/{port.protocol}"
-                taken.append(
-                    f"{where} ({port.origin.file}:{port.origin.line})"
-                    f" is held by {_holder(port.host, port.protocol)}"
-                )
-    return chosen, others, taken
+                taken.append((port, port.host))
+    return Choice(chosen=chosen, others=tuple(others), taken=tuple(taken))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Host:
+    """This host's ports, by binding them for a moment; `ours` are free for the environment that has them."""
+
+    ours: Collection[tuple[int, str]]
+
+    def is_free(self, port: Port, host: int) -> bool:
+        return (host, port.protocol) in self.ours or _is_free(port, host)
+
+    def free(self, port: Port) -> int:
+        return _free(port)
+
+
+def _select(environment: Environment, state_dir: StateDir, ours: Collection[tuple[int, str]]) -> Choice:
+    return decide_ports(environment, kept(state_dir), _elsewhere(state_dir), _Host(ours=ours))
+
+
+def _held(port: Port, host: int) -> str:
+    """A port that another has, where the spec asks for it, and who."""
+    where = f"{bracketed(port.address)}:{host}/{port.protocol}"
+    return f"{where} ({port.origin.file}:{port.origin.line}) is held by {_holder(host, port.protocol)}"
 
 
 def _elsewhere(state_dir: StateDir) -> Mapping[int, str]:

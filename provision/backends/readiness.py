@@ -1,14 +1,15 @@
-"""Waiting until a machine is ready: its services answer, its setup has succeeded."""
+"""Waits until a machine is ready: its services answer and its setup has succeeded."""
 
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from provision.backends.build_errors import place_of
 from provision.errors import EnvironmentFailed
 from provision.hints import command
-from provision.model import ServiceStatus
+from provision.model import SETUP, ServiceStatus
 from provision.recipe.contents import BEGINS, ONESHOT
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class Asked(Protocol):
     """A machine that can be asked as root: a `Target`, or a quicker way."""
 
     def run(self, script: str, *, user: str | None = None, timeout: float = 60) -> Output:
-        """Run text for `sh` inside and wait for its end.
+        """Run a script for `sh` inside and wait until it has finished.
 
         Raises:
             Unreachable: the machine does not answer.
@@ -127,6 +128,149 @@ def _state(said: str) -> str:
     return word if word in NOT_RUNNING else ""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Ready:
+    """The machine is what it is for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Waiting:
+    """It may still get ready; `reason` is what it waits for, where it says so."""
+
+    reason: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ended:
+    """Services had ended before it was first looked at, or `setup`, or `attach`: they are to be started."""
+
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """It will not get ready; the evidence is at hand, or the end of a log: a service's, `setup`, `attach`."""
+
+    message: str
+    hint: str
+    log: str = ""
+    evidence: tuple[str, ...] = ()
+
+
+Verdict = Ready | Waiting | Ended | Failure
+
+
+class Judge:
+    """Judges what a machine answers, look by look. Pure: it is told the time.
+
+    Args:
+        machine: what it should be.
+        timeout: seconds for all of it, setup included.
+        stretch: how many times longer everything takes than it does in a container.
+        several: the environment has more machines, so that hints name this one.
+        was_up: it was up before, so that what has ended is to be started once.
+    """
+
+    def __init__(
+        self,
+        machine: Machine,
+        *,
+        timeout: float,
+        stretch: float = 1.0,
+        several: bool = False,
+        was_up: bool = False,
+    ) -> None:
+        self._machine = machine
+        self._timeout = timeout
+        self._settles = SETTLES * stretch
+        self._named = machine.name if several else None
+        self._may_revive = was_up
+        self._overdue = Overdue(machine, stretch=stretch)
+        self._healthy_since: float | None = None
+
+    def judge(self, answer: Output, waited: float) -> Verdict:
+        """What an answer means that came so many seconds after the first look."""
+        if answer.code == 0:
+            return self._healthy(waited)
+        self._healthy_since = None
+        reasons = answer.stdout.decode("utf-8", "replace").splitlines()
+        may_revive, self._may_revive = self._may_revive, False
+        if may_revive and (ended := _ended(self._machine, answer.code, reasons)):
+            return Ended(names=tuple(ended))
+        if answer.code == FAILED:
+            return self._failed(reasons)
+        if answer.code != NOT_YET:
+            return Failure(
+                message=f"machine {self._machine.name} cannot report whether it is ready",
+                evidence=tuple(answer.stderr.decode("utf-8", "replace").splitlines()),
+                hint=f"{command('up', '--rebuild')} recreates it",
+            )
+        return self._not_yet(reasons, waited)
+
+    def _healthy(self, waited: float) -> Verdict:
+        """A service that nothing can be asked of is believed when it has not ended at once."""
+        if self._healthy_since is None:
+            self._healthy_since = waited
+        asked = all(service.ready or service.oneshot for service in self._machine.services)
+        return Ready() if asked or waited - self._healthy_since >= self._settles else Waiting()
+
+    def _failed(self, reasons: Sequence[str]) -> Failure:
+        """Setup has failed, or what comes before it."""
+        machine = self._machine
+        if attach := next((line for line in reasons if line.startswith(ATTACH)), None):
+            return Failure(
+                message=f"the folders and volumes of machine {machine.name} could not be attached:"
+                f" {attach.removeprefix(ATTACH)}",
+                log="attach",
+                hint=f"fix what these lines name, then run {command('up')} again, or use --rebuild",
+            )
+        reason = next(line for line in reasons if line.startswith("setup: "))
+        # What setup waited for says best what is wrong.
+        if reason.startswith(GAVE_UP) and (failure := self._service(reasons, self._overdue.own)):
+            return failure
+        why = reason.removeprefix(GAVE_UP).removeprefix("setup: failed ")
+        place = place_of(why.partition(" ")[0], machine.setup)
+        return Failure(
+            message=f"setup of machine {machine.name} failed: {why}{place}",
+            log="setup",
+            hint=f"fix the step, then run {command('up')} again; steps that succeeded are not repeated",
+        )
+
+    def _not_yet(self, reasons: Sequence[str], waited: float) -> Verdict:
+        machine = self._machine
+        over = self._overdue.among({name: _state(said) for name, said in _told(reasons).items()}, waited)
+        if failure := self._service(reasons, over):
+            return failure
+        if waited > self._timeout:
+            return Failure(
+                message=f"machine {machine.name} was not ready within {self._timeout:g} s",
+                evidence=tuple(reasons),
+                hint=f"see {command('logs', machine=self._named)}, or allow more time with --timeout",
+            )
+        reason = next((reason for reason in reasons if not reason.endswith(": ended")), None)
+        return Waiting(reason=_with_probe(machine, reason) if reason else "")
+
+    def _service(self, reasons: Sequence[str], over: Mapping[str, float]) -> Failure | None:
+        """The failure of a service that will not be ready, or is over its time, with the seconds it had."""
+        machine, told = self._machine, _told(reasons)
+        services = {service.name: service for service in machine.services}
+        final = [name for name, said in told.items() if _state(said) in FINAL]
+        late = [name for name, said in told.items() if name in over and _state(said) != "ended"]
+        name = next(iter(final or late), None)
+        if name is None:
+            return None
+        service, said = services[name], told[name]
+        hint = f"see {service.origin}, and {command('logs', name, machine=self._named)}"
+        if _state(said) == "background":
+            hint = f"run it in the foreground: see {service.origin}, and the program's options"
+        late_by = f"was not ready within {over.get(name, 0):g} s: {said}{_asked(service, said)}"
+        return Failure(
+            message=f"service {name} of machine {machine.name} {_how(said) if final else late_by}",
+            log=name,
+            hint=hint,
+        )
+
+
 def wait_until_ready(
     machine: Machine,
     target: Asked,
@@ -138,7 +282,7 @@ def wait_until_ready(
     revive: Callable[[str], None] | None = None,
     several: bool = False,
 ) -> None:
-    """Return once the machine is ready.
+    """Wait until the machine is ready.
 
     Args:
         machine: what it should be.
@@ -155,63 +299,31 @@ def wait_until_ready(
             time for all was over; with the last lines of its log.
     """
     begun = time.monotonic()
-    named = machine.name if several else None
-    overdue = Overdue(machine, stretch=stretch)
-    # A service that nothing can be asked of is believed when it has not ended at once.
-    healthy_since: float | None = None
-    settled = all(service.ready or service.oneshot for service in machine.services)
+    judge = Judge(machine, timeout=timeout, stretch=stretch, several=several, was_up=revive is not None)
     while True:
         answer = target.run(HEALTHY, user="root")
-        if answer.code == 0:
-            healthy_since = healthy_since or time.monotonic()
-            if settled or time.monotonic() - healthy_since >= SETTLES * stretch:
-                return
-            time.sleep(BETWEEN)
+        verdict = judge.judge(answer, time.monotonic() - begun)
+        if isinstance(verdict, Ready):
+            return
+        if isinstance(verdict, Failure):
+            raise EnvironmentFailed(
+                verdict.message, evidence=_evidence(verdict, last_lines), hint=verdict.hint
+            )
+        if isinstance(verdict, Ended):
+            if revive is not None:
+                for name in verdict.names:
+                    revive(name)
             continue
-        healthy_since = None
-        waited = time.monotonic() - begun
-        reasons = answer.stdout.decode("utf-8", "replace").splitlines()
-        if revive is not None and (ended := _ended(machine, answer.code, reasons)):
-            for name in ended:
-                revive(name)
-            revive = None
-            continue
-        revive = None
-        if answer.code == FAILED:
-            if attach := next((line for line in reasons if line.startswith(ATTACH)), None):
-                raise EnvironmentFailed(
-                    f"the folders and volumes of machine {machine.name} could not be attached:"
-                    f" {attach.removeprefix(ATTACH)}",
-                    evidence=last_lines("attach"),
-                    hint=f"fix what its lines name and {command('up')} again, or --rebuild",
-                )
-            reason = next(line for line in reasons if line.startswith("setup: "))
-            if reason.startswith(GAVE_UP):  # what it waited for says best what is wrong
-                _refuse_services(machine, reasons, overdue.own, last_lines, named)
-            why = reason.removeprefix(GAVE_UP).removeprefix("setup: failed ")
-            place = place_of(why.partition(" ")[0], machine.setup)
-            raise EnvironmentFailed(
-                f"setup of machine {machine.name} failed: {why}{place}",
-                evidence=last_lines("setup"),
-                hint=f"fix the step, then run {command('up')} again; steps that succeeded are not repeated",
-            )
-        if answer.code != NOT_YET:
-            raise EnvironmentFailed(
-                f"machine {machine.name} cannot say whether it is ready",
-                evidence=answer.stderr.decode("utf-8", "replace").splitlines(),
-                hint=f"{command('up', '--rebuild')} creates it again",
-            )
-        over = overdue.among({name: _state(said) for name, said in _told(reasons).items()}, waited)
-        _refuse_services(machine, reasons, over, last_lines, named)
-        if waited > timeout:
-            raise EnvironmentFailed(
-                f"machine {machine.name} was not ready within {timeout:g} s",
-                evidence=reasons,
-                hint=f"see {command('logs', machine=named)}, or give it longer with --timeout",
-            )
-        if waits_for := next((reason for reason in reasons if not reason.endswith(": ended")), None):
-            progress.line(_with_probe(machine, waits_for))
+        if verdict.reason:
+            progress.line(verdict.reason)
         time.sleep(BETWEEN)
+
+
+def _evidence(failure: Failure, last_lines: Callable[[str], Sequence[str]]) -> Sequence[str]:
+    if not failure.log:
+        return failure.evidence
+    lines = last_lines(failure.log)
+    return lines if failure.log in (SETUP, "attach") else once(lines)
 
 
 def _ended(machine: Machine, code: int, reasons: Sequence[str]) -> list[str]:
@@ -221,31 +333,6 @@ def _ended(machine: Machine, code: int, reasons: Sequence[str]) -> list[str]:
     if code != FAILED:
         return ended
     return [*ended, "attach" if any(reason.startswith(ATTACH) for reason in reasons) else "setup"]
-
-
-def _refuse_services(
-    machine: Machine,
-    reasons: Sequence[str],
-    over: Mapping[str, float],
-    last_lines: Callable[[str], Sequence[str]],
-    named: str | None,
-) -> None:
-    """Raise for a service that will not be ready, or that is over its time, with the seconds it had."""
-    services = {service.name: service for service in machine.services}
-    told = _told(reasons)
-    final = [name for name, said in told.items() if _state(said) in FINAL]
-    late = [name for name, said in told.items() if name in over and _state(said) != "ended"]
-    for name in (final or late)[:1]:
-        service, said = services[name], told[name]
-        hint = f"see {service.origin}, and {command('logs', name, machine=named)}"
-        if _state(said) == "background":
-            hint = f"run it in the foreground: see {service.origin}, and the program's options"
-        late_by = f"was not ready within {over.get(name, 0):g} s: {said}{_asked(service, said)}"
-        raise EnvironmentFailed(
-            f"service {name} of machine {machine.name} {_how(said) if final else late_by}",
-            evidence=once(last_lines(name)),
-            hint=hint,
-        )
 
 
 def _told(reasons: Sequence[str]) -> dict[str, str]:
@@ -268,11 +355,11 @@ def _asked(service: Service, said: str) -> str:
 
 def _how(said: str) -> str:
     """What became of a service, by the state that it is in for good."""
-    code = said.partition(" (")[2].removesuffix(")")
+    code = said.partition(" (")[2].removesuffix(")").removeprefix("exit ")
     return {
-        "failed": f"ended with {code}",
-        "crashing": f"ends again and again, with {code}" if code else "ends again and again",
-        "background": "ended with 0 while another of its processes went on",
+        "failed": f"exited with {code}",
+        "crashing": f"keeps exiting with {code}" if code else "keeps exiting",
+        "background": "exited with code 0 while another of its processes kept running",
     }[_state(said)]
 
 

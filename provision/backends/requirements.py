@@ -1,4 +1,4 @@
-"""What machines cannot do without, and backends that cannot give it."""
+"""What machines require, and backends that cannot provide it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Reasons = dict["Capability", str]
 
 
 def refuse(problems: Iterable[Problem]) -> None:
-    """Raise SpecError with these problems, where there are any."""
+    """Raise SpecError with these problems, if there are any."""
     found = list(problems)
     if found:
         raise SpecError(found)

@@ -1,4 +1,4 @@
-"""How long starts take on this host: measured at each, told to people who choose."""
+"""How long starts take on this host: measured at each start, shown by `explain`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class StartRecord:
 
 
 def note(state_dir: StateDir, plan: Plan, begun: float) -> None:
-    """Remember a start that is over; `begun` is when the machines were, by the monotonic clock."""
+    """Record a finished start; `begun` is when the machines began to start, by the monotonic clock."""
     if any(action in STARTS for action in plan.actions.values()):
         state_dir.save(RECORD, StartRecord(seconds=round(time.monotonic() - begun, 1)))
 
@@ -45,4 +45,4 @@ def measured(state_dir: StateDir, otherwise: str) -> str:
     if not found:
         return f"not measured on this host yet; {otherwise}"
     count = f"{len(found)} environment{'s' if len(found) > 1 else ''}"
-    return f"{median(found):.1f} s as others on this host ({count})"
+    return f"{median(found):.1f} s for other environments on this host ({count})"

@@ -1,4 +1,4 @@
-"""Volumes that outlive what used them: what a person is told before a machine starts without; pure."""
+"""Notes on volumes that a change leaves behind, or that start empty; pure."""
 
 from __future__ import annotations
 

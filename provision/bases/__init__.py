@@ -1,1 +1,1 @@
-"""The catalogue of bases, and how one is made where none can be had."""
+"""The catalogue of bases, and how one is built if none can be pulled."""

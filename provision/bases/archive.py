@@ -1,4 +1,4 @@
-"""Archives: where a distribution's packages come from, today's or those of a dated day."""
+"""Archives: where a distribution's packages come from, today's or a dated one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Vagrant boxes of bases, made from the distribution's mirror as their images are.
+"""Vagrant boxes of bases, built from the distribution's mirror like their images.
 
 The disk has one partition behind an MBR. GRUB is laid before it as bytes, and the file
 system is filled from a folder: no root, no loop device, nothing to unmount.
@@ -130,7 +130,7 @@ def build_box(base: Base, provider: BoxProvider, destination: Path, progress: Pr
     _require()
 
     def make(work: Path) -> Path:
-        with progress.step(f"making a {provider} box of {base.name} from {base.mirror}"):
+        with progress.step(f"building a {provider} box of {base.name} from {base.mirror}"):
             return _make(base, provider, work, progress)
 
     return keep(box, make)

@@ -23,7 +23,7 @@ _NEAREST = 3
 
 
 class UnknownBase(LookupError):
-    """No base has that name; `nearest` are the most alike, best first, `known` all of them."""
+    """No base has that name; `nearest` are the most similar, best first, `known` all of them."""
 
     def __init__(self, name: str, nearest: tuple[str, ...], known: tuple[str, ...]) -> None:
         super().__init__(f"no base is called {name!r}")
@@ -95,7 +95,7 @@ def _dated(base: Base, snapshot: str) -> Base:
     except ValueError:
         wellformed = False
     if not wellformed:
-        raise NoSnapshot(f"{snapshot!r} is not the time of a dated archive", "write it as 20261101T000000Z")
+        raise NoSnapshot(f"{snapshot!r} is not the date of an archive", "write it as 20261101T000000Z")
     origin = archive(base)
     if origin is None:
         dated = ", ".join(known.name for known in catalogue().values() if archive(known))

@@ -53,7 +53,7 @@ def build_disk(base: Base, destination: Path, progress: Progress) -> Path:
     if origin is None:
         raise HostLacks(
             f"provision cannot build a disk of {base.name}",
-            hint="choose Debian or Ubuntu, or `backends: {vm: {provider: libvirt}}`, which has a box of it",
+            hint="choose Debian or Ubuntu, or `backends: {vm: {provider: libvirt}}`, which has a box for it",
         )
     total = digest(scripts("guest"), origin.sources(base), PACKAGES, DISK_GIB)
     made = destination / f"base-{base.name.replace(':', '-')}-{total}"
@@ -62,7 +62,7 @@ def build_disk(base: Base, destination: Path, progress: Progress) -> Path:
     require_tools(sorted(lacking(_NEEDS)), what="a disk", instead="; or start a Docker engine")
 
     def make(work: Path) -> Path:
-        with progress.step(f"making a disk of {base.name} from {base.mirror}"):
+        with progress.step(f"building a disk of {base.name} from {base.mirror}"):
             for name, path in scripts("guest").items():
                 (work / "guest" / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(path, work / "guest" / name)

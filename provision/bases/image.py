@@ -1,4 +1,4 @@
-"""Container images of bases: found, pulled, or made from the distribution's mirror."""
+"""Container images of bases: found, pulled, or built from the distribution's mirror."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def build_image(base: Base, progress: Progress) -> None:
         HostLacks: mmdebstrap, the mirror or the engine is missing; nothing half-made is left.
     """
     with (
-        progress.step(f"making {base.image} from {base.mirror}"),
+        progress.step(f"building {base.image} from {base.mirror}"),
         # What a namespace's user left behind after a failure is not ours to remove.
         TemporaryDirectory(prefix="provision-", ignore_cleanup_errors=True) as folder,
     ):

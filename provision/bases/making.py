@@ -1,4 +1,4 @@
-"""What is made of a root file system and kept: once, whole or not at all."""
+"""Builds artifacts from a root file system and caches them: once, whole or not at all."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def _put(source: Path, made: Path) -> None:
         half.rename(made)
     except OSError as error:
         raise HostLacks(
-            f"{made.name} cannot be kept in {made.parent}",
+            f"{made.name} cannot be stored in {made.parent}",
             evidence=str(error).splitlines()[-1:],
             hint="free some space there, or set XDG_CACHE_HOME to a disk with space",
         ) from error
@@ -97,9 +97,9 @@ def with_root(
         process.stream([*shell, *words], progress.line, cwd=work, env=env)
     except process.CommandFailed as error:
         raise HostLacks(
-            f"{subject} could not be made",
+            f"{subject} could not be built",
             evidence=error.evidence,
-            hint="is there room in /tmp, and in memory for the root file system?",
+            hint="check that /tmp has free space, and that the root file system fits in memory",
         ) from error
 
 
@@ -107,7 +107,7 @@ def require_tools(missing: Sequence[str], *, what: str, instead: str = "") -> No
     """Raise HostLacks where packages with tools that make something are missing."""
     if missing:
         raise HostLacks(
-            f"the tools that make {what} are missing",
+            f"the tools that build {what} are missing",
             evidence=sorted(missing),
             hint=f"apt-get install {' '.join(sorted(missing))}, or scripts/host-setup vm{instead}",
         )

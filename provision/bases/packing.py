@@ -1,4 +1,4 @@
-"""A disk as a box: a tar file, with what Vagrant and the provider must know of it."""
+"""Packs a disk as a box: a tar file, with what Vagrant and the provider need to know."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Root file systems, made from a distribution's mirror: what images and boxes begin with."""
+"""Root file systems, built from a distribution's mirror: the start of images and boxes."""
 
 from __future__ import annotations
 
@@ -109,9 +109,9 @@ def make_root(
         if failures := find_failures(error.evidence):
             raise fetch_failed(failures) from error
         raise HostLacks(
-            f"{base.name} could not be made from {base.mirror}",
+            f"{base.name} could not be built from {base.mirror}",
             evidence=error.evidence,
-            hint=f"mmdebstrap ended with exit code {error.code}; its last lines say why",
+            hint=f"mmdebstrap exited with code {error.code}; its last lines say why",
         ) from error
 
 
@@ -153,7 +153,7 @@ def _archive(base: Base) -> Archive:
 def _require(base: Base, origin: Archive) -> None:
     if process.find("mmdebstrap") is None:
         raise HostLacks(
-            f"mmdebstrap is missing, which makes {base.name} from {base.mirror}",
+            f"mmdebstrap is missing; provision needs it to build {base.name} from {base.mirror}",
             hint="apt-get install mmdebstrap, or scripts/host-setup docker",
         )
     if not Path(origin.keyring_path).is_file():
@@ -194,7 +194,7 @@ def _index_time(pocket: Pocket) -> datetime:
     dates = [line.partition(":")[2] for line in head.splitlines() if line.startswith("Date:")]
     if not dates:
         raise HostLacks(
-            f"{pocket.url} does not answer as a mirror does",
+            f"{pocket.url} does not look like a mirror",
             evidence=[f"{pocket.release} has no date", *head.splitlines()[:5]],
             hint="is a captive portal or proxy in between?",
         )

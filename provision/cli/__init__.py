@@ -1,4 +1,4 @@
-"""Words in; words and an exit code out. The verbs are loaded when they are called."""
+"""The command line: arguments in; text and an exit code out. Verbs are loaded when they are called."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ VERBS = {
     "restart": "Restart services and wait until they are ready.",
     "logs": "Show the output of the services.",
     "inventory": "Show all that is in a running machine.",
-    "diff": "Compare the running forms of an environment.",
+    "diff": "Compare container and VM, two machines, or a saved inventory.",
     "compare": "Measure what container and virtual machine cost on this host.",
     "graph": "Draw the machines, ports, volumes and needs.",
     "test": "Bring a spec up in several backends, verify, compare, take it down.",
@@ -54,7 +54,9 @@ class Verbs(click.Group):
         module = importlib.import_module(f"provision.cli.{cmd_name}")
         command = module.command
         assert isinstance(command, click.Command)  # noqa: S101 - a module of ours
-        return command
+        from provision.cli.verbose import add_option
+
+        return add_option(command)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

@@ -29,17 +29,19 @@ def command(context: click.Context, form: str) -> None:
 @command.command("list")
 @format_option
 def list_bases(form: str) -> None:
-    """List the bases, and what this host has of them."""
+    """List the bases, and which of them this host has."""
     _list(form)
 
 
 @command.command("build")
 @click.argument("name")
 @backend_option
-@click.option("--provider", type=click.Choice(BOX_PROVIDERS), help="With -b vm: a box for this one alone.")
-@click.option("--snapshot", metavar="TIME", help="As of a dated archive: 20261101T000000Z.")
+@click.option(
+    "--provider", type=click.Choice(BOX_PROVIDERS), help="With -b vm: build a box for this provider only."
+)
+@click.option("--snapshot", metavar="TIME", help="Use a dated archive, such as 20261101T000000Z.")
 def build(name: str, backend: str, provider: BoxProvider | None, snapshot: str | None) -> None:
-    """Make a base from its distribution's mirror: its image, or with -b vm its boxes for Vagrant."""
+    """Build a base from its distribution's mirror: its image, or with -b vm its boxes for Vagrant."""
     from provision import backends
     from provision.bases.image import build_image
 
@@ -47,7 +49,7 @@ def build(name: str, backend: str, provider: BoxProvider | None, snapshot: str |
     base = _find(name, snapshot)
     if backend == "docker":
         build_image(base, progress())
-        say(f"{base.image} is made")
+        say(f"built {base.image}")
         return
     for each in (provider,) if provider else BOX_PROVIDERS:
         say(f"{build_box(base, each, boxes_folder(), progress())} is made")

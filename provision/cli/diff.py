@@ -11,6 +11,7 @@ import click
 
 from provision.cli.options import format_option, html_option, with_request
 from provision.cli.show import progress, say
+from provision.errors import UsageError
 from provision.progress import visible
 
 if TYPE_CHECKING:
@@ -26,22 +27,31 @@ if TYPE_CHECKING:
 @with_request
 @format_option
 @click.option("--between", nargs=2, metavar="LEFT RIGHT",
-              help="Compare these: a backend, a machine, or a file of `provision inventory -o`. "
-                   "Default: the forms that are up.")  # fmt: skip
+              help="Compare these: a backend, a machine, or a file from `provision inventory -o`. "
+                   "Default: the backends that are up.")  # fmt: skip
+@click.option(
+    "--since-up", is_flag=True, help="Compare each machine with itself as it was when it became ready."
+)
 @click.option("--all", "everything", is_flag=True, help="Show the explained differences too.")
 @html_option
 def command(
     request: Request,
     form: str,
     between: tuple[str, str] | None,
-    everything: bool,  # noqa: FBT001 - click's contract
+    since_up: bool,  # noqa: FBT001 - click's contract
+    everything: bool,  # noqa: FBT001
     html: Path | None,
 ) -> None:
-    """Compare the running forms of an environment; exit code 1 if a difference is unexplained."""
-    from provision import comparison
+    """Compare the running forms of an environment; exit code 1 if a difference is unexplained.
 
+    With --since-up, tell what someone has changed by hand in the machines of one backend.
+    """
+    from provision import comparison, drift
+
+    if since_up and between:
+        raise UsageError("--since-up and --between exclude each other", hint="leave one of them out")
     with progress().step("comparing"):
-        found = comparison.differ(request, between)
+        found = drift.since_up(request) if since_up else comparison.differ(request, between)
     if html:
         from provision.page import pages
 
@@ -49,7 +59,7 @@ def command(
     if form == "json":
         click.echo(json.dumps(_data(found), indent=2))
     else:
-        _show(found, everything=everything)
+        show_comparison(found, everything=everything)
     if found.unexplained:
         raise click.exceptions.Exit(1)
 
@@ -66,7 +76,10 @@ def _data(found: Comparison) -> dict[str, object]:
     }
 
 
-def _show(found: Comparison, *, everything: bool) -> None:
+def show_comparison(found: Comparison, *, everything: bool) -> None:
+    """Print a comparison: what is unexplained, with `everything` also the rest by its reasons; the counts."""
+    from provision.comparison import SINCE
+
     explained = [each for each in found.differences if each.reason is not None]
     _show_group(found, found.unexplained)
     if everything:
@@ -77,9 +90,17 @@ def _show(found: Comparison, *, everything: bool) -> None:
             say(f"\nexplained: {reason}", bold=True)
             _show_group(found, group)
     count = len(found.unexplained)
+    explained_too = "" if everything or not explained else " (--all shows them)"
+    if found.left == SINCE:
+        say(
+            f"{found.name}: {count or 'no'} change{'' if count == 1 else 's'} since up, "
+            f"{len(explained)} that only living makes{explained_too}",
+            bold=True,
+        )
+        return
     say(
         f"{found.left} and {found.right}: {count or 'no'} unexplained difference{'' if count == 1 else 's'}, "
-        f"{len(explained)} explained{'' if everything or not explained else ' (--all shows them)'}",
+        f"{len(explained)} explained{explained_too}",
         bold=True,
     )
 
@@ -93,6 +114,11 @@ def _show_group(found: Comparison, differences: Sequence[Difference]) -> None:
 
 
 def _show_difference(found: Comparison, each: Difference) -> None:
+    from provision.comparison import SINCE
+
+    if found.left == SINCE:
+        say(visible(_change(each)))
+        return
     if each.attribute:
         label = "" if each.attribute == "value" else f" {each.attribute}"
         left, right = ("none" if value is None else value for value in (each.left, each.right))
@@ -100,3 +126,13 @@ def _show_difference(found: Comparison, each: Difference) -> None:
         return
     where, summary = (found.left, each.left) if each.right is None else (found.right, each.right)
     say(visible(f"  {each.subject}: only in {where}{f' ({summary})' if summary else ''}"))
+
+
+def _change(each: Difference) -> str:
+    """What happened to one thing in the course of time."""
+    left, right = ("none" if value is None else value for value in (each.left, each.right))
+    if each.attribute:
+        label = "" if each.attribute == "value" else f" {each.attribute}"
+        return f"  {each.subject}{label}: {left} → {right}"
+    summary = right if each.left is None else left
+    return f"  {each.subject}: {'new' if each.left is None else 'gone'}{f' ({summary})' if summary else ''}"

@@ -14,7 +14,7 @@ from provision.progress import visible
 
 @click.command("doctor")
 @format_option
-@click.option("-b", "--backend", help="Only this one.")
+@click.option("-b", "--backend", help="Check only this backend.")
 def command(form: str, backend: str | None) -> None:
     """Show what this host supports, what is missing, and how to fix it.
 
@@ -23,7 +23,7 @@ def command(form: str, backend: str | None) -> None:
     from provision import backends
 
     names = (backend,) if backend else backends.names()
-    with progress().wait("looking at this host"):
+    with progress().wait("checking this host"):
         findings = {name: backends.find(name).examine() for name in names}
     usable = {name: backends.find(name).is_usable(found) for name, found in findings.items()}
     if form == "json":

@@ -50,7 +50,7 @@ def command(
 def _refs(
     context: click.Context, which: str | None, options: dict[str, object]
 ) -> Iterator[tuple[EnvironmentRef, Request | None]]:
-    """What is meant, with the request where a spec says it."""
+    """The environment that is meant, with the request if a spec names it."""
     from provision import engine
     from provision.listing import find_environments
 

@@ -34,9 +34,9 @@ def command(
     from provision.attach import run_attached
 
     if not words:
-        raise click.UsageError("Say what to run: provision exec [SPEC] -- COMMAND…")
+        raise click.UsageError("Name the command to run: provision exec [SPEC] -- COMMAND…")
     ref = engine.resolve(request)
-    with progress().wait("looking at what runs"):
+    with progress().wait("checking what is running"):
         target = engine.target(ref, machine)
     engine.lend(ref, target)
     terminal = sys.stdin.isatty() and sys.stdout.isatty()

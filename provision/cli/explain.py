@@ -20,22 +20,27 @@ if TYPE_CHECKING:
 @format_option
 def command(request: Request, form: str) -> None:
     """Compare container and virtual machine for this spec on this host, and recommend one."""
+    from provision import backends
     from provision.selection import explain
 
-    with progress().wait("looking at this host"):
+    with progress().wait("checking this host"):
         found = explain(request)
     if form == "json":
         click.echo(json.dumps(_data(found), indent=2))
         return
-    aspects = list(found.capabilities["docker"].aspects)
-    rows = [(aspect, *(each.aspects[aspect] for each in found.capabilities.values())) for aspect in aspects]
+    aspects = dict.fromkeys(aspect for each in found.capabilities.values() for aspect in each.aspects)
+    rows = [
+        (aspect, *(each.aspects.get(aspect, "-") for each in found.capabilities.values()))
+        for aspect in aspects
+    ]
     for title, items in (
         ("cannot", [each.cannot for each in found.capabilities.values()]),
-        ("lacks here", [each.lacks for each in found.capabilities.values()]),
+        ("lacks on this host", [each.lacks for each in found.capabilities.values()]),
     ):
         if any(items):
             rows.append((title, *("; ".join(each) or "-" for each in items)))
-    table(["", "CONTAINER", "VIRTUAL MACHINE"], rows)
+    nouns = [backends.find(name).noun.partition(" ")[2].upper() for name in found.capabilities]
+    table(["", *nouns], rows)
     show_demands(tuple(dict.fromkeys(each for demands in found.demands.values() for each in demands)))
     for note in found.notes:
         say(note)

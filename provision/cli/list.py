@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import click
 
 from provision.cli.options import format_option
+from provision.cli.port_ranges import in_a_cell
 from provision.cli.show import progress, table
 
 if TYPE_CHECKING:
@@ -26,7 +28,7 @@ def command(form: str) -> None:
     """
     from provision.listing import list_environments
 
-    with progress().wait("asking the engines"):
+    with progress().wait("querying the engines"):
         found = list_environments()
     if form == "json":
         click.echo(json.dumps({"environments": [_data(each) for each in found]}, indent=2))
@@ -40,13 +42,14 @@ def command(form: str) -> None:
             each.ref.state_dir.id,
             each.ref.backend.name,
             each.state,
+            in_a_cell([port for ports in each.remains.ports.values() for port in ports]) or "-",
             _age(each.created),
             str(each.ref.state_dir.project or "-"),
             _notes(each),
         )
         for each in found
     ]
-    table(["NAME", "ID", "BACKEND", "STATE", "AGE", "FOLDER", "NOTES"], rows)
+    table(["NAME", "ID", "BACKEND", "STATE", "PORTS", "AGE", "FOLDER", "NOTES"], rows)
     if any(each.remains.volumes and not each.remains.machines for each in found):
         click.echo("`provision down NAME --volumes` removes an environment's volumes and their data")
 
@@ -77,7 +80,7 @@ def _age(created: str) -> str:
 
 
 def _data(listed: Listed) -> dict[str, object]:
-    state_dir = listed.ref.state_dir
+    state_dir, ports = listed.ref.state_dir, listed.remains.ports
     return {
         "name": listed.ref.name,
         "id": state_dir.id,
@@ -87,7 +90,14 @@ def _data(listed: Listed) -> dict[str, object]:
         "folder": str(state_dir.project) if state_dir.project else None,
         "spec": str(state_dir.spec) if state_dir.spec else None,
         "problem": listed.problem or listed.missing or None,
-        "machines": [{"name": name, "state": state} for name, state in listed.remains.machines.items()],
+        "machines": [
+            {
+                "name": name,
+                "state": state,
+                "ports": [asdict(port) for port in ports.get(name, ())],
+            }
+            for name, state in listed.remains.machines.items()
+        ],
         "volumes": list(listed.remains.volumes),
         "built": list(listed.remains.built),
     }

@@ -1,4 +1,4 @@
-"""The arguments that the verbs share: SPEC, --backend, --set, --name and others."""
+"""Arguments that verbs share: SPEC, --backend, --set, --name and others."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from provision.engine import Request
 from provision.errors import ProvisionError, SpecError, UsageError
 from provision.hints import complete
 from provision.model import WORDS
+from provision.registry import DEFAULT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -101,13 +102,13 @@ def allow_option(command: Callable[P, R]) -> Callable[P, R]:
 
 def backend_option(command: Callable[P, R]) -> Callable[P, R]:
     """`--backend`."""
-    return click.option("-b", "--backend", envvar="PROVISION_BACKEND", default="docker",
+    return click.option("-b", "--backend", envvar="PROVISION_BACKEND", default=DEFAULT,
                         show_default=True,
                         help="docker, vm or auto; or $PROVISION_BACKEND.")(command)  # fmt: skip
 
 
 def collect(options: dict[str, object]) -> Request:
-    """What the shared options say, taken out of `options`."""
+    """The request that the shared options describe; takes them out of `options`."""
     from provision import backends, spec
 
     given = options.pop("spec", None)
@@ -146,7 +147,7 @@ def words_of(texts: object) -> tuple[Word, ...]:
 
 
 def _resolved(request: Request) -> Request:
-    """With a backend in the place of `auto`: where it is already, else what the spec and this host want."""
+    """The request with `auto` replaced: by where the environment is up, else by what fits spec and host."""
     from provision.selection import choose, chosen_before
 
     if click.get_current_context().info_name not in CHOOSING and (before := chosen_before(request)):
@@ -157,13 +158,13 @@ def _resolved(request: Request) -> Request:
 
 
 def as_arguments(request: Request) -> str:
-    """The words by which another verb means the same environment."""
+    """The arguments by which another verb means the same environment."""
     words = [word for words in _options(request).values() for word in words]
     return shlex.join([str(request.spec), *words])
 
 
 def completed(text: str, request: Request) -> str:
-    """A text of ours, each command in it with the words by which it means this environment."""
+    """A message with its commands completed, so that each means this environment."""
     from provision import spec
 
     try:
@@ -190,7 +191,7 @@ def _options(request: Request) -> dict[str, list[str]]:
     settings = [word for name, value in request.settings.items() for word in ("--set", f"{name}={value}")]
     in_ci = os.environ.get("CI") == "true"
     return {
-        "-b": ["-b", request.backend] if request.backend != "docker" else [],
+        "-b": ["-b", request.backend] if request.backend != DEFAULT else [],
         "--name": ["--name", request.name] if request.name else [],
         "--set": settings,
         "--no-local": ["--no-local"] if not request.local and not in_ci else [],
@@ -221,14 +222,14 @@ def html_option(command: Callable[P, R]) -> Callable[P, R]:
 
 
 class TakesCommand(click.Command):
-    """A command that ends in another program's words, which are not ours to read.
+    """A command whose last arguments belong to another program.
 
     They begin after `--`, or, without it, at the first word that is neither SPEC nor an
     option of ours.
     """
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse what is ours; keep the rest as it is."""
+        """Parse our own arguments; keep the rest unchanged."""
         dashes = args.index("--") if "--" in args else None
         ctx.allow_interspersed_args = dashes is not None
         spec = args[:1] if args and args[0].endswith(SPEC_ENDINGS) else []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
@@ -11,8 +11,10 @@ from provision.cli.options import format_option, with_request
 from provision.cli.show import demands_data, left_behind, progress, say, show_demands, table
 
 if TYPE_CHECKING:
+    from provision.backends.base import Plan
     from provision.engine import Request
 
+EXIT_CHANGES = 10
 WORDS = {
     "create": "create",
     "recreate": "recreate",
@@ -21,7 +23,7 @@ WORDS = {
     "start": "start",
     "wait": "wait until it is ready",
     "none": "no change",
-    "remove": "remove (no longer in the spec)",
+    "remove": "remove",
 }
 
 
@@ -29,29 +31,42 @@ WORDS = {
 @with_request
 @format_option
 def command(request: Request, form: str) -> None:
-    """Show what `up` would do, without changing anything."""
+    """Show what `up` would do, and why, without changing anything.
+
+    The exit code is 0 if there is nothing to do, 10 if `up` would change something.
+    """
     from provision import engine
 
     environment = engine.load(request)
-    with progress().wait("looking at what runs"):
+    with progress().wait("checking what is running"):
         plan = engine.plan(environment, request.backend)
     if form == "json":
         answer = {
             "name": environment.name,
             "backend": request.backend,
             "build": bool(plan.build),
-            "images": list(plan.build),
-            "machines": [{"name": name, "action": action} for name, action in plan.actions.items()],
+            "images": [{"name": planned.image, "cause": planned.cause} for planned in plan.build],
+            "machines": [
+                {"name": planned.machine, "action": planned.action, "cause": planned.cause}
+                for planned in plan.machines
+            ],
             "notes": list(plan.notes),
             "trust": demands_data(environment.demands),
         }
         click.echo(json.dumps(answer, indent=2))
-        return
+        _exit(plan)
     show_demands(environment.demands)
     for line in left_behind(environment) if "create" in plan.actions.values() else ():
         say(line)
-    for image in plan.build:
-        say(f"the image {image} will be built first")
+    for build in plan.build:
+        say(f"the image {build.image} will be built first: {build.cause}")
     for note in plan.notes:
         say(note)
-    table(["MACHINE", "ACTION"], [(name, WORDS[action]) for name, action in plan.actions.items()])
+    rows = [(planned.machine, WORDS[planned.action], planned.cause) for planned in plan.machines]
+    table(["MACHINE", "ACTION", "CAUSE"], rows)
+    _exit(plan)
+
+
+def _exit(plan: Plan) -> NoReturn:
+    """With 10 where `up` would change something, so that a script can tell."""
+    raise click.exceptions.Exit(EXIT_CHANGES if plan.changes else 0)

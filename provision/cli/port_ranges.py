@@ -28,6 +28,12 @@ def port_ranges(ports: Sequence[PortStatus]) -> tuple[tuple[PortStatus, ...], ..
     return tuple(sorted(groups, key=lambda group: (group[0].guest, group[0].protocol)))
 
 
+def in_a_cell(ports: Sequence[PortStatus]) -> str:
+    """The ports of a table's row; empty where there are none."""
+    groups = port_ranges(ports)
+    return " ".join(f"{'→'.join(spelled(group))}/{group[0].protocol}" for group in groups)
+
+
 def spelled(group: Sequence[PortStatus]) -> tuple[str, str]:
     """The host's side and the port inside: ("127.0.0.1:8000-8010", "8000-8010")."""
     first, last = group[0], group[-1]

@@ -34,4 +34,4 @@ def command(request: Request, output: Path | None) -> None:
         try:
             click.echo(shown_file(content.decode()))
         except UnicodeDecodeError:
-            click.echo(f"({len(content)} bytes that are no text)")
+            click.echo(f"({len(content)} bytes, not text)")

@@ -28,7 +28,7 @@ def command(request: Request, machine: str | None, user: str | None) -> None:
     from provision.attach import run_attached
 
     ref = engine.resolve(request)
-    with progress().wait("looking at what runs"):
+    with progress().wait("checking what is running"):
         target = engine.target(ref, machine)
     engine.lend(ref, target)
     code = run_attached(

@@ -1,4 +1,4 @@
-"""How errors, results and tables look; the colours go where nobody would see them."""
+"""How errors, results and tables look; without colours if nobody would see them."""
 
 from __future__ import annotations
 
@@ -22,16 +22,17 @@ MARKS = {"passed": ("✓", "green"), "failed": ("✗", "red"), "skipped": ("-", 
 
 
 def progress() -> Progress:
-    """Live on a terminal, plain lines in CI and in pipes."""
+    """Live on a terminal, plain lines in CI, in pipes and between the lines of `-v`."""
+    from provision.cli import verbose
     from provision.progress import Live, Plain
 
-    if sys.stderr.isatty() and os.environ.get("CI") != "true":
+    if sys.stderr.isatty() and os.environ.get("CI") != "true" and not verbose.is_on():
         return Live(sys.stderr)
     return Plain(sys.stderr)
 
 
 def say(text: str, *, bold: bool = False, err: bool = False) -> None:
-    """Print a line or several of ours; what of it others wrote can steer no terminal."""
+    """Print our own text; control characters in it are made harmless."""
     shown = visible(text, lines=True)
     click.echo(click.style(shown, bold=True) if bold else shown, err=err)
 
@@ -42,7 +43,7 @@ def shown_file(text: str) -> str:
 
 
 def show_error(error: ProvisionError) -> None:
-    """What failed, the evidence, and what to do; to stderr."""
+    """Print what failed, the evidence and the hint to stderr."""
     if isinstance(error, SpecError):
         from provision.spec import render_problems
 
@@ -69,7 +70,7 @@ def left_behind(environment: Environment) -> list[str]:
 
 
 def show_demands(demands: Sequence[Demand]) -> None:
-    """What a spec wants beyond its machines, and whether the person allowed it; to stdout."""
+    """Print what a spec wants beyond its machines, and whether it is allowed, to stdout."""
     for demand in demands:
         click.echo(f"{described(demand)}: {answer_to(demand)}")
 

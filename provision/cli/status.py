@@ -9,29 +9,35 @@ from typing import TYPE_CHECKING
 import click
 
 from provision.cli.options import completed, format_option, machine_option, with_request
-from provision.cli.port_ranges import port_ranges, spelled
+from provision.cli.port_ranges import in_a_cell
 from provision.cli.show import left_behind, progress, say, table
 from provision.hints import command as command_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from provision.drift import Drift
     from provision.engine import Request
-    from provision.model import MachineStatus
+    from provision.model import Environment, MachineStatus
 
 
 @click.command("status")
 @with_request
 @machine_option
 @format_option
-def command(request: Request, machine: str | None, form: str) -> None:
+@click.option("--drift", "with_drift", is_flag=True,
+              help="Also tell which machines someone has changed since they became ready.")  # fmt: skip
+def command(request: Request, machine: str | None, form: str, with_drift: bool) -> None:  # noqa: FBT001 - click's contract
     """Show the machines, their ports and services."""
     from provision import engine
 
     environment = engine.load(request, looking=True)
-    with progress().wait("asking the machines"):
+    with progress().wait("querying the machines"):
         machines = engine.status(environment, request.backend, machine)
+    drifts = _drifts(environment, request.backend, machines) if with_drift else None
     if form == "json":
         answer = {"name": environment.name, "backend": request.backend,
-                  "machines": [_data(each) for each in machines]}  # fmt: skip
+                  "machines": [_data(each, drifts) for each in machines]}  # fmt: skip
         click.echo(json.dumps(answer, indent=2))
         return
     rows = [
@@ -39,13 +45,13 @@ def command(request: Request, machine: str | None, form: str) -> None:
             each.name,
             each.state,
             each.address or "-",
-            " ".join(f"{'→'.join(spelled(group))}/{group[0].protocol}"
-                     for group in port_ranges(each.ports)) or "-",
+            in_a_cell(each.ports) or "-",
             " ".join(f"{service.name}={service.state}" for service in each.services) or "-",
+            *([_word(drifts.get(each.name))] if drifts is not None else []),
         )
         for each in machines
-    ]  # fmt: skip
-    table(["MACHINE", "STATE", "ADDRESS", "PORTS", "SERVICES"], rows)
+    ]
+    table(["MACHINE", "STATE", "ADDRESS", "PORTS", "SERVICES", *([] if drifts is None else ["DRIFT"])], rows)
     for line in left_behind(environment) if all(each.state == "absent" for each in machines) else ():
         say(line)
     for each in machines:
@@ -54,8 +60,46 @@ def command(request: Request, machine: str | None, form: str) -> None:
             removes = completed(command_of("down", "--images"), request)
             say(f"{each.name} has a saved state for its next start: {size} ({removes} removes it)")
 
+    for line in _advice(request, drifts or {}):
+        say(line)
 
-def _data(machine: MachineStatus) -> dict[str, object]:
-    """What a program may read; `kept` is there where something is."""
+
+def _drifts(environment: Environment, backend: str, machines: Sequence[MachineStatus]) -> Mapping[str, Drift]:
+    """What is known of those that run."""
+    from provision import drift
+
+    running = [each.name for each in machines if each.state in ("running", "unhealthy")]
+    with progress().wait("comparing them with their inventories"):
+        return drift.of_machines(environment, backend, running)
+
+
+def _word(found: Drift | None) -> str:
+    if found is None:
+        return "-"
+    if found.comparison is None:
+        return "unknown"
+    count = len(found.comparison.unexplained)
+    return f"drifted ({count})" if count else "none"
+
+
+def _advice(request: Request, drifts: Mapping[str, Drift]) -> Iterator[str]:
+    for each in drifts.values():
+        if each.lacking:
+            yield completed(each.lacking, request)
+    drifted = [each.machine for each in drifts.values() if each.comparison and each.comparison.unexplained]
+    if drifted:
+        shows = completed(command_of("diff", "--since-up"), request)
+        yield f"{shows} shows what is changed in {', '.join(drifted)}"
+
+
+def _data(machine: MachineStatus, drifts: Mapping[str, Drift] | None) -> dict[str, object]:
+    """What a program may read; `kept` is there where something is, `drift` where it was asked for."""
     told = dataclasses.asdict(machine)
+    if drifts is not None:
+        found = drifts.get(machine.name)
+        known = found.comparison if found else None
+        told["drift"] = {
+            "differences": len(known.unexplained) if known else None,
+            "reason": found.lacking if found and found.lacking else None,
+        }
     return told if machine.kept else {name: value for name, value in told.items() if name != "kept"}

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from provision import registry
+from provision.cli.diff import show_comparison
 from provision.cli.options import (
     allow_option,
     as_arguments,
@@ -23,7 +25,8 @@ from provision.progress import Plain
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from provision.model import Result
+    from provision.comparison import Comparison
+    from provision.model import Outcome, Result
 
 
 @click.command("test")
@@ -33,7 +36,7 @@ if TYPE_CHECKING:
     "--backend",
     "names",
     multiple=True,
-    default=("docker", "vm"),
+    default=registry.built_in(),
     show_default=True,
     help="A backend to test; repeat it for several.",
 )
@@ -49,6 +52,7 @@ if TYPE_CHECKING:
 @html_option
 @click.option("--keep", is_flag=True, help="Leave the environments up.")
 @click.option("--offline", is_flag=True, help="Download nothing; report at once what is missing.")
+@click.option("--no-diff", is_flag=True, help="Do not compare the backends' machines with each other.")
 @click.option("--timeout", type=click.FloatRange(min=0, min_open=True), default=900, show_default=True)
 def command(
     spec: Path | None,
@@ -61,13 +65,15 @@ def command(
     html: Path | None,
     keep: bool,  # noqa: FBT001
     offline: bool,  # noqa: FBT001
+    no_diff: bool,  # noqa: FBT001
     timeout: float,
 ) -> None:
     """Bring a spec up in several backends at the same time, verify each, take them down.
 
     The environments are called NAME-test and get free ports: your own is left alone.
     With a `matrix` in the spec, each variation; those of one backend one after the other.
-    Prints one table of checks and environments. The exit code is 1 unless every check passed.
+    Prints one table of checks and environments, and how their machines differ. The exit code is 1
+    unless every check passed and every difference is explained.
     """
     from provision import matrix
     from provision.verify.report import write_junit
@@ -78,18 +84,31 @@ def command(
     )  # fmt: skip
     with completing(asked):
         own, trials = matrix.variations(asked, tuple(dict.fromkeys(names)))
-        runs = matrix.run(own, trials, Plain(sys.stderr), keep=keep, timeout=timeout, offline=offline)
+        found = matrix.run(
+            own, trials, Plain(sys.stderr),
+            keep=keep, timeout=timeout, offline=offline, inventories=not no_diff and len(trials) > 1,
+        )  # fmt: skip
+        comparisons = matrix.compared(trials, found)
+    runs = {called: each.results for called, each in found.items()}
     _show(runs)
+    for comparison in comparisons:
+        if comparison.unexplained:
+            show_comparison(comparison, everything=False)
+    say(_summary(runs, comparisons), bold=True)
     for each in trials.values() if keep else ():
         words = as_arguments(replace(each.request, name=each.name))
         click.echo(f"{each.name} is still up; to remove it: provision down {words} --volumes", err=True)
     if junit:
-        write_junit(junit, name or asked.spec.stem, runs)
+        differences = {
+            f"{each.left} and {each.right}": [_as_result(own, each)] for each in comparisons
+        }  # fmt: skip
+        write_junit(junit, name or asked.spec.stem, {**runs, **differences})
     if html:
         from provision.page import pages
 
         pages.write(html, pages.of_test(own, runs, pages.drawing(asked)))
-    if any(outcomes != {"passed"} for outcomes in _outcomes(runs).values()):
+    failed = any(outcomes != {"passed"} for outcomes in _outcomes(runs).values())
+    if failed or any(each.unexplained for each in comparisons):
         raise click.exceptions.Exit(1)
 
 
@@ -98,6 +117,30 @@ def _outcomes(runs: Mapping[str, Sequence[Result]]) -> dict[tuple[str, str], set
     found = [{(r.machine, r.check): r.outcome for r in results} for results in runs.values()]
     checks = dict.fromkeys(check for outcomes in found for check in outcomes)
     return {check: {outcomes.get(check, "absent") for outcomes in found} for check in checks}
+
+
+def _as_result(own: str, comparison: Comparison) -> Result:
+    """A comparison as a check of its own, for a report that knows nothing else."""
+    from provision.model import Result
+
+    lines = [
+        f"{each.section} {each.subject} {each.attribute}".rstrip()
+        + f": {comparison.left} {each.left}, {comparison.right} {each.right}"
+        for each in comparison.unexplained
+    ]
+    outcome: Outcome = "failed" if lines else "passed"
+    return Result(machine=own, check="diff", outcome=outcome, message="\n".join(lines), seconds=0.0)
+
+
+def _summary(runs: Mapping[str, Sequence[Result]], comparisons: Sequence[Comparison]) -> str:
+    """`27 checks passed twice, 0 unexplained differences`."""
+    passed = sum(outcomes == {"passed"} for outcomes in _outcomes(runs).values())
+    often = {1: "once", 2: "twice"}.get(len(runs), f"{len(runs)} times")
+    words = [f"{passed} check{'' if passed == 1 else 's'} passed {often}"]
+    if comparisons:
+        number = sum(len(each.unexplained) for each in comparisons)
+        words.append(f"{number} unexplained difference{'' if number == 1 else 's'}")
+    return ", ".join(words)
 
 
 def _show(runs: Mapping[str, Sequence[Result]]) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from provision import hints
 from provision.cli.options import with_request
 from provision.cli.show import described, say, show_demands, table
 from provision.model import WORDS
@@ -15,6 +16,7 @@ from provision.progress import visible
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from provision.engine import Request
     from provision.model import Demand, Environment
@@ -62,11 +64,25 @@ def command(request: Request, revoke: bool) -> None:  # noqa: FBT001 - click's f
         say(
             f"{project} is no longer allowed anything" if forgotten else f"{project} was not allowed anything"
         )
+        for line in _still_there(project):
+            say(line)
         return
     wanted = engine.allow(request)
     show_demands(wanted)
     if not wanted:
         say(f"{request.spec} wants nothing beyond its machines")
+
+
+def _still_there(project: Path) -> list[str]:
+    """The machines of a project: each keeps what it was made with, whatever is allowed now."""
+    from provision.listing import list_environments
+
+    return [
+        f"{each.ref.name} is {each.state} in {each.ref.backend.name}, and keeps what it was given when it was"
+        f" made: {hints.command('down', each.ref.state_dir.id, '-b', each.ref.backend.name)} takes it away"
+        for each in list_environments()
+        if each.ref.state_dir.project == project and each.remains.machines
+    ]
 
 
 # What the words are to the other verbs would be the wrong thing to say here.
@@ -115,6 +131,6 @@ def _ask(request: Request, demands: Sequence[Demand]) -> bool:
 
 
 def _is_terminal() -> bool:
-    """Whether a person sits there who can be asked."""
+    """Whether there is a terminal with a person to ask."""
     streams = (sys.stdin, sys.stderr)
     return os.environ.get("CI") != "true" and all(stream and stream.isatty() for stream in streams)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from provision.backends.base import Plan
+    from provision.drift import Recording
     from provision.engine import Request
     from provision.model import Environment, PortStatus
 
@@ -51,6 +52,7 @@ def command(
         if not demand.given:
             shown.note(f"{demand.what}: {answer_to(demand)}; {demand.word} allows it")
     plan = engine.up(environment, request.backend, shown, rebuild=rebuild, timeout=timeout, offline=offline)
+    recording = None if no_verify else _record(environment, request.backend)
     results = () if no_verify else engine.verify(environment, request.backend, progress=shown)
     for result in results:
         if result.outcome != "passed":
@@ -62,10 +64,24 @@ def command(
             hint=f"fix it, then run {hints.command('verify')}",
         )
     _report(environment, request, plan, begun, count(results) if results else "")
+    if recording:
+        recording.finish(shown)
+
+
+def _record(environment: Environment, backend: str) -> Recording | None:
+    """Begin to record what is in machines that were made or changed; beside the checks it costs little."""
+    from provision import engine
+
+    state_dir = engine.state_of(environment, backend)
+    if all(state_dir.inventory_of(each.name).exists() for each in environment.machines):
+        return None
+    from provision.drift import Recording
+
+    return Recording(environment, backend)
 
 
 def _report(environment: Environment, request: Request, plan: Plan, begun: float, checked: str) -> None:
-    """What a person needs next: whether it is up, where it answers, how to get in."""
+    """Print what a person needs next: whether it is up, its links, how to open a shell."""
     from provision import engine
 
     done, unchanged = ("is up", "") if plan.changes else ("is already up", " (no changes)")

@@ -1,4 +1,4 @@
-"""Target → Inventory; two Inventories → differences, each explained by a rule or not."""
+"""Target → inventory; two inventories → differences, each explained by a rule or not."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def take(target: Target, machine: Machine, backend: str) -> Inventory:
 
     Raises:
         Unreachable: the machine does not answer.
-        EnvironmentFailed: it told only a part.
+        EnvironmentFailed: it reported only part.
     """
     target.prepare("root", target.user)
     mark = os.urandom(16).hex()
@@ -58,19 +58,20 @@ def take(target: Target, machine: Machine, backend: str) -> Inventory:
         facts = in_order(elided(read(sections), machine))
     except (KeyError, ValueError) as error:  # its tools are its own
         raise EnvironmentFailed(
-            f"machine {machine.name} told what cannot be read as an inventory", evidence=[str(error)]
+            f"machine {machine.name} returned an inventory that cannot be read", evidence=[str(error)]
         ) from error
     return Inventory(
         machine=machine.name,
         backend=backend,
         taken=datetime.now(UTC).isoformat(timespec="seconds"),
         unknown=() if "capabilities" in sections else ("files.capabilities",),
+        options=tuple(sorted(machine.options)),
         facts=facts,
     )
 
 
 def read(sections: Mapping[str, bytes]) -> Iterator[Fact]:
-    """The facts that a machine's sections tell; pure."""
+    """The facts in a machine's sections; pure."""
     for reader in (read_packages, read_accounts, read_files, read_processes, read_system):
         yield from reader(sections)
 

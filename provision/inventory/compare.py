@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from provision.inventory.rules import Rule
 
 PACKAGES = "packages"
+ANY = "any"
 OWNERS = "packages"  # an attribute that says where a file is from, not what it is
 
 
@@ -62,6 +63,7 @@ class _Explaining:
 
     def __init__(self, left: Inventory, right: Inventory, rules: Sequence[Rule]) -> None:
         self._backends = (left.backend, right.backend)
+        self._options = {*left.options, *right.options}
         self._rules = rules
         self._facts = {(fact.section, fact.subject): fact for fact in (*left.facts, *right.facts)}
         self._brought: frozenset[str] = frozenset()
@@ -80,12 +82,12 @@ class _Explaining:
         left, right = self._backends
         if it.section not in rule.sections or not rule.subject.fullmatch(it.subject):
             return False
-        if left == right and not rule.same_form:
+        if (left == right and not rule.same_form) or (rule.option and rule.option not in self._options):
             return False
         if not it.attribute:
             attributes = self._facts[it.section, it.subject].attributes
             return (
-                rule.only == (left if it.right is None else right)
+                rule.only in (ANY, left if it.right is None else right)
                 and all(each.fullmatch(attributes.get(name, "")) for name, each in rule.having.items())
                 and (not rule.package or self._are_brought(attributes.get(OWNERS, "").split()))
             )

@@ -1,7 +1,7 @@
 #!/bin/sh
-# What is in this machine, told by root in one go: sections, each behind a line `MARK NAME`. Names and
-# values are as they are, between NULs or where whoever reads them knows how long they are. The first
-# argument is the mark, the others are paths beside those that are always told.
+# What is in this machine, printed by root in one go: sections, each after a line `MARK NAME`. Names and
+# values are unchanged, between NULs or where the reader knows how long they are. The first
+# argument is the mark, the others are paths in addition to those that are always listed.
 set -u
 mark=$1
 shift
@@ -34,7 +34,7 @@ else
   [ $# = 0 ] || find "$@" -prune -type f -print0 >"$_work/declared"
 fi
 [ $# = 0 ] || cat "$_work/declared" >>"$_work/files"
-# The hashes take longest: they are made beside what follows.
+# The hashes take longest: they are computed while the rest continues.
 _ending=
 ! sha256sum -z /dev/null >/dev/null 2>&1 || _ending=-z
 # shellcheck disable=SC2086 # an option, or none
@@ -78,6 +78,8 @@ section resolv.conf
 cat /etc/resolv.conf
 section hosts
 cat /etc/hosts
+section addresses
+cat /proc/net/fib_trie
 
 section system
 say() { printf '%s\0%s\0' "$1" "$2"; }

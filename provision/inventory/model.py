@@ -1,4 +1,4 @@
-"""What an inventory is made of: facts by section and subject, and how two of them differ."""
+"""The nouns of inventories: facts by section and subject, and differences."""
 
 from __future__ import annotations
 
@@ -27,16 +27,18 @@ class Fact:
 
 @dataclass(frozen=True, kw_only=True)
 class Inventory:
-    """What is in one machine at one time.
+    """Everything that is in one machine at one time.
 
     `unknown` are the attributes, as `SECTION.ATTRIBUTE`, that the machine has no tool to tell:
-    where one is missing, that says nothing.
+    where one is missing, that says nothing. `options` are the keys that its spec sets for this
+    backend alone.
     """
 
     machine: str
     backend: str
     taken: str
     unknown: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
     facts: tuple[Fact, ...]
 
 

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 _OF_A_SHELL = frozenset({"_", "OLDPWD", "PWD", "SHLVL"})  # which say where it is, and how deep
-_IDS = {"Uid": "user", "Gid": "group", "Groups": "more groups"}
-_RIGHTS = {"CapEff": "capabilities", "CapBnd": "capabilities to be had", "CapAmb": "capabilities handed on"}
-_FLAGS = {"NoNewPrivs": "no new privileges", "Seccomp": "system calls filtered"}
+_IDS = {"Uid": "user", "Gid": "group", "Groups": "supplementary groups"}
+_RIGHTS = {"CapEff": "capabilities", "CapBnd": "capability bounding set", "CapAmb": "ambient capabilities"}
+_FLAGS = {"NoNewPrivs": "no new privileges", "Seccomp": "seccomp filter"}
 _LIMIT = re.compile(r"Max (\S+(?: \S+)*?) {2,}(\S+) +(\S+)")
 
 
@@ -89,7 +89,7 @@ def _limits(told: list[str]) -> Iterator[tuple[str, str]]:
     for line in told:
         if found := _LIMIT.match(line):
             soft, hard = found[2], found[3]
-            yield found[1], soft if soft == hard else f"{soft} (may raise it to {hard})"
+            yield found[1], soft if soft == hard else f"{soft} (hard limit {hard})"
 
 
 def _begun(now: bytes, start: bytes) -> Mapping[str, str]:

@@ -1,4 +1,4 @@
-"""The rules that explain why two forms of one machine differ; they stand in rules.yaml."""
+"""The rules that explain why two inventories differ; they stand in rules.yaml and drift.yaml."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-_KEYS = {"section", "subject", "only", "having", "package", "attribute", "values", "same_form", "reason"}
+_KEYS = {
+    "section", "subject", "only", "having", "package", "attribute", "values", "option", "same_form",
+    "reason",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,11 +24,12 @@ class Rule:
     Args:
         sections: of the fact, any of them.
         subject: a pattern that all of the subject must match.
-        only: the backend whose machine alone has the thing; None for a rule about an attribute.
+        only: the backend whose machine alone has the thing, or `any`; None for a rule about an attribute.
         having: a pattern for some of that thing's attributes.
         package: that thing must come with packages that are explained themselves.
         attribute: a pattern for the attribute's name.
         values: a pattern for the value in each backend's machine, where not every value will do.
+        option: the spec must set this key for one of the backends alone.
         same_form: it also explains a difference between two machines of one backend.
         reason: a sentence's end after "because".
     """
@@ -37,17 +41,27 @@ class Rule:
     package: bool
     attribute: re.Pattern[str] | None
     values: Mapping[str, re.Pattern[str]]
+    option: str | None
     same_form: bool
     reason: str
 
 
 @functools.cache
 def shipped() -> tuple[Rule, ...]:
-    """The rules that come with provision."""
+    """The rules that come with provision, for two forms of a machine."""
+    return _of_file("rules.yaml")
+
+
+@functools.cache
+def of_drift() -> tuple[Rule, ...]:
+    """Those for one machine at two times: what changes while it lives."""
+    return _of_file("drift.yaml")
+
+
+def _of_file(name: str) -> tuple[Rule, ...]:
     import yaml
 
-    path = Path(__file__).with_name("rules.yaml")
-    return read_rules(yaml.safe_load(path.read_text("utf-8")))
+    return read_rules(yaml.safe_load(Path(__file__).with_name(name).read_text("utf-8")))
 
 
 def read_rules(entries: Iterable[Mapping[str, object]]) -> tuple[Rule, ...]:
@@ -71,6 +85,7 @@ def _rule(entry: Mapping[str, object]) -> Rule:
         package=bool(entry.get("package")),
         attribute=_pattern(entry["attribute"]) if "attribute" in entry else None,
         values=_patterns(entry.get("values", {})),
+        option=str(entry["option"]) if "option" in entry else None,
         same_form=bool(entry.get("same_form")),
         reason=str(entry["reason"]),
     )

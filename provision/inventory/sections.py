@@ -20,7 +20,7 @@ def split(output: bytes, mark: str) -> Mapping[str, bytes]:
     pieces = re.split(rb"\n%b ([^\n]+)\n" % mark.encode(), output)
     found = {text(name): content for name, content in zip(pieces[1::2], pieces[2::2], strict=True)}
     if "end" not in found:
-        raise EnvironmentFailed("the machine told only a part of what is in it", evidence=[*found][-1:])
+        raise EnvironmentFailed("the machine reported only part of its inventory", evidence=[*found][-1:])
     return found
 
 

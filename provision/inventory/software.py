@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 INSTALLED = "ii"
-DEPENDENCY = "for another package"
+DEPENDENCY = "as a dependency"
 
 
 def read_packages(sections: Mapping[str, bytes]) -> Iterator[Fact]:

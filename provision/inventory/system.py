@@ -11,8 +11,9 @@ from provision.inventory.model import Fact
 from provision.inventory.sections import lines, names_by_id, pairs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
+OWN = "(its own address)"
 MEMORY_STEP = 256  # MiB: what a kernel keeps of a machine's memory for itself is less
 _UNLIMITED = 1 << 60  # what the kernel says where no limit is set
 _LISTENS = {"tcp": "0A", "tcp6": "0A", "udp": "07", "udp6": "07"}
@@ -38,7 +39,8 @@ def read_system(sections: Mapping[str, bytes]) -> Iterator[Fact]:
         words = line.split(None, 7)
         if len(words) == 8 and words[3] == "00010000":
             yield Fact(section="sockets", subject=f"unix {words[7]}", attributes={})
-    yield from _names(lines(sections["resolv.conf"]), lines(sections["hosts"]))
+    own = frozenset(_own_addresses(lines(sections["addresses"])))
+    yield from _names(lines(sections["resolv.conf"]), lines(sections["hosts"]), own)
     for line in lines(sections.get("timers", b"")):
         unit, _, active, *_ = line.split()
         yield Fact(section="jobs", subject=unit, attributes={"state": active})
@@ -105,8 +107,22 @@ def _address(digits: str) -> str:
     return f"[{address}]" if address.version == 6 else str(address)
 
 
-def _names(resolver: list[str], hosts: list[str]) -> Iterator[Fact]:
-    """How names are found: name servers and their options, and the names of /etc/hosts."""
+def _own_addresses(routes: list[str]) -> Iterator[str]:
+    """The addresses at which others reach the machine, out of the kernel's table of routes."""
+    address = ""
+    for line in routes:
+        words = line.split()
+        if words[:1] == ["|--"]:
+            address = words[1]
+        elif words == ["/32", "host", "LOCAL"] and not address.startswith("127."):
+            yield address
+
+
+def _names(resolver: list[str], hosts: list[str], own: Collection[str]) -> Iterator[Fact]:
+    """How names are found: name servers and their options, and the names of /etc/hosts.
+
+    The machine's own addresses, which are others in each network, are called that.
+    """
     told: dict[str, list[str]] = {}
     for line in resolver:
         word, *values = line.split() or [""]
@@ -118,6 +134,6 @@ def _names(resolver: list[str], hosts: list[str]) -> Iterator[Fact]:
     for line in hosts:
         address, *names = line.partition("#")[0].split() or [""]
         for name in names:
-            addresses.setdefault(name, []).append(address)
+            addresses.setdefault(name, []).append(OWN if address in own else address)
     for name, those in addresses.items():
-        yield Fact(section="hosts", subject=name, attributes={"value": " ".join(those)})
+        yield Fact(section="hosts", subject=name, attributes={"value": " ".join(dict.fromkeys(those))})

@@ -1,5 +1,5 @@
 #!/bin/sh
-# What the machine's user gets, told by the shell that `exec` opens: sections, as in machine.sh.
+# What the machine's user gets, printed by the shell that `exec` opens: sections, as in machine.sh.
 mark=$1
 section() { printf '\n%s %s\n' "$mark" "$1"; }
 section "environ of exec"

@@ -21,7 +21,6 @@ from provision.measure.model import Cell, Form, Report
 from provision.measure.rows import BY_NAME, PLACES
 from provision.model import Mount, Origin
 from provision.progress import Labelled, Silent
-from provision.selection import NOUNS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -110,7 +109,7 @@ def compare(
 def _form(name: str, cells: Mapping[str, Cell], *, missing: str = "", caveats: tuple[str, ...] = ()) -> Form:
     return Form(
         backend=name,
-        noun=NOUNS.get(name, f"a machine of {name}"),
+        noun=backends.find(name).noun,
         heading=HEADINGS.get(name, name),
         cells=cells,
         missing=missing,

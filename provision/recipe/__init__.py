@@ -1,4 +1,4 @@
-"""Environment → Steps: what is done to a base to make a machine of it, in every backend alike."""
+"""Environment → steps: what turns a base into a machine, the same in every backend."""
 
 from provision.recipe.contents import contents, payload
 from provision.recipe.families import FAMILIES

@@ -1,4 +1,4 @@
-"""The users and groups of a machine: in which order they are made, and with which ids.
+"""The users and groups of a machine: in which order they are created, and with which ids.
 
 Ids that the spec gives come first, so that no id that is merely free takes one of them:
 

@@ -1,4 +1,4 @@
-"""The files that a machine's steps bring: those of the spec, and the machine's own scripts.
+"""The files that a machine's steps install: the spec's, and the machine's own scripts.
 
 The scripts go to /usr/lib/provision, in every backend alike:
 

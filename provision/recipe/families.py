@@ -1,4 +1,4 @@
-"""The package families: what differs between apt, dnf and apk beside their scripts.
+"""The package families: how apt, dnf and apk differ, apart from their scripts.
 
 How each installs packages is `templates/shared/packages-FAMILY.sh.j2`.
 """
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class PackageFamily:
-    """What a recipe must know of a family.
+    """What a recipe must know about a family.
 
     `pin` joins a name and a version, `joint` a name and an architecture; `caches` are the
     folders in which downloads lie; `support` is what the steps and the machine's own scripts

@@ -6,8 +6,11 @@ processes alone; the machine must allow them, so the largest one is the machine'
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from provision.model import UNLIMITED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,6 +19,7 @@ if TYPE_CHECKING:
 
 SOFT_FILES, HARD_FILES = 1024, 524288
 KIBIBYTE = 1024
+MEMORY = 1024**3  # of a virtual machine whose spec gives none
 # How bash's ulimit calls each limit, and how many of the spec's units are one of its own.
 ULIMITS = {
     "nofile": ("n", 1),
@@ -49,18 +53,34 @@ class Limit:
 def effective(name: str, value: int) -> int:
     """The limit that a process gets: ulimit counts some in KiB, so both backends round down to that."""
     unit = ULIMITS[name][1]
-    return value // unit * unit
+    return value if value == UNLIMITED else value // unit * unit
+
+
+def height(value: int) -> float:
+    """A limit as a number that can be compared with others: none is above all."""
+    return math.inf if value == UNLIMITED else value
+
+
+def written(value: int, unlimited: str = "unlimited") -> str:
+    """A limit as text, with the reader's word for none."""
+    return unlimited if value == UNLIMITED else str(value)
 
 
 def machine_limits(machine: Machine) -> Mapping[str, Limit]:
     """The limits that a machine needs for its services' own, by name; not those that all machines have."""
     limits = {}
     for name in ULIMITS:
-        hard = max((effective(name, each.limits.get(name, 0)) for each in machine.services), default=0)
-        if hard > _GIVEN[name]:
+        services = (effective(name, each.limits.get(name, 0)) for each in machine.services)
+        hard = max(services, default=0, key=height)
+        if height(hard) > _GIVEN[name]:
             soft = _SOFT[name]
             limits[name] = Limit(soft=hard if soft is None else soft, hard=hard)
     return limits
+
+
+def shared_memory(machine: Machine) -> int:
+    """The size of /dev/shm in bytes: half of the machine's memory, as the kernel has it."""
+    return (machine.resources.memory or MEMORY) // 2
 
 
 def hard_files(machine: Machine) -> int:

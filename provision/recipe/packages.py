@@ -1,4 +1,4 @@
-"""What a machine's package manager is asked for: at once, and from which releases."""
+"""What a machine's package manager installs at once, and from which releases."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A machine's proxy as variables: brought to a build and to what runs, and kept in no image."""
+"""A machine's proxy as variables: passed to builds and running processes, stored in no image."""
 
 from __future__ import annotations
 

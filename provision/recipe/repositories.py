@@ -1,4 +1,4 @@
-"""What tells a package manager of more repositories: files by path inside, and apk's lines."""
+"""Files that add package repositories, by path inside, and apk's lines."""
 
 from __future__ import annotations
 

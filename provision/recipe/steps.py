@@ -1,4 +1,4 @@
-"""The build steps of a machine, in the order in which every backend takes them."""
+"""The build steps of a machine, in the order in which every backend runs them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def steps(
     init: bool = False,
     systemd: bool = True,
 ) -> tuple[Step, ...]:
-    """What makes the machine of its base.
+    """The steps that turn the base into the machine.
 
     Args:
         machine: the machine.

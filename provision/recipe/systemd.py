@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from provision import lent
 from provision.model import ATTACH, RESERVED, SETUP
 from provision.recipe.contents import CRASHES, SOON
-from provision.recipe.limits import HARD_FILES, SOFT_FILES, effective, machine_limits
+from provision.recipe.limits import HARD_FILES, SOFT_FILES, effective, machine_limits, written
 from provision.rendering import RenderedFile, render
 
 if TYPE_CHECKING:
@@ -64,7 +64,12 @@ def systemd_scripts(machine: Machine) -> Mapping[str, RenderedFile]:
         + ([unit_of(SETUP)] if machine.setup else []),
     }
     limits = machine_limits(machine)
-    context |= {"limits": limits, "effective": effective, "files": (SOFT_FILES, HARD_FILES)}
+    context |= {
+        "limits": limits,
+        "effective": effective,
+        "written": written,
+        "files": (SOFT_FILES, HARD_FILES),
+    }
     # On cgroup v1 a container's systemd is not told when a group is empty.
     context |= {"apart": machine.options.get("cgroups") == "1", "lines": _lines_of}
     own = {name: _file(f"systemd/{name}.j2", context, executable=True) for name in SCRIPTS}

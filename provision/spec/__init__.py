@@ -1,4 +1,4 @@
-"""Text → Environment: the spec, its schema, its layers, and everything wrong in it at once."""
+"""Text → Environment: the spec, its schema, its layers, and every problem at once."""
 
 from __future__ import annotations
 

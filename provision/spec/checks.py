@@ -140,7 +140,7 @@ def _refuse_strangers(kind: CheckKind, node: Node, scope: Scope) -> None:
     for key, child in node.value.items():
         if key != kind and key not in known and key in _EVERY:
             scope.problems.add(
-                f"a check of {kind} has no {key}", child.key_origin, f"it has {', '.join(known)}"
+                f"a check of kind {kind} has no {key}", child.key_origin, f"it has {', '.join(known)}"
             )
 
 
@@ -239,7 +239,7 @@ def _refuse_bad_expression(text: str, node: Node, scope: Scope) -> None:
         re.compile(text)
     except (re.error, OverflowError, RecursionError) as error:
         scope.problems.add(
-            f"{text} is no regular expression: {error}",
+            f"{text} is not a regular expression: {error}",
             node,
             r"put \ before a character that is meant literally",
         )

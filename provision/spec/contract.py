@@ -1,14 +1,16 @@
-"""The published schema, and what it says of a spec in words for people."""
+"""The published schema, and its errors in words for people."""
 
 from __future__ import annotations
 
 import json
 import re
 from functools import cache
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, cast
 
-from provision import resources
+from provision import registry, resources
 from provision.spec.checks import keys_of
+from provision.spec.foreign import SPEC, foreign_key, key_hint, value_hint
 from provision.spec.problems import FEW, nearest
 
 if TYPE_CHECKING:
@@ -38,13 +40,36 @@ def text() -> str:
     return (resources.folder("schemas") / "environment.schema.json").read_text("utf-8")
 
 
+def option_keys(backend: str) -> tuple[str, ...]:
+    """The keys of `backends.<backend>` that only that backend knows."""
+    return tuple(registry.options_schema(backend))
+
+
+def _add_options(schema: dict[str, Any], backend: str) -> None:
+    """Put a backend's own keys before those of a spec in `backends.<backend>`."""
+    definitions = schema["$defs"]
+    if backend not in definitions:
+        common = {key: part for key, part in schema["properties"].items()
+                  if key in definitions[registry.built_in()[0]]["properties"]}  # fmt: skip
+        definitions[backend] = {"title": "a map of its machines' keys", "type": "object",
+                                "additionalProperties": False, "properties": common}  # fmt: skip
+        definitions["backends"]["properties"][backend] = {"$ref": f"#/$defs/{backend}"}
+        definitions["backendName"]["enum"].append(backend)
+    definitions[backend]["properties"] |= registry.options_schema(backend)
+
+
 @cache
-def json_schema() -> dict[str, Any]:
+def json_schema(others: tuple[str, ...] = ()) -> dict[str, Any]:
     """The schema as data, for a spec whose `${{ }}` are filled in.
 
     Each `$ref` is replaced by what it names: that validates twice as fast.
+
+    Args:
+        others: backends that other packages bring, whose keys it has too.
     """
     found: dict[str, Any] = json.loads(text())
+    for name in others:
+        _add_options(found, name)
     definitions = found.pop("$defs")
     done: dict[str, Any] = {}
 
@@ -78,14 +103,14 @@ def _after_filling(pattern: str) -> str:
 
 
 @cache
-def _validator() -> Draft202012Validator:
+def _validator(others: tuple[str, ...] = ()) -> Draft202012Validator:
     from jsonschema import Draft202012Validator
     from jsonschema.validators import extend
 
     # To JSON Schema 1.0 and 1e3 are integers; a variable or a version written so is not.
     types = Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_whole)
     strict = cast("type[Draft202012Validator]", extend(Draft202012Validator, type_checker=types))  # type: ignore[no-untyped-call]
-    return strict(json_schema())
+    return strict(json_schema(others))
 
 
 def _is_whole(_checker: object, value: object) -> bool:
@@ -93,21 +118,33 @@ def _is_whole(_checker: object, value: object) -> bool:
 
 
 @cache
-def _machine_validator() -> Draft202012Validator:
-    machine = json_schema()["properties"]["machines"]["additionalProperties"]
-    return cast("Draft202012Validator", _validator().evolve(schema={**machine, "required": ["base"]}))
+def _machine_validator(others: tuple[str, ...] = ()) -> Draft202012Validator:
+    machine = json_schema(others)["properties"]["machines"]["additionalProperties"]
+    return cast("Draft202012Validator", _validator(others).evolve(schema={**machine, "required": ["base"]}))
 
 
 def check(root: Node, problems: Problems) -> None:
     """Take what the schema refuses in a spec; what stands in a machine is judged when it is whole."""
-    for error in _validator().iter_errors(_without_machines(root).plain_data()):
+    for error in _validator(_others(root)).iter_errors(_without_machines(root).plain_data()):
         _translate(error, root, WHOLE, problems)
 
 
 def check_machine(root: Node, called: str, problems: Problems) -> None:
     """Take what the schema refuses in all that was said of one machine."""
-    for error in _machine_validator().iter_errors(root.plain_data()):
+    for error in _machine_validator(_others(root)).iter_errors(root.plain_data()):
         _translate(error, root, called, problems)
+
+
+def _others(root: Node) -> tuple[str, ...]:
+    """The backends of other packages, where the spec has a key for one that does not ship with provision."""
+    machines = _entries(root, "machines").values()
+    named = {name for part in (root, *machines) for name in _entries(part, "backends")}
+    return tuple(sorted(registry.external())) if named - {*registry.built_in()} else ()
+
+
+def _entries(node: Node, key: str) -> dict[str, Node]:
+    found = node.value.get(key) if isinstance(node.value, dict) else None
+    return found.value if found is not None and isinstance(found.value, dict) else {}
 
 
 def _without_machines(root: Node) -> Node:
@@ -169,8 +206,11 @@ def _title(error: ValidationError) -> str:
 
 
 def _example(error: ValidationError) -> str:
-    """A hint from the schema: its own example of such a value."""
+    """A hint: the value in our form if another tool writes it so, else the schema's example of one."""
     schema: Any = error.schema
+    key = error.absolute_path[-1] if error.absolute_path else None
+    if isinstance(key, str) and (form := value_hint(key, error.instance)):
+        return form
     examples = schema.get("examples")
     return f"for example {_written(examples[0])}" if examples else "provision schema says more"
 
@@ -224,7 +264,7 @@ def _unknown_keys(error: ValidationError, node: Node, name: str, problems: Probl
     top = name == WHOLE
     if name == OF_CHECKS and (found := keys_of(node.value)):
         kind, offered = found
-        name = f"a check of {kind}"
+        name = f"a check of kind {kind}"
     previous: tuple[str, Node] | None = None
     for key, child in node.value.items():
         if key in known or (top and key.startswith("x-")):
@@ -237,7 +277,11 @@ def _unknown_keys(error: ValidationError, node: Node, name: str, problems: Probl
             )
         else:
             cut = node.flow and child.value is None and not child.text
-            hints = [_nearest_key(key, offered), _comma(key, previous) if cut else ""]
+            foreign = "" if cut else key_hint(_place(error), key, child.plain_data())
+            hints = [
+                foreign or _nearest_key(key, offered) or _misplaced(error, key, child),
+                _comma(key, previous) if cut else "",
+            ]
             if offered is not known:
                 hints.append(f"it has {', '.join(offered)}")
             problems.add(
@@ -245,6 +289,22 @@ def _unknown_keys(error: ValidationError, node: Node, name: str, problems: Probl
                 child.key_origin,
                 "; ".join(hint for hint in hints if hint).replace("?;", "?") or _known_keys(known),
             )
+
+
+def _misplaced(error: ValidationError, key: str, child: Node) -> str:
+    """That a key of the machine stands in one of its maps, as Compose has it in a service."""
+    place, machine = _place(error), cast("dict[str, Any]", _machine_validator().schema)
+    if place == SPEC or key not in machine["properties"]:
+        return ""
+    form = value_hint(key, child.plain_data())
+    return f"{key} is a key of the machine, not of {place}{form and f'; {form}'}"
+
+
+def _place(error: ValidationError) -> str:
+    """The key of the spec in whose maps an error is, or `spec`."""
+    path = list(error.absolute_schema_path)
+    keys = [str(key) for before, key in pairwise(path) if before == "properties"]
+    return keys[-1] if keys else SPEC
 
 
 def _nearest_key(key: str, known: tuple[str, ...]) -> str:
@@ -291,10 +351,10 @@ def _keys(error: ValidationError) -> tuple[str, ...]:
 
 
 def _misspelt(error: ValidationError, keys: Sequence[str]) -> bool:
-    """Whether an unknown key of the map is probably one of these."""
+    """Whether an unknown key of the map is probably one of these, or another tool's for one of them."""
     schema: Any = error.schema
     unknown = [key for key in _keys(error) if key not in schema.get("properties", {})]
-    return any(nearest(key, keys) for key in unknown)
+    return any(nearest(key, keys) or foreign_key(_place(error), key) in keys for key in unknown)
 
 
 def _one_of(error: ValidationError, node: Node, name: str, problems: Problems) -> None:

@@ -1,4 +1,4 @@
-"""What a spec wants of the host beyond its machines, held against what the person allowed."""
+"""What a spec wants from the host beyond its machines, checked against what is allowed."""
 
 from __future__ import annotations
 

@@ -69,12 +69,12 @@ def fill_template(text: str, context: Mapping[str, object], budget: Budget) -> s
 
 def _fill(kind: str, text: str, context: Mapping[str, object], budget: Budget) -> object:
     if budget.seconds <= 0:
-        raise SpentError("the time is spent")
+        raise SpentError("the time limit for all expressions is used up")
     asked = {"kind": kind, "text": text, "context": context, "seconds": min(LONGEST, budget.seconds)}
     answer = _sandbox().ask(json.dumps(asked, default=_parts).encode())
     if answer is None:
         budget.seconds = 0
-        raise ExpressionError(f"filling it in takes longer than {LONGEST:g} s")
+        raise ExpressionError(f"evaluating it takes longer than {LONGEST:g} s")
     budget.seconds -= answer["seconds"]
     if budget.seconds <= 0:
         raise ExpressionError("all expressions and templates up to this one take too long together")
@@ -128,7 +128,7 @@ class _Sandbox:
         except (EOFError, TimeoutError) as error:
             said = child.communicate()[1].decode("utf-8", "replace") if child.poll() is not None else ""
             raise ProvisionError(
-                "the process that fills in expressions and templates does not start",
+                "the process that evaluates expressions and templates does not start",
                 evidence=said.splitlines(),
                 hint=f"try it by hand: {shlex.join(words)}",
             ) from error

@@ -55,7 +55,7 @@ def read_files(
         refuse_owned("a file", path, node.key_origin, scope)
         if path in files:
             scope.problems.add(
-                f"{path} is there twice, first in line {files[path].origin.line}",
+                f"{path} is declared twice, first in line {files[path].origin.line}",
                 node.key_origin,
                 "remove one of the two",
             )
@@ -182,7 +182,9 @@ def _walk(folder: Path, node: Node, scope: Scope) -> Iterator[tuple[PurePosixPat
             if found is None:
                 continue
             if found != place and any(each.startswith(f"{found}/") for each in above):
-                scope.problems.add(f"{called} is a link to a folder around it", node, "remove the link")
+                scope.problems.add(
+                    f"{called} is a link to a folder that contains it", node, "remove the link"
+                )
             else:
                 waiting.append((path / name, found, (*above, f"{found}/")))
 
@@ -193,10 +195,10 @@ def _followed(place: Path, called: Path, node: Node, scope: Scope) -> Path | Non
         return place
     real = real_path(place)
     if not real.exists():
-        scope.problems.add(f"{called} is a link to nothing", node, "remove the link")
+        scope.problems.add(f"{called} is a broken link", node, "remove the link")
         return None
     allowed = may_be_used(
-        real, f"{called} is a link, and what it leads to", node, "the source", scope.project,
+        real, f"{called} is a link, and its target", node, "the source", scope.project,
         scope.demands, "copy what it leads to",
     )  # fmt: skip
     return real if allowed else None
@@ -210,7 +212,7 @@ def _template(path: Path, node: Node, context: Mapping[str, object], scope: Scop
         text = read[0].decode()
     except UnicodeDecodeError:
         scope.problems.add(
-            f"the template {node.value} is not UTF-8", node, "name a file of other bytes as source"
+            f"the template {node.value} is not UTF-8", node, "use `source` for a file that is not text"
         )
         return b""
     if "{{" not in text and "{%" not in text and "{#" not in text:

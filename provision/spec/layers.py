@@ -1,4 +1,4 @@
-"""The files that make up a spec, and the one rule for laying one part over another."""
+"""The files that make up a spec, and the one rule for merging layers."""
 
 from __future__ import annotations
 

@@ -21,11 +21,6 @@ if TYPE_CHECKING:
     from provision.spec.demands import Allows
     from provision.spec.tree import Node
 
-OPTIONS = {
-    "docker": ("init", "shm_size", "compose"),
-    "vm": ("provider", "accelerator", "box", "build", "memory", "sync", "options"),
-}
-
 
 def load(
     path: Path,
@@ -64,9 +59,10 @@ def load(
         host=os.environ if host is None else host, allows=allows, problems=problems,
     )  # fmt: skip
     whole = stack(reading.documents)
+    options = contract.option_keys(backend)
     contract.check(whole, problems)
     found = members(
-        reading, backend=backend, options=OPTIONS[backend], problems=problems,
+        reading, backend=backend, options=options, problems=problems,
         judge=lambda machine, called: contract.check_machine(machine, called, problems),
     )  # fmt: skip
     scope = Scope(
@@ -77,7 +73,7 @@ def load(
         found = tuple(replace(each, root=_on_base(each.root, base)) for each in found)
     environment = build(
         found, name=reading.variables.name, description=scope.fields(whole).text("description"),
-        secrets=scope.fields(for_backend(reading.documents, backend, OPTIONS[backend])[0]).entries("secrets"),
+        secrets=scope.fields(for_backend(reading.documents, backend, options)[0]).entries("secrets"),
         several=reading.machines is not None, spec=path, layers=reading.laid_over, scope=scope,
     )  # fmt: skip
     problems.raise_all(environment.demands)

@@ -1,4 +1,4 @@
-"""The machines of a spec: what each is made of, from the defaults of all to its own keys."""
+"""The machines of a spec: from the shared defaults to each machine's own keys."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ def refuse_unknown_needs(
         if need not in known:
             others = [other for other in known if other != name]
             problems.add(
-                f"{name} needs {need}, which is no {what}",
+                f"{name} needs {need}, which is not a {what}",
                 place,
                 did_you_mean(need, others) if others else f"there is no other {what}",
             )

@@ -1,9 +1,10 @@
-"""What the machines of an environment are to each other: who needs whom, and what they must not share."""
+"""Relations between the machines of an environment: needs, and what they must not share."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from provision.spec.foreign import flow
 from provision.spec.needs import refuse_circle, refuse_unknown_needs
 from provision.spec.ports import share_host_port
 from provision.walls import live, replaced_through
@@ -95,9 +96,9 @@ def refuse_replaceable(machines: Sequence[Machine], problems: Problems) -> None:
         there = f"{outer.path}/{each.source.relative_to(outer.source)}"
         problems.add(
             f"{each.called} is in {outer.called} of machine {outer.machine},"
-            " which could replace it by a link to any folder of the host",
+            " which could replace it with a link to any folder of the host",
             each.origin,
-            f"make {each.path} a link to {there} (`files: {{PATH: {{link: TARGET}}}}`), or use a volume"
+            f"make it a link instead: `{flow('files', {each.path: {'link': there}})}`, or use a volume"
             if each.machine == outer.machine and each.called != "the workspace"
             else f"let both machines mount {outer.source.name}, and work in a folder of it",
         )

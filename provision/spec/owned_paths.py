@@ -1,4 +1,4 @@
-"""Paths inside a machine that its start or its kernel makes: a spec's own file there would be lost."""
+"""Paths that a machine's start or kernel creates: a spec's own file there would be lost."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ def read_packages(
         first = found.get((package.name, package.architecture))
         if first is not None and (first.version, first.release) != (package.version, package.release):
             scope.problems.add(
-                f"the package {package.name} is there twice with different versions, "
+                f"the package {package.name} is listed twice with different versions, "
                 f"first in line {first.origin.line}",
                 package.origin,
                 "keep one of them",
@@ -95,12 +95,14 @@ def _read(node: Node, family: Family, scope: Scope) -> Package | None:
     fuzzy = family != "apk" and "=~" in text  # apk's "a version that begins so"
     wrong = _wrong(text, family) if match is None or match["name"].endswith("-") or fuzzy else None
     if match is None or wrong:
-        message, hint = wrong or (f"{text} is no package", "write NAME, NAME=VERSION or NAME:ARCH")
+        message, hint = wrong or (f"{text} is not a package", "write NAME, NAME=VERSION or NAME:ARCH")
         scope.problems.add(message, node, hint)
         return None
     architecture = match["architecture"]
     if architecture in _NO_ARCHITECTURES or (architecture and family == "apk"):
-        why = "apk installs those of the machine's own" if family == "apk" else "it is none"
+        why = (
+            "apk installs those of the machine's own" if family == "apk" else "there is no such architecture"
+        )
         scope.problems.add(
             f"{text} names the architecture {architecture}: {why}", node, f"write {match['name']}"
         )

@@ -78,7 +78,7 @@ def named_path(
     try:
         real = path.resolve(strict=True)
     except (OSError, RuntimeError) as error:
-        reason = "is not there"
+        reason = "does not exist"
         if not isinstance(error, FileNotFoundError):
             number = error.errno if isinstance(error, OSError) else None
             reason = f"cannot be reached: {os.strerror(number) if number else error}"

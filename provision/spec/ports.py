@@ -68,7 +68,7 @@ def _ports(node: Node, scope: Scope) -> list[Port]:
         if form is None:
             if not scope.problems.at(node):
                 scope.problems.add(
-                    f"{node.value} is no port",
+                    f"{node.value} is not a port",
                     node,
                     'write "8080", "18080:8080", "127.0.0.1:18080:8080" or "8000-8010:8000-8010",'
                     " with /udp if need be",
@@ -105,7 +105,7 @@ def _pairs(form: PortForm, node: Node, scope: Scope) -> list[tuple[int, int | No
     hosts = numbers(form.host) if form.host else []
     if guests is None or hosts is None:
         scope.problems.add(
-            f"{form.guest if guests is None else form.host} is no range of ports", node,
+            f"{form.guest if guests is None else form.host} is not a range of ports", node,
             f"write FIRST-LAST, {LONGEST} ports at most",
         )  # fmt: skip
         return []
@@ -147,7 +147,7 @@ def _address(text: str, node: Node, scope: Scope) -> str | None:
         return str(ipaddress.ip_address(text.removeprefix("[").removesuffix("]")))
     except ValueError:
         scope.problems.add(
-            f"{text} is no address to bind a port to",
+            f"{text} is not an address to bind a port to",
             node,
             "write an IP address, like 127.0.0.1, 0.0.0.0 or [::1]",
         )

@@ -1,4 +1,4 @@
-"""Options of a backend that lower the walls of a machine: all but those that are known to be harmless.
+"""Backend options that weaken a machine's isolation: all except those known to be harmless.
 
 An option is harmless where it bounds the machine, or does no more than a build step or a
 service could do inside. What is not listed needs the word `privileges`: a new key of
@@ -11,6 +11,7 @@ import json
 import re
 from typing import TYPE_CHECKING
 
+from provision import registry
 from provision.spec.demands import shown
 from provision.spec.variables import ask_for_variable
 
@@ -51,15 +52,23 @@ def ask_for_privileges(fields: Fields, options: Node, machine: str, scope: Scope
         machine: its name, which equal ones share: an answer for one holds for no other.
         scope: knows the backend, and takes what is refused.
     """
-    asked = _of_docker if scope.backend == "docker" else _of_vm
-    asked(fields, scope.fields(options), machine, scope)
+    judges = {"docker": _of_docker, "vm": _of_vm}
+    judges.get(scope.backend, _of_another)(fields, scope.fields(options), machine, scope)
+
+
+def _of_another(_fields: Fields, options: Fields, machine: str, scope: Scope) -> None:
+    """A backend of another package says in its schema which options are harmless."""
+    for key, schema in registry.options_schema(scope.backend).items():
+        node = options.node(key)
+        if node is not None and schema.get("x-harmless") is not True:
+            _ask(f"backends.{scope.backend}.{key}", node, node, machine, scope)
 
 
 def _of_docker(fields: Fields, options: Fields, machine: str, scope: Scope) -> None:
     for name, node in fields.texts("requires"):
         if name in DEVICES:
             message = f"container {machine} requires {name} and gets {DEVICES[name]}"
-            scope.demands.ask("privileges", message, node, message, "take -b vm")
+            scope.demands.ask("privileges", message, node, message, "use -b vm")
     for key, node in options.entries("compose").items():
         for part in _unsafe(key, node, scope):
             _ask(f"backends.docker.compose.{key}", part, node, machine, scope)

@@ -1,4 +1,4 @@
-"""Everything that is wrong in a spec, gathered before anything is said."""
+"""Every problem of a spec, collected before any is reported."""
 
 from __future__ import annotations
 

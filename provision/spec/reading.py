@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from provision import registry
 from provision.errors import UsageError
 from provision.model import Origin
 from provision.spec.demands import Demands, nothing, shown
@@ -142,16 +143,16 @@ def _refuse_all_but(known: tuple[str, ...], documents: tuple[Node, ...], problem
         for key, child in document.value.items() if isinstance(document.value, dict) else ():
             if key not in known:
                 problems.add(
-                    f"{key} has no place in the user's own configuration",
+                    f"{key} is not allowed in your own configuration",
                     child.key_origin,
-                    f"known: {', '.join(known)}; NAME.local.yaml beside the spec takes all else",
+                    f"known: {', '.join(known)}; anything else goes in NAME.local.yaml beside the spec",
                 )
 
 
 def peek(
     path: Path,
     *,
-    backend: str = "docker",
+    backend: str = registry.DEFAULT,
     settings: Mapping[str, str] | None = None,
     host: Mapping[str, str] | None = None,
     local: bool = True,

@@ -28,10 +28,10 @@ def _repository(name: str, node: Node, base: Base, scope: Scope) -> Repository:
     fields = scope.fields(node)
     suite = fields.text("suite") or base.suite or ""
     if base.family == "apt" and not suite and base.name:
-        scope.problems.add(f"{name} has no suite, and the base says none", node, "for example stable, or ./")
+        scope.problems.add(f"{name} has no suite, and the base has none", node, "for example stable, or ./")
     pin = fields.whole("pin")
     if base.family == "apk" and pin is not None:
-        scope.problems.add("apk ranks no repositories", fields.node("pin") or node, "leave pin out")
+        scope.problems.add("apk does not rank repositories", fields.node("pin") or node, "remove pin")
     key = fields.node("key")
     path = scope.host_path(key, "the key") if key is not None else None
     return Repository(
@@ -51,5 +51,5 @@ def _key(path: Path, node: Node, scope: Scope) -> bytes | None:
         return read_regular(path, largest=LARGEST_KEY, in_place=True)[0]
     except OSError:
         pass
-    scope.problems.add(f"the key {node.value} is no file of a key", node, "name the file that was published")
+    scope.problems.add(f"the key {node.value} is not a key file", node, "name the file that was published")
     return None

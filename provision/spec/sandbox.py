@@ -50,15 +50,15 @@ class _Sandbox(ImmutableSandboxedEnvironment):
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         """Refuse products that would fill the memory."""
         if operator == "%" and isinstance(left, str):
-            raise TemplateError("% does not format here; use ~ to join")
+            raise TemplateError("% cannot format strings here; use ~ to join them")
         numbers = [abs(value) for value in (left, right) if isinstance(value, int | float)]
         lengths = [len(value) for value in (left, right) if hasattr(value, "__len__")]
         if any(number > LARGEST for number in numbers) or any(
             length * number > LARGEST for length in lengths for number in numbers
         ):
-            raise TemplateError(f"{operator} is for numbers and texts up to {LARGEST}")
+            raise TemplateError(f"{operator} is limited to numbers and strings up to {LARGEST}")
         if operator == "**" and len(numbers) == 2 and numbers[1] > 64:
-            raise TemplateError("** is for powers up to 64")
+            raise TemplateError("** is limited to exponents up to 64")
         return super().call_binop(context, operator, left, right)
 
 
@@ -80,7 +80,7 @@ def evaluate(expression: str, context: Mapping[str, object]) -> dict[str, object
             str(value)  # raises what is undefined
     except Exception as error:  # noqa: BLE001 - whatever a person's expression does is theirs to fix
         return _explain(error, jinja, "{{" + expression + "}}", context)
-    return _refusal("it must give a string, a number, true or false")
+    return _refusal("its result must be a string, a number, true or false")
 
 
 def fill_template(text: str, context: Mapping[str, object]) -> dict[str, object]:
@@ -93,7 +93,7 @@ def fill_template(text: str, context: Mapping[str, object]) -> dict[str, object]
     except Exception as error:  # noqa: BLE001 - whatever a person's template does is theirs to fix
         return _explain(error, jinja, text, context)
     if len(filled) > LONGEST_TEXT:
-        return _refusal(f"it gives more than {LONGEST_TEXT // 1024**2} MiB of text")
+        return _refusal(f"its result is longer than {LONGEST_TEXT // 1024**2} MiB")
     return {"value": filled}
 
 

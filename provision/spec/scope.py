@@ -56,10 +56,10 @@ class Scope:
         if not text.startswith("/"):
             return None  # the schema has said so
         if any(ord(character) < 32 or ord(character) == 127 for character in text):
-            self.problems.add(f"{what} holds a control character", at, "name it without one")
+            self.problems.add(f"{what} contains a control character", at, "rename it")
             return None
         parts = [part for part in text.split("/") if part]
         if "." in parts or ".." in parts:
-            self.problems.add(f"{what} {text} holds . or ..", at, "write the path that is meant in full")
+            self.problems.add(f"{what} {text} contains . or ..", at, "write the full path")
             return None
         return "/" + "/".join(parts)

@@ -6,7 +6,7 @@ import shlex
 from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
-from provision.model import DEFAULT_PATH, RESERVED, Probe, Script, Service
+from provision.model import DEFAULT_PATH, RESERVED, UNLIMITED, Probe, Script, Service
 from provision.spec.needs import refuse_circle, refuse_unknown_needs
 
 if TYPE_CHECKING:
@@ -45,13 +45,13 @@ def read_machine_environment(nodes: Mapping[str, Node], scope: Scope) -> dict[st
     path = found.get("PATH", DEFAULT_PATH)
     if "$" in path:
         scope.problems.add(
-            "PATH would hold a dollar sign: values of env are not filled in",
+            "PATH would contain a dollar sign: variables in env are not expanded",
             nodes["PATH"],
             f"write it out: {path.replace('${PATH}', DEFAULT_PATH).replace('$PATH', DEFAULT_PATH)}",
         )
     elif not {"/usr/bin", "/bin"} & set(path.split(":")):
         scope.problems.add(
-            "PATH leads to no program of the distribution: the machine would not start",
+            "PATH contains no folder with the distribution's programs: the machine would not start",
             nodes["PATH"],
             f"for example {path}:{DEFAULT_PATH}",
         )
@@ -65,7 +65,7 @@ def read_services(
     for name in RESERVED:
         if name in nodes:
             scope.problems.add(
-                f"a service cannot be called {name}: logs and errors call a step of provision's own so",
+                f"a service cannot be called {name}: provision uses this name in logs and errors",
                 nodes[name].key_origin,
                 f"give it another name, like {name}-app",
             )
@@ -85,7 +85,7 @@ def _service(name: str, node: Node, users: KnownUsers, secrets: KnownSecrets, sc
     for key in ("restart", "ready") if oneshot else ():
         if key in fields:
             scope.problems.add(
-                f"a oneshot service has no {key}: it runs once, and is ready when it has ended with 0",
+                f"a oneshot service has no {key}: it runs once, and is ready when it has exited with code 0",
                 fields.node(key) or node,
                 f"leave out {key}, or oneshot",
             )
@@ -110,7 +110,7 @@ def _service(name: str, node: Node, users: KnownUsers, secrets: KnownSecrets, sc
 
 
 def _limits(fields: Fields, names: Iterable[str]) -> dict[str, int]:
-    found = {name: fields.whole(name) for name in names}
+    found = {name: UNLIMITED if fields.data(name) == "unlimited" else fields.whole(name) for name in names}
     return {name: value for name, value in found.items() if value is not None}
 
 
@@ -179,9 +179,7 @@ def _refuse_bad_url(node: Node, scope: Scope) -> None:
     except ValueError:
         good = False
     if not good and not scope.problems.at(node):
-        scope.problems.add(
-            f"{node.value} names no host and port to ask", node, "for example http://localhost:8080/"
-        )
+        scope.problems.add(f"{node.value} has no host and port", node, "for example http://localhost:8080/")
 
 
 def _address(node: Node, scope: Scope) -> str:

@@ -33,7 +33,9 @@ def read_text(path: Path, file: str, problems: Problems) -> str | None:
     start = Origin(file=file, line=1, column=1)
     problems.budget.files -= 1
     if problems.budget.files < 0:
-        problems.add("the spec is made of too many files", start, "extend fewer: a spec may read 200 of them")
+        problems.add(
+            "the spec consists of too many files", start, "extend fewer: a spec may read 200 of them"
+        )
         return None
     try:
         kind = path.stat()
@@ -41,7 +43,7 @@ def read_text(path: Path, file: str, problems: Problems) -> str | None:
             problems.add("this is a folder, not a spec", start, "name the YAML file in it")
             return None
         if not stat.S_ISREG(kind.st_mode):
-            problems.add("this is no regular file", start, "name a YAML file")
+            problems.add("this is not a regular file", start, "name a YAML file")
             return None
         if kind.st_size > LARGEST_FILE:
             problems.add(

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 _LOOK = "look at the indentation and the quotes here and above"
 _HINTS = {
-    "mapping values are not allowed in this context": 'quote a value that holds ": "',
+    "mapping values are not allowed in this context": 'quote a value that contains ": "',
     "found unknown escape character": r"use single quotes, or write \\ for a backslash",
     "found unexpected end of stream": "close the quote that begins here",
     "did not find expected node content": "a bracket, brace or value is missing",

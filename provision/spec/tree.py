@@ -194,7 +194,7 @@ class _Composer:
         self._take(1, event, "")
         if depth >= DEEPEST:
             raise _TooMuch(
-                f"this is nested deeper than {DEEPEST} levels", self._origin(event), "write it flatter"
+                f"this is nested deeper than {DEEPEST} levels", self._origin(event), "use fewer levels"
             )
         assert isinstance(event, yaml.CollectionStartEvent)  # noqa: S101 - the grammar's last case
         if event.tag is not None and event.tag not in _COLLECTION_TAGS:
@@ -240,7 +240,7 @@ class _Composer:
     def _key(self, event: yaml.Event, entries: dict[str, Node], depth: int) -> str | None:
         if not isinstance(event, yaml.ScalarEvent):
             self._node(event, depth + 1)
-            self._problems.add("a key must be a text", self._origin(event), "use a plain word")
+            self._problems.add("a key must be a string", self._origin(event), "use a plain word")
             return None
         name = event.value
         assert isinstance(name, str)  # noqa: S101 - the parser's promise
@@ -248,7 +248,7 @@ class _Composer:
             self._problems.add(
                 "the merge key << is not part of this format",
                 self._origin(event),
-                "use extends to lay one spec over another",
+                "use extends to build one spec on another",
             )
             return None
         if "\0" in name:
@@ -257,7 +257,7 @@ class _Composer:
         if name in entries:
             first = entries[name].key_origin
             self._problems.add(
-                f"the key {name} is there twice, first in line {first.line}",
+                f"the key {name} is declared twice, first in line {first.line}",
                 self._origin(event),
                 "remove one of the two",
             )
@@ -267,7 +267,7 @@ class _Composer:
         nothing = Node(None, self._file, *_begin(event), text="*")
         if event.anchor not in self._anchors:
             self._problems.add(
-                f"the alias *{event.anchor} stands for nothing",
+                f"the alias *{event.anchor} has no anchor",
                 self._origin(event),
                 f"set an anchor &{event.anchor} before it, or quote the value",
             )
@@ -275,7 +275,7 @@ class _Composer:
         node = self._anchors[event.anchor]
         if node is None:
             self._problems.add(
-                f"the alias *{event.anchor} stands inside what it stands for",
+                f"the alias *{event.anchor} is inside its own anchor",
                 self._origin(event),
                 "write the value out",
             )
@@ -301,25 +301,25 @@ class _Composer:
             return resolve(text)
         except NotFiniteError:
             self._problems.add(
-                f"{text} is no finite number",
+                f"{text} is not a finite number",
                 self._origin(event),
-                f'quote it if a text is meant: "{text}"',
+                f'quote it if you mean a string: "{text}"',
             )
             return 0.0
 
     def _nul(self, event: yaml.Event) -> None:
         self._problems.add(
-            "a value holds the character NUL",
+            "a value contains the character NUL",
             self._origin(event),
-            "no program, file name or variable can take it: encode the value",
+            "no program, file name or variable can contain it: encode the value",
         )
 
     def _unknown_tag(self, tag: str, event: yaml.Event) -> None:
         short = tag.replace("tag:yaml.org,2002:", "!!")
         self._problems.add(
-            f"the tag {short} means nothing here",
+            f"unknown tag {short}",
             self._origin(event),
-            "the one tag is !replace, before a list or a map; quote the value if a text is meant",
+            "the only tag is !replace, before a list or a map; quote the value if you mean a string",
         )
 
 

@@ -167,5 +167,5 @@ class KnownUsers:
         close = nearest(name, self._declared)
         if close is None and (self._packages or self._steps):
             return
-        hint = f"did you mean {close}?" if close else "make it in users"
+        hint = f"did you mean {close}?" if close else "declare it in users"
         self._scope.problems.add(f"no user is called {name}", node, hint)

@@ -139,7 +139,7 @@ class Variables:
         if budget.filled >= 0:
             return value
         self._problems.add(
-            "what is filled in up to here is too long",
+            "the values filled in so far are too long",
             node,
             "put long text into a file, and name it as a source",
         )
@@ -161,7 +161,7 @@ class Variables:
             return ""
         if isinstance(value, str) and not _is_sound(value):
             self._problems.add(
-                f"{OPEN}{expression}{CLOSE} gives a character that no file or variable can hold",
+                f"{OPEN}{expression}{CLOSE} contains a character that no file or variable can hold",
                 node,
                 "leave out NUL and lone surrogates",
             )
@@ -203,7 +203,7 @@ class Variables:
     def _refuse_in_script(self, script: str, node: Node) -> None:
         if _IN_SCRIPT.search(script):
             self._problems.add(
-                "a script is not filled in: text put into a shell would be code",
+                "${{ }} does not work in a script: a value inserted into a shell would be code",
                 node,
                 'give the step or service an env, and use "$NAME" in the script',
             )
@@ -299,7 +299,7 @@ def resolve_vars(
             given = ""
             if variable is not None and not problems.at(node):
                 problems.add(
-                    f"vars.{name} takes the host's variable {variable}, which is not set",
+                    f"vars.{name} comes from the host variable {variable}, which is not set",
                     node,
                     f"set it, give a default, or use --set {name}=VALUE",
                 )
@@ -332,7 +332,7 @@ def _declared(node: Node) -> tuple[Plain | None, str | None]:
 def ask_for_variable(who: str, variable: str, node: Node, demands: Demands) -> bool:
     """Whether a variable of the host may be read; a problem where not."""
     return _is_harmless(variable) or demands.ask(
-        "host-env", _reads(who, variable), node, f"{who} takes this host's variable {variable}",
+        "host-env", _reads(who, variable), node, f"{who} uses the host variable {variable}",
         "leave it out, or give it a value of its own",
     )  # fmt: skip
 
@@ -342,12 +342,12 @@ def _may_read(name: str, variable: str, default: Plain | None, node: Node, deman
     if default is None:
         return ask_for_variable(who, variable, node, demands)
     return _is_harmless(variable) or demands.offer(
-        "host-env", _reads(who, variable), node, f"{who} has its default"
+        "host-env", _reads(who, variable), node, f"{who} gets its default"
     )
 
 
 def _reads(who: str, variable: str) -> str:
-    return f"{shown(who)} takes ${shown(variable)} of this host"
+    return f"{shown(who)} uses the host variable ${shown(variable)}"
 
 
 def _is_harmless(variable: str) -> bool:
@@ -371,12 +371,12 @@ def _as(text: str, default: Plain | None, name: str, node: Node, problems: Probl
             f"{float(text):g}",
         ):
             return float(text)
-        title = "a number, as the spec's own is"
+        title = "a number, like the spec's own value"
     else:
         return text
     problems.add(
         f"vars.{name} must be {title}; it was set to {text}",
         node,
-        "set it to another value, or quote the spec's own if it is a text",
+        "set it to another value, or quote the spec's own value if it is a string",
     )
     return default

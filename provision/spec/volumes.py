@@ -19,7 +19,8 @@ def read_volumes(
     """The volumes of a machine.
 
     What a volume says of its owner and mode comes first, then what `files` says of a folder at
-    its path; one inside the workspace belongs to the workspace's user otherwise.
+    its path; one inside the workspace belongs to the workspace's user otherwise, and one in the
+    home of a user of the spec to that user.
 
     Args:
         fields: of the machine.
@@ -28,6 +29,7 @@ def read_volumes(
         scope: takes problems.
     """
     volumes = []
+    homes = {home_of(name, scope.fields(node)): name for name, node in fields.entries("users").items()}
     folders = {key.rstrip("/"): node for key, node in fields.entries("files").items()}
     for name, node in fields.entries("volumes").items():
         own = scope.fields(node)
@@ -37,6 +39,7 @@ def read_volumes(
         if path is None:
             continue
         inside = workspace is not None and path.startswith(f"{workspace.path}/")
+        of_home = next((user for home, user in homes.items() if path.startswith(f"{home}/")), None)
         folder = scope.fields(folders.get(path))
         if (owner := own.node("owner")) is not None:
             users.refuse_unknown(own.text("owner"), owner)
@@ -53,9 +56,14 @@ def read_volumes(
                 path=path,
                 owner=own.text("owner")
                 or folder.text("owner")
-                or (workspace.user if workspace is not None and inside else None),
+                or (workspace.user if workspace is not None and inside else of_home),
                 mode=own.mode("mode") or folder.mode("mode"),
                 origin=node.key_origin,
             )
         )
     return tuple(volumes)
+
+
+def home_of(user: str, fields: Fields) -> str:
+    """The home of a user of the spec, who has the usual one unless another is given."""
+    return fields.text("home").rstrip("/") or ("/root" if user == "root" else f"/home/{user}")

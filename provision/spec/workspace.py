@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 PLACE = "/workspace"
 LARGEST = 64 * 1024  # bytes of a file of git's that is read
 NO_GIT = "git does not work in the workspace"
-IDENTITY = "your user.name and user.email of git"
+IDENTITY = "your git user.name and user.email"
 AGENT = "your SSH agent in machine {}"
 
 
@@ -50,7 +50,7 @@ def read_workspace(
     if source is None:
         return None, ()
     if not source.is_dir():
-        scope.problems.add(f"the workspace {source_node.value} is no folder", source_node, "name a folder")
+        scope.problems.add(f"the workspace {source_node.value} is not a folder", source_node, "name a folder")
     path = path_of(fields, "path", PLACE, scope)
     if path == "/":
         scope.problems.add(
@@ -119,16 +119,16 @@ def git_beside(workspace: Path, inside: str) -> GitBeside:
     named = _line(file).removeprefix("gitdir:").strip()
     own = real_path(workspace / named)
     if not named or not own.is_dir():
-        return GitBeside(lacks=f"{file} names no folder that is there")
+        return GitBeside(lacks=f"{file} points to a folder that does not exist")
     whole = _line(own / "commondir")
     common = real_path(own / whole)
     if not (common / "objects").is_dir() or not (common / "HEAD").is_file():
-        return GitBeside(lacks=f"{file} leads to {common}, which is no git repository")
+        return GitBeside(lacks=f"{file} leads to {common}, which is not a git repository")
     if not whole and re.search(r"^\s*worktree\s*=", _text(own / "config"), re.MULTILINE):
         return GitBeside(lacks="it is a submodule; make the repository around it the workspace")
     path = os.path.normpath(Path(inside, named, whole))
     if common.is_relative_to(workspace):
-        return GitBeside(lacks=f"{file} names {named}" if Path(named).is_absolute() else "")
+        return GitBeside(lacks=f"{file} has the absolute path {named}" if Path(named).is_absolute() else "")
     if owner_of(path, mounted=True) is not None or path in ("/", inside) or path.startswith(f"{inside}/"):
         return GitBeside(lacks=f"its repository would have to be at {path} inside")
     return GitBeside(source=common, path=path)

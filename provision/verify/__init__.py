@@ -1,4 +1,4 @@
-"""(Environment, Target) → Results: what the spec says, held against what is there."""
+"""(Environment, targets) → results: checks what is there against the spec."""
 
 from __future__ import annotations
 
@@ -203,7 +203,7 @@ def why_skipped(
 ) -> str:
     """Why a check is not asked in a backend that gives these capabilities; empty where it is."""
     if lacking := [word for word in check.requires if word not in capabilities]:
-        return f"the {backend} backend gives no {', '.join(lacking)}"
+        return f"the {backend} backend does not provide {', '.join(lacking)}"
     if check.kind == "pytest" and check.origin in withheld:
         return "it is Python code that runs on this host and needs your permission: --allow host-code"
     return ""

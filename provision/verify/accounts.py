@@ -22,13 +22,22 @@ def user(context: CheckContext, check: Check) -> Iterator[str]:
     """There, and with each attribute by testinfra's name; `groups` must all be among its own."""
     asked = context.host.user(check.subject)
     if not asked.exists:
-        yield "is not there"
+        yield "does not exist"
         return
     for name, expected in check.fields.items():
         if name == "sudo":
             yield from _sudo(context, check.subject, expected)
         else:
-            yield from value_problems(name, getattr(asked, name), expected)
+            problems = list(value_problems(name, getattr(asked, name), expected))
+            yield from problems
+            if name == "shell" and not problems:
+                yield from _missing_shell(context, str(asked.shell))
+
+
+def _missing_shell(context: CheckContext, path: str) -> Iterator[str]:
+    """Whether the shell is there: without it nobody can log in as the user."""
+    if context.run(f"test -x {shlex.quote(path)}", user="root").code != 0:
+        yield f"its shell {path} is not there: add its package, `packages: [{path.rpartition('/')[2]}]`"
 
 
 def _sudo(context: CheckContext, name: str, expected: object) -> Iterator[str]:
@@ -44,7 +53,7 @@ def group(context: CheckContext, check: Check) -> Iterator[str]:
     """There, and with each attribute by testinfra's name; `members` must all be in it."""
     asked = context.host.group(check.subject)
     if not asked.exists:
-        yield "is not there"
+        yield "does not exist"
         return
     for name, expected in check.fields.items():
         yield from value_problems(name, getattr(asked, name), expected)

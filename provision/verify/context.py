@@ -1,4 +1,4 @@
-"""What a check is asked of: a machine, the way into it, and testinfra's view of it."""
+"""The context of a check: a machine, how to run commands in it, and testinfra's view of it."""
 
 from __future__ import annotations
 

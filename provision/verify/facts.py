@@ -1,4 +1,4 @@
-"""What many checks will ask, asked at once: one command for all packages, one for all files.
+"""Prefetches what many checks will ask: one command for all packages, one for all files.
 
 Testinfra asks a command or two for each attribute of each thing. These are known
 beforehand, so their answers are gathered with few commands and put into the memory of

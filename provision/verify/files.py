@@ -47,7 +47,7 @@ def file(context: CheckContext, check: Check) -> Iterator[str]:
     """There, and with each attribute by testinfra's name."""
     asked = context.host.file(check.subject)
     if not (asked.exists or asked.is_symlink):
-        yield "is not there"
+        yield "does not exist"
         return
     for name, expected in check.fields.items():
         if name in _OTHERS:

@@ -1,4 +1,4 @@
-"""Testinfra's host over a target: the same questions in a container and in a VM."""
+"""Testinfra's host on top of a target: the same in a container and in a VM."""
 
 from __future__ import annotations
 

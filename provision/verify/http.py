@@ -5,7 +5,8 @@ from __future__ import annotations
 import shlex
 import socket
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from io import BytesIO
+from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
 from provision.target import Overdue
@@ -48,15 +49,15 @@ class Request:
         """The request for a URL.
 
         Raises:
-            Unanswered: it is no http or https URL.
+            Unanswered: it is not an http or https URL.
         """
         try:
             parts = urlsplit(url)
             port = parts.port
         except ValueError as error:
-            raise Unanswered(f"{url} is no URL: {error}") from error
+            raise Unanswered(f"{url} is not a URL: {error}") from error
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise Unanswered(f"{url} is no http or https URL")
+            raise Unanswered(f"{url} is not an http or https URL")
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         return cls(
             url=url,
@@ -79,30 +80,30 @@ class Answer:
 
     @classmethod
     def of(cls, raw: bytes) -> Answer | None:
-        """The answer in these bytes; None where they are none."""
-        head, _, body = raw.partition(b"\r\n\r\n")
-        first, *lines = head.decode("latin-1").split("\r\n")
-        words = first.split()
-        if len(words) < 2 or not words[0].startswith("HTTP/") or not words[1].isdigit():
+        """The answer in these bytes; None where they are none. A body that was cut short is kept."""
+        from http.client import HTTPException, HTTPResponse, IncompleteRead
+
+        response = HTTPResponse(cast("socket.socket", _Received(raw)))
+        try:
+            response.begin()
+        except (HTTPException, ValueError):
             return None
-        pairs = (line.partition(":") for line in lines)
-        headers = {name.strip().lower(): value.strip() for name, _, value in pairs}
-        if headers.get("transfer-encoding", "").lower() == "chunked":
-            body = _joined(body)
-        return cls(status=int(words[1]), headers=headers, body=body)
+        try:
+            body = response.read()
+        except IncompleteRead as cut:
+            body = cut.partial
+        headers = {name.lower(): value for name, value in response.getheaders()}
+        return cls(status=response.status, headers=headers, body=body)
 
 
-def _joined(chunked: bytes) -> bytes:
-    """A body that came in chunks, in spite of HTTP 1.0."""
-    body = b""
-    while chunked:
-        size, _, rest = chunked.partition(b"\r\n")
-        length = int(size.split(b";")[0] or b"0", 16)
-        if length == 0:
-            break
-        body += rest[:length]
-        chunked = rest[length + 2 :]
-    return body
+@dataclass(frozen=True)
+class _Received:
+    """Bytes in the place of the socket that `http.client` reads from."""
+
+    raw: bytes
+
+    def makefile(self, _mode: str) -> BytesIO:
+        return BytesIO(self.raw)
 
 
 def from_host(request: Request, address: str, port: int) -> bytes | str:
@@ -138,9 +139,9 @@ def inside(request: Request, target: Target) -> bytes | str:
         output = target.run(script, timeout=TIMEOUT)
     except Overdue:
         target.run("true", timeout=10)  # raises where the whole machine is silent
-        return f"{request.url} gave no answer within {TIMEOUT:g} s"
+        return f"{request.url} did not answer within {TIMEOUT:g} s"
     if output.code == 8:
-        raise Unanswered("no bash and no nc inside to ask with")
+        raise Unanswered("neither bash nor nc is available inside")
     if not output.stdout:
         return f"{request.host}:{request.port} does not answer inside the machine"
     return output.stdout

@@ -1,4 +1,4 @@
-"""What a spec declares, as checks: nobody has to write them."""
+"""The checks that a spec implies, so that nobody has to write them."""
 
 from __future__ import annotations
 

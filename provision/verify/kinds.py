@@ -47,14 +47,14 @@ def problems(context: CheckContext, check: Check) -> Sequence[str]:
     """
     kind = KINDS[check.kind]
     if unknown := check.fields.keys() - kind.fields:
-        return (f"a {check.kind} check knows no {', '.join(sorted(unknown))}",)
+        return (f"a {check.kind} check has no {', '.join(sorted(unknown))}",)
     try:
         found = tuple(kind.evaluate(context, check))
     except Unanswered as error:
         return (str(error),)
     except (AssertionError, RuntimeError, LookupError, ValueError) as error:
         # testinfra's words for "this could not be asked here"
-        return (f"could not be asked: {error}",)
+        return (f"could not be checked: {error}",)
     if not check.absent:
         return found
     return () if found else (_negated(check),)
@@ -62,5 +62,5 @@ def problems(context: CheckContext, check: Check) -> Sequence[str]:
 
 def _negated(check: Check) -> str:
     if check.kind in ("command", "script", "http", "env") or check.fields:
-        return "holds, expected it not to"
-    return "is there, expected absent"
+        return "is true, expected it not to be"
+    return "exists, expected it to be absent"

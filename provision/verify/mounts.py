@@ -21,7 +21,7 @@ def mount(context: CheckContext, check: Check) -> Iterator[str]:
     path = check.subject.rstrip("/") or "/"
     asked = context.host.mount_point(path.replace("\\", "\\134").replace(" ", "\\040"))
     if not asked.exists:
-        yield "is no mount point"
+        yield "is not a mount point"
         return
     for name, expected in check.fields.items():
         if name == "entered_by":

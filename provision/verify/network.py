@@ -43,7 +43,7 @@ def port(context: CheckContext, check: Check) -> Iterator[str]:
 
 def _unreachable(there: Sequence[Listening]) -> str:
     return (
-        f"listens on {there[0].address} alone, where its published port cannot reach it:"
+        f"listens only on {there[0].address}, where its published port cannot reach it:"
         " let it listen on 0.0.0.0"
     )
 

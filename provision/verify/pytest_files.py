@@ -67,7 +67,7 @@ def run_tests(context: CheckContext, check: Check, environment: Environment) -> 
     if results:
         return results
     if code == pytest.ExitCode.NO_TESTS_COLLECTED:
-        return [_failure(context, check, "it holds no test", begun)]
+        return [_failure(context, check, "it contains no tests", begun)]
     return [_failure(context, check, _last_lines(said.getvalue()), begun)]
 
 
@@ -162,7 +162,7 @@ def _failure(context: CheckContext, check: Check, reason: str, begun: float) -> 
 
 
 def _last_lines(text: str) -> str:
-    return "\n".join(text.strip().splitlines()[-LAST_LINES:]) or "pytest said nothing"
+    return "\n".join(text.strip().splitlines()[-LAST_LINES:]) or "pytest printed nothing"
 
 
 @contextlib.contextmanager

@@ -6,7 +6,7 @@ import shlex
 from typing import TYPE_CHECKING
 
 from provision.model import Expected
-from provision.recipe.limits import TITLES, effective
+from provision.recipe.limits import TITLES, effective, written
 from provision.verify.context import text_of
 from provision.verify.host import STATE
 from provision.verify.processes import processes
@@ -48,7 +48,7 @@ def _readiness(context: CheckContext, name: str) -> Iterator[str]:
     )
     state, _, said = text_of(asked.stdout).partition("\n")
     if asked.code == 99:
-        yield f"its state cannot be asked: {shortened(text_of(asked.stderr))}"
+        yield f"its state cannot be read: {shortened(text_of(asked.stderr))}"
     elif state not in ("running", "ended"):
         yield f"is {state or 'unknown'}, expected running"
     elif asked.code != 0:
@@ -66,7 +66,7 @@ def _limits(context: CheckContext, name: str) -> Iterator[str]:
     found = {line[:26].strip(): line[26:].split() for line in table.splitlines()}
     for limit, value in service.limits.items():
         soft, hard = (*found.get(TITLES[limit], ()), "", "")[:2]
-        expected = str(effective(limit, value))
+        expected = written(effective(limit, value))
         if found and (soft, hard) != (expected, expected):
             yield f"its limit {limit} is {soft}:{hard}, expected {expected}"
 
@@ -89,4 +89,4 @@ def process(context: CheckContext, check: Check) -> Iterator[str]:
         if args:
             wanted.append(f"with args {shortened(args.text if isinstance(args, Expected) else str(args))}")
         there = "; ".join(f"{shortened(one.args)} as user {one.user}" for one in called[:3])
-        yield f"none runs {' and '.join(wanted)}, there is {there}"
+        yield f"no such process runs {' and '.join(wanted)}; found {there}"

@@ -59,7 +59,7 @@ def wanted(text: str) -> tuple[Protocol, str | None, int]:
     """
     found = re.fullmatch(r"(?:(tcp|udp)://)?(?:\[?([\w.:]*?)\]?:)?(\d+)(?:/(tcp|udp))?", text)
     if not found:
-        raise ValueError(f"{text} is no port: write 8080, 53/udp or tcp://127.0.0.1:22")
+        raise ValueError(f"{text} is not a port: write 8080, 53/udp or tcp://127.0.0.1:22")
     protocol = cast("Protocol", found[1] or found[4] or "tcp")
     return protocol, found[2] or None, int(found[3])
 

@@ -1,4 +1,4 @@
-"""Comparing what was found with what was expected, and saying the difference shortly."""
+"""Compares found with expected values, and describes the difference in a few words."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MOST_ITEMS = 12
 
 
 class Unanswered(Exception):
-    """A check that could not be asked: it fails, whatever it claims."""
+    """A check that could not be evaluated: it fails, whatever it states."""
 
 
 def shortened(text: str, longest: int = LONGEST) -> str:
@@ -44,7 +44,7 @@ def text_problems(what: str, found: str, expected: object) -> Iterator[str]:
         try:
             matched = re.search(text, found, re.MULTILINE)
         except re.error as error:
-            raise Unanswered(f"{what}: {shortened(text)} is no regular expression: {error}") from error
+            raise Unanswered(f"{what}: {shortened(text)} is not a regular expression: {error}") from error
         if not matched:
             yield f"{what} is {shortened(found)}, expected a match of {shortened(text)}"
 

@@ -160,7 +160,7 @@ def test_what_a_backend_lacks_is_skipped_with_the_reason(checked: Project, backe
     if backend == "docker":
         assert (check["outcome"], check["message"]) == (
             "skipped",
-            "the docker backend gives no kernel",
+            "the docker backend does not provide kernel",
         )
     else:
         assert check["outcome"] == "passed"
@@ -193,14 +193,14 @@ BREAKS = {
     "tree": (
         "rm /srv/tree/below/deep",
         "printf 'deep\\n' >/srv/tree/below/deep; chmod 0644 /srv/tree/below/deep",
-        {"file /srv/tree": ": below/deep is not there (provision.yaml:17)"},
+        {"file /srv/tree": ": below/deep does not exist (provision.yaml:17)"},
     ),
     "absent file": (
         "mkdir /etc/app/nothing",
         "rmdir /etc/app/nothing",
         {
-            "file /etc/app/nothing": ": is there, expected absent (provision.yaml:15)",
-            "command test -e /etc/app/nothing": ": holds, expected it not to (provision.yaml:",
+            "file /etc/app/nothing": ": exists, expected it to be absent (provision.yaml:15)",
+            "command test -e /etc/app/nothing": ": is true, expected it not to be (provision.yaml:",
         },
     ),
     "link": (
@@ -279,7 +279,7 @@ HEAD = ("extends: provision.yaml", "version: 1", "name: checked", "checks:")
 WRONG = [
     ("{package: patch, version: '9'}", "version is 2.*, expected 9"),
     ("{package: nano}", "is not installed"),
-    ("{file: /nowhere}", "is not there"),
+    ("{file: /nowhere}", "does not exist"),
     ("{file: /etc/app/config.ini, content: c=3}", r'content is "a=1\nb=2", expected "c=3" in it'),
     ("{file: /etc/app/config.ini, size: 9}", "size is 8, expected 9"),
     ("{file: /etc/app/config.ini, is_directory: true}", "is not a folder"),
@@ -302,22 +302,22 @@ WRONG = [
     ("{user: dev, groups: [adm]}", "groups: adm missing in *"),
     ("{user: dev, home: /x}", "home is /home/dev, expected /x"),
     ("{user: dev, gecos: Me}", 'gecos is "", expected Me'),
-    ("{user: nobody-here}", "is not there"),
+    ("{user: nobody-here}", "does not exist"),
     ("{user: nobody, shell: /bin/bash}", "shell is /usr/sbin/nologin, expected /bin/bash"),
-    ("{user: www-data, absent: true}", "is there, expected absent"),
+    ("{user: www-data, absent: true}", "exists, expected it to be absent"),
     ("{group: adm, gid: 9}", "gid is 4, expected 9"),
-    ("{group: nobody-here}", "is not there"),
+    ("{group: nobody-here}", "does not exist"),
     ("{group: adm, members: [dev]}", "members: dev missing in nothing"),
     ("{service: clock, is_running: false}", "is running, expected not"),
     ("{service: clock, is_enabled: false}", "is enabled, expected not"),
-    ("{service: clock, absent: true}", "is there, expected absent"),
+    ("{service: clock, absent: true}", "exists, expected it to be absent"),
     ("{port: 8081}", "nothing listens"),
     ("{port: 8080/udp}", "nothing listens"),
     ("{port: 9, from: host}", "is not published on the host"),
     ("{process: redis-server}", "is not running"),
-    ("{process: nginx, user: dev}", "none runs as user dev, there is *"),
-    ("{process: nginx, args: nothing}", 'none runs with args "nothing", there is *'),
-    ("{process: nginx, absent: true}", "is there, expected absent"),
+    ("{process: nginx, user: dev}", "no such process runs as user dev; found *"),
+    ("{process: nginx, args: nothing}", 'no such process runs with args "nothing"; found *'),
+    ("{process: nginx, absent: true}", "exists, expected it to be absent"),
     ("{process: nginx, count: 77}", "* run, expected 77"),
     ("{command: 'false'}", "exit code is 1, expected 0"),
     ("{command: no-such-program}", "exit code is 127, expected 0: *not found*"),
@@ -331,17 +331,17 @@ WRONG = [
     ("{http: 'https://localhost:9/'}", "localhost:9 does not answer in TLS *: nothing listens"),
     ("{http: 'https://localhost:8080/'}", "localhost:8080 does not answer in TLS *: *VERSION*"),
     ("{http: 'http://localhost:8080/', headers: {x-no: x}}", "header x-no is missing"),
-    ("{mount: /etc}", "is no mount point"),
+    ("{mount: /etc}", "is not a mount point"),
     ("{mount: /proc, filesystem: ext4}", "filesystem is proc, expected ext4"),
     ("{mount: /proc, device: /dev/sda}", "device is proc, expected /dev/sda"),
     ("{mount: /proc, options: [noatime2]}", "options: noatime2 missing in *"),
-    ("{mount: /proc, absent: true}", "is there, expected absent"),
+    ("{mount: /proc, absent: true}", "exists, expected it to be absent"),
     ("{env: GREETING, value: {lacks: cash}}", 'value is *, expected no "cash" in it'),
-    ("{env: GREETING, absent: true}", "holds, expected it not to"),
+    ("{env: GREETING, absent: true}", "is true, expected it not to be"),
     ("{command: id -un, user: root, stdout: dev}", 'stdout is "root", expected "dev" in it'),
     ("{script: 'echo e >&2', stderr: {equals: f}}", 'stderr is "e", expected "f"'),
-    ("{command: 'true', absent: true}", "holds, expected it not to"),
-    ("{package: bash, absent: true}", "is there, expected absent"),
+    ("{command: 'true', absent: true}", "is true, expected it not to be"),
+    ("{package: bash, absent: true}", "exists, expected it to be absent"),
     ("{http: 'http://localhost:8080/', method: HEAD, body: hello}", 'body is "", expected "hello" in it'),
     ("{http: 'http://localhost:8080/', body: {equals: bye}}", 'body is "hello*", expected "bye"'),
     ("{http: 'http://localhost:9/', from: host}", "port 9 is not published on the host"),
@@ -349,7 +349,7 @@ WRONG = [
     ("{env: NOTHING}", "is not set"),
     ("{port: 8082, timeout: 1s}", "nothing listens; still so after 1 s"),
     ("{pytest: broken.py}", "cannot be collected: *NameError*"),
-    ("{pytest: empty.py}", "it holds no test"),
+    ("{pytest: empty.py}", "it contains no tests"),
 ]
 
 

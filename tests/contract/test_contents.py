@@ -122,7 +122,7 @@ def test_a_step_that_fails_is_named_with_its_place(own: Project) -> None:
     own.spec("version: 1\nname: fails\nbase: debian:12\nrun:\n  - {name: breaks, script: exit 7}\n")
     said = own.run("up")
     assert said.code == 1
-    assert "the step breaks ended with exit code 7 (provision.yaml:5:5)" in said.stderr
+    assert "the step breaks exited with code 7 (provision.yaml:5:5)" in said.stderr
     own.spec("version: 1\nname: fails\nbase: debian:12\nsetup:\n  - {name: later, script: exit 8}\n")
     said = own.run("up")
     assert said.code == 1

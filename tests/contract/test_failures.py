@@ -73,7 +73,7 @@ def test_a_step_that_fails_is_named_with_its_output(shared: Project) -> None:
     """)
     said = shared.run("up")
     assert said.code == 1
-    assert "the step broken ended with exit code 4" in said.stderr
+    assert "the step broken exited with code 4" in said.stderr
     assert "the reason" in said.stderr
     assert "Traceback" not in said.stderr
 

@@ -153,7 +153,7 @@ def test_a_change_is_found_and_nothing_else(
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("{", "is no inventory that can be read"),
+        ("{", "is not a readable inventory"),
         ('{"version": 99, "name": "stock", "machines": {}}', "version 99"),
         ('{"version": 1, "name": "stock", "machines": {"stock": {}}}', "lacks backend"),
         (None, "there is no file"),
@@ -174,7 +174,7 @@ def test_a_file_that_is_no_inventory_is_refused(up: Project, content: str | None
 def test_names_that_are_nothing_are_refused(up: Project) -> None:
     said = up.run("diff", "--between", up.backend, "nobody")
     assert said.code == 2, said.all
-    assert "nobody is no backend, no machine of this environment, and no file" in said.stderr
+    assert "nobody is not a backend, a machine of this environment or a file" in said.stderr
     said = up.run("inventory", "-m", "nobody")
     assert said.code == 2, said.all
 
@@ -183,7 +183,7 @@ def test_one_form_alone_has_nothing_to_be_compared_with(up: Project) -> None:
     other = "vm" if up.backend == "docker" else "docker"
     said = up.run("diff")
     assert said.code == 1, said.all
-    assert f"stock is up in {up.backend} alone" in said.stderr
+    assert f"stock is up only in {up.backend}" in said.stderr
     assert f"-b {other}` starts it in {other}" in said.stderr
 
 

@@ -57,6 +57,13 @@ def test_status_tells_machines_ports_and_services(up: Project) -> None:
     ]
 
 
+def test_list_tells_the_ports_of_what_runs(up: Project) -> None:
+    environments = up.run("list", "--format", "json").json()["environments"]
+    listed = next(each for each in environments if each["id"] == up.state_dir("life").id)
+    assert [(p["guest"], p["host"]) for p in listed["machines"][0]["ports"]] == [(8080, published(up))]
+    assert f"127.0.0.1:{published(up)}→8080/tcp" in up.good("list")
+
+
 def test_a_published_port_answers_on_loopback(up: Project) -> None:
     with urllib.request.urlopen(f"http://127.0.0.1:{published(up)}/") as page:
         assert page.read() == b"one\n"
@@ -75,8 +82,7 @@ def test_shell_reads_commands_from_a_pipe(up: Project) -> None:
 
 
 def planned(project: Project) -> str:
-    answer = json.loads(project.good("plan", "--format", "json"))
-    return str(answer["machines"][0]["action"])
+    return str(project.plan()["machines"][0]["action"])
 
 
 def test_up_again_changes_nothing(up: Project) -> None:
@@ -92,6 +98,7 @@ def test_a_change_converges_and_keeps_the_steps_before_it(up: Project) -> None:
     changed = SPEC.replace("echo one > /opt/last", "echo two > /opt/last")
     up.spec(changed)
     assert planned(up) in ("recreate", "change")
+    assert up.plan()["machines"][0]["cause"] == "step last changed"
     assert up.inside("cat /opt/last") == "one\n"
     up.up()
     assert up.inside("cat /opt/last") == "two\n"

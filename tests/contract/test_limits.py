@@ -72,7 +72,7 @@ def test_kernel_parameters_are_set(shared: Project, checks: dict[str, dict[str, 
         ("8001", "passed", ""),
         ("8002", "passed", ""),  # of a range: nothing need listen
         ("8083", "passed", ""),
-        ("8081", "failed", "listens on 127.0.0.1 alone, where its published port cannot reach it"),
+        ("8081", "failed", "listens only on 127.0.0.1, where its published port cannot reach it"),
         ("8082", "failed", "nothing listens on it inside"),
     ],
 )

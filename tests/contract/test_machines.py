@@ -179,10 +179,11 @@ def test_another_environment_of_the_same_spec_is_a_world_of_its_own(
 def test_a_change_of_one_machine_leaves_the_others_alone(fleet: Project) -> None:
     before = lives(fleet)
     fleet.spec(SPEC.replace("NUMBER: ", "NEW: value, NUMBER: "))
-    plan = fleet.run("plan", "--format", "json").json()["machines"]
+    plan = fleet.plan()["machines"]
     # One that is only waited for is not changed: on a busy host an answer may be late.
     changed = {each["name"] for each in plan if each["action"] not in ("none", "wait")}
     assert changed == {"web-1", "web-2"}
+    assert {each["cause"] for each in plan if each["name"] in changed} == {"variable NEW added"}
     fleet.up()
     after = lives(fleet)
     assert after["db"] == before["db"]
@@ -209,8 +210,7 @@ def test_a_machine_that_never_gets_ready_fails_up_by_name_and_those_that_need_it
 
 def test_a_machine_that_the_spec_has_no_more_is_removed(fleet: Project) -> None:
     fleet.spec(SPEC.replace("count: 2", "count: 1"))
-    plan = fleet.run("plan", "--format", "json").json()["machines"]
-    assert {each["name"]: each["action"] for each in plan}["web-2"] == "remove"
+    assert fleet.actions()["web-2"] == "remove"
     fleet.up()
     assert states(fleet) == {"db": "running", "web-1": "running"}
     assert fleet.run("exec", "-m", "web-2", "--", "true").code == 2

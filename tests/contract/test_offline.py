@@ -20,7 +20,7 @@ def test_what_is_missing_is_named_and_what_is_here_comes_up(own: Project) -> Non
     said = own.run("up", "--offline")
     assert said.code == 3, said.all
     assert "offline cannot be brought up offline" in said.stderr
-    assert "what the step packages of offline installs: htop" in said.stderr
+    assert "what step packages of offline downloads: htop" in said.stderr
     own.up()
     assert "(no changes)" in own.up("--offline")
     own.spec(SPEC.replace("[htop]", "[htop, jq]"))

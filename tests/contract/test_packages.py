@@ -110,7 +110,7 @@ def test_a_repository_that_another_key_signed_is_refused(own: Project, signed: t
     own.spec(SPEC.replace("URL", signed[0]))
     refused = own.run("up")
     assert refused.code == 1, refused.all
-    assert "the step packages ended with exit code 100" in refused.stderr
+    assert "the step packages exited with code 100" in refused.stderr
     assert "InRelease" in refused.stderr
 
 

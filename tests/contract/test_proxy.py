@@ -101,4 +101,4 @@ def test_a_users_own_configuration_lies_under_every_spec(
     configuration.write_text("packages: [vim]\n")
     said = project.run("validate")
     assert said.code == 2
-    assert "packages has no place in the user's own configuration" in said.stderr
+    assert "packages is not allowed in your own configuration" in said.stderr

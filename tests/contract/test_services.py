@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from typing import TYPE_CHECKING
 
@@ -35,7 +36,7 @@ services:
     env: {OWN: "it's own"}
     user: app
     runtime_dirs: [/run/first]
-    limits: {nofile: 512}
+    limits: {nofile: 512, core: unlimited}
     ready: {script: test -e /run/first/ready}
   never:
     script: |
@@ -73,6 +74,12 @@ def test_a_service_waits_until_its_needs_are_ready(up: Project) -> None:
 def test_logs_are_kept_apart(up: Project) -> None:
     first = up.good("logs", "first")
     assert "first begins with a b and it's own" in first
+    assert up.good("logs", "--tail", "1", "second").splitlines() == ["second | second begins"]
+    assert up.good("logs", "--since", "0s", "first") == ""
+    stamped = up.good("logs", "--timestamps", "second")
+    assert re.search(
+        r"^second \| \d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z second begins$", stamped, re.MULTILINE
+    )
     assert "second begins" not in first
 
 

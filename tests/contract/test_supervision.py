@@ -141,15 +141,15 @@ LATE = "{script: 'cut -d. -f1 /proc/uptime >>/var/tmp/asked; false', interval: 6
 FAILING = {
     "crashing": (
         "{script: 'echo cannot go on; exit 3'}",
-        "service bad of machine failing ends again and again, with exit code 3",
+        "service bad of machine failing keeps exiting with code 3",
     ),
     "failed": (
         "{script: 'echo cannot go on; exit 4', oneshot: true}",
-        "service bad of machine failing ended with exit code 4",
+        "service bad of machine failing exited with code 4",
     ),
     "background": (
         "{script: 'echo cannot go on; setsid sleep 3004 >/dev/null 2>&1 & exit 0', ready: {tcp: 8080}}",
-        "service bad of machine failing ended with 0 while another of its processes went on",
+        "service bad of machine failing exited with code 0 while another of its processes kept running",
     ),
     "late": (
         "{script: 'echo cannot go on; exec sleep infinity', ready: LATE}",

@@ -48,8 +48,8 @@ def up(shared: Project) -> Project:
     shared.spec(SPEC)
     said = shared.run("up")
     if shared.backend == "docker" and said.code == 3:
-        assert "this host cannot give a container systemd" in said.stderr
-        assert "`-b vm` gives it" in said.stderr
+        assert "this host cannot provide a container with systemd" in said.stderr
+        assert "`-b vm` provides it" in said.stderr
         pytest.skip("the host's engine or cgroups do not allow it, which was said")
     assert said.code == 0, said.all
     return shared
@@ -65,7 +65,7 @@ def test_a_service_that_ends_at_once_is_seen_to_end(own: Project, up: Project) -
     )
     said = own.run("up")
     assert said.code == 1
-    assert "service loop of machine ends ends again and again, with exit code 3" in said.stderr
+    assert "service loop of machine ends keeps exiting with code 3" in said.stderr
     assert own.inside("systemctl is-active provision-service-never || true").strip() == "inactive"
 
 

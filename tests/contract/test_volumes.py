@@ -32,6 +32,7 @@ volumes:
   cache: {path: /workspace/.cache, owner: app, mode: "0770"}
   data: {path: /data, owner: app, mode: "0750"}
   plain: /srv/plain
+  builds: /home/dev/.cache/go-build
 setup:
   - {name: install, user: dev, script: echo installed >node_modules/mark}
 """
@@ -53,10 +54,15 @@ def up(shared: Project) -> Project:
         ("/workspace/.cache", "app app 770"),
         ("/data", "app app 750"),
         ("/srv/plain", "root root 755"),
+        ("/home/dev/.cache/go-build", "dev dev 755"),
     ],
 )
 def test_a_volume_belongs_to_whom_the_spec_says(up: Project, path: str, owned: str) -> None:
     assert up.inside(f"mountpoint -q {path} && stat -c '%U %G %a' {path}").strip() == owned
+
+
+def test_what_leads_to_a_volume_in_a_home_is_its_users(up: Project) -> None:
+    assert up.inside("stat -c '%U %G' /home/dev/.cache /srv").split() == ["dev", "dev", "root", "root"]
 
 
 def test_a_volume_in_the_workspace_has_what_the_build_left(up: Project) -> None:

@@ -99,5 +99,5 @@ def test_what_is_mounted_is_not_in_what_a_machine_can_write(project: Project) ->
     said = project.run("up")
     assert said.code == 2
     assert "provision.yaml:6:" in said.all
-    assert "could replace it by a link" in said.all
+    assert "could replace it with a link" in said.all
     assert "/workspace/data" in said.all

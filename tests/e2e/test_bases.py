@@ -118,7 +118,7 @@ def test_what_can_be_neither_pulled_nor_made_is_an_error_of_the_host() -> None:
 
 def test_a_failure_leaves_nothing_half_made(folder: Path) -> None:
     base = replace(find("debian:12"), image=f"{NOWHERE}/broken", components=("nothing-like-it",))
-    with pytest.raises(HostLacks, match=r"debian:12 could not be made") as caught:
+    with pytest.raises(HostLacks, match=r"debian:12 could not be built") as caught:
         build_image(base, Silent())
     assert any("nothing-like-it" in line for line in caught.value.evidence)
     assert not statuses((base,))[0].present

@@ -46,7 +46,10 @@ def test_the_next_up_brings_the_new_file(up: Project, how: str) -> None:
     up.write("new", "two\n").rename(file)
     up.write("other", "two\n").rename(up.folder / "folder" / "file")
     assert up.inside("cat /etc/app.conf /srv/folder/file") == "one\ntwo\n"
-    assert "update a secret or a mounted file" in up.good("plan")
+    planned = up.run("plan")
+    assert planned.code == 10, planned.all
+    assert "update a secret or a mounted file" in planned.stdout
+    assert "the file /etc/app.conf was replaced" in planned.stdout
     said = up.run("up")
     assert "file-mounts gets the new file at /etc/app.conf" in said.stderr, said.all
     assert up.inside("cat /etc/app.conf") == "two\n"

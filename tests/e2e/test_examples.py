@@ -47,7 +47,7 @@ def test_an_example_comes_up_and_is_what_it_says(taken_down: Project, example: s
     if example == "kernel" and taken_down.backend == "docker":
         refused = taken_down.run("up", f"envs/{example}.yaml")
         assert refused.code == 2
-        assert "a container runs on its host's kernel" in refused.stderr
+        assert "a container shares the host's kernel" in refused.stderr
         return
     said = taken_down.good("up", f"envs/{example}.yaml")
     assert "checks passed" in said

@@ -168,7 +168,7 @@ def test_a_docker_without_compose(fresh: Project) -> None:
     assert "✗ docker compose" in said
     code, said = without("up")
     assert code == 3, said
-    assert "error: docker has no Compose v2 here" in said
+    assert "error: Docker has no Compose v2 on this host" in said
     assert "hint: scripts/host-setup docker" in said
 
 
@@ -179,7 +179,7 @@ def test_a_step_that_is_killed(fresh: Project) -> None:
     fresh.spec(named("fresh", last="echo before; kill -KILL $$"))
     said = fresh.run("up")
     assert said.code == 1
-    assert "error: the step last ended with exit code 137" in said.stderr
+    assert "error: the step last exited with code 137" in said.stderr
     assert "  before\n" in said.stderr
     assert "hint: fix it, then run `provision up` again" in said.stderr
     fresh.spec(named("fresh"))

@@ -149,7 +149,7 @@ def stranger(request: pytest.FixtureRequest, twin: Project) -> Iterator[tuple[st
     }  # fmt: skip
     if request.param == "image":
         twin.spec(SPEC.replace("echo one", f"echo {uuid.uuid4()}"))  # no clone has that one
-        tag = json.loads(twin.good("plan", "--format", "json"))["images"][0]
+        tag = twin.plan()["images"][0]["name"]
         make["image"] = ["tag", "debian:12", tag], ["image", "rm", tag], tag
     making, removing, called = make[request.param]
     engine(*making)
@@ -216,7 +216,7 @@ def test_a_volume_stays_until_it_is_asked_for(twin: Project) -> None:
     twin.inside("echo mine >/data/word", user="root")
     name = twin.state_dir("twin").unique_name
     twin.spec(SPEC.replace("{data: /data}", "{other: /data}"))
-    said = twin.good("plan")
+    said = twin.run("plan").stdout
     assert "machine twin starts with an empty volume other" in said
     assert f"no machine uses the volume {name}_data any more" in said
     assert "starts with an empty volume other" in twin.run("up", "--no-verify").stderr

@@ -18,9 +18,9 @@ from urllib.request import urlopen
 import pytest
 
 from provision import backends, spec
-from provision.backends.vm import images
+from provision.backends.vm.image import store
+from provision.backends.vm.qemu.launch import DISKS
 from provision.backends.vm.qemu.rendering import DISK
-from provision.backends.vm.qemu.starting import DISKS
 from provision.bases.catalogue import find
 from provision.bases.image import ensure_image
 from provision.progress import Silent
@@ -112,13 +112,13 @@ def make_disk(project: Project) -> None:
     for word, value in words.items():
         text = text.replace(word, value)
     dockerfile.write_text(text)
-    made = DISKS.known("aarch64")
+    made = DISKS.get("aarch64")
     docker("buildx", "build", "--file", str(dockerfile), "--output", f"type=local,dest={made.folder}",
            str(context / "guest"))  # fmt: skip
     empty = io.BytesIO()
     tarfile.open(fileobj=empty, mode="w").close()
     docker("import", "--platform", "linux/arm64", "-", IMAGE, stdin=empty.getvalue())
-    recipe = DISKS.folder / "recipes" / images._recipe(environment.machines[0], rendering)
+    recipe = DISKS.folder / "recipes" / store._recipe(environment.machines[0], rendering)
     recipe.parent.mkdir()
     recipe.write_text(made.name)
 

@@ -120,7 +120,7 @@ def test_a_disk_too_small_for_what_is_in_it(vm: Project) -> None:
     vm.spec(SPEC.replace("cpus: 1}", "cpus: 1, disk: 1GiB}") + step)
     said = vm.run("up")
     assert said.code == 1
-    assert "the image could not be made into a disk" in said.stderr
+    assert "the image could not be turned into a disk" in said.stderr
     assert not list((CACHE / "disks").glob("*.part"))
     vm.spec(SPEC)
     vm.up()
@@ -130,7 +130,7 @@ def test_a_step_that_fails_is_named(vm: Project) -> None:
     vm.spec(SPEC + 'run: [{name: broken, script: "echo the reason; exit 4"}]\n')
     said = vm.run("up")
     assert said.code == 1
-    assert "the step broken ended with exit code 4" in said.stderr
+    assert "the step broken exited with code 4" in said.stderr
     assert "the reason" in said.stderr
 
 
@@ -172,7 +172,7 @@ def test_qemu_is_killed_while_it_boots_while_it_saves_and_while_it_runs(vm: Proj
     qemu(vm).kill()
     said = running.communicate(timeout=120)[1]
     assert running.returncode == 1
-    assert "machine trouble did not boot: QEMU ended" in said
+    assert "machine trouble did not boot: QEMU exited" in said
 
     running = begin(vm)
     heard(running, "saving its state")
@@ -200,7 +200,7 @@ def test_the_disk_full_while_memory_is_saved(vm: Project) -> None:
     try:
         said = vm.run("up")
         assert said.code == 0, said.all
-        assert "the state of trouble is not saved: it may take" in said.stderr
+        assert "the state of trouble is not saved: it may need" in said.stderr
         assert vm.inside("echo well") == "well\n"
         vm.inside("touch /root/mine; sync", user="root")
         vm.good("stop")
@@ -264,13 +264,13 @@ def boots(project: Project, reason: str) -> None:
 def test_a_state_that_was_cut_short(kept: Project) -> None:
     kept.good("down")
     os.truncate(aside(kept), aside(kept).stat().st_size // 2)
-    boots(kept, "the saved state of trouble does not fit")
+    boots(kept, "the saved state of trouble cannot be used")
 
 
 def test_a_state_that_is_no_state(kept: Project) -> None:
     kept.good("down")
     aside(kept).write_bytes(b"not a disk")
-    boots(kept, "does not fit")
+    boots(kept, "cannot be used")
 
 
 def test_a_state_of_another_making(kept: Project) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
-from provision.backends.vm.qemu import monitor
+from provision.backends.vm.qemu import qmp
 from tests.conftest import make_project
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def control(project: Project) -> Path:
 
 
 def is_paused(project: Project) -> bool:
-    return not monitor.execute(control(project), "query-status")["running"]
+    return not qmp.execute(control(project), "query-status")["running"]
 
 
 def workspace_is_there(project: Project) -> bool:
@@ -146,7 +146,7 @@ def test_an_accelerator_that_is_named_is_not_replaced(vm: Project, hanging_kvm: 
     try:
         said = pretending(vm, hanging_kvm, "up")
         assert said.returncode == 3, said.stderr
-        assert "KVM does not boot the kernel of machine hangs" in said.stderr
+        assert "KVM cannot boot machine hangs's kernel" in said.stderr
         assert "accelerator: emulation" in said.stderr
     finally:
         vm.spec(SPEC)
@@ -154,7 +154,7 @@ def test_an_accelerator_that_is_named_is_not_replaced(vm: Project, hanging_kvm: 
 
 
 def test_a_paused_machine_is_called_so_and_goes_on(vm: Project) -> None:
-    monitor.execute(control(vm), "stop")
+    qmp.execute(control(vm), "stop")
     assert vm.state()["state"] == "paused"
     before = qemu(vm).pid
     vm.up()
@@ -175,7 +175,7 @@ def test_a_stop_that_was_killed_is_healed(vm: Project) -> None:
     vm.up()
     assert workspace_is_there(vm)
     # And where it was killed a moment before that: it runs, without its folders.
-    vm.good("exec", "-w", "/", "--", "/usr/lib/provision-guest/leave")
+    vm.good("exec", "-w", "/", "--", "/usr/lib/provision-guest/quiesce")
     assert "kept" not in vm.good("exec", "-w", "/", "--", "ls", "/work")
     vm.up()
     assert workspace_is_there(vm)

@@ -41,6 +41,7 @@ def thawed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     """A machine that was up, was changed, was taken down, and is up again from memory."""
     project = make_project(tmp_path_factory.mktemp("thaw") / "project", "vm")
     project.spec(SPEC)
+    os.chown(project.folder, 1234, 1234)
     project.write("seed", "first\n")
     try:
         project.up()
@@ -87,7 +88,7 @@ def test_the_workspace_is_live_in_both_directions(thawed: Project) -> None:
     assert thawed.inside("cat /workspace/from-outside") == "hello\n"
     thawed.inside("echo hello >/workspace/from-inside")
     assert (thawed.folder / "from-inside").read_text() == "hello\n"
-    assert thawed.inside("stat -c %U /workspace/from-outside /workspace/from-inside") == "dev\ndev\n"
+    assert thawed.inside("stat -c %U /workspace/from-outside /workspace/from-inside") == "root\ndev\n"
 
 
 def test_a_stopped_one_goes_on_where_it_was(thawed: Project) -> None:

@@ -42,18 +42,10 @@ EXPLAINED = {
     "/etc/rc[0-9S].d|/etc/systemd/system": "what an init starts",
     "/etc/systemd/system.conf.d|/etc/sysctl.d/99-zz-provision.conf": "what an engine gives a container",
     "/usr/lib/provision": "how each form starts its services",
-    "/usr/lib/provision-guest|/usr/lib/modules|/usr/lib/sysctl.d/00-provision.conf": "what it alone needs",
+    "/usr/lib/provision-guest|/usr/lib/modules": "what it alone needs",
+    "/usr/lib/sysctl.d/00-provision.conf|/usr/lib/tmpfiles.d/provision.conf": "so that a boot is as a start",
 }
 
-
-# What `provision diff` finds and cannot explain, and what is to be made equal.
-KNOWN = (
-    r"limits .* (open files|processes)",
-    r"mounts /tmp",
-    r"mounts /dev/shm (options|size)",
-    r"files /workspace owner|mounts /workspace options",  # of a workspace that is root's on the host
-    r"hosts same value",
-)
 # An engine that was started by hand may have every container ignore what its own parent ignored.
 SIGNALS = r"processes .* signals ignored"
 WORDS = ("envs/dev.yaml", "--name", "same", "--set", "port=18099")
@@ -150,7 +142,7 @@ def test_a_file_that_differs_would_be_seen() -> None:
     assert unexplained(other, {"/usr/sbin/sshd"}) == sorted(other)
 
 
-def test_diff_explains_all_but_what_is_to_be_made_equal(forms: Forms) -> None:
+def test_diff_explains_all(forms: Forms) -> None:
     found = forms.compared.json()
     assert (found["left"], found["right"]) == ("docker", "vm")
     assert found["explained"] > 100
@@ -160,9 +152,8 @@ def test_diff_explains_all_but_what_is_to_be_made_equal(forms: Forms) -> None:
         if each["reason"] is None
     }
     assert forms.compared.code == (1 if unexplained else 0)
-    known = (*KNOWN, SIGNALS) if forms.ignored else KNOWN
     assert {
         line: values
         for line, values in unexplained.items()
-        if not any(re.fullmatch(pattern, line) for pattern in known)
+        if not (forms.ignored and re.fullmatch(SIGNALS, line))
     } == {}

@@ -267,5 +267,5 @@ def test_an_engine_that_never_answers_is_told(project: Project, silent: str) -> 
         if words.startswith("doctor"):
             assert "✗ Docker engine" in stdout
         else:
-            assert "gave no answer within" in stderr, words
+            assert "did not answer within" in stderr, words
             assert "hint:" in stderr, words

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 import pty
+import re
 import select
 import shutil
 import subprocess
@@ -104,15 +104,14 @@ def test_the_hosts_environment(fresh: Project) -> None:
     said = fresh.run("up")
     assert said.code == 0, said.all
     assert (
-        "vars.token takes $TRUST_TOKEN of this host: not allowed, vars.token has its default" in said.stderr
+        "vars.token uses the host variable $TRUST_TOKEN: not allowed, vars.token gets its default"
+        in said.stderr
     )
     assert fresh.inside("echo $TOKEN") == "none\n"
     fresh.up("--no-verify", "--allow", "host-env")
     assert fresh.inside("echo $TOKEN") == "s3cret\n"
     fresh.spec(SPEC + "secrets: {token: {env: TRUST_TOKEN}}\n")
-    is_refused(
-        fresh.run("up"), "host-env", "provision.yaml:4:24: the secret token takes this host's variable"
-    )
+    is_refused(fresh.run("up"), "host-env", "provision.yaml:4:24: the secret token uses the host variable")
     fresh.environment["CI"] = "true"
     fresh.up("--no-verify")
     assert fresh.inside("cat /run/secrets/token") == "s3cret"
@@ -161,7 +160,7 @@ def test_the_persons_word_is_kept_until_something_else_is_wanted(fresh: Project)
     is_refused(fresh.run("validate"), "outside", "provision.yaml:4")
     fresh.good("trust")
     assert "allowed" in fresh.good("validate")
-    answer = json.loads(fresh.good("plan", "--format", "json"))
+    answer = fresh.plan()
     assert [(each["word"], each["allowed"]) for each in answer["trust"]] == [
         ("outside", True),
         ("network", True),
@@ -169,11 +168,23 @@ def test_the_persons_word_is_kept_until_something_else_is_wanted(fresh: Project)
     listed = fresh.good("trust", "--list")
     assert listed.count(str(fresh.folder)) == 2
     fresh.spec(SPEC + "mounts: {/m: {source: ../elsewhere}, /e: {source: /etc, read_only: true}}\n")
-    said = fresh.run("validate")
-    is_refused(said, "outside", "the source /etc is outside")
-    assert "../elsewhere is" not in said.stderr
+    refused = fresh.run("validate")
+    is_refused(refused, "outside", "the source /etc is outside")
+    assert "../elsewhere is" not in refused.stderr
     assert "is no longer allowed anything" in fresh.good("trust", "--revoke")
     assert fresh.run("validate").stderr.count("is outside") == 2
+
+
+def test_who_takes_the_word_back_hears_what_keeps_running(fresh: Project) -> None:
+    fresh.spec(SPEC + "ports: ['0.0.0.0::80']\n")
+    fresh.good("trust")
+    fresh.good("up", "--no-verify")
+    said = fresh.good("trust", "--revoke")
+    assert "is running in docker, and keeps what it was given when it was made" in said
+    words = re.search(r"`provision (down [^`]*)`", said)
+    assert words is not None
+    assert fresh.good(*words[1].split()).strip().endswith("is down")
+    assert "is running" not in fresh.good("trust", "--revoke")
 
 
 def test_what_is_wanted_in_either_form_is_allowed_at_once(fresh: Project) -> None:

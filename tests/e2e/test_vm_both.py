@@ -51,8 +51,8 @@ def test_dev_passes_in_both_with_no_check_skipped(provider: str, tmp_path: Path)
     assert said.code == 0, said.all
     for backend in ("docker", "vm"):
         assert f"{backend}: 27 checks passed\n" in said.stdout
-        words = ("status", "envs/dev.yaml", "--name", "both-test", "-b", backend, "--format", "json")
-        status = provision(*words, provider=provider)
+        asking = ("status", "envs/dev.yaml", "--name", "both-test", "-b", backend, "--format", "json")
+        status = provision(*asking, provider=provider)
         assert json.loads(status.stdout)["machines"][0]["state"] == "absent"
     log = StateDir.of(ROOT, "both-test", "vm").log.read_text()
     assert re.search(r"^==> attach:", log, re.MULTILINE)

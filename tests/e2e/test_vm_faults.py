@@ -134,7 +134,7 @@ def test_a_disk_smaller_than_the_box(nothing: Project) -> None:
     nothing.spec(spec_with(resources="{disk: 1GiB}", backends="{vm: {provider: libvirt}}"))
     said = nothing.run("up")
     assert said.code == 2
-    assert "a disk of 1 GiB, but its box holds one of 2 GiB" in said.stderr
+    assert "a disk of 1 GiB, but its box has one of 2 GiB" in said.stderr
     assert "booting" not in said.stderr
 
 
@@ -258,7 +258,7 @@ def test_a_machine_that_is_killed_during_a_step(vm: Project) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)
         held = vm.run("up")
     assert held.code == 1
-    assert "another vagrant holds this machine" in held.stderr
+    assert "another vagrant process is using this machine" in held.stderr
 
     vm.up()
     assert vm.state()["state"] == "running"

@@ -21,8 +21,8 @@ import psutil
 import pytest
 
 from provision import backends, spec
-from provision.backends.vm.boxes import ensure_box, forget_box
-from provision.backends.vm.providers.virtualbox import PROVIDER
+from provision.backends.vm.vagrant.boxes import ensure_box, forget_box
+from provision.backends.vm.vagrant.virtualbox import DRIVER as VIRTUALBOX
 from provision.progress import Silent
 from provision.resources import cache
 from provision.state import StateDir
@@ -269,7 +269,7 @@ def test_what_vagrant_clones_goes_with_its_box(
     (master,) = virtualbox.machines()
     for name, value in virtualbox.environment.items():
         monkeypatch.setenv(name, value)
-    PROVIDER.forget_copies(made.box)
+    VIRTUALBOX.forget_copies(made.box)
     forget_box(made.box, "virtualbox")
     assert master not in virtualbox.machines()
     assert made.box not in virtualbox.run("vagrant", "box", "list").stdout

@@ -16,18 +16,18 @@ GATEWAY = "10.0.2.2"
 WAITS = 1.5  # seconds
 
 
-def words_of(text):
+def words_of(text: bytes) -> tuple[int, ...]:
     return struct.unpack(f"!{len(text) // 2}H", text)
 
 
-def checksum(text):
+def checksum(text: bytes) -> int:
     total = sum(words_of(text + b"\0" * (len(text) % 2)))
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)
     return ~total & 0xFFFF
 
 
-def packet(source, target, protocol, body, checked_at):
+def packet(source: str, target: str, protocol: int, body: bytes, checked_at: int) -> bytes:
     """An IPv4 packet; the checksum of its body goes to `checked_at`."""
     ends = socket.inet_aton(source) + socket.inet_aton(target)
     found = checksum(ends + struct.pack("!BBH", 0, protocol, len(body)) + body)
@@ -36,7 +36,7 @@ def packet(source, target, protocol, body, checked_at):
     return head[:10] + struct.pack("!H", checksum(head)) + head[12:] + body
 
 
-def gateway():
+def gateway() -> bytes:
     """The hardware address of the gateway, after the kernel has asked for it."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked:
         asked.sendto(b"", (GATEWAY, 9))
@@ -48,7 +48,7 @@ def gateway():
     raise SystemExit("no gateway")
 
 
-def answer(wire, frame, port):
+def answer(wire: socket.socket, frame: bytes, port: int) -> str:
     """What comes back to a port of ours."""
     wire.setblocking(False)
     try:
@@ -70,7 +70,7 @@ def answer(wire, frame, port):
     return "silence"
 
 
-def main(port, targets):
+def main(port: int, targets: list[str]) -> None:
     own = bytes.fromhex(open("/sys/class/net/eth0/address").read().strip().replace(":", ""))
     ethernet = gateway() + own + b"\x08\0"
     wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x800))

@@ -187,7 +187,7 @@ def test_a_portal_is_not_taken_for_a_mirror() -> None:
         pytest.raises(HostLacks) as caught,
     ):
         archive_time(replace(find("debian:12"), mirror=mirror))
-    assert caught.value.message == f"{mirror} does not answer as a mirror does"
+    assert caught.value.message == f"{mirror} does not look like a mirror"
     assert "<html>log in</html>" in caught.value.evidence
 
 

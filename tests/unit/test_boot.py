@@ -41,5 +41,5 @@ def test_what_a_console_says_is_shown_and_puts_the_end_off() -> None:
     watch.look()
     assert lines == ["Linux version 6.1", "Run /init as init process"]
     watch._changed -= 60
-    with pytest.raises(Hangs, match="machine m said nothing for 60 s"):
+    with pytest.raises(Hangs, match="machine m printed nothing for 60 s"):
         watch.look()

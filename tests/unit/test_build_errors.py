@@ -47,7 +47,7 @@ NO_ANSWER = {
     "apt's proxy refuses": (
         ("W: Failed to fetch https://deb.example/dists/x/InRelease  "
         "Invalid response from proxy: HTTP/1.1 502 Bad Gateway [IP: 10.0.0.1 3142]"),
-        "the proxy does not let https://deb.example be reached: *",
+        "the proxy refuses to connect to https://deb.example: *",
     ),
     "apk": (
         "WARNING: Ignoring https://apk.example/v3/main: temporary error (try again later)",

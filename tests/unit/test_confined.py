@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-pytestmark = pytest.mark.usefixtures("no_processes")
-
 
 def rendering(*paths: str) -> Rendering:
     files = {path: RenderedFile(content=path.encode(), executable=path.endswith(".sh")) for path in paths}

@@ -34,7 +34,7 @@ def load(folder: Path, text: str) -> Environment:
         (
             "write /proc/sys/net/core/somaxconn: invalid argument: unknown",
             "net.core.somaxconn",
-            "refuses this value",
+            "rejects this value",
         ),
         (
             "write sysctl key net.core.somaxconn: open /proc/sys/net/core/somaxconn: no such file",

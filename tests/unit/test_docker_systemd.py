@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     [
         ("2", "28.0.1", "6.1.0-28-amd64", False, ""),
         ("2", "30.0.0-rc.1", "5.10.0", False, ""),
-        ("2", "26.1.5+dfsg1", "6.1.0", False, "this one is 26.1.5"),
+        ("2", "26.1.5+dfsg1", "6.1.0", False, "this engine is 26.1.5"),
         ("1", "26.1.5", "6.1.0", True, ""),
         ("1", "26.1.5", "6.1.0", False, "hierarchy name=systemd"),
         ("1", "28.0.0", "5.10.0-32-amd64", True, "a kernel before 5.17"),
@@ -34,7 +35,7 @@ def test_what_a_host_allows(
 ) -> None:
     answers = {"{{.CgroupVersion}}": cgroups, "{{.ServerVersion}}": engine}
     monkeypatch.setattr(systemd, "_ask", answers.__getitem__)
-    monkeypatch.setattr(systemd.platform, "release", lambda: kernel)
+    monkeypatch.setattr(platform, "release", lambda: kernel)
     monkeypatch.setattr(systemd, "NAMED", tmp_path if named else tmp_path / "none")
     found = systemd.lacking()
     assert (said in found) if said else found == ""

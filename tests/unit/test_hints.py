@@ -63,7 +63,7 @@ EXPECTED = {
     command("down", "3f2a91bc"): ("`provision down 3f2a91bc`",) * 2,
     "`provision trust --help` says": ("`provision trust --help` says",) * 2,
     "`provision list` shows": ("`provision list` shows",) * 2,
-    "`-b vm` gives it": ("`-b vm` gives it",) * 2,
+    "`-b vm` provides it": ("`-b vm` provides it",) * 2,
 }  # fmt: skip
 
 

@@ -10,10 +10,10 @@ import pytest
 import yaml
 
 from provision import backends
-from provision.backends.vm import providers
-from provision.backends.vm.forwards import forwarding
-from provision.backends.vm.limits import impossible
+from provision.backends.vm import drivers
 from provision.backends.vm.rendering import render_environment
+from provision.backends.vm.vagrant.port_forwarding import forwarding
+from provision.backends.vm.validation import unsupported
 from provision.errors import SpecError
 from provision.model import PortStatus, bracketed
 from provision.rendering import yaml_name
@@ -121,15 +121,15 @@ def test_an_address_has_no_zone(zone: str, form: str, tmp_path: Path) -> None:
     assert len(raised.value.problems) == 1
 
 
-@pytest.mark.parametrize("name", providers.names())
+@pytest.mark.parametrize("name", drivers.names())
 def test_a_port_on_ipv6_is_bound_there_or_refused_at_its_place(name: str, tmp_path: Path) -> None:
     (tmp_path / "x.yaml").write_text(PORT.format(port='"[::1]:18080:80"'))
     environment = load(tmp_path / "x.yaml", backend="vm", host={})
-    if providers.find(name).forwards_ipv6:
-        rendering = render_environment(environment, providers.find(name), tmp_path / "rendered")
+    if drivers.find(name).forwards_ipv6:
+        rendering = render_environment(environment, drivers.find(name), tmp_path / "rendered")
         assert b"host_ip: '[::1]'" in rendering.files["Vagrantfile"].content
         return
-    problems = impossible(environment, providers.find(name))
+    problems = unsupported(environment, drivers.find(name))
     assert [problem.origin.line for problem in problems] == [4]
 
 

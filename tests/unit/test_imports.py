@@ -19,14 +19,14 @@ PACKAGE = Path(__file__).parent.parent.parent / "provision"
 FLOORS = (
     {"__main__"},
     {"cli"},
-    {"selection", "comparison", "matrix", "listing", "measure", "page"},
+    {"selection", "comparison", "drift", "matrix", "listing", "measure", "page"},
     {"engine"},
     {"backends", "inventory", "verify"},
     {"attach", "lent", "recipe", "relay", "rendering", "spec", "state"},
     {"bases"},
     {"records", "runtime", "trust"},
     {"target", "model", "errors", "fetch_errors", "files", "lock", "process", "progress", "resources"}
-    | {"secrets", "confined", "walls", "hints"},
+    | {"secrets", "confined", "walls", "hints", "registry"},
 )
 STRANGERS = ({"backends", "verify"}, {"backends", "inventory"}, {"inventory", "verify"})
 
@@ -135,8 +135,11 @@ def test_backends_and_checks_are_strangers() -> None:
             {
                 "base",
                 "build_errors",
+                "build_lines",
                 "build_problems",
+                "causes",
                 "journal",
+                "log_view",
                 "machines",
                 "offline",
                 "order",
@@ -145,9 +148,9 @@ def test_backends_and_checks_are_strangers() -> None:
                 "volumes",
                 "requirements",
                 "starts",
+                "unmet",
             },
         ),
-        ("provision.backends.vm.providers", set()),
         ("provision.bases.distributions", {"debian"}),  # the archives that Ubuntu has too
     ],
 )
@@ -159,6 +162,74 @@ def test_equals_do_not_know_each_other(parent: str, shared: set[str]) -> None:
         and owner(each.imported, parent) not in {"", owner(each.importer, parent), *shared}
     ]
     assert known == []
+
+
+VM = "provision.backends.vm"
+# Below each room of the VM backend: what it may know of the others. The modules beside them are "".
+VM_ROOMS = {
+    "": {"guest"},  # a driver is found by its name, and known by its contract alone
+    "guest": {""},
+    "image": {""},
+    "qemu": {"", "guest", "image"},
+    "vagrant": {"", "guest", "image"},
+}
+
+
+def vm_room(module: str) -> str:
+    """The room of a module of the VM backend."""
+    inner = module.removeprefix(f"{VM}.").split(".")
+    return inner[0] if inner[0] in VM_ROOMS else ""
+
+
+def test_each_room_of_the_vm_backend_knows_only_those_below() -> None:
+    within = [each for each in OURS if each.importer.startswith(VM) and each.imported.startswith(f"{VM}.")]
+    assert {vm_room(each.importer) for each in within} == set(VM_ROOMS)
+    strayed = [
+        str(each)
+        for each in within
+        if not each.typing
+        and vm_room(each.imported) not in {vm_room(each.importer), *VM_ROOMS[vm_room(each.importer)]}
+    ]
+    assert strayed == []
+
+
+def test_the_modules_of_the_vm_backend_form_no_circle() -> None:
+    above: dict[str, set[str]] = {}
+    for each in OURS:
+        if each.importer.startswith(VM) and each.imported.startswith(f"{VM}.") and not each.typing:
+            above.setdefault(each.importer, set()).add(each.imported)
+    TopologicalSorter(above).prepare()
+
+
+# What reaches the host, an engine or a guest: a module that decides is given what these have found.
+HANDS = {"process", "progress", "state", "records", "runtime", "confined", "files", "engine", "guest"}
+
+
+@pytest.mark.parametrize("name", [name for name in SOURCES if name.endswith(".decide")])
+def test_what_decides_has_no_hands(name: str) -> None:
+    """A plan is a pure function: only types come from what observes and acts."""
+    used = [each for each in ALL if each.importer == name and not each.typing]
+    modules = {each.imported.split(".")[-1] for each in used} | {
+        word for each in used for word in each.imported.split(".")
+    }
+    assert modules & {*HANDS, "apply", "observe", "os", "pathlib", "subprocess", "socket", "time"} == set()
+
+
+@pytest.mark.parametrize("form", ["docker", "vm"])
+def test_a_plan_reaches_nothing_that_changes(form: str) -> None:
+    """No module that `plan` is made by knows the one that carries it out."""
+    folder = f"provision.backends.{form}"
+    assert {f"{folder}.{name}" for name in ("observe", "decide", "apply", "planning")} <= set(SOURCES)
+    above: dict[str, set[str]] = {}
+    for each in OURS:
+        if not each.typing:
+            above.setdefault(each.importer, set()).add(each.imported)
+    reached, found = set(), [f"{folder}.planning"]
+    while found:
+        module = found.pop()
+        reached.add(module)
+        found += above.get(module, set()) - reached
+    assert not reached & {f"{folder}.apply", f"{folder}.shutdown", f"{folder}.removal", f"{folder}.backend"}
 
 
 def test_rooms_form_no_circle() -> None:

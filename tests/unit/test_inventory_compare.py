@@ -81,13 +81,17 @@ PLANTED = [
 
 
 def inventory(
-    facts: Mapping[str, Mapping[str, str]], backend: str, unknown: tuple[str, ...] = ()
+    facts: Mapping[str, Mapping[str, str]],
+    backend: str,
+    unknown: tuple[str, ...] = (),
+    options: tuple[str, ...] = (),
 ) -> Inventory:
     return Inventory(
         machine="dev",
         backend=backend,
         taken="2026-11-26T12:00:00+00:00",
         unknown=unknown,
+        options=options if backend == "docker" else (),
         facts=in_order(
             Fact(section=name.split(" ", 1)[0], subject=name.split(" ", 1)[1], attributes=attributes)
             for name, attributes in facts.items()
@@ -99,12 +103,16 @@ def named(difference: Difference) -> str:
     return f"{difference.section} {difference.subject} {difference.attribute}".rstrip(" ")
 
 
-@pytest.mark.usefixtures("no_processes")
 @pytest.mark.parametrize("case", CASES, ids=[case["case"] for case in CASES])
 def test_differences(case: dict[str, Any]) -> None:
     forms = ("docker", "vm") if "docker" in case else ("left", "right")
     left, right = (
-        inventory(case[form], form if form == "docker" else "vm", tuple(case.get("unknown", ())))
+        inventory(
+            case[form],
+            form if form == "docker" else "vm",
+            tuple(case.get("unknown", ())),
+            tuple(case.get("options", ())),
+        )
         for form in forms
     )
     found = compare(left, right, read_rules(case.get("rules", ())))

@@ -11,7 +11,7 @@ from provision.inventory.files import read_files
 from provision.inventory.processes import read_processes
 from provision.inventory.sections import split, variables
 from provision.inventory.software import read_accounts, read_packages
-from provision.inventory.system import read_system
+from provision.inventory.system import OWN, read_system
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -29,7 +29,7 @@ SYSTEM = {
     "system": b"memory\0MemTotal:  24684092 kB\0swap\0SwapTotal: 0 kB\0memory limit\0max\n2147483648\0",
     "sysctl": b"net/core/somaxconn:4096\nkernel/sem:1\t2\n",
     "mounts": b"",
-    **dict.fromkeys(("tcp", "tcp6", "udp", "udp6", "unix", "resolv.conf", "hosts"), b""),
+    **dict.fromkeys(("tcp", "tcp6", "udp", "udp6", "unix", "resolv.conf", "hosts", "addresses"), b""),
     **ACCOUNTS,
 }
 PROCESSES = {**ACCOUNTS, "environment": b"PATH=/bin\0", "limits": b"", "services": b""}
@@ -44,7 +44,7 @@ def test_sections_are_told_apart_by_the_mark() -> None:
 
 
 def test_an_inventory_that_breaks_off_is_an_error() -> None:
-    with pytest.raises(EnvironmentFailed, match="told only a part") as caught:
+    with pytest.raises(EnvironmentFailed, match="reported only part") as caught:
         split(b"\nM a\none\nM b\ntw", "M")
     assert caught.value.evidence == ("b",)
 
@@ -113,7 +113,7 @@ def test_a_file_has_its_capabilities_and_its_package() -> None:
                     "version": "3",
                     "architecture": "all",
                     "status": "rc",
-                    "installed": "for another package",
+                    "installed": "as a dependency",
                 },
             },
         ),
@@ -179,11 +179,12 @@ def test_processes() -> None:
     assert found["services web"] == {"state": "running", "command": "nginx -g 'daemon off;'"}
     assert found["services db"] == {"state": "failed (exit code 3)"}
     assert found["limits service web"] == {
-        "open files": "1024 (may raise it to 524288)", "stack size": "8388608",
+        "open files": "1024 (hard limit 524288)", "stack size": "8388608",
     }  # fmt: skip
     assert found["processes service web"] == {
-        "umask": "0022", "user": "dev", "group": "7", "more groups": "docker", "system calls filtered": "yes",
-        "capabilities": "400", "capabilities handed on": "none", "signals ignored": "SIGPIPE",
+        "umask": "0022", "user": "dev", "group": "7", "supplementary groups": "docker",
+        "seccomp filter": "yes",
+        "capabilities": "400", "ambient capabilities": "none", "signals ignored": "SIGPIPE",
         "folder": "/srv",
     }  # fmt: skip
     assert found["environment service web: PORT"] == {"value": "80"}
@@ -231,14 +232,36 @@ def test_sockets() -> None:
     }
 
 
+ROUTES = b"""Main:
+  +-- 0.0.0.0/0 3 0 5
+     |-- 0.0.0.0
+        /0 universe UNICAST
+     +-- 127.0.0.0/8 2 0 2
+           |-- 127.0.1.1
+              /32 host LOCAL
+        |-- 127.255.255.255
+           /32 link BROADCAST
+     +-- 172.19.0.0/16 2 0 2
+           |-- 172.19.0.2
+              /32 host LOCAL
+        |-- 172.19.0.255
+           /32 link BROADCAST
+"""
+
+
 def test_names() -> None:
     sections = {
         "resolv.conf": b"# by hand\nnameserver 10.0.0.1\nnameserver 10.0.0.2\nsearch a b\n",
-        "hosts": b"127.0.0.1 localhost # me\n::1 localhost\n\n10.0.0.2 db.example.org db\n",
+        "hosts": b"127.0.0.1 localhost # me\n::1 localhost\n\n10.0.0.2 db.example.org db\n"
+        b"172.19.0.2 own\n127.0.1.1 loop\n172.19.0.255 all\n",
+        "addresses": ROUTES,
     }
     assert told(read_system(SYSTEM | sections)).items() >= {
         "dns nameserver": {"value": "10.0.0.1 10.0.0.2"},
         "dns search": {"value": "a b"},
         "hosts localhost": {"value": "127.0.0.1 ::1"},
         "hosts db": {"value": "10.0.0.2"},
+        "hosts own": {"value": OWN},
+        "hosts loop": {"value": "127.0.1.1"},
+        "hosts all": {"value": "172.19.0.255"},
     }.items()  # fmt: skip

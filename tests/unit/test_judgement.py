@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-pytestmark = pytest.mark.usefixtures("no_processes")
-
 HEAD = "version: 1\nname: judged\nbase: debian:12\n"
 LIBVIRT, VIRTUALBOX, VMWARE = (
     f"backends: {{vm: {{provider: {name}}}}}\n" for name in ("libvirt", "virtualbox", "vmware_desktop")
@@ -28,7 +26,9 @@ REFUSED: Mapping[str, tuple[str, str, str]] = {
     "kernel in a container": ("docker", "requires: [kernel]\n", "judged requires a kernel of its own"),
     "gpu in a machine": ("vm", f"{QEMU}requires: [gpu]\n", "judged requires a GPU"),
     "systemd on Alpine": (
-        "docker", "base: alpine:3.22\nrequires: [systemd]\n", "judged requires systemd: alpine:3.22 has none",
+        "docker",
+        "base: alpine:3.22\nrequires: [systemd]\n",
+        "judged requires systemd: alpine:3.22 has no systemd",
     ),
     "init on Alpine": (
         "docker", "base: alpine:3.22\nbackends: {docker: {init: systemd}}\n",
@@ -38,7 +38,7 @@ REFUSED: Mapping[str, tuple[str, str, str]] = {
     "two providers": (
         "vm",
         "machines:\n  a: {backends: {vm: {provider: qemu}}}\n  b: {backends: {vm: {provider: libvirt}}}\n",
-        "the machines of an environment have one provider, these have libvirt and qemu",
+        "all machines of an environment need one provider, these have libvirt and qemu",
     ),
     "udp": ("vm", f"{VIRTUALBOX}ports: [{{guest: 53, address: '::1'}}]\n", "virtualbox cannot bind port 53"),
     "volumes": ("vm", f"{VMWARE}volumes: {{data: /data}}\n", "vmware_desktop has no volumes"),
@@ -47,7 +47,7 @@ REFUSED: Mapping[str, tuple[str, str, str]] = {
     "accelerator": (
         "vm", "backends: {vm: {provider: virtualbox, accelerator: kvm}}\n", "virtualbox cannot run judged",
     ),
-    "a small disk": ("vm", f"{LIBVIRT}resources: {{disk: 1GiB}}\n", "machine judged asks for a disk of"),
+    "a small disk": ("vm", f"{LIBVIRT}resources: {{disk: 1GiB}}\n", "machine judged wants a disk of"),
     "a missing secret": ("docker", "secrets: {key: {file: nowhere}}\n", "the secret key cannot be read"),
 }  # fmt: skip
 
@@ -94,14 +94,14 @@ ONE_WILL_DO = {
 def test_without_a_backend_all_are_judged_and_one_is_enough(
     case: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("provision.backends.vm.providers.first_usable", lambda **_: "qemu")
+    monkeypatch.setattr("provision.backends.vm.drivers.first_usable", lambda **_: "qemu")
     commands.main(["validate", str(asked(tmp_path, case).spec)], standalone_mode=False)
     said = capsys.readouterr().out
     assert all(words in said for words in ONE_WILL_DO[case])
 
 
 def test_what_no_backend_can_make_is_a_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("provision.backends.vm.providers.first_usable", lambda **_: "qemu")
+    monkeypatch.setattr("provision.backends.vm.drivers.first_usable", lambda **_: "qemu")
     spec = tmp_path / "provision.yaml"
     spec.write_text(HEAD + "requires: [kernel, gpu]\n")
     words = ["validate", str(spec), "--allow", "privileges"]

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from provision import spec
-from provision.backends.vm.providers import libvirt
-from provision.backends.vm.providers.libvirt import PROVIDER
+from provision import process, spec
+from provision.backends.vm.vagrant import libvirt
+from provision.backends.vm.vagrant.libvirt import DRIVER
 from provision.errors import EnvironmentFailed
 from provision.process import Completed
 from provision.state import StateDir
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from provision.model import Environment
 
-pytestmark = pytest.mark.usefixtures("no_processes")
 SPEC = "version: 1\nname: dev\nbase: debian:12\nvolumes: {data: /data}\n"
 
 
@@ -52,19 +51,19 @@ def virsh(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
         return Completed(argv=words, code=code, stdout=said, stderr="")
 
     monkeypatch.setattr(libvirt, "_virsh", ask)
-    monkeypatch.setattr(libvirt.process, "find", lambda _program: "/usr/bin/virsh")
+    monkeypatch.setattr(process, "find", lambda _program: "/usr/bin/virsh")
     return has
 
 
 def test_a_domain_of_others_is_in_the_way_with_its_folder(
     environment: Environment, state_dir: StateDir, virsh: dict[str, list[str]]
 ) -> None:
-    PROVIDER.refuse_strangers(environment, state_dir)
+    DRIVER.refuse_strangers(environment, state_dir)
     virsh["domains"] = [f"{environment.unique_name}-dev"]
     with pytest.raises(EnvironmentFailed) as caught:
-        PROVIDER.refuse_strangers(environment, state_dir)
+        DRIVER.refuse_strangers(environment, state_dir)
     assert caught.value.evidence == (
-        f"the domain {environment.unique_name}-dev of libvirt (Source: /home/me/Vagrantfile)",
+        f"the libvirt domain {environment.unique_name}-dev (Source: /home/me/Vagrantfile)",
     )
 
 
@@ -74,26 +73,26 @@ def test_a_volume_that_was_not_made_for_it_is_in_the_way_and_never_deleted(
     name = f"{environment.unique_name}.dev.data"
     virsh["volumes"] = [f"{name}.qcow2", "others.qcow2"]
     with pytest.raises(EnvironmentFailed) as caught:
-        PROVIDER.refuse_strangers(environment, state_dir)
+        DRIVER.refuse_strangers(environment, state_dir)
     assert name in caught.value.evidence[0]
-    assert PROVIDER.volumes(state_dir) == ()
-    PROVIDER.remove_volumes(state_dir)
+    assert DRIVER.volumes(state_dir) == ()
+    DRIVER.remove_volumes(state_dir)
     assert virsh["deleted"] == []
 
 
 def test_its_own_volumes_stay_its_own_when_the_spec_has_others(
     environment: Environment, state_dir: StateDir, virsh: dict[str, list[str]], tmp_path: Path
 ) -> None:
-    PROVIDER.remember_volumes(environment, state_dir)
+    DRIVER.remember_volumes(environment, state_dir)
     old, new = (f"{environment.unique_name}.dev.{name}" for name in ("data", "other"))
     virsh["volumes"] = [f"{old}.qcow2", "others.qcow2"]
-    PROVIDER.refuse_strangers(environment, state_dir)
+    DRIVER.refuse_strangers(environment, state_dir)
     (tmp_path / "dev.yaml").write_text(SPEC.replace("data: /data", "other: /data"))
     changed = spec.load(tmp_path / "dev.yaml", backend="vm", host={})
-    PROVIDER.remember_volumes(changed, state_dir)
+    DRIVER.remember_volumes(changed, state_dir)
     virsh["volumes"].append(f"{new}.qcow2")
-    assert PROVIDER.volumes(state_dir) == (old, new)
-    PROVIDER.remove_volumes(state_dir)
+    assert DRIVER.volumes(state_dir) == (old, new)
+    DRIVER.remove_volumes(state_dir)
     assert virsh["deleted"] == [f"{old}.qcow2", f"{new}.qcow2"]
     assert virsh["volumes"] == ["others.qcow2"]
 
@@ -101,10 +100,10 @@ def test_its_own_volumes_stay_its_own_when_the_spec_has_others(
 def test_with_a_damaged_record_the_id_in_their_names_tells(
     environment: Environment, state_dir: StateDir, virsh: dict[str, list[str]]
 ) -> None:
-    PROVIDER.remember_volumes(environment, state_dir)
+    DRIVER.remember_volumes(environment, state_dir)
     state_dir.path_of(libvirt.VOLUMES).write_text("{")
     virsh["volumes"] = [f"{environment.unique_name}.dev.data.qcow2", "dev-99999999.dev.data.qcow2"]
-    assert PROVIDER.volumes(state_dir) == (f"{environment.unique_name}.dev.data",)
+    assert DRIVER.volumes(state_dir) == (f"{environment.unique_name}.dev.data",)
 
 
 def test_a_machine_s_own_disk_is_its_own_only_if_it_was_made_here(
@@ -114,11 +113,11 @@ def test_a_machine_s_own_disk_is_its_own_only_if_it_was_made_here(
     disk = f"{environment.unique_name}-dev.img"
     virsh["volumes"] = [disk]
     with pytest.raises(EnvironmentFailed) as caught:
-        PROVIDER.refuse_strangers(environment, state_dir)
+        DRIVER.refuse_strangers(environment, state_dir)
     assert caught.value.evidence == (f"the disk {disk} in libvirt's pool default",)
     virsh["volumes"] = []
-    PROVIDER.remember_volumes(environment, state_dir)
+    DRIVER.remember_volumes(environment, state_dir)
     virsh["volumes"] = [disk]
-    PROVIDER.refuse_strangers(environment, state_dir)
+    DRIVER.refuse_strangers(environment, state_dir)
     state_dir.path_of(libvirt.VOLUMES).write_text("{")
-    PROVIDER.refuse_strangers(environment, state_dir)
+    DRIVER.refuse_strangers(environment, state_dir)

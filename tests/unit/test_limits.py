@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from provision import spec
-from provision.backends.docker import limits
+from provision.backends.docker import capabilities, limits
+from provision.backends.docker.backend import Docker
+from provision.errors import HostLacks, SpecError
 from provision.recipe.limits import Limit, machine_limits
+from provision.state import StateDir
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,6 +34,9 @@ def load(folder: Path, *asked: str) -> Environment:
         (["nofile: 65536", "nofile: 4096"], {"nofile": Limit(soft=1024, hard=65536)}),
         (["memlock: 67108864"], {"memlock": Limit(soft=67108864, hard=67108864)}),
         (["memlock: 67109000"], {"memlock": Limit(soft=67108864, hard=67108864)}),
+        (["memlock: unlimited"], {"memlock": Limit(soft=-1, hard=-1)}),
+        (["memlock: -1", "memlock: 67108864"], {"memlock": Limit(soft=-1, hard=-1)}),
+        (["core: unlimited"], {"core": Limit(soft=0, hard=-1)}),
         (["nproc: 4096"], {}),
         (["nproc: 5000"], {"nproc": Limit(soft=5000, hard=5000)}),
         (["core: 0"], {}),
@@ -49,7 +55,7 @@ OWN = "the engine's own limit"
 
 
 @pytest.mark.parametrize(
-    ("capabilities", "users", "asked", "said"),
+    ("rights", "users", "asked", "said"),
     [
         (FULL, WHOLE, "nofile: 65536", ""),
         (FULL, WHOLE, "nofile: 2000000", "nofile 2000000 is more than 1048576, the host's fs.nr_open"),
@@ -58,12 +64,15 @@ OWN = "the engine's own limit"
         (LESS, WHOLE, "nofile: 65536", f"nofile 65536 is more than 20000, {OWN}"),
         (LESS, WHOLE, "memlock: 67108864", f"memlock 67108864 is more than 8388608, {OWN}"),
         (LESS, WHOLE, "core: 1048576", ""),
+        (LESS, WHOLE, "core: unlimited", ""),
+        (FULL, WHOLE, "memlock: unlimited", ""),
+        (LESS, WHOLE, "memlock: unlimited", f"memlock unlimited is more than 8388608, {OWN}"),
         (FULL, ROOTLESS, "nofile: 65536", f"nofile 65536 is more than 20000, {OWN}"),
         (None, WHOLE, "memlock: 67108864", ""),
     ],
 )
 def test_what_an_engine_cannot_give_is_said_with_its_place(
-    capabilities: str | None,
+    rights: str | None,
     users: str,
     asked: str,
     said: str,
@@ -73,11 +82,11 @@ def test_what_an_engine_cannot_give_is_said_with_its_place(
     proc = tmp_path / "proc"
     (proc / "sys" / "fs").mkdir(parents=True)
     (proc / "sys" / "fs" / "nr_open").write_text("1048576\n")
-    if capabilities:
+    if rights:
         engine = proc / "71"
         engine.mkdir()
         (engine / "comm").write_text("dockerd\n")
-        (engine / "status").write_text(f"Name:\tdockerd\nCapEff:\t{capabilities}\n")
+        (engine / "status").write_text(f"Name:\tdockerd\nCapEff:\t{rights}\n")
         (engine / "uid_map").write_text(users)
         (engine / "limits").write_text(
             "Limit                     Soft Limit           Hard Limit           Units     \n"
@@ -89,3 +98,17 @@ def test_what_an_engine_cannot_give_is_said_with_its_place(
     monkeypatch.setattr(limits, "_is_local", lambda: True)
     found = "\n".join(limits.refused_limits(load(tmp_path, asked)))
     assert f"dev.yaml:5: service s0: {said}" in found if said else found == ""
+
+
+def test_plan_refuses_what_up_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    environment = load(tmp_path, "nofile: 65536")
+    monkeypatch.setattr(capabilities, "refused_limits", lambda _: ["dev.yaml:5: nofile"])
+    with pytest.raises(HostLacks, match="cannot grant a service its limits") as refused:
+        Docker().plan(environment, StateDir.of(tmp_path, environment.name, "docker"))
+    assert refused.value.evidence == ("dev.yaml:5: nofile",)
+
+
+def test_open_files_are_never_unlimited(tmp_path: Path) -> None:
+    with pytest.raises(SpecError) as refused:
+        load(tmp_path, "nofile: -1")
+    assert "at least 0" in refused.value.problems[0].message

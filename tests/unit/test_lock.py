@@ -95,6 +95,6 @@ def test_carrying_folders_is_a_change(tmp_path: Path, monkeypatch: pytest.Monkey
         backend.targets("x", state_dir)
         locked.append(backend.locked[-1])
 
-    monkeypatch.setattr("provision.backends.vm.sync.carry", carry)
+    monkeypatch.setattr("provision.backends.vm.guest.sync.push", carry)
     VirtualMachines().sync(state_dir, Silent(), watch=False)
     assert locked == [True]

@@ -138,8 +138,8 @@ SENTENCES = {
     "A virtual machine gives it its own kernel.": (form("docker", kernel=SHARED), form("vm", kernel=OWN)),
     "For this spec nothing of the two forms that can be compared was measured.": (form("docker"), form("vm")),
     "For this spec a container is ready in 1.00 s and takes 50.0 MB of memory;"
-    " a virtual machine was not measured: no provider can be used.": (
-        form("docker", ready=1, memory=50e6), form("vm", missing="no provider can be used"),
+    " a virtual machine was not measured: no provider is usable.": (
+        form("docker", ready=1, memory=50e6), form("vm", missing="no provider is usable"),
     ),
     "Only a virtual machine was measured.": (form("vm", kernel=OWN),),
     "Neither form could be measured on this host.": (form("docker", missing="a"), form("vm", missing="b")),
@@ -285,6 +285,7 @@ def test_memory_that_nobody_can_see_is_said_to_be_so(tmp_path: Path) -> None:
     assert host.memory([99], tmp_path / "none") == "this host has no /proc"
 
 
+@pytest.mark.processes
 def test_what_would_be_sent_is_counted_raw_and_compressed() -> None:
     raw, packed = host.sizes([["head", "-c", "1000000", "/dev/zero"], ["printf", "12345"]])
     assert raw == 1_000_005

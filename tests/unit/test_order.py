@@ -10,7 +10,7 @@ import pytest
 
 from provision.backends.docker.rendering import container_name
 from provision.backends.order import in_order
-from provision.backends.vm.network import cards
+from provision.backends.vm.guest.network import cards
 from provision.model import Environment
 
 
@@ -57,7 +57,7 @@ def test_the_first_that_fails_ends_it_and_what_needs_it_is_not_begun() -> None:
             raise ValueError("db")
 
     with pytest.raises(ValueError, match="db"):
-        in_order([Named("web", ("db",)), Named("db")], act)  # type: ignore[arg-type]
+        in_order([Named("web", ("db",)), Named("db")], act)  # type: ignore[list-item, arg-type]
     assert begun == ["db"]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,6 @@ from provision.backends.docker.rendering import env_file
 from provision.backends.volumes import notes_on_volumes
 from provision.errors import EnvironmentFailed
 
-pytestmark = pytest.mark.usefixtures("no_processes")
 MINE = {"provision.id": "0123abcd", "provision.recipe": "f" * 64}
 NOTHING = Seen(containers={}, images={}, volumes={}, networks={})
 
@@ -38,7 +38,11 @@ ALIEN = {
 @pytest.mark.parametrize("kind", ["containers", "volumes", "networks", "others"])
 def test_whatever_does_not_carry_the_id_is_in_the_way(kind: str, labels: str) -> None:
     alien = replace(container("x"), labels=ALIEN[labels])
-    found = {"containers": {"x": alien}, "volumes": {"x": alien.labels}, "networks": {"x": alien.labels}}
+    found: dict[str, Any] = {
+        "containers": {"x": alien},
+        "volumes": {"x": alien.labels},
+        "networks": {"x": alien.labels},
+    }
     seen = NOTHING if kind == "others" else replace(NOTHING, **{kind: found[kind]})
     with pytest.raises(EnvironmentFailed) as caught:
         refuse_strangers("0123abcd", seen, [alien] if kind == "others" else [])

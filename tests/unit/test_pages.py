@@ -21,6 +21,7 @@ from provision.page.drawing import draw
 from provision.page.graph import HOST, Edge, Graph, Node
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 EVIL = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>{{ 7*7 }}\u202e\udcff\x1b[2J"
@@ -69,7 +70,7 @@ def results(text: str = EVIL) -> dict[str, list[Result]]:
     return {"docker": one("passed"), "vm": one("failed"), "vm debian:13": one("skipped"), text: []}
 
 
-PAGES = {
+PAGES: dict[str, Callable[[], str]] = {
     "compare": lambda: pages.of_comparison(comparison(), GRAPH),
     "diff": lambda: pages.of_differences(differences(), GRAPH),
     "test": lambda: pages.of_test(EVIL, results(), GRAPH),

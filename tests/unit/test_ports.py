@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from provision.model import Environment
 
-pytestmark = pytest.mark.usefixtures("no_processes")
 KEY = "dev:80/tcp@127.0.0.1"
 
 

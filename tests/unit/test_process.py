@@ -15,6 +15,8 @@ from provision import process
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+pytestmark = pytest.mark.processes
+
 # A variable of the host, and whether a command still sees it.
 VARIABLES = {
     "COMPOSE_PROJECT_NAME": False,
@@ -116,12 +118,12 @@ def test_vagrant_gets_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     """python-vagrant runs commands itself."""
     from pathlib import Path
 
-    from provision.backends.vm import vagrant
+    from provision.backends.vm.vagrant import driver
     from provision.state import StateDir
 
     for name in ("VAGRANT_CWD", "VAGRANT_VAGRANTFILE", "VAGRANT_HOME"):
         monkeypatch.setenv(name, "/elsewhere")
-    made = vagrant._vagrant(StateDir(folder=Path("/state"), name="dev", id="0"), lambda _line: None)
+    made = driver._vagrant(StateDir(folder=Path("/state"), name="dev", id="0"), lambda _line: None)
     assert "VAGRANT_CWD" not in made.env
     assert "VAGRANT_VAGRANTFILE" not in made.env
     assert made.env["VAGRANT_HOME"] == "/elsewhere"

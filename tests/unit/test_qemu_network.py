@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from provision import process
-from provision.backends.vm.qemu import host, network
+from provision.backends.vm.qemu import instance, network
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 QEMU_7_2 = "QEMU emulator version 7.2.22 (Debian 1:7.2+dfsg-7)"
 LACKS = {
-    "macOS": ("Darwin", ("passt", "pasta"), QEMU_7_2, "passt is a program for Linux"),
+    "macOS": ("Darwin", ("passt", "pasta"), QEMU_7_2, "passt is only for Linux"),
     "nothing installed": ("Linux", (), QEMU_7_2, "no passt and no pasta command"),
     "half of it": ("Linux", ("passt",), QEMU_7_2, "no pasta command"),
     "an old QEMU": ("Linux", ("passt", "pasta"), "QEMU emulator version 6.2.0", "QEMU is older than 7.2"),
@@ -50,9 +50,10 @@ PROGRAMS = {
     "waits for ever": "sleep 1000 & wait",  # its child holds the pipes when it is killed
     "ends with an error": "echo No namespaces here >&2; exit 1",
 }
-REASONS = {"waits for ever": "it did not end within 0.3 s", "ends with an error": "No namespaces here"}
+REASONS = {"waits for ever": "it did not finish within 0.3 s", "ends with an error": "No namespaces here"}
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("case", PROGRAMS)
 def test_a_passt_that_does_not_work_is_told_in_time(
     case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -68,7 +69,7 @@ def test_a_passt_that_does_not_work_is_told_in_time(
     assert [line for line in left if "Z" not in line] == []
 
 
-TAKEN = (
+RECORD = (
     "qemu-system-x86_64: -netdev user,id=net: Could not set up host forwarding rule 'tcp:127.0.0.1:8080-:80'",
     "Failed to bind any port for '-t 127.0.0.1/8080:20001', exiting",
     "Failed to bind port 8080 (Address already in use) for option '-t 127.0.0.1/8080:20001'",
@@ -76,10 +77,10 @@ TAKEN = (
 )
 
 
-@pytest.mark.parametrize("said", TAKEN)
+@pytest.mark.parametrize("said", RECORD)
 def test_a_port_that_is_taken_is_named(said: str) -> None:
-    error = host._refused("web", [said])
-    assert isinstance(error, host.PortTaken)
+    error = instance._refused("web", [said])
+    assert isinstance(error, instance.PortTaken)
     assert (
-        error.message == "port 8080 of the host was taken by another process before machine web could use it"
+        error.message == "port 8080 on the host was taken by another process before machine web could use it"
     )

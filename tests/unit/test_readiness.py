@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
+import yaml
 
 from provision import spec
-from provision.backends.readiness import BEGINS, WITHOUT_PROBE, Overdue, patience
+from provision.backends.readiness import (
+    WITHOUT_PROBE,
+    Ended,
+    Failure,
+    Judge,
+    Overdue,
+    Ready,
+    Waiting,
+    patience,
+)
 from provision.backends.vm import acceleration
-from provision.backends.vm.convergence import EMULATED, stretch
-from provision.backends.vm.providers import find
+from provision.backends.vm.apply import EMULATED, stretch
+from provision.backends.vm.drivers import find
+from provision.recipe.contents import BEGINS
+from provision.target import Output
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from provision.model import Machine
 
 SPEC = """
@@ -91,3 +102,27 @@ def test_an_emulated_machine_is_given_longer(
     monkeypatch.delenv(acceleration.VARIABLE, raising=False)
     monkeypatch.setattr(acceleration, "known", lambda: known)
     assert stretch(machine(tmp_path, accelerator), find(provider)) == expected
+
+
+CASES = yaml.safe_load((Path(__file__).parent / "readiness.yaml").read_text())
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case["name"] for case in CASES])
+def test_what_a_machine_answers_is_judged(case: dict[str, Any], tmp_path: Path) -> None:
+    judge = Judge(machine(tmp_path), timeout=60, was_up=case.get("was_up", False))
+    for waited, code, *lines in case["looks"]:
+        stdout = "".join(f"{line}\n" for line in lines).encode()
+        verdict = judge.judge(Output(code=code, stdout=stdout, stderr=b""), waited)
+    kind, *what = case["verdict"]
+    assert kind == type(verdict).__name__.lower()
+    if isinstance(verdict, Failure):
+        message, log = what
+        assert verdict.message.startswith(message)
+        assert verdict.log == log
+        assert verdict.hint
+    elif isinstance(verdict, Waiting):
+        assert [verdict.reason] == what
+    elif isinstance(verdict, Ended):
+        assert [list(verdict.names)] == what
+    else:
+        assert isinstance(verdict, Ready)

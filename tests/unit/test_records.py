@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
 from provision import records
 from provision.backends.ports import PortsRecord
-from provision.backends.vm.qemu.made import MadeRecord
-from provision.backends.vm.remembered import Facts, MachinesRecord
-from provision.backends.vm.sync import SyncedRecord
-from provision.backends.vm.taken import TakenRecord
+from provision.backends.vm.guest.sync import SyncedRecord
+from provision.backends.vm.qemu.records import InstancesRecord
+from provision.backends.vm.records import MachineRecord, MachinesRecord
+from provision.backends.vm.vagrant.box_refs import BoxRefsRecord
 from provision.model import PortStatus
 from provision.records import DamagedRecord
 from provision.state import EnvironmentRecord
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-pytestmark = pytest.mark.usefixtures("no_processes")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +39,7 @@ GOOD = {"version": 1, "number": 1, "inner": {"way": "image", "names": ["a"]}, "t
 
 
 def test_a_record_comes_back_as_it_was(tmp_path: Path) -> None:
-    facts = Facts(
+    facts = MachineRecord(
         user="dev",
         workdir="/w",
         services=("web",),
@@ -98,11 +96,11 @@ def test_a_record_that_is_no_file_is_an_error(kind: str, tmp_path: Path) -> None
 MADE = {"definition": "", "build": "image"}
 BOX = {"provider": "libvirt", "box": "provision/a", "made": "a"}
 COPIED = {"machine": "web", "path": "/", "user": ""}
-ESCAPES = {
-    "a disk anywhere": (MadeRecord, {"machines": {"web": {**MADE, "disk": "/home"}}}),
-    "a disk above": (MadeRecord, {"machines": {"web": {**MADE, "disk": ".."}}}),
-    "a box anywhere": (TakenRecord, {"machines": {"web": {**BOX, "made": "/home"}}}),
-    "a box of others": (TakenRecord, {"machines": {"web": {**BOX, "box": "debian/x"}}}),
+ESCAPES: dict[str, tuple[type[Any], dict[str, Any]]] = {
+    "a disk anywhere": (InstancesRecord, {"machines": {"web": {**MADE, "disk": "/home"}}}),
+    "a disk above": (InstancesRecord, {"machines": {"web": {**MADE, "disk": ".."}}}),
+    "a box anywhere": (BoxRefsRecord, {"machines": {"web": {**BOX, "made": "/home"}}}),
+    "a box of others": (BoxRefsRecord, {"machines": {"web": {**BOX, "box": "debian/x"}}}),
     "a port that is none": (PortsRecord, {"ports": {"web:80/tcp": "ssh"}}),
     "a folder that is none": (SyncedRecord, {"folders": [{**COPIED, "source": 1}]}),
     "a project that is none": (EnvironmentRecord, {"name": "x", "project": None, "spec": "", "created": ""}),

@@ -44,8 +44,6 @@ FUZZ = settings(
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
-pytestmark = pytest.mark.usefixtures("no_processes")
-
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(TEXT)

@@ -56,11 +56,12 @@ def test_what_is_missing_is_said_all_at_once(
     with pytest.raises(SpecError) as refused:
         secrets.require(environment)
     assert [(each.origin.line, each.message[:20]) for each in refused.value.problems] == [
-        (6, "the secret key takes"),
+        (6, "the secret key comes"),
         (7, "the secret password "),
     ]
 
 
+@pytest.mark.processes
 def test_a_question_is_answered_by_the_values_alone(
     environment: Environment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

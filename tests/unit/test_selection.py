@@ -15,29 +15,29 @@ def offer(*, cannot: str = "", lacks: str = "") -> Capabilities:
 GOOD = offer()
 NO_KERNEL = offer(cannot="a kernel of its own: why")
 NO_ENGINE = offer(lacks="no Docker engine answers")
-NO_PROVIDER = offer(lacks="no provider can be used")
+NO_PROVIDER = offer(lacks="no provider is usable")
 NO_GPU = offer(cannot="a GPU: why")
 
 
 @pytest.mark.parametrize(
     ("container", "machine", "taken", "reason"),
     [
-        (GOOD, GOOD, "docker", "a container meets every requirement and costs less than a machine"),
-        (GOOD, NO_PROVIDER, "docker", "a container meets every requirement and costs less than a machine"),
-        (NO_KERNEL, GOOD, "vm", "a container cannot give a kernel of its own: why"),
-        (NO_KERNEL, NO_PROVIDER, "vm", "a container cannot give a kernel of its own: why"),
+        (GOOD, GOOD, "docker", "a container meets every requirement and costs least"),
+        (GOOD, NO_PROVIDER, "docker", "a container meets every requirement and costs least"),
+        (NO_KERNEL, GOOD, "vm", "a container cannot provide a kernel of its own: why"),
+        (NO_KERNEL, NO_PROVIDER, "vm", "a container cannot provide a kernel of its own: why"),
         (NO_ENGINE, GOOD, "vm", "Docker is not usable on this host: no Docker engine answers"),
         (
             NO_ENGINE,
             NO_PROVIDER,
             "docker",
-            "neither backend is usable on this host: no Docker engine answers; no provider can be used",
+            "no backend is usable on this host: no Docker engine answers; no provider is usable",
         ),
         (
             NO_ENGINE,
             NO_GPU,
             "docker",
-            "neither backend is usable on this host: no Docker engine answers; a GPU: why",
+            "no backend is usable on this host: no Docker engine answers; a GPU: why",
         ),
     ],
 )

@@ -18,6 +18,8 @@ from provision.spec.problems import Budget
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.processes
+
 HEAD = "version: 1\nname: bounded\nbase: debian:12\n"
 MEMORY = 1024**3
 HANGS = (
@@ -206,7 +208,7 @@ ELSEWHERE = {
     "doubled variables": (
         "vars:\n  v0: xxxxxxxxxx\n"
         + "".join(f"  v{n}: '${{{{ vars.v{n - 1} }}}}${{{{ vars.v{n - 1} }}}}'\n" for n in range(1, 40)),
-        "what is filled in up to here is too long",
+        "the values filled in so far are too long",
     ),
     "expressions that nothing closes": (f"description: '{OPENING * 600_000}'\n", "is not closed"),
     "expressions of a command": (

@@ -260,9 +260,9 @@ def test_checks_take_our_words_and_testinfras(text: str, tmp_path: Path) -> None
 
 
 UNKNOWN = {
-    "{file: /x, ownr: dev}": ("unknown key ownr in a check of file", "owner", "mode"),
-    "{service: web, wat: 1}": ("unknown key wat in a check of service", "running, enabled"),
-    "{file: /x, running: true}": ("a check of file has no running", "owner"),
+    "{file: /x, ownr: dev}": ("unknown key ownr in a check of kind file", "owner", "mode"),
+    "{service: web, wat: 1}": ("unknown key wat in a check of kind service", "running, enabled"),
+    "{file: /x, running: true}": ("a check of kind file has no running", "owner"),
     "{file: /x, owner: a, user: b}": ("owner and user mean the same",),
     "{port: 80, absent: true, listening: false}": ("listening and absent say the same",),
 }

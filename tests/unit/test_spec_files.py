@@ -111,9 +111,9 @@ def test_refuses_links_out_of_the_project(tmp_path: Path) -> None:
     project = (tmp_path / "project").resolve()
     assert sorted(found) == sorted(
         [
-            f"{project}/site/around is a link to a folder around it",
-            f"{project}/site/broken is a link to nothing",
-            f"{project}/site/out is a link, and what it leads to is outside the project folder {project}",
+            f"{project}/site/around is a link to a folder that contains it",
+            f"{project}/site/broken is a broken link",
+            f"{project}/site/out is a link, and its target is outside the project folder {project}",
             f"the source direct is outside the project folder {project}",
         ]
     )

@@ -72,6 +72,7 @@ def test_peek_refuses_a_spec_without_a_name(tmp_path: Path) -> None:
     assert [problem.message for problem in caught.value.problems] == ["the spec has no name"]
 
 
+@pytest.mark.processes
 def test_peek_imports_neither_schema_nor_jinja(tmp_path: Path) -> None:
     spec = tmp_path / "spec.yaml"
     spec.write_text(SPEC)

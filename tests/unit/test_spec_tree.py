@@ -63,7 +63,7 @@ def test_resolves_plain_scalars_by_the_core_schema(text: str, value: object) -> 
 def test_refuses_numbers_that_are_not_finite(text: str) -> None:
     with pytest.raises(SpecError) as caught:
         tree(f"key: {text}\n")
-    assert [problem.message for problem in caught.value.problems] == [f"{text} is no finite number"]
+    assert [problem.message for problem in caught.value.problems] == [f"{text} is not a finite number"]
 
 
 def test_knows_where_keys_and_values_stand() -> None:

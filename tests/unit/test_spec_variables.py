@@ -154,6 +154,7 @@ def test_a_name_ends_where_it_ends(tmp_path: Path, key: str) -> None:
     assert "\\n" in caught.value.problems[0].message
 
 
+@pytest.mark.processes
 def test_a_spec_that_only_looks_names_up_imports_no_jinja(tmp_path: Path) -> None:
     spec = tmp_path / "spec.yaml"
     spec.write_text(HEAD + "vars: {a: b}\nenv: {A: '${{ vars.a }}'}\n")

@@ -73,7 +73,7 @@ CASES = (
         name="one within",
         git="HERE/work/.bare",
         files=repository("work/.bare"),
-        lacks="names HERE/work/.bare",
+        lacks="has the absolute path HERE/work/.bare",
     ),
     Case(
         name="a submodule",
@@ -84,14 +84,14 @@ CASES = (
         ),
         lacks="it is a submodule; make the repository around it the workspace",
     ),
-    Case(name="gone", git="HERE/main/.git/worktrees/work", lacks="names no folder that is there"),
+    Case(name="gone", git="HERE/main/.git/worktrees/work", lacks="points to a folder that does not exist"),
     Case(
         name="none",
         git="HERE/other",
         files=(("other/note", ""),),
-        lacks="leads to HERE/other, which is no git repository",
+        lacks="leads to HERE/other, which is not a git repository",
     ),
-    Case(name="nothing named", git="\n", lacks="names no folder that is there"),
+    Case(name="nothing named", git="\n", lacks="points to a folder that does not exist"),
     Case(
         name="a start's",
         git="../run/main",
@@ -145,3 +145,26 @@ def test_a_worktrees_repository_needs_a_word(tmp_path: Path) -> None:
     )
     [machine] = load(spec, backend="docker", host={}, allows=everything).machines
     assert [(mount.path, mount.read_only) for mount in machine.mounts] == [(str(git), True)]
+
+
+@pytest.mark.parametrize(
+    ("volume", "owner"),
+    [
+        ("/home/dev/.cache", "dev"),
+        ("/home/dev/.cache/pip", "dev"),
+        ("{path: /home/dev/x, owner: app}", "app"),
+        ("/srv/app/data", "app"),
+        ("/srv/application", None),
+        ("/home/other/x", None),
+        ("/root/.cache", None),
+        ("/home/dev/work/node_modules", "app"),
+    ],
+)
+def test_a_volume_in_a_home_is_its_users(volume: str, owner: str | None, tmp_path: Path) -> None:
+    file = tmp_path / "dev.yaml"
+    file.write_text(
+        "version: 1\nname: dev\nbase: debian:12\nusers: {dev: {}, app: {home: /srv/app/}}\n"
+        "workspace: {source: ., path: /home/dev/work, user: app}\n"
+        f"volumes: {{one: {volume}}}\n"
+    )
+    assert load(file, backend="docker", host={}).machines[0].volumes[0].owner == owner

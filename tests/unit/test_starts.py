@@ -10,7 +10,7 @@ import pytest
 
 from provision import engine
 from provision.backends import ports, starts
-from provision.backends.base import Plan
+from provision.backends.base import Plan, PlannedAction
 from provision.backends.starts import StartRecord
 from provision.engine import Request
 from provision.state import StateDir
@@ -37,12 +37,12 @@ def test_a_start_is_told_as_it_was_measured(tmp_path: Path) -> None:
     assert starts.measured(own, "a second") == "not measured on this host yet; a second"
     state_dir(tmp_path, "own", "vm").save(starts.RECORD, StartRecord(seconds=100.0))
     one.save(starts.RECORD, StartRecord(seconds=2.0))
-    assert starts.measured(own, "a second") == "2.0 s as others on this host (1 environment)"
+    assert starts.measured(own, "a second") == "2.0 s for other environments on this host (1 environment)"
     two.save(starts.RECORD, StartRecord(seconds=4.0))
-    assert starts.measured(own, "a second") == "3.0 s as others on this host (2 environments)"
-    starts.note(own, Plan(actions={"own": "wait"}), time.monotonic())
+    assert starts.measured(own, "a second") == "3.0 s for other environments on this host (2 environments)"
+    starts.note(own, Plan(machines=(PlannedAction(machine="own", action="wait"),)), time.monotonic())
     assert own.load(starts.RECORD, StartRecord) is None
-    starts.note(own, Plan(actions={"own": "create"}), time.monotonic() - 9)
+    starts.note(own, Plan(machines=(PlannedAction(machine="own", action="create"),)), time.monotonic() - 9)
     assert starts.measured(own, "a second").startswith("9.")
 
 
@@ -52,6 +52,7 @@ def loaded(folder: Path, text: str, backend: str = "docker") -> Environment:
     return engine.load(Request(spec=spec, backend=backend, settings={}))
 
 
+@pytest.mark.processes
 def test_a_port_that_is_taken_is_told_before_and_chosen_by_nobody(tmp_path: Path) -> None:
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", 0))
@@ -66,7 +67,7 @@ def test_a_port_that_is_taken_is_told_before_and_chosen_by_nobody(tmp_path: Path
 
 
 SKIPPED = {
-    "docker": ("the check a of told is skipped: the docker backend gives no kernel",),
+    "docker": ("the check a of told is skipped: the docker backend does not provide kernel",),
     "vm": (),
 }
 

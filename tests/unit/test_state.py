@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
     from provision.model import Environment
 
-pytestmark = pytest.mark.usefixtures("no_processes")
-
 
 @pytest.fixture(autouse=True)
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -194,7 +192,7 @@ def test_no_machine_is_given_what_the_tool_keeps(
         (tmp_path / "here/link").rmdir()
         (tmp_path / "here/link").symlink_to(tmp_path / "state")
     if refused:
-        with pytest.raises(UsageError, match="what provision keeps"):
+        with pytest.raises(UsageError, match="provision's own files"):
             refuse_mounted(made)
     else:
         refuse_mounted(made)

@@ -13,7 +13,7 @@ import yaml
 
 from provision import trust
 from provision.errors import EnvironmentFailed, SpecError, UsageError
-from provision.model import Demand, Origin
+from provision.model import WORDS, Demand, Origin
 from provision.spec import everything, load, tracked_layer
 from tests.conftest import as_yaml
 
@@ -32,8 +32,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for each in (".git", "inside", "links", "config/provision"):
         (project / each).mkdir(parents=True)
     (tmp_path / "elsewhere").mkdir()
-    for each in (project / "inside", tmp_path / "elsewhere"):
-        (each / "file").write_text("text\n")
+    for place in (project / "inside", tmp_path / "elsewhere"):
+        (place / "file").write_text("text\n")
     (tmp_path / "elsewhere" / "ca.pem").write_text(CERTIFICATE)
     (project / "link").symlink_to("../elsewhere")
     (project / "links" / "file").symlink_to("../../elsewhere/file")
@@ -75,7 +75,7 @@ def test_a_default_goes_before_what_the_host_has(folder: Path) -> None:
     environment = load(spec, backend="docker", host=HOST)
     assert environment.machines[0].env == {"HOUSE": "mine"}
     [demand] = environment.demands
-    assert (demand.word, demand.given, demand.otherwise) == ("host-env", False, "vars.house has its default")
+    assert (demand.word, demand.given, demand.otherwise) == ("host-env", False, "vars.house gets its default")
     environment = load(spec, backend="docker", host=HOST, allows=everything)
     assert environment.machines[0].env == {"HOUSE": "s3cret"}
 
@@ -167,7 +167,7 @@ def test_an_answer_is_kept_for_a_project_and_for_exactly_what_was_asked(folder: 
 def test_words_for_one_call(folder: Path, words: Any, host: dict[str, str], given: set[str]) -> None:
     known = trust.trust_in(folder, words, host)
     assert known.words == given
-    for word in trust.WORDS:
+    for word in WORDS:
         assert known.allows(demand("x", word)) == known.is_answered(demand("x", word)) == (word in given)
 
 
@@ -210,6 +210,7 @@ def git(folder: Path, *words: str) -> None:
                    capture_output=True, env={**os.environ, "GIT_CONFIG_GLOBAL": os.devnull})  # fmt: skip
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("version", ["2", "3", "4"])
 @pytest.mark.parametrize("hashes", ["sha1", "sha256"])
 def test_whether_git_tracks_a_layer(tmp_path: Path, version: str, hashes: str) -> None:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from provision.backends.vm import vagrant_boot
-from provision.backends.vm.vagrant_boot import CHOICES, CONSOLE, Listener
+from provision.backends.vm.vagrant import listener
+from provision.backends.vm.vagrant.listener import CHOICES, CONSOLE, Listener
 from provision.progress import Silent
 from provision.state import StateDir
 
@@ -18,14 +18,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+pytestmark = pytest.mark.processes
+
 WAITING = "==> m: Waiting for domain to get an IP address..."
 LINUX = "[    0.000000] Linux version 6.1.0\n"
 
 
 @pytest.fixture
 def state_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StateDir:
-    monkeypatch.setattr(vagrant_boot, "KERNEL_PATIENCE", 1.0)
-    monkeypatch.setattr(vagrant_boot, "ADDRESS_PATIENCE", 3600.0)
+    monkeypatch.setattr(listener, "KERNEL_PATIENCE", 1.0)
+    monkeypatch.setattr(listener, "ADDRESS_PATIENCE", 3600.0)
     found = StateDir(folder=tmp_path, name="m", id="00000000")
     found.rendering.mkdir(parents=True)
     return found

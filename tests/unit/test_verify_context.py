@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
     from provision.model import Result
 
+pytestmark = pytest.mark.processes
+
 HERE = Origin(file="dev.yaml", line=7, column=3)
 
 
@@ -44,7 +46,7 @@ def gone(words: Sequence[str], *, user: str, workdir: str, terminal: bool) -> li
     return ["sh", "-c", "echo no such machine >&2; exit 1", *words, user, workdir, str(terminal)]
 
 
-def machine(name: str = "here", *checks: Check, **parts: object) -> Machine:
+def machine(name: str = "here", *checks: Check, **parts: Any) -> Machine:
     nothing: dict[str, object] = dict.fromkeys(
         ("packages", "users", "files", "run", "services", "setup", "ports", "mounts", "volumes"), ()
     )
@@ -147,7 +149,7 @@ def test_what_the_backend_lacks_is_skipped() -> None:
     checks = script("true", requires=("kernel", "gpu")), script("false", requires=("kernel",))
     found = asked([machine("here", *checks)], here=local)
     skipped = found["here", "true"]
-    assert (skipped.outcome, skipped.message) == ("skipped", "the docker backend gives no gpu")
+    assert (skipped.outcome, skipped.message) == ("skipped", "the docker backend does not provide gpu")
     assert found["here", "false"].outcome == "failed"
 
 
@@ -155,8 +157,8 @@ def test_a_check_that_cannot_be_asked_fails_even_turned_round() -> None:
     check = Check(kind="port", subject="web", name="port", absent=True, origin=HERE)
     field = Check(kind="file", subject="/", name="file", fields={"colour": 1}, origin=HERE)
     found = asked([machine("here", check, field)], here=local)
-    assert "could not be asked: web is no port" in found["here", "port"].message
-    assert "a file check knows no colour (dev.yaml:7)" in found["here", "file"].message
+    assert "could not be checked: web is not a port" in found["here", "port"].message
+    assert "a file check has no colour (dev.yaml:7)" in found["here", "file"].message
 
 
 @pytest.mark.parametrize("name", ["it's $HOME", "a\nb", "-e", "ü|%s"])
@@ -197,7 +199,7 @@ def test_what_a_spec_declares_is_checked() -> None:
         origin=HERE,
     )  # fmt: skip
     file = File(path="/gone", kind="absent", owner="root", group=None, mode=None, origin=HERE)
-    declared = {"users": (user,), "files": (file,), "ports": (port,)}
+    declared: dict[str, Any] = {"users": (user,), "files": (file,), "ports": (port,)}
 
     def checks(machine: Machine) -> dict[str, Check]:
         return {check.name: check for check in implied(machine, (machine,), HERE)}

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 import pytest
 
-from provision.model import Expected, Result
+from provision.model import Check, Expected, Origin, Result
+from provision.verify import accounts
 from provision.verify.files import _difference
 from provision.verify.http import Answer, Request
 from provision.verify.packages import _agrees
@@ -72,7 +74,7 @@ def test_ports_as_they_are_written(text: str, expected: object) -> None:
 
 
 def test_no_port() -> None:
-    with pytest.raises(ValueError, match="web is no port"):
+    with pytest.raises(ValueError, match="web is not a port"):
         wanted("web")
 
 
@@ -94,6 +96,11 @@ def test_answers() -> None:
     )
     assert chunked is not None
     assert chunked.body == b"hello !"
+    cut = Answer.of(b"HTTP/1.0 200 OK\r\nContent-Length: 9\r\nX-A: 1\r\n\r\nhel")
+    assert cut == Answer(status=200, headers={"content-length": "9", "x-a": "1"}, body=b"hel")
+    again = Answer.of(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n")
+    assert again is not None
+    assert again.status == 204
     for nonsense in (b"", b"SSH-2.0-OpenSSH\r\n", b"HTTP/1.1 hello\r\n\r\n"):
         assert Answer.of(nonsense) is None
 
@@ -145,7 +152,7 @@ def test_texts() -> None:
     assert [*text_problems("stdout", "PONG", expected("lacks", "ON"))] == [
         'stdout is "PONG", expected no "ON" in it'
     ]
-    with pytest.raises(Unanswered, match="no regular expression"):
+    with pytest.raises(Unanswered, match="not a regular expression"):
         [*text_problems("stdout", "", expected("matches", "("))]
 
 
@@ -205,3 +212,24 @@ def test_junit(tmp_path: Path) -> None:
     }  # fmt: skip
     write_junit(tmp_path / "deep" / "junit.xml", "dev", {"docker": RESULTS})
     assert ET.parse(tmp_path / "deep" / "junit.xml").getroot().tag == "testsuites"
+
+
+@pytest.mark.parametrize(
+    ("shell", "said"),
+    [("/bin/sh", []), ("/bin/zsh", ["its shell /bin/zsh is not there: add its package, `packages: [zsh]`"])],
+)
+def test_a_shell_that_is_not_there_is_a_problem_of_its_user(shell: str, said: list[str]) -> None:
+    there = {"/bin/sh"}
+    asked = SimpleNamespace(exists=True, shell=shell)
+    context = SimpleNamespace(
+        host=SimpleNamespace(user=lambda _: asked),
+        run=lambda text, **_: SimpleNamespace(code=int(text.split()[-1] not in there)),
+    )
+    check = Check(
+        kind="user",
+        subject="dev",
+        fields={"shell": shell},
+        name="user dev",
+        origin=Origin(file="dev.yaml", line=1, column=1),
+    )
+    assert list(accounts.user(context, check)) == said  # type: ignore[arg-type]

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+pytestmark = pytest.mark.processes
+
 
 def local(words: Sequence[str], *, user: str, workdir: str, terminal: bool) -> list[str]:
     assert not terminal
@@ -67,7 +69,7 @@ def test_much_output_is_read_once(target: Target) -> None:
 
 
 def test_a_command_that_takes_too_long_is_told_from_a_dead_machine(target: Target) -> None:
-    with pytest.raises(Overdue, match=r"gave no answer within 0\.2 s"):
+    with pytest.raises(Overdue, match=r"did not answer within 0\.2 s"):
         target.run("sleep 60", timeout=0.2)
     assert target.run("echo again").stdout == b"again\n"
 

@@ -98,6 +98,7 @@ def test_progress(kind: str) -> None:
     assert "owned" in stream.getvalue()
 
 
+@pytest.mark.processes
 def test_names_that_a_spec_gives(project: Project) -> None:
     project.spec('version: 1\nname: x\nbase: "\\e]0;owned\\a"\n"a\\e[2Jb\\nc": 1\n')
     done = project.run("validate")

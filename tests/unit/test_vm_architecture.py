@@ -17,9 +17,9 @@ from provision.backends.vm.architecture import (
     architecture,
     required,
 )
-from provision.backends.vm.providers import libvirt
-from provision.backends.vm.providers.qemu import PROVIDER
-from provision.backends.vm.qemu.memory import host_processor
+from provision.backends.vm.qemu.driver import DRIVER
+from provision.backends.vm.qemu.snapshot import host_processor
+from provision.backends.vm.vagrant import libvirt
 from provision.bases.catalogue import archive, find
 from provision.errors import HostLacks
 from tests.renderings import Case, anywhere
@@ -55,7 +55,7 @@ def test_a_host_has_machines_of_its_own_architecture(
     monkeypatch.setattr(platform, "machine", lambda: name)
     assert architecture() is expected
     if expected is None:
-        found = PROVIDER.examine()
+        found = DRIVER.examine()
         assert not found.usable
         assert name in found.detail
         assert "x86_64 and aarch64" in found.detail
@@ -103,6 +103,7 @@ def started(script: Path, **variables: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(("name", "expected"), [each for each in NAMES if each[1]])
 @pytest.mark.parametrize("variable", ["UNAME", "ARCHITECTURE"])
 def test_the_script_becomes_the_qemu_of_the_host(
@@ -124,12 +125,14 @@ def test_the_script_becomes_the_qemu_of_the_host(
             assert not any(other.kernel.split()[0] in word for word in words)
 
 
+@pytest.mark.processes
 def test_the_script_takes_the_processor_that_it_is_told(script: Path) -> None:
     words = started(script, ARCHITECTURE="aarch64", ACCEL="hvf", CPU="host").stdout.splitlines()
     assert words[words.index("-accel") + 1] == "hvf"
     assert words[words.index("-cpu") + 1] == "host"
 
 
+@pytest.mark.processes
 def test_the_script_says_where_it_has_no_machine(script: Path) -> None:
     done = started(script, UNAME="riscv64")
     assert done.returncode == 1

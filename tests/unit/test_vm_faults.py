@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from provision.backends.vm.faults import FAULTS, fault, legible
+from provision.backends.vm.vagrant.errors import FAULTS, fault, legible
 from provision.errors import EnvironmentFailed, HostLacks
 
 SAID = {
@@ -18,16 +18,16 @@ SAID = {
     "'dev' is reporting that it isn't usable on this system.",
     "Vagrant cannot use parallels": "The provider 'parallels' could not be found, but was requested",
     "libvirtd does not answer": "Error while connecting to Libvirt: Error making a connection to libvirt",
-    "KVM is there but no guest boots": "/gems/fog/start.rb:16:in `create': Call to "
+    "this host has KVM, but no guest boots": "/gems/fog/start.rb:16:in `create': Call to "
     "virDomainCreateWithFlags failed: error: failed to set MSR 0x10a to 0x0 (Libvirt::Error)\n"
     "\tfrom /gems/fog/start.rb:16:in `vm_action'",
-    "another vagrant holds": "An action 'up' was attempted on the machine 'dev',\n"
+    "another vagrant process": "An action 'up' was attempted on the machine 'dev',\n"
     "but another process is already executing an action on the machine.",
     "a disk is left": "Volume for domain is already created. Please run 'vagrant destroy' first.",
     "a machine dev-dev that does not belong": "Name `dev-dev` of domain about to create is already taken.",
     "the machine did not answer": "Timed out while waiting for the machine to boot. This means that",
 }
-LACKING = ("Vagrant cannot", "libvirtd", "KVM")
+LACKING = ("Vagrant cannot", "libvirtd", "this host has KVM")
 
 
 @pytest.mark.parametrize("message", SAID)

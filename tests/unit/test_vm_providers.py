@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from provision.backends.vm import providers
-from provision.backends.vm.limits import impossible
-from provision.backends.vm.providers import hyperv, parallels, vmware_desktop
+from provision.backends.vm import drivers
+from provision.backends.vm.vagrant import hyperv, parallels, vmware_desktop
+from provision.backends.vm.validation import unsupported
 from provision.spec import load
 
 if TYPE_CHECKING:
@@ -71,4 +71,4 @@ def test_ports_that_a_provider_cannot_forward_are_refused(
     file = tmp_path / "dev.yaml"
     file.write_text(f"version: 1\nname: dev\nbase: debian:12\nports: {ports}\n")
     environment = load(file, backend="vm", host={})
-    assert len(list(impossible(environment, providers.find(provider)))) == refused
+    assert len(list(unsupported(environment, drivers.find(provider)))) == refused

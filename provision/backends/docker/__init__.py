@@ -1,4 +1,4 @@
-"""Containers: one a machine, built by BuildKit, converged by Compose."""
+"""Containers: one per machine, built by BuildKit, converged by Compose."""
 
 from provision.backends.docker.backend import Docker
 

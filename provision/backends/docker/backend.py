@@ -6,10 +6,11 @@ import os
 from typing import TYPE_CHECKING
 
 from provision import process
-from provision.backends import ports, starts
+from provision.backends import causes, ports, starts
 from provision.backends.base import Remains
 from provision.backends.docker import agent, capabilities, engine, offline, removal, secrets, systemd
 from provision.backends.docker import images as images_of
+from provision.backends.docker.apply import Application
 from provision.backends.docker.containers import (
     CONTROL,
     MACHINE,
@@ -17,9 +18,9 @@ from provision.backends.docker.containers import (
     of_environment,
     state,
 )
-from provision.backends.docker.convergence import Convergence
 from provision.backends.docker.logs import read_logs
 from provision.backends.docker.ownership import ENVIRONMENT, ID, OWNER, PROJECT, refuse_strangers
+from provision.backends.docker.planning import plan_for
 from provision.backends.docker.rendering import container_name, render_environment
 from provision.backends.docker.sysctls import notes_on_sysctl_files
 from provision.backends.machines import read_all, refuse_unknown, side_by_side
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
     from provision.backends.base import Capabilities, Finding, Footprint, Plan
     from provision.backends.docker.engine import Container
+    from provision.backends.log_view import LogView
     from provision.errors import Problem
     from provision.model import Environment, Machine
     from provision.progress import Progress
@@ -48,13 +50,16 @@ UNITS = "/usr/lib/provision/units"
 
 
 RECORDS = {ports.RECORD: ports.PortsRecord, images_of.RECORD: images_of.ImagesRecord,
-           starts.RECORD: starts.StartRecord}  # fmt: skip
+           starts.RECORD: starts.StartRecord, causes.RECORD: causes.AspectsRecord}  # fmt: skip
 
 
 class Docker:
     """Environments as containers of one Compose project."""
 
     name = "docker"
+    title = "Docker"
+    noun = "a container"
+    preference = 1  # there in a second
 
     def supports(self, machine: Machine) -> frozenset[str]:
         """What a machine has of what checks may require."""
@@ -87,7 +92,8 @@ class Docker:
 
     def plan(self, environment: Environment, state_dir: StateDir) -> Plan:
         """What `up` would do: each container's label tells what rendering it was made from."""
-        return self._convergence(environment, state_dir).plan()
+        capabilities.require_host(environment)
+        return plan_for(environment, state_dir, self.render(environment, state_dir.rendering))[1]
 
     def up(
         self,
@@ -99,15 +105,12 @@ class Docker:
         timeout: float,
     ) -> Plan:
         """Build what changed, let Compose converge, start in order, wait until every machine is ready."""
-        asked = self._convergence(environment, state_dir, timeout)
-        capabilities.require_host(environment)
-        return asked.up(progress, rebuild=rebuild)
-
-    def _convergence(
-        self, environment: Environment, state_dir: StateDir, timeout: float = 0.0
-    ) -> Convergence:
         rendering = self.render(environment, state_dir.rendering)
-        return Convergence(environment=environment, state_dir=state_dir, rendering=rendering, timeout=timeout)
+        capabilities.require_host(environment)
+        application = Application(
+            environment=environment, state_dir=state_dir, rendering=rendering, timeout=timeout
+        )
+        return application.up(progress, rebuild=rebuild)
 
     def stop(self, name: str, state_dir: StateDir, progress: Progress, machine: str | None) -> bool:
         """`docker stop`, of all at once."""
@@ -155,8 +158,10 @@ class Docker:
     def remains(self, state_dir: StateDir) -> Remains:
         """Its containers and volumes, by their labels."""
         label = f"{ID}={state_dir.id}"
+        containers = {each.labels[MACHINE]: each for each in of_environment(state_dir)}
         return Remains(
-            machines={each.labels[MACHINE]: state(each) for each in of_environment(state_dir)},
+            machines={name: state(each) for name, each in containers.items()},
+            ports={name: each.ports for name, each in containers.items() if each.running},
             volumes=engine.volumes_with(label),
             built=tuple(engine.look(built).images)
             if (built := images_of.remembered_images(state_dir))
@@ -229,7 +234,7 @@ class Docker:
         services: Sequence[str],
         *,
         machine: str | None,
-        follow: bool,
+        view: LogView,
         each_line: Callable[[str], None],
     ) -> None:
         """The containers' output, which holds the lines of their services and of setup."""
@@ -246,9 +251,9 @@ class Docker:
         def read(one: str, wanted: Sequence[str], line: Callable[[str], None]) -> None:
             container = containers[one]
             journal = container.labels.get("provision.init") == "systemd"
-            read_logs(container.name, known[one], wanted, line, follow=follow, journal=journal)
+            read_logs(container.name, known[one], wanted, line, view=view, journal=journal)
 
-        read_all(known, services, each_line, read, follow=follow)
+        read_all(known, services, each_line, read, follow=view.follow)
 
     def footprint(self, state_dir: StateDir) -> Footprint:
         """Of its containers, their shims and port proxies."""

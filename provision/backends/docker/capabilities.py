@@ -1,4 +1,4 @@
-"""What containers give a spec on this host, and what they cannot."""
+"""What containers offer a spec on this host, and what they cannot."""
 
 from __future__ import annotations
 
@@ -29,40 +29,40 @@ if TYPE_CHECKING:
     from provision.model import Capability, Environment, Machine
     from provision.state import StateDir
 
-HINT = "`-b vm` gives it"
+HINT = "`-b vm` provides it"
 KVM = "/dev/kvm"
 
 
 def lacks(machine: Machine) -> Mapping[Capability, str]:
-    """What no container can have."""
+    """What no container can provide."""
     reasons: Reasons = {
-        "kernel": "a container runs on its host's kernel, and may load no module and set no sysctl of it"
+        "kernel": "a container shares the host's kernel: it cannot load modules or set its sysctls"
     }
     if machine.base.family not in systemd.PACKAGES:
-        reasons["systemd"] = f"{machine.base.name} has none"
+        reasons["systemd"] = f"{machine.base.name} has no systemd"
     return reasons
 
 
 def supports(machine: Machine) -> frozenset[str]:
-    """What a check may require of a machine."""
+    """The capabilities that checks can require and this machine has."""
     given = {each.name for each in machine.requires if each.name in ("kvm", "gpu")}
     return frozenset(given | ({"systemd"} if systemd.is_init(machine) else set()))
 
 
 def require_host(environment: Environment) -> None:
-    """Raise HostLacks where this host has not what the machines require."""
+    """Raise HostLacks if this host lacks what the machines require."""
     reasons = _host_lacks(_wanted(environment))
     if reasons:
         raise HostLacks(
-            f"this host cannot give a container {' and '.join(TITLES[name] for name in reasons)}",
+            f"this host cannot provide a container with {' and '.join(TITLES[name] for name in reasons)}",
             evidence=list(reasons.values()),
             hint=f"{HINT} where the host allows it",
         )
     if refused := refused_limits(environment):
         raise HostLacks(
-            "this host's engine cannot give a service its limits",
+            "the Docker engine cannot grant a service its limits",
             evidence=refused,
-            hint="ask for less, raise the limit on the host, or take a virtual machine: `-b vm`",
+            hint="lower the limit, raise it on the host, or use a virtual machine: `-b vm`",
         )
 
 
@@ -74,9 +74,9 @@ def _wanted(environment: Environment) -> frozenset[Capability]:
 def _host_lacks(wanted: frozenset[Capability]) -> Reasons:
     reasons: Reasons = {}
     if "kvm" in wanted and not os.access(KVM, os.R_OK | os.W_OK):
-        reasons["kvm"] = f"{KVM} is not there, or not for this user"
+        reasons["kvm"] = f"{KVM} does not exist, or this user cannot use it"
     if "gpu" in wanted and not _has_gpu():
-        reasons["gpu"] = "the Docker engine has no runtime for GPUs: NVIDIA's container toolkit brings one"
+        reasons["gpu"] = "the Docker engine has no GPU runtime: install NVIDIA's container toolkit"
     if "systemd" in wanted and (reason := systemd.lacking()):
         reasons["systemd"] = reason
     return reasons
@@ -105,7 +105,7 @@ def describe(environment: Environment, state_dir: StateDir) -> Capabilities:
     missing += refused_limits(environment) if version else ()
     init = "the engine's small init and the spec's services, nothing else"
     if not any(machine.services for machine in environment.machines):
-        init = "the engine's small init alone: the spec has no services"
+        init = "the engine's small init, nothing else: the spec has no services"
     if any(map(systemd.is_init, environment.machines)):
         init = "systemd"
     return Capabilities(

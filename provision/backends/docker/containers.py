@@ -1,4 +1,4 @@
-"""A container that is there: how it does, the way in."""
+"""An existing container: its state, and how to run commands in it."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def in_order_of_ending(containers: Sequence[Container]) -> tuple[tuple[Container
 
 
 def state(found: Container | None) -> MachineState:
-    """How a machine does, by its container alone."""
+    """A machine's state, from its container alone."""
     if found is None:
         return "absent"
     if found.paused:

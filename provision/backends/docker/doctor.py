@@ -1,4 +1,4 @@
-"""What of the host the Docker backend needs: an engine that answers, Compose v2, BuildKit."""
+"""What the Docker backend needs on the host: an engine that answers, Compose v2, BuildKit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the engine knows: containers and images, asked through its command line.
+"""Queries the engine about containers and images, through its command line.
 
 The SDK takes a quarter of a second to import, the command line thirty milliseconds to
 answer; so the verbs that people wait for ask here, and only `doctor` loads the SDK.
@@ -100,7 +100,7 @@ def networks_with(label: str) -> tuple[str, ...]:
 
 
 def ask(*words: str) -> tuple[str, ...]:
-    """The words that the engine answers.
+    """The engine's answer, split into words.
 
     Raises:
         HostLacks: there is no engine, or it does not answer.
@@ -109,7 +109,7 @@ def ask(*words: str) -> tuple[str, ...]:
 
 
 def lines(*words: str) -> tuple[str, ...]:
-    """The lines that the engine answers.
+    """The engine's answer, split into lines.
 
     Raises:
         HostLacks: there is no engine, or it does not answer.
@@ -121,11 +121,12 @@ def lines(*words: str) -> tuple[str, ...]:
 
 
 def unreachable(said: Sequence[str]) -> EnvironmentFailed | HostLacks:
-    """The error for an engine that did not answer as it should, by its own words."""
+    """The error for an engine that refused or did not answer, from its own message."""
     words = "\n".join(said)
+    said = tuple(dict.fromkeys(said))  # each question that was part of one says the same
     if "permission denied" in words:
         return HostLacks(
-            "this user may not use the Docker engine",
+            "this user has no access to the Docker engine",
             evidence=said,
             hint="sudo usermod -aG docker $USER, then log in again",
         )

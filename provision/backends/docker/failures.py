@@ -1,4 +1,4 @@
-"""What an engine that refused has said, as errors that a person can act on."""
+"""Turns what a refusing engine printed into errors that a person can act on."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ def require_compose() -> None:
 
     found = compose()
     if not found.usable:
-        raise HostLacks("docker has no Compose v2 here", evidence=[found.detail], hint=found.hint)
+        raise HostLacks("Docker has no Compose v2 on this host", evidence=[found.detail], hint=found.hint)
 
 
 def start_failed(error: CommandFailed, state_dir: StateDir, environment: Environment) -> EnvironmentFailed:
-    """What the engine refused, in its own words, and what to change."""
+    """The error for what the engine refused, with its message and what to change."""
     refused = [line for line in error.evidence if "rror" in line] or error.evidence
     hint = f"full log: {state_dir.log}"
     if any("Range of CPUs" in line for line in refused):
-        hint = "ask for fewer in resources, or, for this host alone, in NAME.local.yaml"
+        hint = "lower `resources.cpus`, or override it for this host in NAME.local.yaml"
     if (told := sysctl_refused(refused, environment)) is not None:
         return told
     if any("setting rlimit" in line for line in refused):
-        hint = "the engine may not raise this limit: ask for less in `limits`, or take a VM: `-b vm`"
+        hint = "the engine cannot raise this limit: lower it in `limits`, or use a VM: `-b vm`"
     if any("port is already allocated" in line or "address already in use" in line for line in refused):
         hint = f"the port was taken in this very moment: {command('up')} again names its holder"
     return EnvironmentFailed("the containers could not be started", evidence=refused, hint=hint)

@@ -1,4 +1,4 @@
-"""Images that were built for an environment, superseded ones too: remembered, and removed once unneeded."""
+"""Records the images built for an environment, replaced ones too, and removes those nobody needs."""
 
 from __future__ import annotations
 

@@ -1,13 +1,14 @@
-"""What this host's engine can give of the limits that services ask for, seen before anything starts."""
+"""Whether this host's engine can grant the limits of services, checked before anything starts."""
 
 from __future__ import annotations
 
+import math
 import platform
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from provision import process
-from provision.recipe.limits import TITLES, effective, machine_limits
+from provision.recipe.limits import TITLES, effective, height, machine_limits, written
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -20,7 +21,7 @@ _RESOURCE = 24  # the bit of CAP_SYS_RESOURCE, which raises hard limits
 
 
 def refused_limits(environment: Environment) -> tuple[str, ...]:
-    """Why this host's engine cannot give what services ask for: a line for each limit, with its place."""
+    """Why this host's engine cannot grant the services' limits: a line for each one, with its place."""
     if not any(map(machine_limits, environment.machines)) or not _is_local():
         return ()
     return tuple(_refused(environment, _most()))
@@ -30,10 +31,11 @@ def _refused(environment: Environment, most: Mapping[str, tuple[int, str]]) -> I
     for machine in environment.machines:
         for service in machine.services:
             for name, value in service.limits.items():
-                limit, why = most.get(name, (value, ""))
-                if effective(name, value) > limit:
+                limit, why = most.get(name, (math.inf, ""))
+                if height(effective(name, value)) > limit:
                     place = f"{service.origin.file}:{service.origin.line}"
-                    yield f"{place}: service {service.name}: {name} {value} is more than {limit}, {why}"
+                    wanted = f"{name} {written(value)}"
+                    yield f"{place}: service {service.name}: {wanted} is more than {limit}, {why}"
 
 
 def _is_local() -> bool:
@@ -50,7 +52,7 @@ def _most() -> Mapping[str, tuple[int, str]]:
         for name, title in TITLES.items():
             hard = [_hard(engine, title) for engine in engines]
             if None not in hard:
-                why = "the engine's own limit, which it may not raise (rootless, or no CAP_SYS_RESOURCE)"
+                why = "the engine's own limit, which it cannot raise (rootless, or no CAP_SYS_RESOURCE)"
                 bounds[name] = (max(each for each in hard if each is not None), why)
     most = _read(PROC / "sys" / "fs" / "nr_open").strip()
     if most.isdigit() and int(most) < bounds.get("nofile", (int(most) + 1, ""))[0]:

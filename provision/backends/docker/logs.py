@@ -1,11 +1,14 @@
-"""A container's output, sorted out by service."""
+"""A container's output, sorted by service."""
 
 from __future__ import annotations
 
+from collections import deque
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from provision import process
 from provision.backends.journal import read_journal
+from provision.backends.log_view import ALL, LogView, stamped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -17,7 +20,7 @@ def read_logs(
     wanted: Iterable[str],
     each_line: Callable[[str], None],
     *,
-    follow: bool,
+    view: LogView = ALL,
     journal: bool = False,
 ) -> None:
     """Hand on the lines of the wanted services; all of them where none is named.
@@ -31,16 +34,93 @@ def read_logs(
             lambda words: ["docker", "exec", container, *words],
             services,
             each_line,
-            follow=follow,
+            view=view,
             labelled=len(known) > 1,
         )
         return
-    chosen = set(wanted)
+    # The engine's times stand within lines of more than 16 KiB too: asked for only where they are needed.
+    timed = view.timestamps or (view.follow and view.tail is not None)
+    reader = _Reader(known, set(wanted), each_line, view, timed=timed)
+    words = ["docker", "logs", *(["--timestamps"] if timed else [])]
+    since = [] if view.since is None else ["--since", f"{view.since:.6f}"]
+    if view.tail is not None:
+        # The engine counts the lines of all services: those that are wanted are counted here.
+        reader.hold_back(view.tail)
+        process.stream([*words, *since, container], reader.take)
+        reader.release()
+        if not view.follow:
+            return
+        since = ["--since", reader.last] if reader.last else since
+    process.stream([*words, *since, *(["--follow"] if view.follow else []), container], reader.take)
 
-    def sort_out(line: str) -> None:
-        label, found, _ = line.partition(" | ")
-        service = label if found and label in (*known, "setup") else (known[0] if known else "")
-        if not chosen or service in chosen:
-            each_line(line)
 
-    process.stream(["docker", "logs", *(["--follow"] if follow else []), container], sort_out)
+class _Reader:
+    """Takes the engine's lines, `timed` or not, and hands on those that are wanted."""
+
+    def __init__(
+        self,
+        known: Sequence[str],
+        chosen: set[str],
+        each_line: Callable[[str], None],
+        view: LogView,
+        *,
+        timed: bool,
+    ) -> None:
+        self._known = known
+        self._chosen = chosen
+        self._each_line = each_line
+        self._view = view
+        self._timed = timed
+        self._held: deque[str] | None = None
+        self.last = ""
+        """The time of the last line that was taken, as the engine writes it."""
+        self._seen: list[str] = []  # the lines of that very time: the engine gives them once more
+        self._again: list[str] = []
+
+    def hold_back(self, most: int) -> None:
+        """Keep only the last lines, until they are released."""
+        self._held = deque(maxlen=most)
+
+    def release(self) -> None:
+        """Hand on what was kept, and from now on each line as it comes."""
+        for line in self._held or ():
+            self._each_line(line)
+        self._held, self._again = None, self._seen
+
+    def take(self, raw: str) -> None:
+        """Take one line of the engine's."""
+        if raw in self._again:
+            self._again.remove(raw)
+            return
+        time, _, line = raw.partition(" ") if self._timed else ("", "", raw)
+        moment = _microseconds(time) if self._timed else 0
+        if moment is None:  # the engine's own words
+            self._hand_on(raw)
+            return
+        if self._timed:
+            self._seen = [*self._seen, raw] if time == self.last else [raw]
+            self.last = time
+        label, found, rest = line.partition(" | ")
+        labelled = bool(found) and label in (*self._known, "setup")
+        service = label if labelled else (self._known[0] if self._known else "")
+        if not self._chosen or service in self._chosen:
+            text = rest if labelled else line
+            self._hand_on(stamped(text, label if labelled else "", moment, self._view))
+
+    def _hand_on(self, line: str) -> None:
+        if self._held is None:
+            self._each_line(line)
+        else:
+            self._held.append(line)
+
+
+def _microseconds(time: str) -> int | None:
+    """A time as the engine writes it, with nanoseconds; None for what is none."""
+    whole, dot, fraction = time.removesuffix("Z").partition(".")
+    if not time.endswith("Z") or not (fraction or "0").isdigit() or bool(dot) != bool(fraction):
+        return None
+    try:
+        seconds = datetime.fromisoformat(f"{whole}+00:00").timestamp()
+    except ValueError:
+        return None
+    return int(seconds) * 1_000_000 + int(f"{fraction:0<6}"[:6])

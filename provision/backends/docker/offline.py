@@ -1,4 +1,4 @@
-"""What `up` would have to fetch for containers."""
+"""What `up` would have to download for containers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What of an engine is an environment's own: it carries its id. All else is never touched."""
+"""Which of an engine's objects belong to an environment: those with its id. Others are never touched."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ ENVIRONMENT = "provision.environment"
 PROJECT = "provision.project"
 OWNER = "provision.owner"
 RECIPE = "provision.recipe"
+RENDERING = "provision.rendering"
 COMPOSE_PROJECT = "com.docker.compose.project"
 COMPOSE_FOLDER = "com.docker.compose.project.working_dir"
 
 
 def refuse_strangers(identity: str, seen: Seen, others: Iterable[Container] = ()) -> None:
-    """Raise EnvironmentFailed where something stands in the way that is not the environment's own.
+    """Raise EnvironmentFailed if an object that belongs to something else is in the way.
 
     Args:
         identity: the environment's id.

@@ -1,4 +1,4 @@
-"""What `down` removes of an environment: what carries its id, and nothing else; it needs no record."""
+"""What `down` removes: everything with the environment's id, and nothing else; it needs no record."""
 
 from __future__ import annotations
 
@@ -40,6 +40,6 @@ def remove_networks(state_dir: StateDir) -> None:
 
 
 def remove_volumes(state_dir: StateDir) -> None:
-    """Remove the environment's volumes, those that no machine has any more too."""
+    """Remove the environment's volumes, including those that no machine uses any more."""
     if names := engine.volumes_with(f"{ID}={state_dir.id}"):
         process.run(["docker", "volume", "rm", *names])

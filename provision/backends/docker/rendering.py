@@ -15,7 +15,7 @@ from provision.backends.ports import key, variable
 from provision.backends.readiness import patience
 from provision.recipe import contents, payload, repository_files, steps
 from provision.recipe.contents import CRASHES, SOON
-from provision.recipe.limits import SOFT_FILES, ULIMITS, hard_files, machine_limits
+from provision.recipe.limits import SOFT_FILES, ULIMITS, hard_files, machine_limits, shared_memory
 from provision.recipe.proxy import proxy_variables, trust_variables
 from provision.recipe.systemd import systemd_scripts
 from provision.rendering import (
@@ -250,6 +250,7 @@ class _Item:
                 "machine": self.machine,
                 "variable": partial(port_variable, environment, self.machine),
                 "limits": machine_limits(self.machine),
+                "shared_memory": shared_memory(self.machine),
                 "recipe": recipe,
                 "digest": digest,
             },

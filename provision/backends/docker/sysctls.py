@@ -42,11 +42,11 @@ def sysctl_refused(lines: Sequence[str], environment: Environment) -> Environmen
             for sysctl in machine.sysctls
             if sysctl.name == name
         ]
-        hint = "the kernel refuses this value: correct it"
+        hint = "the kernel rejects this value: correct it"
         if "invalid argument" not in line:
             hint = (
-                "this kernel has no such parameter for a container: correct its name,"
-                " or add `requires: [kernel]` and take a virtual machine: `-b vm`"
+                "this kernel has no such parameter for a container: correct the name,"
+                " or add `requires: [kernel]` and use a virtual machine: `-b vm`"
             )
         return EnvironmentFailed(
             f"the engine cannot set {name} in a container", evidence=(*places, line), hint=hint

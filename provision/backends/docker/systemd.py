@@ -37,9 +37,9 @@ def without_systemd(environment: Environment) -> Iterator[Problem]:
     for machine in environment.machines:
         if machine.options.get("init") == "systemd" and machine.base.family not in PACKAGES:
             yield Problem(
-                f"{machine.name} cannot have systemd as its init: {machine.base.name} has none",
+                f"{machine.name} cannot have systemd as its init: {machine.base.name} has no systemd",
                 Origin(file=str(environment.spec), line=1, column=1),
-                "take another base, or leave backends.docker.init out",
+                "use another base, or remove backends.docker.init",
             )
 
 
@@ -67,15 +67,15 @@ def lacking() -> str:
         if not version.split(".")[0].isdigit() or int(version.split(".")[0]) >= WRITABLE:
             return ""
         return (
-            f"on cgroup v2 only an engine from {WRITABLE} on lets it write its own cgroups unprivileged,"
-            f" and this one is {version}"
+            f"with cgroup v2, it needs Docker {WRITABLE} or newer to write its cgroups without privileges,"
+            f" but this engine is {version}"
         )
     if not NAMED.is_dir():
-        return f"on cgroup v1 it needs the hierarchy name=systemd, and {NAMED} is not there"
+        return f"with cgroup v1, it needs the hierarchy name=systemd, but {NAMED} does not exist"
     kernel = tuple(int(part) for part in platform.release().split(".")[:2] if part.isdigit())
     if kernel < RELEASE_AGENT:
         oldest = ".".join(map(str, RELEASE_AGENT))
-        return f"on cgroup v1 and a kernel before {oldest} it could leave its container"
+        return f"with cgroup v1 and a kernel before {oldest}, it could escape its container"
     return ""
 
 

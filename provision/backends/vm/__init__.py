@@ -1,4 +1,4 @@
-"""Virtual machines: one a machine, made and started by a provider, prepared by the same steps."""
+"""Virtual machines: one a machine, made and started by a driver, prepared by the same steps."""
 
 from provision.backends.vm.backend import VirtualMachines
 

@@ -35,7 +35,7 @@ HANGS_FOR = 7 * 24 * 3600.0  # seconds for which a kernel that hung is not tried
 FIRST_LINE = "Linux version"
 REMEMBERED = "acceleration"
 MOST_REMEMBERED = 50
-INSTEAD = "`backends: {vm: {accelerator: emulation}}` does without it"
+INSTEAD = "`backends: {vm: {accelerator: emulation}}` avoids it"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,14 +87,14 @@ def choose(machine: Machine, kernel: bytes | None, progress: Progress, *, called
         return "emulation"
     if asked not in ("auto", here):
         raise HostLacks(
-            f"machine {machine.name} asks for {asked.upper()}, which this host does not offer",
+            f"machine {machine.name} requires {asked.upper()}, which this host does not offer",
             evidence=[f"this host offers {here.upper() if here else 'no accelerator'}"],
             hint=INSTEAD,
         )
     if here is not None and _boots(here, kernel, called, progress):
         return here
     if asked != "auto":
-        raise HostLacks(f"{asked.upper()} does not boot the kernel of machine {machine.name}", hint=INSTEAD)
+        raise HostLacks(f"{asked.upper()} cannot boot machine {machine.name}'s kernel", hint=INSTEAD)
     reason = f"{here.upper()} does not boot its kernel on this host" if here else "this host has no KVM"
     progress.note(f"{machine.name} is emulated, which is slow: {reason}")
     return "emulation"
@@ -114,11 +114,15 @@ def describe() -> str:
     """The words for `doctor` and `explain`."""
     here = offered()
     if here is None:
-        return "emulation: slow, this host has no KVM that this user may use"
+        return "emulation: slow, this user has no KVM on this host"
     boots = known()
     if boots is None:
-        return f"{here.upper()}, not tried yet: the first machine's kernel is booted with it"
-    return here.upper() if boots else f"emulation: slow, {here.upper()} boots no kernel of a machine here"
+        return f"{here.upper()}, not tried yet; the first machine will try it"
+    return (
+        here.upper()
+        if boots
+        else f"emulation: slow, {here.upper()} cannot boot a machine's kernel on this host"
+    )
 
 
 def remember(accelerator: Accelerator, kernel: bytes | None, *, boots: bool, called: str = "") -> None:

@@ -7,30 +7,29 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from provision import process
-from provision.backends import ports, starts
+from provision.backends import causes, ports, starts
 from provision.backends.base import Remains
 from provision.backends.machines import read_all, refuse_unknown, side_by_side
 from provision.backends.readiness import HEALTHY, service_states
 from provision.backends.requirements import refuse, unmet
-from provision.backends.vm import (
-    acceleration,
-    agent,
-    capabilities,
-    connection,
-    offline,
-    providers,
-    sync,
-    taken,
+from provision.backends.vm import acceleration, capabilities, drivers, offline
+from provision.backends.vm.apply import Application
+from provision.backends.vm.driver import KeepsVolumes, SavesState, TakesBoxes, volumes_of
+from provision.backends.vm.guest import agent, ssh, sync
+from provision.backends.vm.guest.commands import SAYS_WITHIN, ask, enter, read_lines
+from provision.backends.vm.guest.network import cards
+from provision.backends.vm.planning import plan_for
+from provision.backends.vm.records import (
+    RECORD,
+    MachineRecord,
+    MachinesRecord,
+    driver_of,
+    machine_records,
+    ports_of,
 )
-from provision.backends.vm.boxes import refuse_small_disk
-from provision.backends.vm.convergence import Convergence
-from provision.backends.vm.ending import remove, stop
-from provision.backends.vm.inside import SAYS_WITHIN, ask, enter, read_lines
-from provision.backends.vm.limits import impossible
-from provision.backends.vm.network import cards
-from provision.backends.vm.qemu import made
-from provision.backends.vm.remembered import RECORD, Facts, MachinesRecord, facts_of, provider_of
 from provision.backends.vm.rendering import render_environment
+from provision.backends.vm.shutdown import remove, stop
+from provision.backends.vm.validation import unsupported
 from provision.errors import Problem, UsageError
 from provision.hints import command
 from provision.model import MachineStatus, Origin, ServiceStatus
@@ -42,28 +41,32 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from provision.backends.base import Capabilities, Finding, Footprint, Plan
-    from provision.backends.vm.provider import GuestState, Provider
+    from provision.backends.log_view import LogView
+    from provision.backends.vm.driver import Driver, GuestState
     from provision.model import Environment, Machine, MachineState
     from provision.progress import Progress
+    from provision.records import Record
     from provision.rendering import Rendering
     from provision.state import StateDir
     from provision.target import Target
 
 
-RECORDS = {
+RECORDS: Mapping[str, type[Record]] = {  # beside the driver's own
     RECORD: MachinesRecord,
     ports.RECORD: ports.PortsRecord,
     starts.RECORD: starts.StartRecord,
+    causes.RECORD: causes.AspectsRecord,
     sync.SYNCED: sync.SyncedRecord,
-    made.RECORD: made.MadeRecord,
-    taken.TAKEN: taken.TakenRecord,
 }
 
 
 class VirtualMachines:
-    """Environments as virtual machines of one provider."""
+    """Environments as virtual machines of one driver."""
 
     name = "vm"
+    title = "The hypervisor"
+    noun = "a virtual machine"
+    preference = 2  # its own kernel and memory
 
     def supports(self, machine: Machine) -> frozenset[str]:
         """What a machine has of what checks may require."""
@@ -78,11 +81,11 @@ class VirtualMachines:
         return ()
 
     def settle(self, environment: Environment, state_dir: StateDir) -> Environment:
-        """With the provider: the spec's, $PROVISION_PROVIDER, the one it has, the first of this host."""
+        """With the driver: the spec's, $PROVISION_PROVIDER, the one it has, the first of this host."""
         if _names(environment):
             return environment
-        asked = os.environ.get("PROVISION_PROVIDER") or provider_of(state_dir)
-        chosen = asked or providers.first_usable(of_boxes=_of_boxes(environment))
+        asked = os.environ.get("PROVISION_PROVIDER") or driver_of(state_dir)
+        chosen = asked or drivers.first_usable(of_boxes=_of_boxes(environment))
         machines = tuple(
             replace(machine, options={**machine.options, "provider": chosen} if chosen else machine.options)
             for machine in environment.machines
@@ -90,25 +93,27 @@ class VirtualMachines:
         return replace(environment, machines=machines)
 
     def refusals(self, environment: Environment, state_dir: StateDir) -> Sequence[Problem]:
-        """What no machine of the provider that `up` would take can be."""
+        """What no machine of the driver that `up` would take can be."""
         settled = self.settle(environment, state_dir)
         found = _refusals(settled)
-        return found or list(_small_disks(settled, _provider(settled)))
+        return found or list(_small_disks(settled, _driver(settled)))
 
     def render(self, environment: Environment, location: Path) -> Rendering:
-        """The provider's definition of the machines, and what prepares each of them; pure."""
+        """The driver's definition of the machines, and what prepares each of them; pure."""
         refuse(_refusals(environment))
-        return render_environment(environment, _provider(environment), location)
+        return render_environment(environment, _driver(environment), location)
 
     def missing(self, environment: Environment, state_dir: StateDir) -> tuple[str, ...]:
         """What `up` would have to fetch: boxes, bases, and packages that no disk holds."""
         rendering = self.render(environment, state_dir.rendering)
-        return tuple(offline.missing(environment, _provider(environment), state_dir, rendering))
+        return tuple(offline.missing(environment, _driver(environment), state_dir, rendering))
 
     def plan(self, environment: Environment, state_dir: StateDir) -> Plan:
         """What `up` would do: a machine says itself what was applied to it."""
-        _require_accelerator(environment, _provider(environment))
-        return self._convergence(environment, state_dir).plan()
+        driver = _driver(environment)
+        _require_accelerator(environment, driver)
+        capabilities.require_host(environment)
+        return plan_for(environment, driver, state_dir, self.render(environment, state_dir.rendering))[1]
 
     def up(
         self,
@@ -120,35 +125,28 @@ class VirtualMachines:
         timeout: float,
     ) -> Plan:
         """Make or boot what is not there, apply what changed, in order, until all are ready."""
-        asked = self._convergence(environment, state_dir, timeout)
-        providers.require(asked.provider)
-        _require_accelerator(environment, asked.provider)
+        driver = _driver(environment)
+        rendering = self.render(environment, state_dir.rendering)
+        drivers.require(driver)
+        _require_accelerator(environment, driver)
         capabilities.require_host(environment)
-        _refuse_former(environment, asked.provider, state_dir)
-        return asked.up(progress, rebuild=rebuild)
-
-    def _convergence(
-        self, environment: Environment, state_dir: StateDir, timeout: float = 0.0
-    ) -> Convergence:
-        return Convergence(
-            environment=environment,
-            provider=_provider(environment),
-            state_dir=state_dir,
-            rendering=self.render(environment, state_dir.rendering),
-            timeout=timeout,
+        _refuse_former(environment, driver, state_dir)
+        application = Application(
+            environment=environment, driver=driver, state_dir=state_dir, rendering=rendering, timeout=timeout
         )
+        return application.up(progress, rebuild=rebuild)
 
     def stop(self, name: str, state_dir: StateDir, progress: Progress, machine: str | None) -> bool:
-        """As their provider ends them."""
+        """As their driver ends them."""
         del name  # the place says it all
         stopped = False
         with state_dir.lock(progress):
-            refuse_unknown(machine, facts_of(state_dir))
-            for provider in map(providers.find, providers.names()):
-                asked = [each for each in provider.machines(state_dir) if machine in (None, each)]
-                running = [each for each in asked if provider.state(state_dir, each) == "running"]
+            refuse_unknown(machine, machine_records(state_dir))
+            for driver in map(drivers.find, drivers.names()):
+                asked = [each for each in driver.machines(state_dir) if machine in (None, each)]
+                running = [each for each in asked if driver.state(state_dir, each) == "running"]
                 if running:
-                    stop(provider, state_dir, progress, running)
+                    stop(driver, state_dir, progress, running)
                     stopped = True
         return stopped
 
@@ -161,35 +159,39 @@ class VirtualMachines:
             return self._down(state_dir, progress, volumes=volumes, images=images)
 
     def _down(self, state_dir: StateDir, progress: Progress, *, volumes: bool, images: bool) -> bool:
-        all_providers = [providers.find(each) for each in providers.names()]
-        there_of = [p for p in all_providers if p.machines(state_dir)]
-        keeping = [p for p in all_providers if volumes and p.volumes(state_dir)]
+        all_drivers = [drivers.find(each) for each in drivers.names()]
+        records = {**RECORDS, **{name: kind for each in all_drivers for name, kind in each.records.items()}}
+        there_of = [p for p in all_drivers if p.machines(state_dir)]
+        keeping = [p for p in all_drivers if volumes and isinstance(p, KeepsVolumes) and p.volumes(state_dir)]
         if not there_of and not images and not keeping:
-            state_dir.forget_damaged(RECORDS)
+            state_dir.forget_damaged(records)
             return False
         there = any(
             p.state(state_dir, machine) != "absent" for p in there_of for machine in p.machines(state_dir)
         )
-        for provider in there_of:
-            remove(provider, state_dir, progress)
-        for provider in keeping:
-            provider.remove_volumes(state_dir)
-        for provider in all_providers if images else ():
-            provider.forget(state_dir)
-        state_dir.forget_damaged(RECORDS)
+        for driver in there_of:
+            remove(driver, state_dir, progress)
+        for driver in keeping:
+            driver.remove_volumes(state_dir)
+        for driver in all_drivers if images else ():
+            driver.forget(state_dir)
+        state_dir.forget_damaged(records)
         return there
 
     def remains(self, state_dir: StateDir) -> Remains:
-        """The machines and volumes of every provider."""
-        all_providers = [providers.find(each) for each in providers.names()]
+        """The machines and volumes of every driver."""
+        all_drivers = [drivers.find(each) for each in drivers.names()]
+        machines = {
+            machine: driver.state(state_dir, machine)
+            for driver in all_drivers
+            for machine in driver.machines(state_dir)
+        }
+        ports = ports_of(state_dir)
         return Remains(
-            machines={
-                machine: provider.state(state_dir, machine)
-                for provider in all_providers
-                for machine in provider.machines(state_dir)
-            },
-            volumes=tuple(volume for provider in all_providers for volume in provider.volumes(state_dir)),
-            built=tuple(each for provider in all_providers for each in provider.built(state_dir)),
+            machines=machines,
+            ports={name: ports.get(name, ()) for name, state in machines.items() if state == "running"},
+            volumes=tuple(volume for driver in all_drivers for volume in volumes_of(driver, state_dir)),
+            built=tuple(each for driver in all_drivers for each in driver.built(state_dir)),
         )
 
     def engine_environments(self) -> Mapping[str, tuple[str, str]]:
@@ -198,27 +200,28 @@ class VirtualMachines:
 
     def status(self, environment: Environment, state_dir: StateDir) -> tuple[MachineStatus, ...]:
         """Every machine, with the state of each service where it runs."""
-        provider = _provider(environment)
-        facts = facts_of(state_dir)
-        joined = cards(environment) if provider.joins else {}
+        driver = _driver(environment)
+        facts = machine_records(state_dir)
+        joined = cards(environment) if driver.joins_private_network else {}
 
         def one(machine: Machine) -> MachineStatus:
-            state = provider.state(state_dir, machine.name)
-            found = _status(machine, state, facts.get(machine.name), provider, state_dir)
+            state = driver.state(state_dir, machine.name)
+            found = _status(machine, state, facts.get(machine.name), driver, state_dir)
             card = joined.get(machine.name)
             address = card.address if card and state == "running" else found.address
-            return replace(found, address=address, kept=provider.kept(state_dir, machine.name))
+            kept = driver.saved_bytes(state_dir, machine.name) if isinstance(driver, SavesState) else 0
+            return replace(found, address=address, kept=kept)
 
         return side_by_side(one, environment.machines)
 
     def targets(self, name: str, state_dir: StateDir, machine: str | None = None) -> Mapping[str, Target]:
         """The running machines of an environment; user and folder as they were brought up."""
-        facts = facts_of(state_dir)
+        facts = machine_records(state_dir)
         refuse_unknown(machine, facts)
         states = {
-            each: provider.state(state_dir, each)
-            for provider in map(providers.find, providers.names())
-            for each in provider.machines(state_dir)
+            each: driver.state(state_dir, each)
+            for driver in map(drivers.find, drivers.names())
+            for each in driver.machines(state_dir)
         }
         asked = [each for each in facts if machine in (None, each)]
         running = [each for each in asked if states.get(each) == "running"]
@@ -233,17 +236,17 @@ class VirtualMachines:
 
     def lend(self, state_dir: StateDir, target: Target) -> None:
         """By the open connection."""
-        known = facts_of(state_dir).get(target.machine)
+        known = machine_records(state_dir).get(target.machine)
         if known is not None and known.agent:
             agent.lend(state_dir, target.machine)
 
     def sync(self, state_dir: StateDir, progress: Progress, *, watch: bool) -> int:
         """Carry copied folders into the machines; with `watch`, at each change, until interrupted."""
-        folders = sync.remembered(state_dir)
+        folders = sync.known_folders(state_dir)
         if folders:
             self.targets(state_dir.name, state_dir)  # says which is not running
         with state_dir.lock(progress):
-            sync.carry(state_dir, folders, progress)
+            sync.push(state_dir, folders, progress)
         if folders and watch:
             sync.watch(state_dir, folders, progress)
         return len(folders)
@@ -252,7 +255,7 @@ class VirtualMachines:
         """By systemd."""
         words = ["sh", "-c", restart_script(services)]
         # One that fails has its state and its lines, which say more than systemctl does.
-        process.run(connection.command(state_dir, target.machine, words), check=False)
+        process.run(ssh.command(state_dir, target.machine, words), check=False)
 
     def logs(
         self,
@@ -261,18 +264,18 @@ class VirtualMachines:
         services: Sequence[str],
         *,
         machine: str | None,
-        follow: bool,
+        view: LogView,
         each_line: Callable[[str], None],
     ) -> None:
         """The journals of the services and of setup, since each machine's last boot."""
-        facts = facts_of(state_dir)
+        facts = machine_records(state_dir)
         known = {each: facts[each].services for each in sorted(self.targets(name, state_dir, machine))}
 
         def read(one: str, wanted: Sequence[str], line: Callable[[str], None]) -> None:
             asked = wanted or (*known[one], "setup")
-            read_lines(state_dir, one, asked, line, follow=follow, labelled=len(known[one]) > 1)
+            read_lines(state_dir, one, asked, line, view=view, labelled=len(known[one]) > 1)
 
-        read_all(known, services, each_line, read, follow=follow)
+        read_all(known, services, each_line, read, follow=view.follow)
 
     def footprint(self, state_dir: StateDir) -> Footprint:
         """Of its machines, as far as their provider tells it."""
@@ -287,91 +290,93 @@ class VirtualMachines:
         return forget_saved(state_dir)
 
     def examine(self) -> tuple[Finding, ...]:
-        """Every provider: one that is usable is enough."""
-        return tuple(providers.examine())
+        """Every driver: one that is usable is enough."""
+        return tuple(drivers.examine())
 
     def is_usable(self, findings: Sequence[Finding]) -> bool:
-        """One provider will do."""
+        """One driver will do."""
         return any(finding.usable for finding in findings)
 
 
 def _names(environment: Environment) -> Sequence[str]:
-    """The providers that the machines name."""
+    """The drivers that the machines name."""
     named = (machine.options.get("provider") for machine in environment.machines)
     return sorted({str(name) for name in named if name})
 
 
 def _refusals(environment: Environment) -> Sequence[Problem]:
-    """What no virtual machine can be, or none of the environment's provider."""
+    """What no virtual machine can be, or none of the environment's driver."""
     problems = list(unmet(environment, capabilities.lacks, capabilities.HINT))
     names = _names(environment)
-    unknown = [name for name in names if name not in providers.names()]
+    unknown = [name for name in names if name not in drivers.names()]
     if unknown or len(names) > 1:
         message = (
             f"there is no provider {', '.join(unknown)}"
             if unknown
-            else f"the machines of an environment have one provider, these have {' and '.join(names)}"
+            else f"all machines of an environment need one provider, these have {' and '.join(names)}"
         )
         place = Origin(file=str(environment.spec), line=1, column=1)
-        return [*problems, Problem(message, place, f"choose from {', '.join(providers.names())}")]
-    provider = _provider(environment)
-    return [*problems, *impossible(environment, provider)]
+        return [*problems, Problem(message, place, f"choose from {', '.join(drivers.names())}")]
+    driver = _driver(environment)
+    return [*problems, *unsupported(environment, driver)]
 
 
-def _small_disks(environment: Environment, provider: Provider) -> Iterator[Problem]:
+def _small_disks(environment: Environment, driver: Driver) -> Iterator[Problem]:
     """The machines that want less disk than the box that they would be made of, as far as it is known."""
-    for machine in environment.machines if provider.takes_boxes else ():
+    if not isinstance(driver, TakesBoxes):
+        return
+    for machine in environment.machines:
         try:
-            refuse_small_disk(machine, provider.name)
+            driver.refuse_small_disk(machine)
         except UsageError as error:
             yield Problem(error.message, Origin(file=str(environment.spec), line=1, column=1), error.hint)
 
 
-def _provider(environment: Environment) -> Provider:
-    """The provider that is named; the preferred one where even the host could not decide."""
-    preferred = providers.preferred(of_boxes=_of_boxes(environment))
-    return providers.find(next(iter([*_names(environment), *preferred])))
+def _driver(environment: Environment) -> Driver:
+    """The driver that is named; the preferred one where even the host could not decide."""
+    preferred = drivers.preferred(of_boxes=_of_boxes(environment))
+    return drivers.find(next(iter([*_names(environment), *preferred])))
 
 
 def _of_boxes(environment: Environment) -> bool:
-    """Whether a machine names a box, which only some providers can take."""
+    """Whether a machine names a box, which only some drivers can take."""
     return any(machine.options.get("box") for machine in environment.machines)
 
 
-def _require_accelerator(environment: Environment, provider: Provider) -> None:
+def _require_accelerator(environment: Environment, driver: Driver) -> None:
     """Raise HostLacks where the host's variable names an accelerator that there is not."""
-    for machine in environment.machines if provider.accelerators else ():
+    for machine in environment.machines if driver.accelerators else ():
         acceleration.wanted(machine)
 
 
-def _refuse_former(environment: Environment, provider: Provider, state_dir: StateDir) -> None:
-    """Raise UsageError where another provider's machines are there: they would be forgotten, and run on."""
-    former = provider_of(state_dir)
-    if former not in providers.names() or former == provider.name:
+def _refuse_former(environment: Environment, driver: Driver, state_dir: StateDir) -> None:
+    """Raise UsageError where another driver's machines are there: they would be forgotten, and run on."""
+    former = driver_of(state_dir)
+    if former not in drivers.names() or former == driver.name:
         return
-    if providers.find(str(former)).machines(state_dir):
+    if drivers.find(str(former)).machines(state_dir):
         raise UsageError(
-            f"{environment.name} already exists with {former}; the spec selects {provider.name}",
+            f"{environment.name} already exists with {former}; the spec selects {driver.name}",
             hint=f"{command('down')} removes it; its volumes stay with {former}",
         )
 
 
 def _status(
-    machine: Machine, state: GuestState, known: Facts | None, provider: Provider, state_dir: StateDir
+    machine: Machine, state: GuestState, known: MachineRecord | None, driver: Driver, state_dir: StateDir
 ) -> MachineStatus:
     services = tuple(ServiceStatus(name=each.name, state="stopped") for each in machine.services)
     shown: MachineState = state
     if shown == "running":
         try:
-            said = ask(provider, state_dir, machine.name, HEALTHY, answers_within=SAYS_WITHIN)
+            said = ask(driver, state_dir, machine.name, HEALTHY, answers_within=SAYS_WITHIN)
             services = service_states(machine, said.stdout.decode("utf-8", "replace").splitlines())
             shown = "running" if said.code in (0, 1) else "unhealthy"
         except Unreachable:
-            shown, services = provider.silence(state_dir, machine.name), ()
+            shown, services = driver.silence(state_dir, machine.name), ()
     return MachineStatus(
         name=machine.name,
         state=shown,
-        address=connection.address(state_dir, machine.name) if shown == "running" else None,
+        address=ssh.address(state_dir, machine.name) if shown == "running" else None,
         ports=known.ports if known and state == "running" else (),
         services=services,
     )

@@ -62,7 +62,7 @@ class Watch:
                 self.progress.line(last[0].strip())
         silent_for = time.monotonic() - self._changed
         if hangs(accelerated=self.accelerated, kernel_began=FIRST_LINE in text, silent_for=silent_for):
-            raise Hangs(f"machine {self.machine} said nothing for {silent_for:.0f} s")
+            raise Hangs(f"machine {self.machine} printed nothing for {silent_for:.0f} s")
 
 
 def shown(lines: tuple[str, ...]) -> tuple[str, ...]:

@@ -16,7 +16,8 @@ from provision.backends.requirements import (
     required,
     volumes_kept,
 )
-from provision.backends.vm import acceleration, providers
+from provision.backends.vm import acceleration, drivers
+from provision.backends.vm.driver import loopback_reason
 from provision.errors import HostLacks
 
 if TYPE_CHECKING:
@@ -33,9 +34,9 @@ FOLDERS = {
     "9p": "live, through 9p: no sockets, FIFOs or unnamed temporary files; slow with many small files",
     "virtiofs": "live, through virtiofs",
     "vboxsf": "live, through vboxsf: no sockets, FIFOs or hard links; slow with many small files",
-    "rsync": "copied at each start, and again by the verb sync",
+    "rsync": "copied at each start, and by the verb sync",
 }
-NO_GPU = "a GPU of the host is not passed on to a virtual machine"
+NO_GPU = "a virtual machine cannot use the host's GPU"
 
 
 def lacks(machine: Machine) -> Mapping[Capability, str]:
@@ -45,16 +46,17 @@ def lacks(machine: Machine) -> Mapping[Capability, str]:
 
 
 def supports(machine: Machine) -> frozenset[str]:
-    """What a check may require of a machine."""
+    """The capabilities that checks can require and this machine has."""
     return frozenset({"kernel", "systemd"} | {each.name for each in machine.requires if each.name == "kvm"})
 
 
 def require_host(environment: Environment) -> None:
-    """Raise HostLacks where this host has not what the machines require."""
+    """Raise HostLacks if this host lacks what the machines require."""
     reasons = _host_lacks(required(environment))
     if reasons:
         raise HostLacks(
-            f"this host cannot give a virtual machine {' and '.join(TITLES[name] for name in reasons)}",
+            f"this host cannot provide a virtual machine with"
+            f" {' and '.join(TITLES[name] for name in reasons)}",
             evidence=list(reasons.values()),
             hint="turn nested virtualization on: modprobe kvm_intel nested=1",
         )
@@ -66,13 +68,13 @@ def _host_lacks(wanted: frozenset[Capability]) -> Reasons:
     if acceleration.known() is False:
         return {"kvm": "no machine's kernel boots with KVM on this host"}
     nested = any(path.read_text().strip() in ("1", "Y") for path in NESTED if path.exists())
-    return {} if nested else {"kvm": "KVM of this host is not nested: a guest gets none"}
+    return {} if nested else {"kvm": "this host's KVM is not nested, so a guest has none"}
 
 
 def describe(environment: Environment, state_dir: StateDir) -> Capabilities:
     """The VM backend's answers for `explain`."""
-    usable = [finding for finding in providers.examine() if finding.usable]
-    missing = list(_host_lacks(required(environment)).values()) if usable else ["no provider can be used"]
+    usable = [finding for finding in drivers.examine() if finding.usable]
+    missing = list(_host_lacks(required(environment)).values()) if usable else ["no provider is usable"]
     missing += _wrong_accelerators(environment)
     memory = [machine.resources.memory for machine in environment.machines]
     aside = sum(each or 1024**3 for each in memory) / 1024**2
@@ -98,11 +100,11 @@ def _init(environment: Environment) -> str:
 
 def _folders(environment: Environment, usable: Sequence[Finding]) -> str:
     """How the host's folders get into the machines, and what they lack there."""
-    provider = _provider(environment, usable)
-    if not folders_of(environment) or provider is None:
+    driver = _provider(environment, usable)
+    if not folders_of(environment) or driver is None:
         return NO_FOLDERS
     chosen = (str(machine.options.get("sync", "auto")) for machine in environment.machines)
-    kinds = (providers.find(provider).live_folders if kind == "auto" else kind for kind in chosen)
+    kinds = (drivers.find(driver).live_folders if kind == "auto" else kind for kind in chosen)
     return "; ".join(FOLDERS.get(kind, f"live, through {kind}") for kind in dict.fromkeys(kinds))
 
 
@@ -117,27 +119,23 @@ def _wrong_accelerators(environment: Environment) -> list[str]:
 
 
 def _provider(environment: Environment, usable: Sequence[Finding]) -> str | None:
-    """The provider that would be taken."""
+    """The driver that would be taken."""
     named = (m.options["provider"] for m in environment.machines if "provider" in m.options)
     return next((str(name) for name in named), None) or next((finding.subject for finding in usable), None)
 
 
 def _isolation(environment: Environment, usable: Sequence[Finding]) -> str:
-    provider = _provider(environment, usable)
-    reason = providers.find(provider).opens_loopback() if provider else None
+    name = _provider(environment, usable)
+    reason = loopback_reason(drivers.find(name)) if name else None
     but = f"; but it can reach services on the host's loopback: {reason}" if reason else ""
     return f"a machine of its own, behind the hypervisor{but}"
 
 
 def _start(environment: Environment, usable: Sequence[Finding]) -> str:
-    """How long a start takes with the provider that would be taken."""
-    provider = _provider(environment, usable)
+    """How long a start takes with the driver that would be taken."""
+    driver = _provider(environment, usable)
     fast = bool(usable) and acceleration.known() is not False
     boot = (
-        "some twenty seconds"
-        if fast or provider == "qemu"
-        else "minutes: without KVM the machine is emulated"
+        "about twenty seconds" if fast or driver == "qemu" else "minutes: without KVM the machine is emulated"
     )
-    return (
-        f"{boot}; about a second after the first time, from its saved state" if provider == "qemu" else boot
-    )
+    return f"{boot}; about a second after the first time, from its saved state" if driver == "qemu" else boot

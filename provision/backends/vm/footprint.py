@@ -1,34 +1,24 @@
-"""What the machines of an environment take of this host, as far as their provider tells it."""
+"""What the machines of an environment take of this host, as far as their driver tells it."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING
 
 from provision.backends.base import Footprint
-from provision.backends.vm import providers
+from provision.backends.vm import drivers
+from provision.backends.vm.driver import Measurable
 
 if TYPE_CHECKING:
     from provision.state import StateDir
 
 
-@runtime_checkable
-class Measurable(Protocol):
-    """What a provider can do beside the contract: the verbs of `provision.backends.base.Measurable`."""
-
-    def footprint(self, state_dir: StateDir) -> Footprint:
-        """What its running machines take of this host."""
-
-    def forget_saved(self, state_dir: StateDir) -> bool:
-        """Throw away states that are kept of machines that are down."""
-
-
 def footprint(state_dir: StateDir) -> Footprint:
-    """Of the machines of the provider that has some."""
-    for provider in map(providers.find, providers.names()):
-        if not provider.machines(state_dir):
+    """Of the machines of the driver that has some."""
+    for driver in map(drivers.find, drivers.names()):
+        if not driver.machines(state_dir):
             continue
-        if isinstance(provider, Measurable):
-            return provider.footprint(state_dir)
+        if isinstance(driver, Measurable):
+            return driver.footprint(state_dir)
         break
     return Footprint(
         processes=None, stored=None, own=None, sent=(), escape="the hypervisor, and what it may reach"
@@ -36,10 +26,10 @@ def footprint(state_dir: StateDir) -> Footprint:
 
 
 def forget_saved(state_dir: StateDir) -> bool:
-    """The states that any provider keeps."""
+    """The states that any driver keeps."""
     found = [
-        provider.forget_saved(state_dir)
-        for provider in map(providers.find, providers.names())
-        if isinstance(provider, Measurable)
+        driver.forget_saved(state_dir)
+        for driver in map(drivers.find, drivers.names())
+        if isinstance(driver, Measurable)
     ]
     return any(found)

@@ -1,4 +1,4 @@
-"""Environment → the provider's files, and a folder for each machine that prepares it."""
+"""Environment → the driver's files, and a folder for each machine that prepares it."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from provision.backends.vm.network import cards
-from provision.backends.vm.provider import Disk, Folder, Guest
-from provision.backends.vm.sync import COPIED, INSIDE, Copied, copied
+from provision.backends.vm.driver import Disk, Folder, Guest
+from provision.backends.vm.guest.network import cards
+from provision.backends.vm.guest.sync import COPIED, INSIDE, CopiedFolder, copied
 from provision.recipe import contents, payload, repository_files, steps
-from provision.recipe.limits import hard_files
+from provision.recipe.limits import MEMORY, hard_files, shared_memory
 from provision.recipe.proxy import proxy_files
 from provision.recipe.steps import RECORDS
 from provision.recipe.systemd import systemd_scripts
@@ -22,27 +22,26 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from provision.backends.vm.provider import Card, Provider
+    from provision.backends.vm.driver import Card, Driver
     from provision.model import Environment, Machine
 
 HOME = "/var/lib/provision/rendering"  # where a machine has its folder of the rendering
 CPUS = 2
-MEMORY = 1024
 MEBIBYTE = 1024**2
 GIBIBYTE = 1024**3
 OWN_SCRIPTS = ("attach", "enter")
 SYSCTLS = "99-zz-provision.conf"  # the last that is read: the spec wins
 
 
-def render_environment(environment: Environment, provider: Provider, location: Path) -> Rendering:
+def render_environment(environment: Environment, driver: Driver, location: Path) -> Rendering:
     """Everything that makes the machines, for a folder at `location`."""
-    joined = cards(environment) if provider.joins else {}
+    joined = cards(environment) if driver.joins_private_network else {}
     guests = [
-        _guest(environment, machine, provider, location, joined.get(machine.name))
+        _guest(environment, machine, driver, location, joined.get(machine.name))
         for machine in environment.machines
     ]
     scripts = {
-        guest.machine.name: {**contents(guest.machine), **_own_scripts(guest, provider)} for guest in guests
+        guest.machine.name: {**contents(guest.machine), **_own_scripts(guest, driver)} for guest in guests
     }
     guests = [
         replace(
@@ -51,7 +50,7 @@ def render_environment(environment: Environment, provider: Provider, location: P
         )
         for guest in guests
     ]
-    provided = provider.render(environment, guests, location)
+    provided = driver.render(environment, guests, location)
     files = dict(provided)
     recipes: dict[str, str] = {}
     for guest in guests:
@@ -62,18 +61,18 @@ def render_environment(environment: Environment, provider: Provider, location: P
         recipes[name] = digest_of(inside)
     digests = {}
     for guest in guests:
-        own = provided if len(guests) == 1 else provider.render(environment, [guest], location)
+        own = provided if len(guests) == 1 else driver.render(environment, [guest], location)
         definition = {path: file for path, file in own.items() if path.partition("/")[0] not in recipes}
         digests[guest.machine.name] = digest_of(definition)
     return Rendering(files=files, digest=digest_of(files), digests=digests, recipes=recipes)
 
 
-def copied_folders(environment: Environment, provider: Provider, location: Path) -> tuple[Copied, ...]:
+def copied_folders(environment: Environment, driver: Driver, location: Path) -> tuple[CopiedFolder, ...]:
     """The folders of all machines that are copied, not live."""
     return tuple(
         folder
         for machine in environment.machines
-        for folder in copied(machine.name, _guest(environment, machine, provider, location).folders, location)
+        for folder in copied(machine.name, _guest(environment, machine, driver, location).folders, location)
     )
 
 
@@ -93,7 +92,7 @@ def disks(environment: Environment, machine: Machine) -> tuple[Disk, ...]:
 def _guest(
     environment: Environment,
     machine: Machine,
-    provider: Provider,
+    driver: Driver,
     location: Path,
     card: Card | None = None,
 ) -> Guest:
@@ -105,11 +104,11 @@ def _guest(
         workspace = machine.workspace
         binds.insert(0, (workspace.source, workspace.path, False, workspace.user))
     sync = machine.options.get("sync", "auto")
-    kind = provider.live_folders if sync == "auto" else str(sync)
+    kind = driver.live_folders if sync == "auto" else str(sync)
     return Guest(
         machine=machine,
         cpus=max(1, math.ceil(asked.cpus)) if asked.cpus else CPUS,
-        memory=asked.memory // MEBIBYTE if asked.memory else MEMORY,
+        memory=(asked.memory or MEMORY) // MEBIBYTE,
         disk=math.ceil(asked.disk / GIBIBYTE) if asked.disk else None,
         folders=tuple(
             _folder(
@@ -118,7 +117,7 @@ def _guest(
                 read_only,
                 user,
                 kind,
-                provider,
+                driver,
                 location,
             )
             for source, path, read_only, user in binds
@@ -134,14 +133,14 @@ def _folder(
     read_only: bool,  # noqa: FBT001 - one of seven facts of a folder
     user: str | None,
     kind: str,
-    provider: Provider,
+    driver: Driver,
     location: Path,
 ) -> Folder:
     absolute = os.path.normpath(location / source)
     # By its path inside, so that what is made for two clones is equal.
-    named = absolute if provider.tags_by_source else path
+    named = absolute if driver.tags_by_source else path
     tag = hashlib.md5(named.encode(), usedforsecurity=False).hexdigest()[:31]
-    live = kind == provider.live_folders and kind != COPIED
+    live = kind == driver.live_folders and kind != COPIED
     bound = f"mount --bind {'-o ro ' if read_only else ''}{INSIDE}{tag}"
     return Folder(
         source=source,
@@ -149,7 +148,7 @@ def _folder(
         tag=tag,
         type=kind,
         read_only=read_only,
-        mount=provider.mount(tag, read_only=read_only) if live else bound if kind == COPIED else None,
+        mount=driver.mount(tag, read_only=read_only) if live else bound if kind == COPIED else None,
         user=user if user != "root" else None,
     )
 
@@ -173,13 +172,16 @@ def _machine(guest: Guest, scripts: Mapping[str, RenderedFile]) -> Mapping[str, 
     return files | {f"machine/{path}": file for path, file in scripts.items()}
 
 
-def _own_scripts(guest: Guest, provider: Provider) -> Mapping[str, RenderedFile]:
+def _own_scripts(guest: Guest, driver: Driver) -> Mapping[str, RenderedFile]:
     """How systemd runs the services, and what a boot attaches."""
     context: dict[str, object] = {
         "machine": guest.machine,
         "folders": guest.folders,
         "disks": guest.disks,
-        "card": None if provider.introduces else guest.card,
+        "card": None if driver.configures_network else guest.card,
+        "alone": guest.card is None,
+        "own_names": tuple(dict.fromkeys((guest.machine.hostname, guest.machine.hostname.split(".")[0]))),
+        "shared_memory": shared_memory(guest.machine),
     }
     own = {name: _script(f"vm/machine/{name}.j2", context) for name in OWN_SCRIPTS}
     context["most"] = hard_files(guest.machine)  # a limit above the kernel's own bound would stop a service

@@ -7,7 +7,7 @@ root=$1 kernel=$2 format=$3 gib=$4 out=$5
 room=$((512 << 10)) # KiB that stay free
 id=${FILESYSTEM_ID:-$(cat /proc/sys/kernel/random/uuid)}
 mkdir -p "$out"
-# What an engine leaves empty, for it lays its own over them.
+# Folders that an engine leaves empty because it mounts its own there.
 printf '127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n' >"$root/etc/hosts"
 rm -f "$root/etc/resolv.conf" "$root/etc/hostname" "$root/.dockerenv"
 : >"$root/etc/resolv.conf"

@@ -10,4 +10,4 @@ systemctl --quiet enable provision-guest.service provision-guest-keys.service pr
 systemctl --quiet mask apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer \
   e2scrub_reap.service fstrim.timer getty.target serial-getty@ttyS0.service serial-getty@ttyAMA0.service serial-getty@hvc0.service \
   systemd-networkd.service systemd-timesyncd.service systemd-update-utmp.service \
-  systemd-update-utmp-runlevel.service keyboard-setup.service console-setup.service networking.service
+  systemd-update-utmp-runlevel.service tmp.mount keyboard-setup.service console-setup.service networking.service

@@ -15,7 +15,7 @@ if [ -n "$changes" ]; then
   sh "$here/changes.sh" make "$changes"
   exit
 fi
-rm -f /etc/apt/apt.conf.d/docker-clean # it would empty the cache of downloads
+rm -f /etc/apt/apt.conf.d/docker-clean # it would empty the download cache
 if [ ! -e /usr/sbin/policy-rc.d ]; then
   printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
   chmod 0755 /usr/sbin/policy-rc.d

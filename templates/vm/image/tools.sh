@@ -1,5 +1,5 @@
 #!/bin/sh
-# tools.sh PACKAGE…: what makes a disk of a folder.
+# tools.sh PACKAGE…: installs what turns a folder into a disk.
 set -eu
 export DEBIAN_FRONTEND=noninteractive
 rm -f /etc/apt/apt.conf.d/docker-clean

@@ -20,7 +20,7 @@ Network = Literal["passt", "user"]
 OLDEST_QEMU = (7, 2)  # the first that takes a network from another program's socket
 TRIAL_ENDS_WITHIN = 20.0  # seconds: a busy host is slow
 BETWEEN = 0.02
-OPEN = "a machine can connect to what listens on the host's loopback alone"
+OPEN = "a machine can reach services that listen only on the host's loopback"
 
 
 def network() -> Network:
@@ -32,13 +32,13 @@ def network() -> Network:
 def passt_lacks() -> str | None:
     """Why machines have QEMU's own network on this host; None where passt works: it is tried."""
     if platform.system() != "Linux":
-        return "passt is a program for Linux"
+        return "passt is only for Linux"
     missing = [program for program in ("passt", "pasta") if process.find(program) is None]
     if missing:
         return f"no {' and no '.join(missing)} command"
     ours = architecture()
     if ours is None:
-        return f"machines are not made for {platform.machine()}"
+        return f"machines are not available for {platform.machine()}"
     said = process.ask([ours.program, "--version"]).stdout
     version = re.search(r"version (\d+)\.(\d+)", said)
     if version is None or (int(version[1]), int(version[2])) < OLDEST_QEMU:
@@ -68,7 +68,7 @@ def _trial() -> str | None:
             _, said = child.communicate(timeout=max(BETWEEN, deadline - time.monotonic()))
         except process.TimeoutExpired:
             process.kill_session(child)  # passt would go on without pasta, and hold the pipes
-            return f"passt does not work on this host: it did not end within {TRIAL_ENDS_WITHIN:g} s"
+            return f"passt does not work on this host: it did not finish within {TRIAL_ENDS_WITHIN:g} s"
     if answered and child.returncode == 0:
         return None
     lines = [line for line in said.decode("utf-8", "replace").splitlines() if "syslog" not in line]

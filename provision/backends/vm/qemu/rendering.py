@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 from provision.backends.ports import variable
 from provision.backends.vm.architecture import ARCHITECTURES
-from provision.backends.vm.layers import Form, image_files
+from provision.backends.vm.image.dockerfile import DiskFormat, image_files
 from provision.bases.disk import PACKAGES, TOOLS
 from provision.rendering import RenderedFile, render
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from provision.backends.vm.provider import Guest
+    from provision.backends.vm.driver import Guest
     from provision.model import Environment, Machine
 
 DISK = 10  # GiB, unless the spec says otherwise
@@ -49,7 +49,7 @@ def render_machine(environment: Environment, guest: Guest) -> Mapping[str, Rende
         ).hexdigest(),
     }
     script = render("vm/qemu/start.sh.j2", context).encode()
-    form = Form(
+    disk_format = DiskFormat(
         kind="guest",
         packages=PACKAGES,
         boots_with="init",
@@ -58,11 +58,11 @@ def render_machine(environment: Environment, guest: Guest) -> Mapping[str, Rende
         disk=(str(disk_size(machine)),),
     )
     own = {script_name(machine.name): RenderedFile(content=script, executable=True)}
-    return own | dict(image_files(guest, form))
+    return own | dict(image_files(guest, disk_format))
 
 
 def held(machine: Machine, guest_folders: tuple[str, ...]) -> str:
-    """What a machine whose memory is to be kept holds back until its state is saved.
+    """What has to wait in a machine until its state is saved.
 
     `setup` where its services may run before: they see nothing that outlives the state or
     changes without it. Else `attach`, and with it every service: a volume has another

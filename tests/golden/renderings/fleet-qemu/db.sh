@@ -1,20 +1,20 @@
 #!/bin/sh
-# db of fleet, a virtual machine: sh db.sh [words for QEMU]
+# db of fleet, a virtual machine: sh db.sh [QEMU arguments]
 #
-# Makes what is missing, then becomes QEMU: the disk is built by docker buildx, all else needs
-# qemu-system-x86_64 or qemu-system-aarch64, qemu-img and ssh-keygen. These variables may be set:
+# Creates what is missing, then execs QEMU. The disk needs docker buildx, everything else needs
+# qemu-system-x86_64 or qemu-system-aarch64, qemu-img and ssh-keygen. You can set these variables:
 #   ARCHITECTURE   x86_64 or aarch64; this host's
-#   STATE     where its disks and its key are; beside this file
-#   IMAGE     the folder of disk.qcow2, vmlinuz and initrd that it begins with
+#   STATE     the folder of its disks and key; default: beside this file
+#   IMAGE     the folder of disk.qcow2, vmlinuz and initrd that it starts from
 #   ACCEL     kvm, hvf or tcg,thread=multi,tb-size=256; and CPU to go with it: host, or one to emulate
-#   NET       passt: no connection from inside reaches what listens on this host's loopback alone;
-#             user: QEMU's own network, in which 10.0.2.2 is that. passt, where it is installed
-#   SSH       the host's port that leads to its sshd; a free one
-#   NETWORK   the multicast group and port, on the loopback, that is the machines' own network
-#   APPEND    more words for the kernel
-# How its disk is made (backends.vm.build): auto
+#   NET       passt: the machine cannot reach what listens only on this host's loopback;
+#             user: QEMU's own network, where 10.0.2.2 is that loopback. Default: passt if installed
+#   SSH       the host port for its sshd; default: a free one
+#   NETWORK   the multicast group and port, on the loopback, for the machines' own network
+#   APPEND    additional kernel parameters
+# How its disk is built (backends.vm.build): auto
 set -eu
-umask 077 # disks, saved states, keys and sockets are nobody else's
+umask 077 # disks, saved states, keys and sockets are private
 here=$(cd "${0%/*}" && pwd)
 state=${STATE:-$here/state}
 image=${IMAGE:-$state/image}
@@ -49,9 +49,9 @@ if [ -z "${NET:-}" ]; then
 fi
 case $NET in
 passt)
-  # passt makes the guest's connections, those to 127.0.0.1 and 0.0.0.0 too: so it runs in a network
-  # namespace whose loopback is empty. pasta brings its connections out of there, none to this host's
-  # loopback, and the forwarded ports in. Both end with QEMU.
+  # passt makes the guest's connections, including those to 127.0.0.1 and 0.0.0.0. So it runs in a network
+  # namespace with an empty loopback. pasta lets its connections out, except to this host's
+  # loopback, and forwarded ports in. Both exit with QEMU.
   free() { echo $(($(od -An -N2 -tu2 /dev/urandom) % 16384 + 49152)); }
   [ "$(id -u)" -ne 0 ] || { without='--runas 0 --netns-only' within='--runas 0'; }
   socket=${SOCKET:-$state/db.net}
@@ -67,7 +67,7 @@ passt)
     tries=$((tries + 1))
     if ! kill -0 $! 2>/dev/null || [ $tries -gt 200 ]; then
       grep -v syslog "$state/db.net.log" >&2
-      echo "the network of db did not start; NET=user does without passt" >&2
+      echo "the network of db did not start; NET=user works without passt" >&2
       exit 1
     fi
     sleep 0.05

@@ -1,6 +1,6 @@
 #!/bin/sh
 # locale and time zone
-# Does nothing where its record says that it was done.
+# Does nothing if its record exists, because then it has succeeded.
 set -eu
 _record=/var/lib/provision/steps/3ffa0d994b6bc0931ba0a96d2c24f3cc
 [ ! -e "$_record" ] || exit 0

@@ -1,8 +1,8 @@
 #!/bin/sh
 # files
-# Does nothing where its record says that it was done.
+# Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/b13d174dabc109ba62f56e86d0fa3c95
+_record=/var/lib/provision/steps/51be5c45157f9d8162e905121675641b
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

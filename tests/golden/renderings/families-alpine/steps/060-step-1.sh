@@ -1,8 +1,8 @@
 #!/bin/sh
 # run: step-1
-# Does nothing where its record says that it was done.
+# Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/3a8aa2e331e118d96dcc61b67ed78490
+_record=/var/lib/provision/steps/b7c95fd5a79cfb441391ece009082348
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -1,16 +1,16 @@
 #!/bin/sh
 # repositories team, other
-# Does nothing where its record says that it was done.
+# Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/9bbc22aab56422aebda05e689ed070fe
+_record=/var/lib/provision/steps/b4dbf2aad8fe6a8ecf7a9c3a5807fa18
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
 export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 export DEBIAN_FRONTEND=noninteractive
-rm -f /etc/apt/apt.conf.d/docker-clean # it would empty the cache of downloads
-apt-get update -q # of the distribution
+rm -f /etc/apt/apt.conf.d/docker-clean # it would empty the download cache
+apt-get update -q # the distribution's
 apt-get install -q -y --no-install-recommends ca-certificates
 from=${0%/*}/../repositories
 install -D -m 0644 "$from/"etc/apt/keyrings/team.asc /etc/apt/keyrings/team.asc

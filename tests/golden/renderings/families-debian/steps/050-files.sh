@@ -1,8 +1,8 @@
 #!/bin/sh
 # files
-# Does nothing where its record says that it was done.
+# Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/4e8ad4d8a086d582db9b1e56bf5b659b
+_record=/var/lib/provision/steps/f55048693a915ce16dcdbf96cdcc66eb
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

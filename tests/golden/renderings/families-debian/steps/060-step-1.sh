@@ -1,8 +1,8 @@
 #!/bin/sh
 # run: step-1
-# Does nothing where its record says that it was done.
+# Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/ca0e3766e028dcbb0b507caa6f5cbec5
+_record=/var/lib/provision/steps/0f3e26647c18bc70872ba812064c983c
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -1,8 +1,8 @@
 #!/bin/sh
 # repositories team, other
-# Does nothing where its record says that it was done.
+# Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/c5195a1e9e36f40837412cdae522cad0
+_record=/var/lib/provision/steps/ce0b8b17a4d987408ff0c2de8cb5f8f8
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

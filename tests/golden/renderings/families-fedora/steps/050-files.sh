@@ -1,8 +1,8 @@
 #!/bin/sh
 # files
-# Does nothing where its record says that it was done.
+# Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/79cecdffde34d6ae1b324007d6635b98
+_record=/var/lib/provision/steps/31af7d7fa47d50c305b8c423aaeab9e0
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

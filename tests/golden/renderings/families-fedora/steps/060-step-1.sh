@@ -1,8 +1,8 @@
 #!/bin/sh
 # run: step-1
-# Does nothing where its record says that it was done.
+# Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/0dcdf90280db656774962cf7c918b3c0
+_record=/var/lib/provision/steps/95a7e2bf3e2ee54e865f6f338260be6d
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

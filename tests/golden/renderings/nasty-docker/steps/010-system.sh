@@ -1,14 +1,14 @@
 #!/bin/sh
 # locale and time zone
-# Does nothing where its record says that it was done.
+# Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/5faebef0cfc5326d28f26e473f3682da
+_record=/var/lib/provision/steps/0c4540f7b3ed56f8b772f21a18afc517
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
 export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
-# A package's daemon never starts of its own accord: only the spec's services run.
+# A package's daemon never starts by itself: only the spec's services run.
 cat >/usr/sbin/policy-rc.d <<'END'
 #!/bin/sh
 exit 101

@@ -1,8 +1,8 @@
 #!/bin/sh
 # files
-# Does nothing where its record says that it was done.
+# Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/c14abc4bc737918b04489679c1b981ed
+_record=/var/lib/provision/steps/8f48cd499a2b4bf95864dcc9fbc4b61b
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -1,8 +1,8 @@
 #!/bin/sh
 # run: step
-# Does nothing where its record says that it was done.
+# Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/fa2f33ad323da3e3a473d5c092091e38
+_record=/var/lib/provision/steps/fe973c7628dcfaff20b649d8d3d8be00
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -1,6 +1,6 @@
 #!/bin/sh
 # locale and time zone
-# Does nothing where its record says that it was done.
+# Does nothing if its record exists, because then it has succeeded.
 set -eu
 _record=/var/lib/provision/steps/b4942c536300f8e272b95b4e16c7615f
 [ ! -e "$_record" ] || exit 0

@@ -1,18 +1,18 @@
 #!/bin/sh
 # 2 packages
-# Does nothing where its record says that it was done.
+# Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/223c63e3e9fe2c1eb353d23012265b8c
+_record=/var/lib/provision/steps/676cdcce88e2e43f9f4928b4f1cd1a56
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
 export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 known() { dnf repoquery --quiet --whatprovides "$1" | grep -q .; }
-providers() { true; } # dnf takes one of them
+providers() { true; } # dnf chooses one of them
 names() { dnf repoquery --quiet --queryformat '%{name}\n'; }
 versions() { dnf repoquery --quiet --queryformat '%{version}-%{release}\n' "$1"; }
-# near NAME: of the names that are read, the three that are most like it.
+# near NAME: the three names from stdin that are most similar to it.
 near() {
   awk -v wanted="$1" '
     function distance(a, b, i, j, best, row, last) {
@@ -34,7 +34,7 @@ near() {
     found <= 3 && found < length(wanted) { print found, $1 }
   ' | sort -u -k 1,1n -k 2,2 | head -n 3 | cut -d " " -f 2 | tr "\n" " "
 }
-# missing NAME VERSION RELEASE: what there is not, or is several times, as a line for provision to read.
+# missing NAME VERSION RELEASE: a line for provision about what does not exist or is ambiguous.
 missing() {
   _providers=$(providers "$1" | head -n 12 | tr "\n" " ")
   case $_providers in

@@ -1,8 +1,8 @@
 #!/bin/sh
 # run: step-1
-# Does nothing where its record says that it was done.
+# Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/89419a842eb66e2a2ee8440b590d8758
+_record=/var/lib/provision/steps/34b8927bb8964074cb2d279c1bf8b67b
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -1,14 +1,14 @@
 #!/bin/sh
 # locale and time zone
-# Does nothing where its record says that it was done.
+# Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/cf4252429544758bc32b6ac3ab21f47f
+_record=/var/lib/provision/steps/5a7258307ab846127bd90c1f1755ec63
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
 export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
-# The proxy's certificate, beside those that the system trusts; for the time of this step.
+# For this step: the proxy's certificate in addition to those that the system trusts.
 if [ -e /run/provision/proxy/ca.crt ]; then
   bundle=/dev/shm/provision-ca.crt
   cat /etc/ssl/certs/ca-certificates.crt /run/provision/proxy/ca.crt >"$bundle" 2>/dev/null || true
@@ -22,7 +22,7 @@ if [ -e /run/provision/proxy/ca.crt ]; then
   export NODE_EXTRA_CA_CERTS="$bundle"
 fi
 
-# A package's daemon never starts of its own accord: only the spec's services run.
+# A package's daemon never starts by itself: only the spec's services run.
 cat >/usr/sbin/policy-rc.d <<'END'
 #!/bin/sh
 exit 101

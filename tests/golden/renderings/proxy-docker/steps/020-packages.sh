@@ -1,14 +1,14 @@
 #!/bin/sh
 # 1 packages
-# Does nothing where its record says that it was done.
+# Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/f20ec88ebfc1e051e90a2b4b1d70c90a
+_record=/var/lib/provision/steps/3398aef8fb3ae22a1865914e549b9a3e
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
 export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
-# The proxy's certificate, beside those that the system trusts; for the time of this step.
+# For this step: the proxy's certificate in addition to those that the system trusts.
 if [ -e /run/provision/proxy/ca.crt ]; then
   bundle=/dev/shm/provision-ca.crt
   cat /etc/ssl/certs/ca-certificates.crt /run/provision/proxy/ca.crt >"$bundle" 2>/dev/null || true
@@ -23,8 +23,8 @@ if [ -e /run/provision/proxy/ca.crt ]; then
 fi
 
 export DEBIAN_FRONTEND=noninteractive
-rm -f /etc/apt/apt.conf.d/docker-clean # it would empty the cache of downloads
-# apt reads a name that no package has as a pattern, or as an order: only the very name counts.
+rm -f /etc/apt/apt.conf.d/docker-clean # it would empty the download cache
+# apt takes an unknown name for a pattern or an option: only exact names count.
 candidate() {
   apt-cache policy "$1" | awk -v name="$1:" -v plain="${1%:*}:" '
     NR == 1 && $0 != name && $0 != plain { exit }
@@ -42,7 +42,7 @@ providers() {
 known() { [ -n "$(candidate "$1")" ]; }
 names() { apt-cache pkgnames; }
 versions() { apt-cache madison "$1" | cut -d "|" -f 2 | tr -d " "; }
-# near NAME: of the names that are read, the three that are most like it.
+# near NAME: the three names from stdin that are most similar to it.
 near() {
   awk -v wanted="$1" '
     function distance(a, b, i, j, best, row, last) {
@@ -64,7 +64,7 @@ near() {
     found <= 3 && found < length(wanted) { print found, $1 }
   ' | sort -u -k 1,1n -k 2,2 | head -n 3 | cut -d " " -f 2 | tr "\n" " "
 }
-# missing NAME VERSION RELEASE: what there is not, or is several times, as a line for provision to read.
+# missing NAME VERSION RELEASE: a line for provision about what does not exist or is ambiguous.
 missing() {
   _providers=$(providers "$1" | head -n 12 | tr "\n" " ")
   case $_providers in

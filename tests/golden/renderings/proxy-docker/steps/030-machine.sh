@@ -1,14 +1,14 @@
 #!/bin/sh
 # services and setup
-# Does nothing where its record says that it was done.
+# Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/a378ceb1c8a08101646c8679863c97eb
+_record=/var/lib/provision/steps/51507abf8549e3eff786f62d9ce2af5d
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
 export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
-# The proxy's certificate, beside those that the system trusts; for the time of this step.
+# For this step: the proxy's certificate in addition to those that the system trusts.
 if [ -e /run/provision/proxy/ca.crt ]; then
   bundle=/dev/shm/provision-ca.crt
   cat /etc/ssl/certs/ca-certificates.crt /run/provision/proxy/ca.crt >"$bundle" 2>/dev/null || true
@@ -26,8 +26,8 @@ rm -rf /usr/lib/provision
 mkdir -p /usr/lib/provision
 cp -R "${0%/*}/../machine/." /usr/lib/provision
 chmod -R u=rwX,go=rX /usr/lib/provision
-# A generator that a package brings has systemd start what the package is for, enabled or not
-# (PostgreSQL's does); those of disks, network and boot stay.
+# Some packages bring a generator that makes systemd start their service even if disabled
+# (PostgreSQL does). Generators for disks, network and boot stay.
 for generator in /lib/systemd/system-generators/*; do
   case ${generator##*/} in
     systemd-* | cloud-init-generator | netplan | lvm2-activation-generator | zfs-mount-generator | '*') ;;

@@ -1,8 +1,8 @@
 #!/bin/sh
 # run: fetch
-# Does nothing where its record says that it was done.
+# Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/1363b111ce9dd20215f9abd981f9edb3
+_record=/var/lib/provision/steps/63da0aca4e723c65f943bd0ca8668559
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

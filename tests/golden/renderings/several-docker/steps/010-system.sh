@@ -1,14 +1,14 @@
 #!/bin/sh
 # locale and time zone
-# Does nothing where its record says that it was done.
+# Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/9022b24bac95bfcfa859f79f335321b2
+_record=/var/lib/provision/steps/8889d5df03554e369fa027a359a87013
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
 export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
-# A package's daemon never starts of its own accord: only the spec's services run.
+# A package's daemon never starts by itself: only the spec's services run.
 cat >/usr/sbin/policy-rc.d <<'END'
 #!/bin/sh
 exit 101

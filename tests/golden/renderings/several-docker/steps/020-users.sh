@@ -1,14 +1,14 @@
 #!/bin/sh
 # users dev
-# Does nothing where its record says that it was done.
+# Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/a765f523e982a8b158a04afe75c170da
+_record=/var/lib/provision/steps/c6c6af565820665c4ee1f922b0c15b53
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
 export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
-# is_free DATABASE NAME ID: fails where another has the id.
+# is_free DATABASE NAME ID: fails if another name has the id.
 is_free() {
   _holder=$(getent "$1" "$3" | cut -d: -f1)
   case $_holder in '' | "$2") return ;; esac
@@ -18,7 +18,7 @@ is_free() {
   esac
   exit 1
 }
-# move DATABASE NAME ID: gives one that is there another id, and its files with it.
+# move DATABASE NAME ID: changes the id of an existing entry, and the ownership of its files.
 move() {
   _old=$(getent "$1" "$2" | cut -d: -f3)
   case $_old in '' | "$3") return ;; esac
@@ -34,7 +34,7 @@ move() {
       ;;
   esac
 }
-# group NAME GID [--system]: makes it, or gives it the gid; an empty GID is any.
+# group NAME GID [--system]: creates the group, or sets its gid; an empty GID means any.
 group() {
   _group=$1
   _gid=$2
@@ -46,7 +46,7 @@ group() {
     move group "$_group" "$_gid"
   fi
 }
-# user NAME UID GID HOME SHELL: makes it, or changes it; what is empty is not changed.
+# user NAME UID GID HOME SHELL: creates or changes the user; empty values are not changed.
 user() {
   _name=$1 _uid=$2 _gid=$3 _home=$4 _shell=$5
   _entry=$(getent passwd "$_name") || _entry=
@@ -61,7 +61,7 @@ user() {
       getent group "$_name" >/dev/null || groupadd --gid "$_uid" "$_name"
       _gid=$(getent group "$_name" | cut -d: -f3)
     fi
-    # With an entry for a large id, the log of logins would be as large.
+    # With a large id, the login log would become equally large.
     useradd --no-log-init --uid "$_uid" --gid "$_gid" --create-home --home-dir "${_home:-/home/$_name}" \
       --shell "${_shell:-/bin/sh}" "$_name"
     return

@@ -1,16 +1,16 @@
 #!/bin/sh
 # 6 packages
-# Does nothing where its record says that it was done.
+# Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/05e4cfe12ef68e3f5734e123a47a16d2
+_record=/var/lib/provision/steps/3d538bc72aae5e76fd052f90372b4c04
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
 export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 export DEBIAN_FRONTEND=noninteractive
-rm -f /etc/apt/apt.conf.d/docker-clean # it would empty the cache of downloads
-# apt reads a name that no package has as a pattern, or as an order: only the very name counts.
+rm -f /etc/apt/apt.conf.d/docker-clean # it would empty the download cache
+# apt takes an unknown name for a pattern or an option: only exact names count.
 candidate() {
   apt-cache policy "$1" | awk -v name="$1:" -v plain="${1%:*}:" '
     NR == 1 && $0 != name && $0 != plain { exit }
@@ -28,7 +28,7 @@ providers() {
 known() { [ -n "$(candidate "$1")" ]; }
 names() { apt-cache pkgnames; }
 versions() { apt-cache madison "$1" | cut -d "|" -f 2 | tr -d " "; }
-# near NAME: of the names that are read, the three that are most like it.
+# near NAME: the three names from stdin that are most similar to it.
 near() {
   awk -v wanted="$1" '
     function distance(a, b, i, j, best, row, last) {
@@ -50,7 +50,7 @@ near() {
     found <= 3 && found < length(wanted) { print found, $1 }
   ' | sort -u -k 1,1n -k 2,2 | head -n 3 | cut -d " " -f 2 | tr "\n" " "
 }
-# missing NAME VERSION RELEASE: what there is not, or is several times, as a line for provision to read.
+# missing NAME VERSION RELEASE: a line for provision about what does not exist or is ambiguous.
 missing() {
   _providers=$(providers "$1" | head -n 12 | tr "\n" " ")
   case $_providers in

@@ -1,15 +1,23 @@
 #!/bin/sh
 # volumes data
-# Does nothing where its record says that it was done.
+# Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/ea2abc286975e1c450fa5e790c11b97c
+_record=/var/lib/provision/steps/4ef966d0da60c50469221a9a2efa5f28
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
 export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
-# An empty volume takes over what lies at its path: its owner, its mode.
-mkdir -p /var/lib/redis
+# An empty volume takes over the owner and mode of its path. A missing parent folder gets the owner
+# of the folder it is in, as in a user's home.
+lead() {
+  [ -z "$1" ] || [ -d "$1" ] || {
+    lead "${1%/*}"
+    mkdir "$1"
+    chown "$(stat -c %u:%g "${1%/*}/")" "$1"
+  }
+}
+lead /var/lib/redis
 chown redis:"$(id -g redis)" /var/lib/redis
 chmod 0750 /var/lib/redis
 

@@ -1,8 +1,8 @@
 #!/bin/sh
 # services and setup
-# Does nothing where its record says that it was done.
+# Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/1993def52a286fdd3872d782328692f2
+_record=/var/lib/provision/steps/4c4294312932fdbfeb98d5782833d774
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
@@ -12,8 +12,8 @@ rm -rf /usr/lib/provision
 mkdir -p /usr/lib/provision
 cp -R "${0%/*}/../machine/." /usr/lib/provision
 chmod -R u=rwX,go=rX /usr/lib/provision
-# A generator that a package brings has systemd start what the package is for, enabled or not
-# (PostgreSQL's does); those of disks, network and boot stay.
+# Some packages bring a generator that makes systemd start their service even if disabled
+# (PostgreSQL does). Generators for disks, network and boot stay.
 for generator in /lib/systemd/system-generators/*; do
   case ${generator##*/} in
     systemd-* | cloud-init-generator | netplan | lvm2-activation-generator | zfs-mount-generator | '*') ;;

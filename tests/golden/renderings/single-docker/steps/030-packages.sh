@@ -1,8 +1,8 @@
 #!/bin/sh
 # 1 packages
-# Does nothing where its record says that it was done.
+# Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/6636ca648caede2ba87a4dddd98d928f
+_record=/var/lib/provision/steps/e23ed3d1231c64603349b32418e13b6d
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
@@ -12,7 +12,7 @@ known() { apk search --exact --quiet "$1" | grep -q .; }
 providers() { apk add --simulate "$1" 2>&1 | sed -n "s/^ *provided by: //p" | tr " " "\n" | grep .; }
 names() { apk search --quiet; }
 versions() { apk search --exact "$1" | sed "s/^$1-//"; }
-# near NAME: of the names that are read, the three that are most like it.
+# near NAME: the three names from stdin that are most similar to it.
 near() {
   awk -v wanted="$1" '
     function distance(a, b, i, j, best, row, last) {
@@ -34,7 +34,7 @@ near() {
     found <= 3 && found < length(wanted) { print found, $1 }
   ' | sort -u -k 1,1n -k 2,2 | head -n 3 | cut -d " " -f 2 | tr "\n" " "
 }
-# missing NAME VERSION RELEASE: what there is not, or is several times, as a line for provision to read.
+# missing NAME VERSION RELEASE: a line for provision about what does not exist or is ambiguous.
 missing() {
   _providers=$(providers "$1" | head -n 12 | tr "\n" " ")
   case $_providers in

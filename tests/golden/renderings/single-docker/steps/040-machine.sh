@@ -1,8 +1,8 @@
 #!/bin/sh
 # services and setup
-# Does nothing where its record says that it was done.
+# Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/95476be1fb090bcce0adb38f0c91bcf4
+_record=/var/lib/provision/steps/20ee0559d82aeffc29954b7071be1a87
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
@@ -12,8 +12,8 @@ rm -rf /usr/lib/provision
 mkdir -p /usr/lib/provision
 cp -R "${0%/*}/../machine/." /usr/lib/provision
 chmod -R u=rwX,go=rX /usr/lib/provision
-# A generator that a package brings has systemd start what the package is for, enabled or not
-# (PostgreSQL's does); those of disks, network and boot stay.
+# Some packages bring a generator that makes systemd start their service even if disabled
+# (PostgreSQL does). Generators for disks, network and boot stay.
 for generator in /lib/systemd/system-generators/*; do
   case ${generator##*/} in
     systemd-* | cloud-init-generator | netplan | lvm2-activation-generator | zfs-mount-generator | '*') ;;

@@ -1,8 +1,8 @@
 #!/bin/sh
 # run: timed
-# Does nothing where its record says that it was done.
+# Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/cecb9eed36f159d29430711ab30b4e80
+_record=/var/lib/provision/steps/ed7297d2d252969668fbebaf468c9c09
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
@@ -18,12 +18,12 @@ _commands=$(mktemp -d)
 trap 'rm -rf "$_script" "$_commands"' EXIT
 cat >"$_commands/systemctl" <<'SYSTEMCTL'
 #!/bin/sh
-# systemctl for a build step: notes the units that it enables, for none that a package enables starts.
+# systemctl for a build step: records the units that it enables, because units that packages enable do not start.
 _verb=
 for _word; do
   shift
   case $_verb:$_word in
-    *:--now) [ -d /run/systemd/system ] || continue ;; # nothing runs while an image is built
+    *:--now) [ -d /run/systemd/system ] || continue ;; # nothing runs during an image build
     *:-*) ;;
     :*) _verb=$_word ;;
     *able:* | mask:*)
@@ -40,7 +40,7 @@ for _systemctl in /usr/bin/systemctl /bin/systemctl; do
   [ ! -x "$_systemctl" ] || exec "$_systemctl" "$@"
 done
 case $_verb in
-  *able | *mask | daemon-reload | preset) exit 0 ;; # it comes later, and what was noted is enabled then
+  *able | *mask | daemon-reload | preset) exit 0 ;; # systemd comes later, and enables what was recorded
 esac
 echo "systemctl $_verb: systemd is not there while this step runs" >&2
 exit 1

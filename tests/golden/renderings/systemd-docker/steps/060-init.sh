@@ -1,14 +1,14 @@
 #!/bin/sh
 # systemd and its units
-# Does nothing where its record says that it was done.
+# Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/d9bf06521183af1c39b8254164b177b5
+_record=/var/lib/provision/steps/61b21fec370b50bda39331a545a27633
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
 export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
-# systemd starts the spec's services and what a build step has enabled; nothing that only a package has.
+# systemd starts the spec's services and what a build step has enabled, not what packages enabled.
 cp /usr/lib/provision/units/* /etc/systemd/system
 systemctl list-unit-files --state=enabled --no-legend --no-pager | while read -r unit _; do
   case $unit in
@@ -18,6 +18,9 @@ systemctl list-unit-files --state=enabled --no-legend --no-pager | while read -r
 done
 [ ! -e /var/lib/provision/enabled-units ] || xargs -r systemctl enable --quiet </var/lib/provision/enabled-units
 systemctl enable --quiet provision.target
+# /tmp is on the disk with every base, and is emptied at a start alone.
+systemctl mask --quiet tmp.mount 2>/dev/null
+printf '%s\n' 'D /tmp 1777 root root -' 'd /var/tmp 1777 root root -' >/usr/lib/tmpfiles.d/provision.conf
 : >/etc/machine-id # each container is a machine of its own
 
 echo init >"$_record"

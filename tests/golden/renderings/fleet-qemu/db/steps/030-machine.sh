@@ -1,8 +1,8 @@
 #!/bin/sh
 # services and setup
-# Does nothing where its record says that it was done.
+# Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/86f23869db11094251125da224771f16
+_record=/var/lib/provision/steps/7f4e8d3543c3e74432e7c940f6883a74
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
@@ -13,8 +13,8 @@ mkdir -p /usr/lib/provision
 cp -R "${0%/*}/../machine/." /usr/lib/provision
 chmod -R u=rwX,go=rX /usr/lib/provision
 cp -R /usr/lib/provision/etc/. /etc
-# A generator that a package brings has systemd start what the package is for, enabled or not
-# (PostgreSQL's does); those of disks, network and boot stay.
+# Some packages bring a generator that makes systemd start their service even if disabled
+# (PostgreSQL does). Generators for disks, network and boot stay.
 for generator in /lib/systemd/system-generators/*; do
   case ${generator##*/} in
     systemd-* | cloud-init-generator | netplan | lvm2-activation-generator | zfs-mount-generator | '*') ;;

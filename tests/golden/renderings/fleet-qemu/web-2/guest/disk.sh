@@ -3,7 +3,7 @@
 set -eu
 root=$1 kernel=$2 gib=$3 out=$4
 mkdir -p "$out"
-# What an engine leaves empty, for it lays its own over them.
+# Folders that an engine leaves empty because it mounts its own there.
 printf '127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n' >"$root/etc/hosts"
 rm -f "$root/etc/resolv.conf" "$root/etc/hostname" "$root/.dockerenv"
 echo 'nameserver 10.0.2.3' >"$root/etc/resolv.conf"

@@ -1,6 +1,6 @@
 #!/bin/sh
 # setup: step
-# Does nothing where its record says that it was done.
+# Does nothing if its record exists, because then it has succeeded.
 set -eu
 _record=/var/lib/provision/setup/579270c504e9cc9a2a752291c3f2ef16
 [ ! -e "$_record" ] || exit 0

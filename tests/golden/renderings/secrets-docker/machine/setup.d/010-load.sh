@@ -1,6 +1,6 @@
 #!/bin/sh
 # setup: load
-# Does nothing where its record says that it was done.
+# Does nothing if its record exists, because then it has succeeded.
 set -eu
 _record=/var/lib/provision/setup/e2519935b64bcddf3670c46687a9f5e2
 [ ! -e "$_record" ] || exit 0

@@ -1,6 +1,6 @@
 #!/bin/sh
 # setup: again
-# Does nothing where its record says that it was done.
+# Does nothing if its record exists, because then it has succeeded.
 set -eu
 _record=/run/provision/setup.d/7a0b484e5f57a838c020dcb4bb123024
 [ ! -e "$_record" ] || exit 0

@@ -1,8 +1,8 @@
 #!/bin/sh
 # run: mirror
-# Does nothing where its record says that it was done.
+# Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/5c7b1cc9577453f35aefd3deafcaca53
+_record=/var/lib/provision/steps/60cd0a14f8013e04695a122328a0ee46
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -1,8 +1,8 @@
 #!/bin/sh
 # files
-# Does nothing where its record says that it was done.
+# Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/74f354f4a71e23138bba7ef27e8c2b3c
+_record=/var/lib/provision/steps/992a115932a40486857095c1d265af65
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

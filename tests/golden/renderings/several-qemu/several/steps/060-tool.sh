@@ -1,8 +1,8 @@
 #!/bin/sh
 # run: tool
-# Does nothing where its record says that it was done.
+# Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/058d914e58a2a9c6ab2633a9316ed253
+_record=/var/lib/provision/steps/906fae13a5fe6d2d2fe308b4a46f6438
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -1,6 +1,6 @@
 #!/bin/sh
 # setup: first
-# Does nothing where its record says that it was done.
+# Does nothing if its record exists, because then it has succeeded.
 set -eu
 _record=/var/lib/provision/setup/5b8dcc42389210e637d35592ce1be96a
 [ ! -e "$_record" ] || exit 0

@@ -1,0 +1,31 @@
+"""What a builder prints, as a person reads it while it works: the step by its name, then its last line."""
+
+from __future__ import annotations
+
+import re
+
+_BEGINS = re.compile(r"#(\d+) \[[^\]]*\] (.*)")
+_OURS = re.compile(r"target=/run/provision/(?:steps/\d+-|guest/)([\w-]+)\.sh")
+_WORDS = re.compile(r"#(\d+) (?:\d+\.\d+ )?(.*)")
+# Of a step that is none of the spec's, its instruction says little, and its options less.
+_OPTIONS = re.compile(r"^RUN( +--\S+)+ *")
+
+
+class BuildLines:
+    """Reads BuildKit's plain progress line by line; the log has the lines as they are."""
+
+    def __init__(self) -> None:
+        self._steps: dict[str, str] = {}
+
+    def readable(self, line: str) -> str:
+        """The line without the builder's numbers and mounts, led by the step whose it is."""
+        if begins := _BEGINS.fullmatch(line):
+            number, instruction = begins.groups()
+            ours = _OURS.search(instruction)
+            self._steps[number] = f"step {ours[1]}" if ours else ""
+            return self._steps[number] or _OPTIONS.sub("RUN ", instruction)
+        words = _WORDS.fullmatch(line)
+        if words is None:
+            return line
+        step = self._steps.get(words[1], "")
+        return f"{step}: {words[2]}" if step else words[2]

@@ -1,0 +1,303 @@
+"""Carry out a plan: build, let Compose converge, start in order, wait until every machine is ready."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from provision import lent, process
+from provision.backends import causes, starts
+from provision.backends.build_errors import build_failed
+from provision.backends.build_lines import BuildLines
+from provision.backends.build_problems import refuse_found
+from provision.backends.docker import agent, engine, secrets, systemd
+from provision.backends.docker.containers import CONTROL, MACHINE, enter, of_environment
+from provision.backends.docker.failures import require_compose, start_failed
+from provision.backends.docker.images import remember_images
+from provision.backends.docker.logs import read_logs
+from provision.backends.docker.planning import plan_for
+from provision.backends.docker.removal import end
+from provision.backends.docker.rendering import (
+    AGENT,
+    COMPOSE,
+    IDENTITY,
+    OVERRIDE,
+    OWNER,
+    PROJECT,
+    VARIABLES,
+    container_name,
+    env_file,
+    image_names,
+    is_laid,
+    kept_ports,
+    secret_files,
+    unset_variables,
+)
+from provision.backends.machines import warn_of_roots
+from provision.backends.order import in_order
+from provision.backends.ports import choose, keep
+from provision.backends.readiness import BETWEEN, SETUP_STATE, patience, wait_until_ready
+from provision.confined import ConfinedFolder
+from provision.errors import EnvironmentFailed
+from provision.hints import command
+from provision.progress import ParallelProgress
+from provision.recipe.systemd import restart_script
+from provision.target import Unreachable
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from provision.backends.base import Plan
+    from provision.backends.docker.observe import Observed
+    from provision.model import Environment, Machine
+    from provision.progress import Progress
+    from provision.rendering import Rendering
+    from provision.state import StateDir
+    from provision.target import Target
+
+SETUP = "/usr/lib/provision/setup"
+LAST_LINES = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Application:
+    """One call of `up`: what is asked, and where it lies; `timeout` is for the waits."""
+
+    environment: Environment
+    state_dir: StateDir
+    rendering: Rendering
+    timeout: float
+
+    def up(self, progress: Progress, *, rebuild: bool) -> Plan:
+        """Observe, decide, and carry out the plan, which is returned."""
+        with self.state_dir.lock(progress):
+            if self._forwards:
+                agent.prepare(self.state_dir)
+            else:
+                agent.end(self.state_dir)
+            with progress.wait("checking what is running"):
+                observed, plan = plan_for(self.environment, self.state_dir, self.rendering, rebuild=rebuild)
+            begun = self._converge(plan, observed, progress, rebuild=rebuild) if plan.changes else 0.0
+            if plan.changes and self._ordered:
+                self._wait_for_all(plan, progress)
+                starts.note(self.state_dir, plan, begun)
+                return plan
+        self._wait_for_all(plan, progress)
+        starts.note(self.state_dir, plan, begun)
+        return plan
+
+    @property
+    def _ordered(self) -> bool:
+        """Whether a machine needs another: then each is started here, when that one is ready."""
+        return any(machine.needs for machine in self.environment.machines)
+
+    @property
+    def _forwards(self) -> bool:
+        """Whether a machine gets the person's SSH agent."""
+        return any(machine.workspace and machine.workspace.agent for machine in self.environment.machines)
+
+    def _container(self, machine: Machine) -> str:
+        return container_name(self.environment, machine.name)
+
+    def _converge(self, plan: Plan, observed: Observed, progress: Progress, *, rebuild: bool) -> float:
+        """Build, then start; when that began, by the monotonic clock."""
+        environment, state_dir = self.environment, self.state_dir
+        for note in plan.notes:
+            progress.note(note)
+        present = of_environment(state_dir)
+        ours = {(port.host, port.protocol) for container in present for port in container.ports}
+        chosen = choose(environment, state_dir, ours, progress)
+        state_dir.make()
+        self.rendering.write(state_dir.rendering)
+        state_dir.log.write_text("")
+        variables = self._variables(chosen)
+        with ConfinedFolder(state_dir.rendering) as rendering:
+            rendering.write(VARIABLES, env_file(variables).encode(), 0o600)
+        images = image_names(environment, self.rendering.recipes)
+        stale = {planned.image for planned in plan.build}
+        if stale:
+            # Of equal machines one is built: the image is that of all.
+            building = {image: machine for machine, image in images.items() if image in stale}
+            self._build(building.values(), progress, variables, rebuild=rebuild)
+        remember_images(state_dir, images.values())
+        warn_of_roots(environment.machines, progress)
+        begun = time.monotonic()
+        with progress.step("starting containers"):
+            for container in present:
+                if container.paused:  # Compose would try to start it, which the engine refuses
+                    process.run(["docker", "unpause", container.name])
+            end([each for each in present if plan.actions.get(each.labels[MACHINE]) == "remove"])
+            self._refresh(plan, observed, progress)
+            words = ["--no-start"] if self._ordered else ["--detach"]
+            try:
+                self._compose(["up", *words, "--no-build"], progress, variables)
+            except process.CommandFailed as error:
+                raise start_failed(error, state_dir, environment) from error
+        keep(state_dir, chosen)
+        causes.note_aspects(state_dir, environment)
+        return begun
+
+    def _variables(self, chosen: Mapping[str, int]) -> Mapping[str, str]:
+        """What `.env` says of this host, after secrets were laid where it says."""
+        environment = self.environment
+        told = {PROJECT: str(environment.project), OWNER: str(os.getuid())}
+        if any(is_laid(file, environment) for file in secret_files(environment).values()):
+            told |= secrets.lay(environment, self.state_dir)
+        if self._forwards:
+            told[AGENT] = str(agent.folder(self.state_dir))
+        named = [
+            machine for machine in environment.machines if machine.workspace and machine.workspace.identity
+        ]
+        if named:
+            told[IDENTITY] = lent.identity(named[0])
+        return {**told, **kept_ports(environment, chosen)}
+
+    def _build(
+        self,
+        machines: Collection[str],
+        progress: Progress,
+        variables: Mapping[str, str],
+        *,
+        rebuild: bool,
+    ) -> None:
+        from provision.bases.image import ensure_image
+
+        built = [machine for machine in self.environment.machines if machine.name in machines]
+        for base in {machine.base.image: machine.base for machine in built}.values():
+            ensure_image(base, progress)
+        with progress.step("building the image" if len(built) == 1 else "building the images"):
+            try:
+                words = ["build", *(["--no-cache"] if rebuild else [])]
+                self._compose([*words, *(machine.name for machine in built)], progress, variables)
+            except process.CommandFailed as error:
+                refuse_found(self.state_dir.log.read_text().splitlines(), built)
+                raise build_failed(error, self.state_dir, built) from error
+
+    def _refresh(self, plan: Plan, observed: Observed, progress: Progress) -> None:
+        """Start a container again whose secrets have new values: it takes them at its start."""
+        for name in plan.named("refresh"):
+            for path in observed.replaced_files.get(name, ()):
+                progress.note(f"{name} gets the new file at {path}")
+            if changed := observed.stale_secrets.get(name, ()):
+                progress.note(f"{name} gets the new value of {', '.join(changed)}")
+            process.run(["docker", "restart", container_name(self.environment, name)])
+
+    def _compose(self, words: Sequence[str], progress: Progress, variables: Mapping[str, str]) -> None:
+        """Run Compose on the rendering, whatever else lies beside it; what it says goes to the log too."""
+        folder = self.state_dir.rendering
+        files = [name for name in (COMPOSE, OVERRIDE) if name in self.rendering.files]
+        project = [
+            "--project-name", self.environment.unique_name, "--project-directory", str(folder),
+            "--env-file", str(folder / VARIABLES),
+            *(word for name in files for word in ("--file", str(folder / name))),
+        ]  # fmt: skip
+        lines = BuildLines()
+        with self.state_dir.log.open("a", buffering=1) as log:
+
+            def each_line(line: str) -> None:
+                log.write(line + "\n")
+                progress.line(lines.readable(line))
+
+            try:
+                process.stream(
+                    ["docker", "compose", *project, "--progress", "plain", *words],
+                    each_line,
+                    cwd=folder,
+                    # Over variables of this process that happen to be called so.
+                    env={**unset_variables(self.environment), **variables},
+                )
+            except process.CommandFailed as error:
+                if process.was_interrupted(error):
+                    raise KeyboardInterrupt from error
+                require_compose()
+                raise
+
+    def _wait_for_all(self, plan: Plan, progress: Progress) -> None:
+        """Start what is not started yet, in order, and wait for all that was not ready."""
+        waiting = [m for m in self.environment.machines if plan.actions[m.name] != "none"]
+        if not waiting:
+            return
+        alone = not self.environment.several
+
+        def one(machine: Machine) -> None:
+            was_up = plan.actions[machine.name] == "wait"
+            if self._ordered and not was_up:
+                self._start(machine)
+            if alone:
+                self._wait(machine, progress, was_up=was_up)
+                return
+            said = ParallelProgress(progress, machine.name)
+            with said.step("ready"):
+                self._wait(machine, said, was_up=was_up)
+
+        with progress.step(f"waiting until {'it is' if alone else 'they are'} ready"):
+            in_order(waiting, one)
+
+    def _start(self, machine: Machine) -> None:
+        try:
+            process.run(["docker", "start", self._container(machine)])
+        except process.CommandFailed as error:
+            raise start_failed(error, self.state_dir, self.environment) from error
+
+    def _wait(self, machine: Machine, progress: Progress, *, was_up: bool) -> None:
+        name = self._container(machine)
+        last_lines = partial(_last_lines, name, machine)
+        revive = partial(_revive, name, units=systemd.is_init(machine)) if was_up else None
+        begun = time.monotonic()
+        while True:
+            try:
+                with _entered(name, machine) as target:
+                    return wait_until_ready(
+                        machine,
+                        target,
+                        progress,
+                        timeout=self.timeout,
+                        last_lines=last_lines,
+                        revive=revive,
+                        several=self.environment.several,
+                    )
+            except Unreachable as error:
+                found = engine.look([name]).containers.get(name)
+                if found is None:
+                    raise
+                allowed = min(self.timeout, max(patience(machine).values(), default=0.0))
+                comes_back = found.running or found.restarting
+                if comes_back and time.monotonic() - begun < allowed:
+                    time.sleep(BETWEEN)
+                    continue
+                raise EnvironmentFailed(
+                    f"the container of machine {machine.name} {'keeps exiting' if comes_back else 'exited'}"
+                    + ("" if found.running else f" with code {found.exit_code}"),
+                    evidence=last_lines(""),
+                    hint=f"see {command('logs', machine=machine.name if self.environment.several else None)}",
+                ) from error
+
+
+def _entered(container: str, machine: Machine) -> Target:
+    found = engine.look([container]).containers.get(container)
+    if found is None or not found.running:
+        raise Unreachable(f"the container of machine {machine.name} does not run")
+    return enter(found)
+
+
+def _last_lines(container: str, machine: Machine, service: str) -> Sequence[str]:
+    lines: list[str] = []
+    names = tuple(each.name for each in machine.services)
+    wanted = [service] if service else []
+    read_logs(container, names, wanted, lines.append, journal=systemd.is_init(machine))
+    return lines[-LAST_LINES:]
+
+
+def _revive(container: str, service: str, *, units: bool) -> None:
+    """Start again what has ended: setup in the background, a service by what supervises it."""
+    inside = ["docker", "exec", container]
+    if units:
+        process.run([*inside, "sh", "-c", restart_script([service])])
+    elif service == "setup":
+        process.run([*inside, "rm", "--force", SETUP_STATE])
+        process.run(["docker", "exec", "--detach", container, SETUP])
+    else:
+        process.run([*inside, CONTROL, "restart", service])

@@ -1,0 +1,314 @@
+"""The contract of a driver: how a virtual machine is created, reached and removed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol, TypeGuard, runtime_checkable
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+    from pathlib import Path
+
+    from provision.backends.base import Finding, Footprint
+    from provision.backends.vm.qemu.console import GuestConsole
+    from provision.model import Environment, Machine, PortStatus, Step
+    from provision.progress import Progress
+    from provision.records import Record
+    from provision.rendering import RenderedFile, Rendering
+    from provision.state import StateDir
+
+GuestState = Literal["running", "stopped", "absent"]
+Silence = Literal["starting", "paused", "not answering"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Disk:
+    """A volume of `size` GiB; `serial` names the disk in the guest, `name` on the host."""
+
+    volume: str
+    path: str
+    serial: str
+    name: str
+    size: int = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class Folder:
+    """A live folder: `source` on the host, absolute or relative to the rendering; `tag` names it inside.
+
+    `type` is the driver's word for how it gets there. `mount` is the guest's command
+    that mounts it at the path that follows, None where the driver does that itself.
+    `user` is whose it should be inside, if anybody's.
+    """
+
+    source: str
+    path: str
+    tag: str
+    type: str
+    read_only: bool
+    mount: str | None
+    user: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Neighbour:
+    """A machine on the private network of its environment, and what it is called there."""
+
+    mac: str
+    address: str
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Card:
+    """A machine's second network card, on the private network of its environment.
+
+    The machine itself gives the card with this `mac` its `address`, and knows all machines
+    from /etc/hosts: `neighbours`, itself among them. The driver has to join the cards of
+    an environment, and nothing else, in one segment, and no more, unless it `configures_network`.
+    """
+
+    mac: str
+    address: str
+    prefix: int
+    neighbours: tuple[Neighbour, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Guest:
+    """A machine as its driver sees it; `memory` in MiB, `disk` in GiB, None: the box's own.
+
+    `steps` are those that make it of its base; `card` is there where it has neighbours.
+    """
+
+    machine: Machine
+    cpus: int
+    memory: int
+    disk: int | None
+    folders: tuple[Folder, ...]
+    disks: tuple[Disk, ...]
+    steps: tuple[Step, ...] = ()
+    card: Card | None = None
+
+
+class Driver(Protocol):
+    """A way to create virtual machines: QEMU itself, or one of Vagrant's providers.
+
+    This is what every driver can do. What only some can do is a protocol of its own, below.
+
+    Verbs take the environment's StateDir; the rendering lies in it already when they are
+    called. They raise HostLacks where the host cannot do it, EnvironmentFailed where a
+    machine could not be created or did not answer, with the last lines of the output.
+    """
+
+    name: str
+    live_folders: str
+    """How a folder of the host is live inside: virtiofs, vboxsf, …, or rsync: it is not."""
+    forwards: frozenset[str]
+    """The protocols whose ports it forwards: tcp, udp."""
+    forwards_ipv6: bool
+    """Whether it can bind a port to an IPv6 address of the host."""
+    forwards_by_number: bool
+    """Whether a number on the host leads to one port, whatever the address."""
+    joins_private_network: bool
+    """Whether it can join the machines of an environment, and nobody else, in a network."""
+    configures_network: bool
+    """Whether it tells a machine itself its address there, and all names."""
+    tags_by_source: bool
+    """Whether a live folder's tag is the hash of its path on the host, whatever the rendering says."""
+    accelerators: frozenset[str]
+    """Those that a spec may name: kvm, hvf, emulation."""
+    records: Mapping[str, type[Record]]
+    """What it remembers of an environment: the names of its records, and what each holds."""
+    syncs_on_boot: bool
+    """Whether it copies the folders that are not live itself when it creates or boots a machine."""
+
+    def examine(self) -> Finding:
+        """Whether this host can use it; changes nothing that anybody would notice."""
+
+    def mount(self, tag: str, *, read_only: bool) -> str | None:
+        """The guest's command that mounts a live folder at the path that follows it.
+
+        None where it is mounted already when the guest answers.
+        """
+
+    def render(
+        self, environment: Environment, guests: Sequence[Guest], location: Path
+    ) -> Mapping[str, RenderedFile]:
+        """The files from which the machines are made; pure."""
+
+    def machines(self, state_dir: StateDir) -> tuple[str, ...]:
+        """The machines that it has made there, half-made ones too."""
+
+    def state(self, state_dir: StateDir, machine: str) -> GuestState:
+        """Whether a machine is there, and runs; quick."""
+
+    def missing(self, machine: Machine, state_dir: StateDir, rendering: Rendering) -> tuple[str, ...] | None:
+        """What would have to be fetched to make a machine, beside what its steps install.
+
+        None where nothing at all would: what it begins with is there, and has them done.
+        """
+
+    def prepare(
+        self,
+        machines: Sequence[Machine],
+        state_dir: StateDir,
+        progress: Progress,
+        rendering: Rendering,
+        *,
+        rebuild: bool,
+    ) -> None:
+        """Build or fetch what machines are to be made of, so that `start` finds it; no machine is touched.
+
+        `rebuild` trusts nothing that was built before.
+        """
+
+    def start(
+        self,
+        environment: Environment,
+        state_dir: StateDir,
+        progress: Progress,
+        rendering: Rendering,
+        *,
+        again: Collection[str],
+    ) -> None:
+        """Make or boot all machines, at the same time, and return when they answer.
+
+        `again` are running ones to boot anew.
+
+        The text of an ssh configuration that reaches each by its name is in
+        `state_dir.folder / "ssh_config"` afterwards.
+        """
+
+    def silence(self, state_dir: StateDir, machine: str) -> Silence:
+        """Why a running machine does not answer, as far as the host can tell; quick."""
+
+    def stop(self, state_dir: StateDir, progress: Progress, machines: Collection[str]) -> None:
+        """End these running machines as they should end, or suspend them; nothing of theirs is lost."""
+
+    def remove(
+        self, state_dir: StateDir, progress: Progress, machines: Collection[str] | None = None
+    ) -> None:
+        """Remove these machines, or all, half-made ones too, with everything that only they used."""
+
+    def built(self, state_dir: StateDir) -> tuple[str, ...]:
+        """What `forget` would throw away, in words."""
+
+    def forget(self, state_dir: StateDir) -> None:
+        """Throw away what was built or kept for the next start of removed machines."""
+
+    def console_lines(self, state_dir: StateDir, machine: str) -> Sequence[str]:
+        """The last lines of a machine's serial console; none where they are not kept."""
+
+
+@runtime_checkable
+class KeepsVolumes(Protocol):
+    """A driver whose volumes outlive their machine."""
+
+    def volumes(self, state_dir: StateDir) -> tuple[str, ...]:
+        """The names of the environment's volumes, those that no machine has any more too."""
+
+    def remove_volumes(self, state_dir: StateDir) -> None:
+        """Remove all of them: their data is gone then."""
+
+
+@runtime_checkable
+class TakesBoxes(Protocol):
+    """A driver whose machines are made of boxes."""
+
+    def refuse_small_disk(self, machine: Machine) -> None:
+        """Raise UsageError where the spec's disk is smaller than the box's, as far as that is known here."""
+
+
+@runtime_checkable
+class HasGuestConsole(Protocol):
+    """A driver that can run commands in a machine quicker than ssh, and before sshd is up."""
+
+    def guest_console(self, state_dir: StateDir, machine: str) -> GuestConsole:
+        """A root shell in a running machine."""
+
+
+@runtime_checkable
+class StartsProvisioned(Protocol):
+    """A driver whose machines may start with all steps done.
+
+    A step that changed recreates such a machine, and nothing is applied inside. What needs
+    the host (folders that are copied, secrets) waits in the machine until `resume`.
+    """
+
+    def starts_provisioned(self, state_dir: StateDir) -> bool:
+        """Whether the machines that it made there started with all steps done."""
+
+    def resume(self, state_dir: StateDir, machine: str, recipe: str) -> None:
+        """Let what waits in a machine begin, after a boot and after a saved state alike."""
+
+
+@runtime_checkable
+class SavesState(Protocol):
+    """A driver that saves the state of a booted machine for its next start."""
+
+    def saved_bytes(self, state_dir: StateDir, machine: str) -> int:
+        """The bytes that a saved state takes; 0 where there is none. The machine may be removed."""
+
+
+@runtime_checkable
+class HoldsPorts(Protocol):
+    """A driver that may hold ports of the host for a machine that died."""
+
+    def release(self, state_dir: StateDir, machine: str) -> None:
+        """Give back what a machine that does not run still holds."""
+
+
+@runtime_checkable
+class ForwardsLater(Protocol):
+    """A driver that can forward a port of a running machine."""
+
+    def is_forwarded(self, state_dir: StateDir, machine: str, ports: Sequence[PortStatus]) -> bool:
+        """Whether these ports of a running machine are forwarded; quick."""
+
+    def forward(self, state_dir: StateDir, machine: str, ports: Sequence[PortStatus]) -> None:
+        """Forward those ports of a running machine that are not.
+
+        Raises:
+            EnvironmentFailed: one of them is held by another.
+        """
+
+
+@runtime_checkable
+class OpensLoopback(Protocol):
+    """A driver whose machines may reach what listens on the host's loopback alone."""
+
+    def opens_loopback(self) -> str | None:
+        """Why they reach it on this host; None where they do not."""
+
+
+def release(driver: Driver, state_dir: StateDir, machine: str) -> None:
+    """Give back the ports that a machine which does not run still holds, if its driver may hold any."""
+    if isinstance(driver, HoldsPorts):
+        driver.release(state_dir, machine)
+
+
+def volumes_of(driver: Driver, state_dir: StateDir) -> tuple[str, ...]:
+    """The environment's volumes; none where the driver keeps none."""
+    return driver.volumes(state_dir) if isinstance(driver, KeepsVolumes) else ()
+
+
+def starts_provisioned(driver: Driver, state_dir: StateDir) -> TypeGuard[StartsProvisioned]:
+    """Whether the environment's machines started with all steps done."""
+    return isinstance(driver, StartsProvisioned) and driver.starts_provisioned(state_dir)
+
+
+def loopback_reason(driver: Driver) -> str | None:
+    """Why its machines reach what listens on this host's loopback alone; None where they do not."""
+    return driver.opens_loopback() if isinstance(driver, OpensLoopback) else None
+
+
+@runtime_checkable
+class Measurable(Protocol):
+    """A driver that can tell what its machines take of this host, as `backends.base.Measurable` asks."""
+
+    def footprint(self, state_dir: StateDir) -> Footprint:
+        """What its running machines take of this host."""
+
+    def forget_saved(self, state_dir: StateDir) -> bool:
+        """Throw away the saved states of machines that are down; False where there were none."""

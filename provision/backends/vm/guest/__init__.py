@@ -1,0 +1,1 @@
+"""What is done inside a machine: over ssh, from any driver."""

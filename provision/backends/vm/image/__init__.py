@@ -1,0 +1,1 @@
+"""A root file system becomes a disk or a box."""

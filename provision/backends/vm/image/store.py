@@ -1,0 +1,323 @@
+"""What is made of a machine's image: built inside the engine's builder, kept once by content."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Literal
+
+from provision import process
+from provision.backends.build_errors import build_failed, printed
+from provision.backends.build_lines import BuildLines
+from provision.backends.build_problems import refuse_found
+from provision.backends.vm.architecture import architecture
+from provision.backends.vm.image.dockerfile import GUEST
+from provision.errors import EnvironmentFailed, HostLacks
+from provision.recipe.proxy import proxy_variables
+from provision.rendering import digest_of
+from provision.resources import cache
+from provision.secrets import value_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from provision.model import Base, Machine, Secret
+    from provision.progress import Progress
+    from provision.rendering import Rendering
+    from provision.state import StateDir
+
+MEMORY = "/dev/shm"  # noqa: S108 - a folder of our own in it
+BuildStrategy = Literal["image", "provision"]
+INSTEAD = "`backends: {vm: {build: provision}}` avoids this: the machine then runs its build steps itself"
+MADE_OF = ("Dockerfile", f"{GUEST}/", "steps/", "files/", "repositories/", "machine/")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Artifact:
+    """A folder of the cache with what was made; its `name` is the hash of its content."""
+
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        """By which it is known."""
+        return self.folder.name
+
+    @property
+    def exists(self) -> bool:
+        """Whether it has not been removed."""
+        return self.folder.exists()
+
+    def claim(self, user: Path) -> None:
+        """Note that it is needed as long as a file is there."""
+        claim = self._claim_of(user)
+        claim.parent.mkdir(exist_ok=True)
+        claim.write_text(str(user))
+
+    def release(self, user: Path) -> bool:
+        """Remove it, unless others than `user` need it; whether it was there, and is removed."""
+        self._claim_of(user).unlink(missing_ok=True)
+        for claim in self._claim_of(user).parent.glob("*"):
+            if Path(claim.read_text()).exists():
+                return False
+        going = self.folder.with_name(f"{self.name}.gone")
+        try:
+            self.folder.rename(going)  # at once: half of it would be taken for all
+        except FileNotFoundError:
+            return False
+        shutil.rmtree(going, ignore_errors=True)
+        return True
+
+    def _claim_of(self, user: Path) -> Path:
+        return self.folder / "users" / hashlib.sha256(str(user).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArtifactStore:
+    """What is made of images and kept in a folder of the cache.
+
+    `kind` is the word for one; by the content of `file` it is known.
+    """
+
+    kind: str
+    within: str
+    file: str
+
+    @property
+    def folder(self) -> Path:
+        """Where they are kept."""
+        return cache() / self.within
+
+    def get(self, name: str) -> Artifact:
+        """The one of that name, whether it is there or not."""
+        return Artifact(folder=self.folder / name)
+
+    def find(self, machine: Machine, rendering: Rendering) -> Artifact | None:
+        """The one that is made of a machine's image, if it is there."""
+        if not base_is_here(machine):
+            return None
+        return self._recorded(self.folder / "recipes" / _recipe(machine, rendering))
+
+    def ensure(
+        self,
+        machine: Machine,
+        state_dir: StateDir,
+        rendering: Rendering,
+        progress: Progress,
+        *,
+        rebuild: bool,
+        finish: Callable[[Path], None] = lambda _folder: None,
+    ) -> Artifact:
+        """Have the one of a machine's image: that of an earlier call, or one built now.
+
+        Whoever builds the same at the same time is waited for.
+
+        Args:
+            machine: the machine.
+            state_dir: its environment's, the rendering lies there.
+            rendering: what it is made of.
+            progress: sees each line of the builder.
+            rebuild: trust nothing that was built before.
+            finish: makes of the folder that was built what is to be kept.
+
+        Raises:
+            EnvironmentFailed: a step failed, or the disk is full; nothing half-made is left.
+            HostLacks: the base's image cannot be had.
+        """
+        from filelock import FileLock
+
+        from provision.bases.image import ensure_image
+
+        ensure_image(machine.base, progress)
+        recipe = _recipe(machine, rendering)
+        recipes = self.folder / "recipes"
+        recipes.mkdir(parents=True, exist_ok=True)
+        with FileLock(recipes / f"{recipe}.lock"):
+            made = self._recorded(recipes / recipe)
+            if made is None or rebuild:
+                half = self.folder / f"{recipe}.part"
+                shutil.rmtree(half, ignore_errors=True)  # of one that was interrupted
+                try:
+                    with progress.step(f"building the {self.kind}"):
+                        self._build(machine, half, state_dir, progress, rebuild=rebuild)
+                        finish(half)
+                    made = self._keep(half)
+                    _forget_layers()
+                except OSError as error:
+                    raise EnvironmentFailed(
+                        f"the {self.kind} of machine {machine.name} cannot be stored in {self.folder}:"
+                        f" {error.strerror}",
+                        hint="free some space there, or set XDG_CACHE_HOME to a disk with space",
+                    ) from error
+                finally:
+                    shutil.rmtree(half, ignore_errors=True)
+                (recipes / recipe).write_text(made.name)
+        return made
+
+    def _recorded(self, record: Path) -> Artifact | None:
+        try:
+            made = self.get(record.read_text())
+        except OSError:
+            return None
+        return made if made.exists else None
+
+    def _keep(self, half: Path) -> Artifact:
+        """Put it where its content's hash says; an equal one that is there already stays."""
+        with (half / self.file).open("rb") as file:
+            name = hashlib.file_digest(file, "sha256").hexdigest()[:32]
+        made = self.get(name)
+        if not made.folder.exists():
+            half.chmod(0o700)  # it has all that the machine has
+            half.rename(made.folder)
+        return made
+
+    def _build(
+        self, machine: Machine, out: Path, state_dir: StateDir, progress: Progress, *, rebuild: bool
+    ) -> None:
+        with (
+            state_dir.log.open("a", buffering=1) as log,
+            TemporaryDirectory(dir=MEMORY if Path(MEMORY).is_dir() else None) as temporary,
+        ):
+            private, lines = Path(temporary), BuildLines()
+
+            def each_line(line: str) -> None:
+                log.write(line + "\n")
+                progress.line(lines.readable(line))
+
+            words = ["docker", "buildx", "build", "--progress", "plain", *(["--no-cache"] if rebuild else [])]
+            ours = architecture()
+            words += ["--platform", f"linux/{ours.docker}"] if ours else []
+            words += [word for secret in machine.secrets for word in ("--secret", _source(secret, private))]
+            proxy = proxy_variables(machine)  # as variables, for its URL may hold a password
+            words += [word for name in proxy for word in ("--build-arg", name)]
+            if machine.proxy and machine.proxy.ca:
+                (private / "proxy.ca").write_bytes(machine.proxy.ca)
+                words += ["--secret", f"id=proxy.ca,src={private / 'proxy.ca'}"]
+            context = str(state_dir.rendering / machine.name)
+            # Under their own names, whichever of them `process.environment` withholds.
+            of_variables = [secret.variable for secret in machine.secrets if secret.variable]
+            named = {**{name: os.environ[name] for name in of_variables}, **proxy}
+            try:
+                process.stream([*words, "--output", f"type=local,dest={out}", context], each_line, env=named)
+            except process.CommandFailed as error:
+                if process.was_interrupted(error):
+                    raise KeyboardInterrupt from error
+                refuse_found(state_dir.log.read_text().splitlines(), [machine])
+                raise self._failed(error, state_dir, machine) from error
+
+    def _failed(
+        self, error: process.CommandFailed, state_dir: StateDir, machine: Machine
+    ) -> EnvironmentFailed:
+        said = "\n".join(error.evidence)
+        if "no space left" in said.lower() or "exporting to client directory" in said:
+            free = shutil.disk_usage(self.folder).free >> 20
+            return EnvironmentFailed(
+                f"the {self.kind} could not be written",
+                evidence=error.evidence[-1:],
+                hint=f"{free} MiB are free in {self.folder}; Docker needs room too: `docker system prune`",
+            )
+        if re.search(rf'process "[^"]*/{GUEST}/', said):
+            return EnvironmentFailed(
+                f"the image could not be turned into a {self.kind}",
+                evidence=printed(state_dir.log.read_text().splitlines()) or error.evidence,
+                hint=f"{INSTEAD}; full log: {state_dir.log}",
+            )
+        return build_failed(error, state_dir, [machine])
+
+
+def build_strategy(machine: Machine, why_not: str = "", *, instead: bool) -> tuple[BuildStrategy, str]:
+    """How a machine is made: of its image, or else of its base, and the reason for that.
+
+    Args:
+        machine: the machine.
+        why_not: what is known to be in the way of its image already.
+        instead: whether it can be made of its base.
+
+    Raises:
+        HostLacks: as it is asked for it cannot be made, or in no way.
+    """
+    asked = machine.options.get("build")
+    if asked == "provision":
+        return "provision", ""
+    reason = why_not or _why_not(machine, engine_architecture())
+    if not reason:
+        return "image", ""
+    ours = architecture()
+    if asked is None and instead and (ours is None or ours.is_native):
+        return "provision", reason
+    raise HostLacks(
+        f"machine {machine.name} cannot be built from its image",
+        evidence=[reason],
+        hint=INSTEAD,
+    )
+
+
+def engine_architecture() -> str | None:
+    """What the Docker engine builds for; None where no engine answers, or it has no buildx."""
+    if process.find("docker") is None:
+        return None
+    try:
+        asked = process.ask(["docker", "version", "--format", "{{.Server.Arch}}"])
+        plugin = process.ask(["docker", "buildx", "version"])
+    except HostLacks:  # it accepts, and does not answer
+        return None
+    return asked.stdout.strip() if asked.code == plugin.code == 0 else None
+
+
+def base_is_here(machine: Machine) -> bool:
+    """Whether the engine has the image of a machine's base."""
+    return process.find("docker") is not None and _image(machine.base, "{{.Id}}") != ""
+
+
+def _why_not(machine: Machine, engine: str | None) -> str:
+    ours = architecture()
+    if engine is None:
+        return "no Docker engine with buildx answers"
+    if ours is None:
+        return f"provision has no QEMU machine for {platform.machine()}"
+    # An engine that emulates another architecture builds for it; the base's image tells for which.
+    if engine != ours.docker and _image(machine.base, "{{.Architecture}}") != ours.docker:
+        return f"the Docker engine builds for {engine}, but this host's machines are {ours.docker}"
+    if machine.base.family != "apt":
+        return f"{machine.base.name} has no apt, so provision cannot tell which package is its kernel"
+    return ""
+
+
+def _recipe(machine: Machine, rendering: Rendering) -> str:
+    """The hash of all that is built: equal machines of two environments share it."""
+    prefix = f"{machine.name}/"
+    files = {
+        path.removeprefix(prefix): file
+        for path, file in rendering.files.items()
+        if path.startswith(prefix) and path.removeprefix(prefix).startswith(MADE_OF)
+    }
+    return hashlib.sha256(f"{_image(machine.base, '{{.Id}}')}\0{digest_of(files)}".encode()).hexdigest()[:32]
+
+
+def _image(base: Base, what: str) -> str:
+    """What the engine says of a base's image; nothing where it has none."""
+    return process.ask(["docker", "image", "inspect", "--format", what, base.image]).stdout.strip()
+
+
+def _forget_layers() -> None:
+    """Remove the builder's own copies of disks, twice their size: they are kept here, and not built again."""
+    listed = process.run(["docker", "buildx", "du", "--verbose"], check=False).stdout
+    for record in listed.split("\n\n"):
+        found = re.match(r"ID:\s+(\w+)", record)
+        if found and (f"/{GUEST}/disk.sh" in record or "COPY --from=disk /disk/" in record):
+            words = ["docker", "buildx", "prune", "--force", "--filter", f"id={found[1]}"]
+            process.run(words, check=False)
+
+
+def _source(secret: Secret, private: Path) -> str:
+    """Where the builder reads a secret; of a file a copy, for a machine may replace that."""
+    if secret.file is None:
+        return f"id={secret.name},env={secret.variable}"
+    (private / secret.name).write_bytes(value_of(secret))
+    return f"id={secret.name},src={private / secret.name}"

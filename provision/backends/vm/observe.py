@@ -1,0 +1,141 @@
+"""What the driver and the machines have of an environment now: read, never changed, nothing decided."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+from provision.backends import causes
+from provision.backends.machines import side_by_side
+from provision.backends.ports import notes_on_ports
+from provision.backends.readiness import HEALTHY
+from provision.backends.vm.driver import ForwardsLater, starts_provisioned, volumes_of
+from provision.backends.vm.guest import secrets
+from provision.backends.vm.guest.commands import SAYS_WITHIN, ask
+from provision.backends.vm.records import definition_of, machine_records
+from provision.target import Unreachable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from provision.backends.vm.driver import Driver, GuestState
+    from provision.model import Environment, Machine
+    from provision.rendering import Rendering
+    from provision.state import StateDir
+
+APPLIED = "/var/lib/provision/applied"
+QUIESCED = "/run/provision-guest/quiesced"  # not empty while a machine is without the host's folders
+COMES_BACK_WITHIN = 20.0  # seconds: a busy host's machine may be slow, and is not booted again for it
+
+Answer = Literal["ready", "not ready", "another recipe", "without its folders", "none"]
+"""What a running machine says: whether it is ready, or what else was applied to it; `none`: nothing."""
+_ANSWERS: Mapping[int, Answer] = {0: "ready", 3: "another recipe", 4: "without its folders"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeenMachine:
+    """A machine as it is.
+
+    `definition` is the hash of what it was created as. `answer` is there where it runs and
+    was created as it would be now; `forwarded` and `stale_secrets` where it has answered
+    that it is as it should be.
+    """
+
+    state: GuestState
+    definition: str | None = None
+    answer: Answer | None = None
+    forwarded: bool = True
+    stale_secrets: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Surroundings:
+    """What matters only where something changes."""
+
+    volumes: tuple[str, ...]
+    notes_on_ports: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Observed:
+    """An environment as it is; `there` are the machines that its driver has, others than the spec's too."""
+
+    machines: Mapping[str, SeenMachine]
+    there: tuple[str, ...]
+    starts_provisioned: bool
+    aspects: Mapping[str, Mapping[str, str]]
+    surroundings: Surroundings | None = None
+
+
+def observe(environment: Environment, driver: Driver, state_dir: StateDir, rendering: Rendering) -> Observed:
+    """Read what there is of the environment, without its surroundings; machines are asked side by side."""
+
+    def see(machine: Machine) -> SeenMachine:
+        return _see(machine, driver, state_dir, rendering)
+
+    seen = side_by_side(see, environment.machines)
+    names = [machine.name for machine in environment.machines]
+    return Observed(
+        machines=dict(zip(names, seen, strict=True)),
+        there=driver.machines(state_dir),
+        starts_provisioned=starts_provisioned(driver, state_dir),
+        aspects=causes.noted_aspects(state_dir),
+    )
+
+
+def with_surroundings(
+    observed: Observed, environment: Environment, driver: Driver, state_dir: StateDir
+) -> Observed:
+    """The same, and what else a change meets."""
+    surroundings = Surroundings(
+        volumes=volumes_of(driver, state_dir),
+        notes_on_ports=notes_on_ports(environment, state_dir, ports_held(driver, state_dir)),
+    )
+    return replace(observed, surroundings=surroundings)
+
+
+def ports_held(driver: Driver, state_dir: StateDir) -> set[tuple[int, str]]:
+    """The ports of the host that the environment's running machines have."""
+    return {
+        (port.host, port.protocol)
+        for name, record in machine_records(state_dir).items()
+        if driver.state(state_dir, name) == "running"
+        for port in record.ports
+    }
+
+
+def _see(machine: Machine, driver: Driver, state_dir: StateDir, rendering: Rendering) -> SeenMachine:
+    name = machine.name
+    seen = SeenMachine(state=driver.state(state_dir, name), definition=definition_of(state_dir, name))
+    if seen.state != "running" or seen.definition != rendering.digests[name]:
+        return seen
+    seen = replace(seen, answer=_answer(machine, driver, state_dir, rendering))
+    if seen.answer not in ("ready", "not ready"):
+        return seen
+    record = machine_records(state_dir).get(name)
+    if record and isinstance(driver, ForwardsLater):
+        seen = replace(seen, forwarded=driver.is_forwarded(state_dir, name, record.ports))
+    if not seen.forwarded:
+        return seen
+    return replace(seen, stale_secrets=tuple(secrets.stale(state_dir, machine)))
+
+
+def _answer(machine: Machine, driver: Driver, state_dir: StateDir, rendering: Rendering) -> Answer:
+    digest = rendering.recipes[machine.name]
+    applied = f'{{ read -r _applied <{APPLIED} && [ "$_applied" = {digest} ]; }} 2>/dev/null'
+    # Whoever was killed while it saved a machine may have left it without the host's folders.
+    script = f"{applied} || exit 3; [ ! -s {QUIESCED} ] || exit 4; {HEALTHY}"
+    try:
+        return _ANSWERS.get(_code(machine.name, driver, state_dir, script), "not ready")
+    except Unreachable:
+        return "none"
+
+
+def _code(name: str, driver: Driver, state_dir: StateDir, script: str) -> int:
+    """The exit code of a script inside, of a machine that is given time unless it is paused."""
+    try:
+        return ask(driver, state_dir, name, script, answers_within=SAYS_WITHIN).code
+    except Unreachable:
+        if driver.silence(state_dir, name) == "paused":
+            raise
+        return ask(driver, state_dir, name, script, answers_within=COMES_BACK_WITHIN).code

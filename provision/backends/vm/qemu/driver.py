@@ -1,0 +1,244 @@
+"""QEMU itself: no daemon, no root, no Vagrant; the machine's image as its disk."""
+
+from __future__ import annotations
+
+import platform
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from provision import process
+from provision.backends.base import Finding
+from provision.backends.vm import acceleration
+from provision.backends.vm.architecture import ARCHITECTURES, architecture
+from provision.backends.vm.image.store import base_is_here
+from provision.backends.vm.qemu import footprint, launch, network, records, rendering, snapshot
+from provision.backends.vm.qemu.instance import Instance
+from provision.errors import EnvironmentFailed
+from provision.hints import command
+from provision.process import EVIDENCE_LINES
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+    from pathlib import Path
+
+    from provision.backends.base import Footprint
+    from provision.backends.vm.driver import Guest, GuestState, Silence
+    from provision.backends.vm.qemu.console import GuestConsole
+    from provision.model import Environment, Machine
+    from provision.progress import Progress
+    from provision.records import Record
+    from provision.rendering import RenderedFile, Rendering
+    from provision.state import StateDir
+
+PROGRAMS = ("qemu-img", "ssh", "ssh-keygen")  # beside the architecture's own
+OPTIONS = "trans=virtio,version=9p2000.L,msize=262144,cache=mmap"
+
+
+class QemuDriver:
+    """Machines of QEMU on this host, live folders through 9p, volumes as disks beside them."""
+
+    name = "qemu"
+    live_folders = "9p"
+    forwards = frozenset({"tcp", "udp"})
+    forwards_ipv6 = False  # hostfwd takes no IPv6 address
+    forwards_by_number = False
+    joins_private_network = True
+    configures_network = True
+    tags_by_source = False
+    accelerators = frozenset({"kvm", "hvf", "emulation"})
+    syncs_on_boot = False
+    records: Mapping[str, type[Record]] = {records.RECORD: records.InstancesRecord}
+
+    def examine(self) -> Finding:
+        """Its programs are there; and whether a guest boots with the processor's help."""
+        ours = architecture()
+        if ours is None:
+            known = " and ".join(each.name for each in ARCHITECTURES)
+            detail = f"machines are available for {known}, but this host is {platform.machine()}"
+            return Finding(subject=self.name, usable=False, detail=detail, hint="use another provider")
+        missing = [program for program in (ours.program, *PROGRAMS) if process.find(program) is None]
+        if missing:
+            hint = "scripts/host-setup vm installs it from the distribution"
+            return Finding(
+                subject=self.name, usable=False, detail=f"no {' and no '.join(missing)} command", hint=hint
+            )
+        detail = acceleration.describe()
+        if reason := network.passt_lacks():
+            hint = "scripts/host-setup vm installs passt"
+            return Finding(
+                subject=self.name, usable=True, detail=f"{detail}; {network.OPEN}: {reason}", hint=hint
+            )
+        return Finding(subject=self.name, usable=True, detail=detail)
+
+    def opens_loopback(self) -> str | None:
+        """Where machines have QEMU's own network."""
+        return network.passt_lacks()
+
+    def mount(self, tag: str, *, read_only: bool) -> str | None:
+        """9p mounts by tag."""
+        return f"mount -t 9p -o {'ro,' if read_only else ''}{OPTIONS} {tag}"
+
+    def render(
+        self,
+        environment: Environment,
+        guests: Sequence[Guest],
+        location: Path,  # noqa: ARG002 - the contract's word
+    ) -> Mapping[str, RenderedFile]:
+        """For each machine a script that becomes QEMU, and what its disk is built of."""
+        files: dict[str, RenderedFile] = {}
+        for guest in guests:
+            files |= rendering.render_machine(environment, guest)
+        return files
+
+    def machines(self, state_dir: StateDir) -> tuple[str, ...]:
+        """Those that have a disk of their own."""
+        folder = Instance(state_dir=state_dir, machine="").folder
+        return tuple(sorted(path.stem for path in folder.glob("*.qcow2")))
+
+    def state(self, state_dir: StateDir, machine: str) -> GuestState:
+        """By its process and its disk."""
+        instance = Instance(state_dir=state_dir, machine=machine)
+        if instance.process() is not None:
+            return "running"
+        return "stopped" if instance.overlay.exists() else "absent"
+
+    def missing(self, machine: Machine, state_dir: StateDir, rendering: Rendering) -> tuple[str, ...] | None:
+        """Nothing where its disk is there; else its base's image."""
+        if launch.DISKS.find(machine, rendering) is not None:
+            return None
+        if self.state(state_dir, machine.name) != "absent" or base_is_here(machine):
+            return ()
+        return (f"the image {machine.base.image}",)
+
+    def starts_provisioned(self, state_dir: StateDir) -> bool:
+        """Where its disk was made of its image."""
+        return records.all_of_images(state_dir, self.machines(state_dir))
+
+    def prepare(
+        self,
+        machines: Sequence[Machine],
+        state_dir: StateDir,
+        progress: Progress,
+        rendering: Rendering,
+        *,
+        rebuild: bool,
+    ) -> None:
+        """Their disks."""
+        launch.prepare(machines, state_dir, progress, rendering, rebuild=rebuild)
+
+    def start(
+        self,
+        environment: Environment,
+        state_dir: StateDir,
+        progress: Progress,
+        rendering: Rendering,
+        *,
+        again: Collection[str],  # noqa: ARG002 - what runs otherwise than it should is found out
+    ) -> None:
+        """From a saved state, from its disk, or created."""
+        launch.start(environment, state_dir, progress, rendering)
+
+    def resume(self, state_dir: StateDir, machine: str, recipe: str) -> None:
+        """Tell it the time, and let what waits begin."""
+        script = f". /usr/lib/provision-guest/resume {time.time():.3f} {recipe}"
+        said = Instance(state_dir=state_dir, machine=machine).shell.run(script)
+        if said.code != 0:
+            raise EnvironmentFailed(
+                f"machine {machine} could not start",
+                evidence=said.stdout.decode("utf-8", "replace").splitlines(),
+                hint=f"{command('up', '--rebuild')} recreates it",
+            )
+
+    def guest_console(self, state_dir: StateDir, machine: str) -> GuestConsole:
+        """A shell on a virtual console."""
+        return Instance(state_dir=state_dir, machine=machine).shell
+
+    def silence(self, state_dir: StateDir, machine: str) -> Silence:
+        """As QEMU says; one that has not answered since its start is on its way for a while."""
+        instance = Instance(state_dir=state_dir, machine=machine)
+        if instance.is_paused():
+            return "paused"
+        found = instance.process()
+        young = found is not None and time.time() - found.create_time() < launch.BOOTS_WITHIN
+        return "starting" if young and not instance.has_answered() else "not answering"
+
+    def release(self, state_dir: StateDir, machine: str) -> None:
+        """End a network that waits for a QEMU that never came; otherwise they end with the machine."""
+        instance = Instance(state_dir=state_dir, machine=machine)
+        if instance.process() is None:
+            instance.end_network()
+
+    def stop(self, state_dir: StateDir, progress: Progress, machines: Collection[str]) -> None:
+        """Suspend them; one whose state may not be saved shuts down."""
+        with ThreadPoolExecutor(len(machines)) as pool:
+            list(pool.map(lambda machine: launch.stop(state_dir, machine, progress), machines))
+
+    def remove(
+        self,
+        state_dir: StateDir,
+        progress: Progress,  # noqa: ARG002 - the contract's word
+        machines: Collection[str] | None = None,
+    ) -> None:
+        """End them and remove their disks; a state that is kept for the next start stays."""
+        for machine in self.machines(state_dir) if machines is None else machines:
+            instance = Instance(state_dir=state_dir, machine=machine)
+            instance.power_off()
+            snapshot.discard_suspended(instance)
+            if not snapshot.stash(instance):
+                instance.overlay.unlink(missing_ok=True)
+            instance.console.unlink(missing_ok=True)
+
+    def saved_bytes(self, state_dir: StateDir, machine: str) -> int:
+        """What its disk and the state in it take."""
+        return snapshot.saved_bytes(Instance(state_dir=state_dir, machine=machine))
+
+    def built(self, state_dir: StateDir) -> tuple[str, ...]:
+        """Disks, and the states that are kept."""
+        record = state_dir.load_sound(records.RECORD, records.InstancesRecord)
+        known = record.machines if record else {}
+        disks = dict.fromkeys(f"the disk {each.disk}" for each in known.values() if each.disk)
+        kept = [f"the saved state of {name}" for name in known if self.saved_bytes(state_dir, name)]
+        return (*disks, *kept)
+
+    def forget(self, state_dir: StateDir) -> None:
+        """Throw away kept states, and disks that nobody else uses."""
+        folder = Instance(state_dir=state_dir, machine="").folder
+        for kept in folder.glob(f"*.qcow2{snapshot.KEPT}"):
+            snapshot.discard(
+                Instance(state_dir=state_dir, machine=kept.name.removesuffix(f".qcow2{snapshot.KEPT}"))
+            )
+        record = state_dir.load_sound(records.RECORD, records.InstancesRecord)
+        for machine, known in record.machines.items() if record else ():
+            instance = Instance(state_dir=state_dir, machine=machine)
+            snapshot.discard(instance)
+            if known.disk:
+                launch.DISKS.get(known.disk).release(instance.overlay)
+        state_dir.forget(records.RECORD)
+
+    def volumes(self, state_dir: StateDir) -> tuple[str, ...]:
+        """Files beside the machines' disks."""
+        return tuple(sorted(path.stem for path in self._volumes(state_dir).glob("*.qcow2")))
+
+    def remove_volumes(self, state_dir: StateDir) -> None:
+        """Remove the files."""
+        for name in self.volumes(state_dir):
+            (self._volumes(state_dir) / f"{name}.qcow2").unlink(missing_ok=True)
+
+    def _volumes(self, state_dir: StateDir) -> Path:
+        return Instance(state_dir=state_dir, machine="").folder / "volumes"
+
+    def console_lines(self, state_dir: StateDir, machine: str) -> Sequence[str]:
+        """The last lines of its serial console."""
+        return Instance(state_dir=state_dir, machine=machine).last_lines(EVIDENCE_LINES)
+
+    def footprint(self, state_dir: StateDir) -> Footprint:
+        """Their QEMU and network processes, and their disks."""
+        return footprint.footprint(state_dir, self.machines(state_dir))
+
+    def forget_saved(self, state_dir: StateDir) -> bool:
+        """Those that lie aside."""
+        return footprint.forget_saved(state_dir)
+
+
+DRIVER = QemuDriver()

@@ -1,0 +1,227 @@
+"""The saved state of a machine, kept in its overlay: the next start resumes instead of booting.
+
+The state for starts after `down` is taken when the machine holds nothing of the host: its
+folders are let go, volumes are not attached yet, and what a start delivers (secrets) comes
+only afterwards, by `resume`. The one for the start after `stop` holds all that the machine was,
+and is used once; a machine that was given a secret has none.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import shutil
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from provision import process
+from provision.backends.vm.qemu import qmp
+from provision.errors import EnvironmentFailed, ProvisionError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from provision.backends.vm.qemu.instance import Instance
+
+TAG = "provision"
+FORMAT = 1  # of what is held back, and how a machine goes on
+RECORD = "memory"
+KEPT = ".kept"
+_KINDS = ("model name", "flags", "CPU implementer", "CPU variant", "CPU part", "CPU revision", "Features")
+ON_ROOT = {"vmstate": "root", "devices": ["root"]}
+SUSPENDED = "suspended"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SavedStateRecord:
+    """A state that is kept for starts after `down`: what it depends on, and the bytes it takes."""
+
+    key: str
+    bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class SuspendedRecord:
+    """A state that `stop` kept: what it depends on, and when each volume was last written."""
+
+    key: str
+    volumes: Mapping[str, int]
+
+
+def fingerprint(definition: str, recipe: str, disk: str, processor: Mapping[str, str], version: str) -> str:
+    """The hash of all that a state depends on."""
+    parts = [FORMAT, definition, recipe, disk, dict(processor), version]
+    if processor["CPU"] == "host":
+        parts.append(host_processor(Path("/proc/cpuinfo")))
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def save(instance: Instance, key: str, *, ready: bool) -> None:
+    """Keep the state of a running machine; it goes on afterwards, its folders let go.
+
+    `ready` says that its services are.
+
+    Raises:
+        ProvisionError: it could not be, and nothing of it is left; the machine goes on.
+    """
+    _pause_and_save(instance, TAG, "ready" if ready else "")
+    qmp.execute(instance.monitor, "cont")
+    _note_saved(instance, key)
+
+
+def load(instance: Instance) -> None:
+    """Bring a machine that stands still back to its kept state, and let it run.
+
+    Raises:
+        ProvisionError: the state does not fit, or is damaged.
+    """
+    qmp.run_job(instance.monitor, "snapshot-load", {"tag": TAG, **ON_ROOT})
+    qmp.execute(instance.monitor, "cont")
+
+
+def suspend(instance: Instance, key: str) -> None:
+    """Keep all that a running machine is, and end it.
+
+    Raises:
+        ProvisionError: it cannot be kept; the machine goes on, its folders let go.
+    """
+    volumes = qmp.open_files(instance.monitor)
+    with suppress(ProvisionError):  # one that is left of a stop that was killed
+        qmp.run_job(instance.monitor, "snapshot-delete", {"tag": SUSPENDED, "devices": ["root"]})
+    _pause_and_save(instance, SUSPENDED)
+    instance.power_off()
+    written = {file: Path(file).stat().st_mtime_ns for file in volumes if file != str(instance.overlay)}
+    instance.state_dir.save(_suspended_record(instance), SuspendedRecord(key=key, volumes=written))
+
+
+def is_suspended(instance: Instance, key: str) -> bool:
+    """Whether a start can go on where `stop` ended: nothing that it depends on has changed since."""
+    known = instance.state_dir.load_sound(_suspended_record(instance), SuspendedRecord)
+    if known is None or known.key != key:
+        return False
+    try:
+        return all(Path(file).stat().st_mtime_ns == written for file, written in known.volumes.items())
+    except OSError:
+        return False
+
+
+def resume(instance: Instance) -> None:
+    """Let a machine that stands still go on where `stop` ended; once, for its disk goes on too.
+
+    Raises:
+        ProvisionError: the state is damaged.
+    """
+    instance.state_dir.path_of(_suspended_record(instance)).unlink()
+    qmp.run_job(instance.monitor, "snapshot-load", {"tag": SUSPENDED, **ON_ROOT})
+    qmp.run_job(instance.monitor, "snapshot-delete", {"tag": SUSPENDED, "devices": ["root"]})
+    qmp.execute(instance.monitor, "cont")
+
+
+def discard_suspended(instance: Instance) -> None:
+    """Throw away what `stop` kept, if it did, of a machine that does not run."""
+    if instance.overlay.exists():
+        process.run(["qemu-img", "snapshot", "-d", SUSPENDED, str(instance.overlay)], check=False)
+    instance.state_dir.forget(_suspended_record(instance))
+
+
+def stash(instance: Instance) -> bool:
+    """Keep the overlay that holds a state, for a machine that is about to be removed."""
+    if not instance.overlay.exists() or _saved(instance) is None:
+        return False
+    # What was written since is no part of it, and may be a secret: its bytes go, not only its blocks.
+    file = {"driver": "file", "discard": "unmap", "filename": str(instance.overlay)}
+    opened = {"driver": "qcow2", "discard": "unmap", "file": file}
+    undone = process.run(["qemu-img", "snapshot", "-a", TAG, f"json:{json.dumps(opened)}"], check=False)
+    if undone.code != 0:
+        discard(instance)
+        return False
+    instance.overlay.replace(_stashed(instance))
+    return True
+
+
+def restore(instance: Instance, key: str) -> bool:
+    """Have the overlay of a kept state in its place, if there is one.
+
+    Raises:
+        EnvironmentFailed: there is one of another key; nothing of it is left.
+    """
+    if not _stashed(instance).exists():
+        discard(instance)
+        return False
+    known = _saved(instance)
+    if known is None or known.key != key:
+        discard(instance)
+        raise EnvironmentFailed("it is from a different spec, disk, QEMU or CPU")
+    _stashed(instance).replace(instance.overlay)
+    return True
+
+
+def saved_bytes(instance: Instance) -> int:
+    """The bytes that the machine's disk and its kept state take; 0 where none is kept."""
+    known = _saved(instance)
+    there = instance.overlay.exists() or _stashed(instance).exists()
+    return known.bytes if there and known is not None else 0
+
+
+def discard(instance: Instance) -> None:
+    """Throw a kept state away."""
+    _stashed(instance).unlink(missing_ok=True)
+    instance.state_dir.forget(f"{RECORD}-{instance.machine}")
+
+
+def _require_room(instance: Instance) -> None:
+    """Raise EnvironmentFailed where the state may not fit: what a failed save wrote is not given back."""
+    running = instance.process()
+    taken = running.memory_info().rss if running else 0  # more than the state, which has no empty pages
+    free = shutil.disk_usage(instance.folder).free
+    if free < taken:
+        raise EnvironmentFailed(
+            f"it may need {taken >> 20} MiB, but {free >> 20} MiB are free in {instance.folder}"
+        )
+
+
+def _pause_and_save(instance: Instance, tag: str, how: str = "") -> None:
+    """Save a running machine, which then stands still; it goes on where it cannot be saved.
+
+    What it has written is on its disk by then: that alone must do, should the state not fit any more.
+    """
+    _require_room(instance)
+    left = instance.shell.run(f"/usr/lib/provision-guest/quiesce {how} && sync")
+    if left.code != 0:
+        raise EnvironmentFailed("a host folder is in use inside", evidence=left.stdout.decode().splitlines())
+    qmp.execute(instance.monitor, "stop")
+    try:
+        qmp.run_job(instance.monitor, "snapshot-save", {"tag": tag, **ON_ROOT})
+    except BaseException:
+        qmp.execute(instance.monitor, "cont")
+        raise
+
+
+def _suspended_record(instance: Instance) -> str:
+    return f"{SUSPENDED}-{instance.machine}"
+
+
+def _note_saved(instance: Instance, key: str) -> None:
+    size = instance.overlay.stat().st_size
+    instance.state_dir.save(f"{RECORD}-{instance.machine}", SavedStateRecord(key=key, bytes=size))
+
+
+def _saved(instance: Instance) -> SavedStateRecord | None:
+    """What is known of a kept state; one whose record is damaged is none, and the machine boots."""
+    return instance.state_dir.load_sound(f"{RECORD}-{instance.machine}", SavedStateRecord)
+
+
+def _stashed(instance: Instance) -> Path:
+    return instance.overlay.with_name(instance.overlay.name + KEPT)
+
+
+def host_processor(told: Path) -> str:
+    """The kind of the host's processor: a state of another may use what this one lacks."""
+    try:
+        lines = told.read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return "\n".join(sorted({line for line in lines if line.startswith(_KINDS)}))

@@ -1,0 +1,1 @@
+"""Machines through Vagrant: one Vagrantfile, a short file for each of its providers."""

@@ -1,0 +1,62 @@
+"""Which backends there are: the folders of `provision.backends`, and what other packages bring.
+
+Another package adds a backend by an entry point of the group `provision.backends` that names a
+module with a `BACKEND`. Beside that module, `options.schema.json` describes the keys of
+`backends.NAME` that only this backend knows. An option without `"x-harmless": true` in that
+file needs the word `privileges`, for it comes from whoever wrote the spec.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import pkgutil
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+GROUP = "provision.backends"
+DEFAULT = "docker"  # where neither the command line nor PROVISION_BACKEND names one
+OPTIONS_FILE = "options.schema.json"
+
+
+@cache
+def built_in() -> tuple[str, ...]:
+    """The backends that ship with provision."""
+    return tuple(module.name for module in pkgutil.iter_modules([str(_folder())]) if module.ispkg)
+
+
+@cache
+def external() -> dict[str, str]:
+    """The backends of other packages: name → module. Asking takes 30 ms, so ask late."""
+    from importlib.metadata import entry_points
+
+    return {found.name: found.value for found in entry_points(group=GROUP) if found.name not in built_in()}
+
+
+def module_of(name: str) -> str | None:
+    """The module that has the backend; None where there is none of this name."""
+    return f"{GROUP}.{name}" if name in built_in() else external().get(name)
+
+
+def options_schema(name: str) -> dict[str, Any]:
+    """What the backend's own keys of `backends.NAME` may be: key → JSON Schema; empty where it has none."""
+    module = module_of(name)
+    if module is None:
+        return {}
+    if name in built_in():
+        folder = _folder() / name
+    else:
+        found = importlib.util.find_spec(module)
+        if found is None or found.origin is None:
+            return {}
+        folder = Path(found.origin).parent
+    try:
+        schema: dict[str, Any] = json.loads((folder / OPTIONS_FILE).read_text("utf-8"))
+    except FileNotFoundError:
+        return {}
+    return schema
+
+
+def _folder() -> Path:
+    return Path(__file__).parent / "backends"

@@ -1,0 +1,46 @@
+"""What a person reads of a build while it goes on."""
+
+from __future__ import annotations
+
+import pytest
+
+from provision.backends.build_lines import BuildLines
+
+MOUNT = "RUN --mount=type=bind,source={0},target=/run/provision/{0}     sh /run/provision/{0}"
+
+
+@pytest.mark.parametrize(
+    ("lines", "readable"),
+    [
+        (
+            [
+                f"#7 [machine 3/9] {MOUNT.format('steps/020-packages.sh')}",
+                "#7 2.338 Fetched 241 kB",
+                "#7 DONE 1.4s",
+            ],
+            ["step packages", "step packages: Fetched 241 kB", "step packages: DONE 1.4s"],
+        ),
+        (
+            [f"#8 [web machine 3/9] {MOUNT.format('steps/110-venv-and-more.sh')}", "#8 CACHED"],
+            ["step venv-and-more", "step venv-and-more: CACHED"],
+        ),
+        ([f"#13 [disk 1/1] {MOUNT.format('guest/disk.sh')}", "#13 1.0 x"], ["step disk", "step disk: x"]),
+        (
+            ["#1 [internal] load build definition from Dockerfile", "#1 transferring dockerfile: 2.1kB done"],
+            ["load build definition from Dockerfile", "transferring dockerfile: 2.1kB done"],
+        ),
+        (
+            ["#4 [kernel 2/2] RUN --network=none --mount=type=cache apt-get update", "#4 0.1 Get:1"],
+            ["RUN apt-get update", "Get:1"],
+        ),
+        (
+            [f"#5 [a 1/2] {MOUNT.format('steps/010-a.sh')}", f"#6 [b 1/2] {MOUNT.format('steps/010-b.sh')}",
+             "#5 0.1 one", "#6 0.1 two"],
+            ["step a", "step b", "step a: one", "step b: two"],
+        ),
+        ([" Container web-1  Starting", ""], [" Container web-1  Starting", ""]),
+    ],
+)  # fmt: skip
+def test_a_step_is_called_by_its_name(lines: list[str], readable: list[str]) -> None:
+    reader = BuildLines()
+    assert [reader.readable(line) for line in lines] == readable
