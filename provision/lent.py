@@ -56,13 +56,13 @@ def notes(environment: Environment) -> Iterator[str]:
     yield from dict.fromkeys(m.workspace.note for m in machines if m.workspace and m.workspace.note)
     if agent() is None and any(m.workspace and m.workspace.agent for m in machines):
         yield (
-            f"there is no SSH agent on this host (${VARIABLE}), so none inside:"
+            f"there is no SSH agent on this host (${VARIABLE}), so there is none inside:"
             ' eval "$(ssh-agent)" && ssh-add starts one'
         )
     named = [m for m in machines if m.workspace and m.workspace.identity]
     if named and not identity(named[0]):
         yield (
-            "git has no user.name and user.email on this host, so none inside:"
+            "git has no user.name and user.email on this host, so there is none inside:"
             " git config --global user.name NAME"
         )
     for machine in machines:

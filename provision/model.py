@@ -15,7 +15,7 @@ Capability = Literal["kernel", "systemd", "kvm", "gpu"]
 Protocol = Literal["tcp", "udp"]
 Outcome = Literal["passed", "failed", "skipped"]
 MachineState = Literal["running", "starting", "paused", "stopped", "absent", "unhealthy", "not answering"]
-"""`not answering`: it runs, and nobody inside says anything; what its services do is not known then."""
+"""`not answering`: it runs, but nothing inside responds, so the state of its services is unknown."""
 
 ID_DIGITS = 8
 
@@ -447,7 +447,7 @@ class Environment:
 
     `spec` is the file, `project` the nearest folder above it that holds `.git`, else the
     spec's own: nothing outside it is read or mounted. `layers` are the person's own files
-    (NAME.local.yaml) that were laid over it. With `several` the spec names its machines;
+    (NAME.local.yaml) that were merged over it. With `several` the spec names its machines;
     else it has one, named as the environment. `demands` are what the spec wants beyond its
     machines: all that are given, and those not given without which it can be had all the same.
     """

@@ -82,7 +82,7 @@ class CommandFailed(ProvisionError):
 def environment(changes: Mapping[str, str] | None = None) -> dict[str, str]:
     """The environment for a command on the host: this process's, without variables that override us.
 
-    `changes` are laid over it, and may bring back what is withheld.
+    `changes` override it, and can restore what is withheld.
     """
     ours = {name: value for name, value in os.environ.items() if not is_withheld(name)}
     return {**ours, **(changes or {})}
@@ -114,7 +114,7 @@ def run(
         check: raise CommandFailed where the exit code is not 0.
         stdin: bytes for its standard input; nothing to read otherwise.
         cwd: where it runs.
-        env: variables laid over those of `environment`.
+        env: variables that override those of `environment`.
         timeout: seconds, after which the command is killed and CommandFailed raised.
 
     Raises:

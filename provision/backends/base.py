@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from provision.target import Target
 
 Action = Literal["create", "recreate", "change", "refresh", "start", "wait", "none", "remove"]
-"""`refresh` gives a machine the new value of a secret, and starts its services anew."""
+"""`refresh` delivers a secret's new value to a machine and restarts its services."""
 
 
 @dataclass(frozen=True, kw_only=True)

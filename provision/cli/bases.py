@@ -52,7 +52,7 @@ def build(name: str, backend: str, provider: BoxProvider | None, snapshot: str |
         say(f"built {base.image}")
         return
     for each in (provider,) if provider else BOX_PROVIDERS:
-        say(f"{build_box(base, each, boxes_folder(), progress())} is made")
+        say(f"{build_box(base, each, boxes_folder(), progress())} is built")
 
 
 def _find(name: str, snapshot: str | None) -> Base:

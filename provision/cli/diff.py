@@ -94,7 +94,7 @@ def show_comparison(found: Comparison, *, everything: bool) -> None:
     if found.left == SINCE:
         say(
             f"{found.name}: {count or 'no'} change{'' if count == 1 else 's'} since up, "
-            f"{len(explained)} that only living makes{explained_too}",
+            f"{len(explained)} from normal operation{explained_too}",
             bold=True,
         )
         return

@@ -33,7 +33,7 @@ SPEC_ENDINGS = (".yaml", ".yml")
 
 
 def with_request(command: Callable[Concatenate[Request, P], R]) -> Callable[P, R]:
-    """Give a command SPEC and the options that say which environment is meant."""
+    """Add SPEC and the options that say which environment is meant to a command."""
 
     @click.argument("spec", required=False, type=click.Path(path_type=Path))
     @functools.wraps(command)

@@ -1,4 +1,4 @@
-"""Published ports as people read them: long rows of neighbours as one range."""
+"""Published ports for people: consecutive ones as one range."""
 
 from __future__ import annotations
 

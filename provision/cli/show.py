@@ -76,7 +76,7 @@ def show_demands(demands: Sequence[Demand]) -> None:
 
 
 def described(demand: Demand) -> str:
-    """The word that is needed, for what exactly, and where the spec says so."""
+    """The required word, what exactly it is for, and the place in the spec."""
     from provision.spec.demands import shown
 
     place = f"{shown(demand.origin.file)}:{demand.origin.line}"
@@ -84,14 +84,14 @@ def described(demand: Demand) -> str:
 
 
 def answer_to(demand: Demand) -> str:
-    """Whether it is allowed, and what happens where it is not."""
+    """Whether it is allowed, and what happens if not."""
     if demand.given:
         return "allowed"
     return f"not allowed, {demand.otherwise or 'the spec is refused'}"
 
 
 def demands_data(demands: Sequence[Demand]) -> list[dict[str, object]]:
-    """The same for a program."""
+    """The same as data for a program."""
     return [
         {"word": each.word, "what": each.what, "place": f"{each.origin.file}:{each.origin.line}",
          "allowed": each.given}

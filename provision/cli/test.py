@@ -113,7 +113,7 @@ def command(
 
 
 def _outcomes(runs: Mapping[str, Sequence[Result]]) -> dict[tuple[str, str], set[str]]:
-    """For each check the outcomes that it had; `absent` where a backend has no such check."""
+    """Each check's outcomes; `absent` if a backend has no such check."""
     found = [{(r.machine, r.check): r.outcome for r in results} for results in runs.values()]
     checks = dict.fromkeys(check for outcomes in found for check in outcomes)
     return {check: {outcomes.get(check, "absent") for outcomes in found} for check in checks}

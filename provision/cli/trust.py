@@ -78,8 +78,9 @@ def _still_there(project: Path) -> list[str]:
     from provision.listing import list_environments
 
     return [
-        f"{each.ref.name} is {each.state} in {each.ref.backend.name}, and keeps what it was given when it was"
-        f" made: {hints.command('down', each.ref.state_dir.id, '-b', each.ref.backend.name)} takes it away"
+        f"{each.ref.name} is {each.state} in {each.ref.backend.name},"
+        " and keeps what it was allowed when it was created:"
+        f" {hints.command('down', each.ref.state_dir.id, '-b', each.ref.backend.name)} removes it"
         for each in list_environments()
         if each.ref.state_dir.project == project and each.remains.machines
     ]
@@ -112,7 +113,7 @@ def load_asking(request: Request) -> Environment:
 
 
 def _ask(request: Request, demands: Sequence[Demand]) -> bool:
-    """Ask for what was never answered, and keep the answer; False where there is nothing to ask."""
+    """Ask about what was never answered, and store the answer; False if there is nothing to ask."""
     from provision import engine, spec, trust
 
     known = engine.trust_of(request)

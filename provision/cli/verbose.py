@@ -29,7 +29,7 @@ def add_option(command: click.Command) -> click.Command:
 
 
 def is_on() -> bool:
-    """Whether the person asked for it."""
+    """Whether the user requested it."""
     return any(isinstance(handler, _Shown) for handler in logging.getLogger(HOST).handlers)
 
 

@@ -66,8 +66,8 @@ ROWS: tuple[Row, ...] = (
     Row(name="start", group=TIME, title="start again", unit="seconds", better="less",
         method="`up` after `stop`, until every service is ready."),
     Row(name="stored", group=BYTES, title="stored on this host", unit="bytes", better="less",
-        method="What the engine says of the images, or the blocks that the disks take; all machines together."
-        " Equal machines share it."),
+        method="The images' size according to the engine, or the blocks that the disks use;"
+        " all machines together. Equal machines share it."),
     Row(name="sent", group=BYTES, title="to send to another host", unit="bytes", better="less",
         method="What is stored, compressed with gzip -1: what a registry or a web server would send."),
     Row(name="copy", group=BYTES, title="stored for each further copy", unit="bytes", better="less",
@@ -83,7 +83,7 @@ ROWS: tuple[Row, ...] = (
         method="In a guest with a kernel of its own: MemTotal - MemAvailable of /proc/meminfo. In a control"
         " group: memory.current without inactive files."),
     Row(name="fit", group=MEMORY, title="copies that fit this host", unit="count", better="more",
-        method="One, and as many further copies as the available memory of this host holds, idle. Neither"
+        method="One, and as many further copies as fit into this host's available memory, idle. Neither"
         " disk nor processor is counted."),
     Row(name="cpu", group=SPEED, title="a fixed piece of work", unit="seconds", better="less",
         method=f"sh counts to {LOOPS}. Timed by the host's clock, less what an empty command takes."),
@@ -109,7 +109,7 @@ ROWS: tuple[Row, ...] = (
         method="Files in /var/tmp, /tmp and the first volume, and a sleeping program: which of them are there"
         " after `stop` and `up`."),
     Row(name="down", group=BORDER, title="kept by down", unit="text", better="neither",
-        method="As `explain` says it."),
+        method="As `explain` reports it."),
     Row(name="escape", group=BORDER, title="what an escape reaches", unit="text", better="neither",
         method="Whose processes hold the machine on this host, and what confines them."),
 )  # fmt: skip

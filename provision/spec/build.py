@@ -1,4 +1,4 @@
-"""The tree of a spec to its Environment, every section by its reader."""
+"""Builds the Environment from a spec's tree, each section with its reader."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def build(
         secrets: of all machines, of which each gets those that it names; a single one gets all.
         several: the spec names its machines; else it has one, named as it is.
         spec: its file.
-        layers: the person's own files that were laid over it.
+        layers: the user's own files that were merged over it.
         scope: takes problems; with some in it, what is given back is not to be used.
     """
     neighbours = {
@@ -228,7 +228,7 @@ def _mounts(fields: Fields, scope: Scope) -> tuple[Mount, ...]:
 
 
 def _refuse_overlaps(machine: Machine, scope: Scope) -> None:
-    """Nothing is mounted twice at a path, over everything, or over what `files` makes."""
+    """Nothing is mounted twice at a path, over everything, or over what `files` creates."""
     taken: dict[str, str] = {}
     if machine.workspace is not None:
         taken[machine.workspace.path] = "the workspace"

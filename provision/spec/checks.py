@@ -1,4 +1,4 @@
-"""The checks that a spec declares."""
+"""The checks that a spec lists."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def _check(node: Node, users: KnownUsers, scope: Scope) -> Check | None:
 
 
 def _kind(node: Node, scope: Scope) -> CheckKind | None:
-    """What a check asks: the key that is a kind and no field of another kind there."""
+    """A check's kind: the key that is a kind and not a field of another kind."""
     assert isinstance(node.value, dict)  # noqa: S101 - its caller has looked
     kinds = [kind for kind in FIELDS if kind in node.value]
     if len(kinds) > 1:  # {file: /etc/x, user: dev} is a file that belongs to someone
@@ -145,7 +145,7 @@ def _refuse_strangers(kind: CheckKind, node: Node, scope: Scope) -> None:
 
 
 def _claims(kind: CheckKind, fields: Fields, node: Node, scope: Scope) -> dict[str, object]:
-    """What must hold, by testinfra's words whatever the spec's are."""
+    """The expected values, by testinfra's names whatever the spec's are."""
     claims: dict[str, object] = {}
     said: dict[str, str] = {}
     words = {**{field: field for field in FIELDS[kind]}, **ALSO.get(kind, {})}

@@ -26,12 +26,12 @@ def nothing(_demand: Demand) -> bool:
 
 
 def everything(_demand: Demand) -> bool:
-    """Allow all, for who only looks at what is there already."""
+    """Allow everything, for verbs that only look at what exists."""
     return True
 
 
 def shown(text: str) -> str:
-    """A text of the spec's on one line, with nothing in it that a terminal would obey."""
+    """A text from the spec on one line, without control characters."""
     return text if text.isprintable() and not text.startswith('"') else json.dumps(text)
 
 
@@ -54,7 +54,7 @@ class Demands:
         self._own_files.add(str(file))
 
     def ask(self, word: Word, what: str, at: Node | Origin, message: str, advice: str) -> bool:
-        """Whether something is allowed; where it is not, a problem.
+        """Whether something is allowed; if not, a problem.
 
         Args:
             word: the kind of trust.

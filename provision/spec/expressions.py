@@ -1,4 +1,4 @@
-"""Jinja for what a person wrote: expressions in a spec and templates of files, in a process of its own.
+"""Evaluates Jinja from a spec, expressions and templates, in a separate process.
 
 That process is this package's `sandbox`: it has so much memory and time, and no more.
 """
@@ -46,11 +46,11 @@ class ExpressionError(Exception):
 
 
 class SpentError(ExpressionError):
-    """Nothing more is filled in: an earlier one took all the time there was, which is a problem already."""
+    """Nothing more is evaluated: an earlier expression used up the time, which is a problem already."""
 
 
 def evaluate(expression: str, context: Mapping[str, object], budget: Budget) -> str | int | float | bool:
-    """What an expression stands for: a string, a number or a truth value.
+    """The value of an expression: a string, a number or a boolean.
 
     Raises:
         ExpressionError: bad syntax, an undefined name, a value of another kind, too much time or memory.
@@ -59,7 +59,7 @@ def evaluate(expression: str, context: Mapping[str, object], budget: Budget) -> 
 
 
 def fill_template(text: str, context: Mapping[str, object], budget: Budget) -> str:
-    """The text of a template of the user's, filled in; line ends stay as they are.
+    """The text of a user's template, filled in; line ends are kept.
 
     Raises:
         ExpressionError: bad syntax or an undefined name, with its line; too much time or memory.

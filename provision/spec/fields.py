@@ -1,4 +1,4 @@
-"""The fields of a map in the spec, by type, for whoever builds a noun from them.
+"""Typed access to the fields of a map in the spec.
 
 The schema has spoken before: a value of the wrong type is a problem already, so a field
 then gives its default and the reader goes on to find the next problem.

@@ -1,4 +1,4 @@
-"""The files of a machine: their bytes, read from the host or filled in."""
+"""The files of a machine: their content, read from the host or filled in."""
 
 from __future__ import annotations
 

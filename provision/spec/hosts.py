@@ -1,4 +1,4 @@
-"""More names in a machine's /etc/hosts."""
+"""Additional names in a machine's /etc/hosts."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ DEEPEST = 50
 
 
 def lay(over: Node, under: Node, path: tuple[str, ...] = ()) -> Node:
-    """`over` laid over `under`; every node keeps its place.
+    """`over` merged over `under`; every node keeps its place.
 
     Maps merge by key, lists append without repeats (`ports` by guest port), scalars
     replace. What is marked `!replace` replaces whole; a null removes its key.
@@ -56,7 +56,7 @@ def _identity(node: Node) -> str:
 
 
 def stack(documents: Sequence[Node]) -> Node:
-    """All documents, each laid over those before it."""
+    """All documents, each merged over those before it."""
     whole = documents[0]
     for document in documents[1:]:
         whole = lay(document, whole)
@@ -64,11 +64,11 @@ def stack(documents: Sequence[Node]) -> Node:
 
 
 def for_backend(documents: Sequence[Node], backend: str, options: Sequence[str]) -> tuple[Node, Node]:
-    """All documents with their `backends.<backend>`, each laid over what came before it.
+    """All documents with their `backends.<backend>`, each merged over what came before it.
 
     Args:
         documents: the lowest first.
-        backend: whose keys are laid over.
+        backend: whose keys are merged over the rest.
         options: keys of `backends.<backend>` that are no keys of a spec.
 
     Returns:

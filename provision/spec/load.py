@@ -1,4 +1,4 @@
-"""A spec file to its Environment: read, checked against the schema, built."""
+"""From a spec file to its Environment: reads it, checks it against the schema, builds it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def load(
 
     Args:
         path: the spec.
-        backend: whose `backends` keys are laid over it.
+        backend: whose `backends` keys are merged over it.
         settings: values of `--set`, over those of `vars`.
         name: instead of the spec's own name.
         base: a base of the catalogue instead of the spec's own.

@@ -47,7 +47,7 @@ class Layers:
 
 @dataclass(frozen=True, kw_only=True)
 class Member:
-    """One machine before it is built.
+    """A machine's keys before it is built.
 
     Args:
         name: its own: with its number, if it has equals.
@@ -69,7 +69,7 @@ class Member:
 
 
 def declared_vars(documents: Iterable[Node]) -> Mapping[str, Node]:
-    """The variables of some documents, each laid over those before it."""
+    """The variables of some documents, each overriding those before it."""
     nothing = Node({}, "", 1, 1)
     parts: list[Node] = []
     for document in documents:
@@ -141,7 +141,7 @@ def members(
 
     Args:
         reading: the spec.
-        backend: whose keys are laid over.
+        backend: whose keys are merged over the rest.
         options: keys of `backends.<backend>` that are no keys of a machine.
         judge: told all that was said of a machine, filled in, and what to call it.
         problems: takes keys that cannot be the default of all.
@@ -173,7 +173,7 @@ def _group(
     judge: Callable[[Node, str], None],
     problems: Problems,
 ) -> Iterator[Member]:
-    """The equal machines of one name."""
+    """The equal machines that share a name."""
     documents = (*defaults, *layers.fragments, *layers.own)
     declared = declared_vars((*layers.fragments, *reading.raw, *layers.own))
 

@@ -1,4 +1,4 @@
-"""What `provision test` varies: every combination that `matrix` asks for."""
+"""The variations of `provision test`: every combination in `matrix`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What needs what: names that are there, and no circles, of services and of machines."""
+"""The needs of services and machines: every name exists, and there are no circles."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def refuse_unknown_needs(
     name: str, needs: Sequence[tuple[str, Node]], known: Collection[str], what: str, problems: Problems
 ) -> None:
-    """Take a problem for each need that is none of `known`; `what` is what they are: service, machine."""
+    """Add a problem for each need that is not in `known`; `what` is service or machine."""
     for need, place in needs:
         if need not in known:
             others = [other for other in known if other != name]
@@ -31,7 +31,7 @@ def refuse_unknown_needs(
 def refuse_circle(
     needs: Mapping[str, Sequence[str]], origins: Mapping[str, Origin], what: str, problems: Problems
 ) -> None:
-    """Take a problem for a circle of needs, that of the first one in it."""
+    """Add a problem for a circle of needs, at the first one in it."""
     done: set[str] = set()
     for first in needs:
         trail: list[str] = []

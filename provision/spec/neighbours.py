@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def host_name(member: Member, scope: Scope) -> str:
-    """What a machine calls itself."""
+    """A machine's own names."""
     return scope.fields(member.root).text("hostname") or member.name
 
 
@@ -82,7 +82,7 @@ def _refuse_shared_ports(machines: Sequence[Machine], problems: Problems) -> Non
 
 
 def refuse_replaceable(machines: Sequence[Machine], problems: Problems) -> None:
-    """Nothing that is mounted lies in a folder that a machine can write.
+    """Nothing that is mounted is inside a folder that a machine can write to.
 
     It could put a link in its place, which the engine follows at the next start, its own
     restarts of a container included: to any folder of the host.

@@ -20,7 +20,7 @@ _AT_START = "a setup step with `every: up` makes a file at each start"
 
 @dataclass(frozen=True, kw_only=True)
 class Owned:
-    """A path of nobody's but the start: why, and which key of the spec to use instead.
+    """A path that only the start writes: why, and which key of the spec to use instead.
 
     `below` says that all under it is owned too; `mountable` that a mount or volume under it stays.
     """
@@ -32,7 +32,7 @@ class Owned:
     mountable: bool = False
 
     def has(self, path: str) -> bool:
-        """Whether a path is this one or, where that counts, below it."""
+        """Whether a path is this one or, if that counts, below it."""
         return path == self.path or (self.below and path.startswith(f"{self.path}/"))
 
 
@@ -67,7 +67,7 @@ def owner_of(path: str, *, mounted: bool = False) -> Owned | None:
 
 
 def refuse_owned(called: str, path: str, at: Origin, scope: Scope, *, mounted: bool = False) -> None:
-    """Take a problem where a file, or a mount, is at a path that is not the spec's."""
+    """Add a problem if a file or a mount is at a path that the spec cannot use."""
     owned = owner_of(path, mounted=mounted)
     if owned is not None:
         place = "it" if path == owned.path else owned.path

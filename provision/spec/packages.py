@@ -1,4 +1,4 @@
-"""The packages of a machine: a name, its version, its architecture, and nothing that a manager would act on.
+"""The packages of a machine: names, versions, architectures, and nothing that a manager would act on.
 
 Package managers read more than names: `curl-` removes a package, `vim*` installs all that match.
 """
@@ -49,7 +49,7 @@ def read_packages(
 
 
 def comes_with_base(base: Base, release: str) -> bool:
-    """Whether a release is one of the base's own, of the same mirror: its backports, for example."""
+    """Whether a release is on the base's own mirror: its backports, for example."""
     return bool(base.mirror and base.suite) and release.startswith(f"{base.suite}-")
 
 
@@ -68,7 +68,7 @@ def _all(items: list[Node], family: Family, scope: Scope) -> list[Package]:
 
 
 def _package(item: Node, family: Family, scope: Scope) -> list[Package]:
-    """A word or a map as a package; none where it is a problem."""
+    """A string or a map as a package; None if it is a problem."""
     fields = scope.fields(item)
     if "name" in fields and (others := [other for other in _SEARCH if other in fields]):
         scope.problems.add(
@@ -113,7 +113,7 @@ def _read(node: Node, family: Family, scope: Scope) -> Package | None:
 
 
 def _wrong(text: str, family: Family) -> tuple[str, str]:
-    """What a word that is no package would do, and what to write instead."""
+    """What a string that is not a package would do, and what to write instead."""
     plain = re.sub(r"^[-!@]+|[-*?/=<>~@:].*$", "", text) or "NAME"
     if "://" in text or text.startswith(("/", "./", "../")) or text.endswith((".deb", ".rpm", ".apk")):
         return (
@@ -155,7 +155,7 @@ def _wrong(text: str, family: Family) -> tuple[str, str]:
 def _require_release(
     package: Package, base: Base, repositories: tuple[Repository, ...], scope: Scope
 ) -> None:
-    """A problem where nothing says where to find the release; its own has a suffix, like backports."""
+    """Add a problem if nothing says where to find the release."""
     release = str(package.release)
     if base.family != "apt" or not base.image or release == base.suite or comes_with_base(base, release):
         return

@@ -1,4 +1,4 @@
-"""Parts: fragments of a spec under a name, those that ship with the tool and those of the user's own."""
+"""Parts: named fragments of a spec, those that ship with provision and the user's own."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LARGEST = 2 * 1024 * 1024
 
 
 def part_folders(beside: Path, host: Mapping[str, str]) -> tuple[Path, ...]:
-    """Where parts are looked for, in this order.
+    """The folders with parts, in search order.
 
     Args:
         beside: the folder of the spec: its `parts/` comes first.
@@ -51,7 +51,7 @@ def parts(folders: tuple[Path, ...]) -> Mapping[str, Path]:
 
 
 def headline(part: Path) -> str:
-    """What a part says of itself: the comment in its first line."""
+    """A part's description: the comment in its first line."""
     try:
         text = text_of(part)
     except OSError:

@@ -1,4 +1,4 @@
-"""Paths on the host that a spec names: where they lead, and whether they may."""
+"""Host paths that a spec names: where they lead, and whether that is allowed."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def _holds_home(folder: Path) -> bool:
 
 
 def real_path(path: Path) -> Path:
-    """Where a path leads, links followed; the path itself as far as it cannot be followed."""
+    """A path with links followed, as far as possible."""
     return Path(os.path.realpath(path))
 
 
@@ -90,7 +90,7 @@ def named_path(
 def may_be_used(
     real: Path, called: str, at: Node | Origin, what: str, project: Path, demands: Demands, advice: str = MOVE
 ) -> bool:
-    """Whether a path is inside the project, or the person allowed it; a problem where not.
+    """Whether a path is inside the project, or allowed; a problem if not.
 
     Args:
         real: the path, links followed.
@@ -107,5 +107,5 @@ def may_be_used(
     if _meets_configuration(real):
         message = f"{called} contains provision's own configuration, {resources.configuration()}"
     elif _holds_home(project):
-        message = f"{called} is beside the spec in {project}, which is no project"
+        message = f"{called} is beside the spec in {project}, which is not a project folder"
     return demands.ask("outside", f"{what} {shown(str(real))}", at, message, advice)

@@ -1,4 +1,4 @@
-"""The written forms of a port: GUEST, HOST:GUEST, ADDRESS:HOST:GUEST, each a range if need be."""
+"""The notations of a port: GUEST, HOST:GUEST, ADDRESS:HOST:GUEST, each possibly a range."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class PortForm:
 
 
 def port_form(text: str) -> PortForm | None:
-    """What is written; None where it is no port."""
+    """The parsed port; None if it is not a port."""
     match = _FORM.fullmatch(text)
     return match and PortForm(**{key: value for key, value in match.groupdict().items() if value})
 

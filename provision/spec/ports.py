@@ -19,7 +19,7 @@ _EVERY = {4: "0.0.0.0", 6: "::"}  # noqa: S104 - read, not bound
 
 
 def read_ports(nodes: list[Node], scope: Scope) -> tuple[Port, ...]:
-    """The ports, each of a range by itself; none leads to two, none is there twice."""
+    """The ports, those of ranges one by one; no host port is used twice."""
     found: list[Port] = []
     for node in nodes:
         for port in _ports(node, scope):

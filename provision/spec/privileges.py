@@ -44,7 +44,7 @@ DEVICES = {"kvm": "/dev/kvm", "gpu": "every GPU of this host"}
 
 
 def ask_for_privileges(fields: Fields, options: Node, machine: str, scope: Scope) -> None:
-    """Ask for the person's word for each option of a machine that lowers its walls.
+    """Require permission for each option that weakens a machine's isolation.
 
     Args:
         fields: of the machine.

@@ -24,7 +24,7 @@ SHOWN = 2 * 1024 * 1024  # bytes of a file of which the wrong line is shown
 
 
 class Budget:
-    """What one reading of a spec may still take; each reader takes from it.
+    """What is left of the limits for reading one spec; each reader takes from it.
 
     `seconds` of the processor for expressions and templates; `values` of all its files, and
     of all its machines once they are written out; `files` that it is read from; `machines`;
@@ -42,7 +42,7 @@ class Budget:
 
 
 class Problems:
-    """A list that grows while a spec is read, so that a person sees all of it at once."""
+    """Collects problems while a spec is read, so that all are reported at once."""
 
     def __init__(self) -> None:
         self.budget = Budget()
@@ -50,7 +50,7 @@ class Problems:
         self._places: set[Origin] = set()
 
     def add(self, message: str, at: Node | Origin, hint: str = "", demand: Demand | None = None) -> None:
-        """Take one problem, a sentence without a full stop; the same one again is dropped.
+        """Add one problem, a sentence without a full stop; duplicates are dropped.
 
         `demand` is what the person's word would allow.
         """
@@ -61,14 +61,14 @@ class Problems:
             self.raise_all()
 
     def at(self, node: Node) -> bool:
-        """Whether something was said about this very place, or its key."""
+        """Whether there is a problem at this place, or at its key."""
         return node.origin in self._places or node.key_origin in self._places
 
     def __bool__(self) -> bool:
         return bool(self._found)
 
     def raise_all(self, demands: Sequence[Demand] = ()) -> None:
-        """Raise what was found, with what the spec wants beyond its machines.
+        """Raise the problems, if any, with what the spec wants beyond its machines.
 
         Raises:
             SpecError: there are problems; they come by file, line and column.
@@ -92,7 +92,7 @@ def _nearest(word: str, known: tuple[str, ...]) -> str | None:
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """A hint that names the nearest known word, or lists the words where there are few."""
+    """A hint that names the most similar known word, or lists the words if there are few."""
     words = sorted(known)
     close = nearest(word, words)
     if close is not None:
@@ -134,5 +134,5 @@ def _block(problem: Problem, lines: list[str]) -> str:
 
 
 def _visible_column_by_column(line: str) -> str:
-    """A line of which each character stays one, so that the caret stands under what it means."""
+    """A line made visible, one character for each, so that the caret is under the right one."""
     return "".join(character if visible(character) == character else "\ufffd" for character in line)

@@ -35,7 +35,7 @@ def read_proxy(node: Node | None, scope: Scope) -> Proxy | None:
 
 
 def _certificates(path: Path, node: Node, scope: Scope) -> bytes | None:
-    """The certificates that a file holds, and nothing else of it."""
+    """The certificates in a file, and nothing else from it."""
     try:
         text, _ = read_regular(path, largest=LARGEST, in_place=True)
         found = [body for body in _CERTIFICATE.findall(text) if body.strip()]

@@ -1,4 +1,4 @@
-"""The files of a spec, read and filled in: what is known before anything is judged or built."""
+"""Reads the files of a spec and fills in variables, before anything is checked or built."""
 
 from __future__ import annotations
 
@@ -126,13 +126,13 @@ def read(
 
 
 def local_layer(path: Path) -> Path | None:
-    """The developer's own layer of a spec, NAME.local.yaml beside it, where there is one."""
+    """The user's own layer of a spec, NAME.local.yaml beside it, if it exists."""
     own = path.parent / f"{path.stem}.local{path.suffix}"
     return own if os.path.lexists(own) else None
 
 
 def configuration(host: Mapping[str, str]) -> Path | None:
-    """The user's own configuration, which lies under every spec, where there is one."""
+    """The user's own configuration, the lowest layer of every spec, if it exists."""
     folder = host.get("XDG_CONFIG_HOME") or (f"{host['HOME']}/.config" if host.get("HOME") else "")
     path = Path(folder) / "provision" / "config.yaml"
     return path if folder and path.is_file() else None
@@ -158,7 +158,7 @@ def peek(
     local: bool = True,
     allows: Allows = nothing,
 ) -> str:
-    """The name of a spec's environment, without judging or building the rest of it.
+    """The name of a spec's environment, without checking or building the rest.
 
     Raises:
         SpecError: it cannot be read, or has no name.
@@ -181,7 +181,7 @@ def peek(
 
 
 def is_name(text: str) -> bool:
-    """Whether an environment can have a name: it names folders and what is in the engine."""
+    """Whether a name is valid for an environment: folders and engine objects are named after it."""
     return _NAME.fullmatch(text) is not None
 
 
@@ -190,7 +190,7 @@ def _name_of(document: Node) -> Node | None:
 
 
 def find_spec(start: Path) -> Path:
-    """The spec that a folder has: `provision.yaml`, else the only file in `envs/`.
+    """A folder's default spec: `provision.yaml`, else the only file in `envs/`.
 
     Raises:
         UsageError: there is none, or more than one.

@@ -1,4 +1,4 @@
-"""The program that fills in Jinja of a person's: a process of its own, with little time and memory.
+"""The program that evaluates the Jinja of a spec: a process of its own, with little time and memory.
 
 Jinja's sandbox keeps Python out of reach; what it can compute has no bound that could be
 proved from within (`'x'|center(4e9)`, nested loops). So the kernel keeps the bounds: of
@@ -43,7 +43,7 @@ _FILE = "the template"
 
 
 class _Sandbox(ImmutableSandboxedEnvironment):
-    """Jinja that reaches no Python; what is surely too large is refused with its own words."""
+    """Jinja that cannot reach Python; what is surely too large is refused with a clear message."""
 
     intercepted_binops = frozenset({"*", "**", "%"})
 
@@ -70,7 +70,7 @@ def _jinja() -> _Sandbox:
 
 
 def evaluate(expression: str, context: Mapping[str, object]) -> dict[str, object]:
-    """The answer to an expression: a string, a number or a truth value."""
+    """The value of an expression: a string, a number or a boolean."""
     jinja = _jinja()
     try:
         value = jinja.compile_expression(expression, undefined_to_none=False)(**context)
@@ -84,7 +84,7 @@ def evaluate(expression: str, context: Mapping[str, object]) -> dict[str, object
 
 
 def fill_template(text: str, context: Mapping[str, object]) -> dict[str, object]:
-    """The answer to a template: its text, filled in; line ends stay as they are."""
+    """A template's text, filled in; line ends are kept."""
     jinja = _jinja()
     jinja.newline_sequence = "\r\n" if "\r\n" in text else "\n"
     try:
@@ -118,7 +118,7 @@ def _explain(
 
 
 def _sentence(words: str) -> str:
-    """Jinja's words as the end of a sentence of ours."""
+    """Jinja's message as the end of our sentence."""
     words = words[:1000].rstrip(".")
     return words[:1].lower() + words[1:]
 
@@ -167,7 +167,7 @@ def _answer(question: bytes) -> bytes:
 
 
 def serve() -> None:
-    """Answer until nobody asks any more."""
+    """Answer requests until the input ends."""
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with contextlib.suppress(OSError, ValueError):  # macOS has no such limit: there time is the only bound

@@ -1,4 +1,4 @@
-"""What an unquoted scalar stands for, by the core schema of YAML 1.2."""
+"""The value of an unquoted scalar, by the core schema of YAML 1.2."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every reader of a part of the spec needs to know, and the paths it may touch."""
+"""What every reader of a part of the spec needs to know, and the paths that it can use."""
 
 from __future__ import annotations
 

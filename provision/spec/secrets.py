@@ -1,4 +1,4 @@
-"""The secrets of a machine: where each comes from, who may read it, and who names it."""
+"""The secrets of a machine: where each comes from, who can read it, and who uses it."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class KnownSecrets:
         return found
 
     def read(self, services: Sequence[Service], user: str, users: KnownUsers) -> tuple[Secret, ...]:
-        """The secrets, each with the owner that it needs.
+        """The secrets, each with its owner.
 
         Args:
             services: of the machine, which may name some.

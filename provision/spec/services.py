@@ -1,4 +1,4 @@
-"""The services of a machine and its steps: what runs inside, and as whom."""
+"""The services and steps of a machine: what runs inside, and as which user."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def _limits(fields: Fields, names: Iterable[str]) -> dict[str, int]:
 
 
 def user_of(fields: Fields, default: str, users: KnownUsers) -> str:
-    """The field `user`, which must be someone who can be there."""
+    """The field `user`, which must be a user who can exist."""
     node = fields.node("user")
     if node is None or not isinstance(node.value, str):
         return default

@@ -1,4 +1,4 @@
-"""The text of a file of the user's, or a problem that says why there is none."""
+"""The text of one of the user's files, or a problem that says why there is none."""
 
 from __future__ import annotations
 

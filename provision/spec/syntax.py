@@ -1,4 +1,4 @@
-"""What the YAML parser says of bad syntax, in words for people."""
+"""The YAML parser's syntax errors, in words for people."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _HINTS = {
 
 
 def report_syntax(error: yaml.MarkedYAMLError, text: str, file: str, problems: Problems) -> None:
-    """Take what the parser stumbled over in a text."""
+    """Add a problem for what the parser stumbled over."""
     mark = error.problem_mark or error.context_mark
     if error.problem == "found unexpected end of stream":
         mark = error.context_mark or mark  # where the quote was opened
@@ -36,7 +36,7 @@ def report_syntax(error: yaml.MarkedYAMLError, text: str, file: str, problems: P
 
 
 def report_character(code: int, text: str, file: str, problems: Problems) -> None:
-    """Take a character that YAML does not allow."""
+    """Add a problem for a character that YAML does not allow."""
     before = text[: max(0, text.find(chr(code)))]
     line = before.count("\n") + 1
     column = len(before) - (before.rfind("\n") + 1) + 1

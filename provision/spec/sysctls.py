@@ -21,7 +21,7 @@ _FAMILIES = ("net.", "fs.mqueue.")
 
 
 def read_sysctls(nodes: Mapping[str, Node], required: Collection[str], scope: Scope) -> tuple[Sysctl, ...]:
-    """The parameters; those of the whole kernel only where the machine `requires` its own."""
+    """The parameters; kernel-wide ones only if the machine `requires` a kernel of its own."""
     found = []
     for name, node in nodes.items():
         if isinstance(node.value, bool) or not isinstance(node.value, str | int):
@@ -37,5 +37,5 @@ def read_sysctls(nodes: Mapping[str, Node], required: Collection[str], scope: Sc
 
 
 def is_of_a_container(name: str) -> bool:
-    """Whether each container has its own, so that an engine sets it."""
+    """Whether each container has its own value, so that an engine can set it."""
     return name in _OF_A_CONTAINER or name.startswith(_FAMILIES)

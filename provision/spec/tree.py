@@ -1,4 +1,4 @@
-"""YAML text to a tree of nodes that know where they stand."""
+"""YAML text to a tree of nodes that know their place."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _COLLECTION_TAGS = frozenset({_REPLACE, "!", "tag:yaml.org,2002:map", "tag:yaml.
 
 
 class Node:
-    """A value of the spec, where it stands, and how it was written.
+    """A value of the spec, its place, and how it was written.
 
     `text` is a scalar as written (`3.10`); `plain` a scalar without quotes; `replace` was
     marked `!replace`; `flow` a map or list in braces; `key` where its key stands, if it
@@ -74,25 +74,25 @@ class Node:
 
     @property
     def origin(self) -> Origin:
-        """Where the value stands."""
+        """The place of the value."""
         return Origin(file=self.file, line=self.line, column=self.column)
 
     @property
     def key_origin(self) -> Origin:
-        """Where its key stands; the value's own place for an item of a list."""
+        """The place of its key; for an item of a list, of the value."""
         if self.key is None:
             return self.origin
         return Origin(file=self.file, line=self.key[0], column=self.key[1])
 
     def with_value(self, value: Value) -> Node:
-        """The same place with another value."""
+        """The same node with another value."""
         return Node(
             value, self.file, self.line, self.column, text=self.text, plain=self.plain,
             flow=self.flow, replace=self.replace, key=self.key, size=self.size,
         )  # fmt: skip
 
     def plain_data(self) -> object:
-        """The value without its places."""
+        """The value without places."""
         if isinstance(self.value, dict):
             return {key: child.plain_data() for key, child in self.value.items()}
         if isinstance(self.value, list):

@@ -1,4 +1,4 @@
-"""The users of a machine, and who may be named as one."""
+"""The users of a machine, and who can be named as one."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def read_users(
     source: Node | None,
     scope: Scope,
 ) -> tuple[User, ...]:
-    """The users that the spec makes or changes.
+    """The users that the spec creates or changes.
 
     Args:
         nodes: by name.
@@ -139,7 +139,7 @@ def _refuse_shared_gids(
 
 
 class KnownUsers:
-    """Who may be named as a user: those that the spec makes, and those that could be there.
+    """Who can be named as a user: those that the spec creates, and those that could exist.
 
     A package or a build step may bring a user that the spec does not know of. What looks
     like a slip of a declared name, or cannot come from anywhere, is a problem.
@@ -159,7 +159,7 @@ class KnownUsers:
         self._scope = scope
 
     def refuse_unknown(self, name: str, node: Node) -> None:
-        """Take a problem where nobody can be of that name."""
+        """Add a problem if no user can have that name."""
         if name in self._declared or name in WELL_KNOWN:
             return
         if any(name in package for package in self._packages):

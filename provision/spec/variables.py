@@ -61,7 +61,7 @@ class Variables:
         self._problems = problems
 
     def fill(self, node: Node, path: tuple[str, ...] = ()) -> Node:
-        """The tree with every string filled in, but scripts and commands.
+        """The tree with every string filled in, except scripts and commands.
 
         A value that is one expression keeps the type of what it stands for.
         """
@@ -250,7 +250,7 @@ def _is_sound(text: str) -> bool:
 
 
 def refuse_unknown_settings(settings: Mapping[str, str], known: Collection[str]) -> None:
-    """Raise UsageError where a setting names none of the variables."""
+    """Raise UsageError if a setting names none of the variables."""
     for name in settings:
         if name not in known:
             raise UsageError(
@@ -330,7 +330,7 @@ def _declared(node: Node) -> tuple[Plain | None, str | None]:
 
 
 def ask_for_variable(who: str, variable: str, node: Node, demands: Demands) -> bool:
-    """Whether a variable of the host may be read; a problem where not."""
+    """Whether a host variable can be read; a problem if not."""
     return _is_harmless(variable) or demands.ask(
         "host-env", _reads(who, variable), node, f"{who} uses the host variable {variable}",
         "leave it out, or give it a value of its own",
@@ -351,7 +351,7 @@ def _reads(who: str, variable: str) -> str:
 
 
 def _is_harmless(variable: str) -> bool:
-    """Whether every spec may read a variable of the host: it says how a person works, or a proxy."""
+    """Whether every spec can read a host variable: those about editors, terminals and proxies."""
     return variable in _HARMLESS or variable.upper() in _PROXIES or variable.startswith("LC_")
 
 

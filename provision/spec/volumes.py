@@ -1,4 +1,4 @@
-"""The volumes of a machine, and whose they are."""
+"""The volumes of a machine, and their owners."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The workspace of a machine, and the folder that git needs beside it."""
+"""The workspace of a machine, and the folder that git needs in addition."""
 
 from __future__ import annotations
 

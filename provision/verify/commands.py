@@ -1,4 +1,4 @@
-"""Checks of what commands and scripts print and end with, and of the variables they get."""
+"""Checks of commands and scripts, by output and exit code, and of their variables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checks of files: what they are, whose, with which content."""
+"""Checks of files: type, owner, mode and content."""
 
 from __future__ import annotations
 

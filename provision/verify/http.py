@@ -1,4 +1,4 @@
-"""One HTTP request over any way of bytes: a socket of the host, or a shell inside the machine."""
+"""One HTTP request over any byte stream: a host socket, or a shell inside the machine."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ class _Received:
 
 
 def from_host(request: Request, address: str, port: int) -> bytes | str:
-    """What the published port answers, or in words why it does not."""
+    """The published port's answer, or the reason why there is none."""
     place = f"{address}:{port} on the host"
     try:
         with socket.create_connection((address, port), TIMEOUT) as connection:
@@ -126,7 +126,7 @@ def from_host(request: Request, address: str, port: int) -> bytes | str:
 
 
 def inside(request: Request, target: Target) -> bytes | str:
-    """What answers inside the machine, or in words why nothing does."""
+    """The answer from inside the machine, or the reason why there is none."""
     if request.tls:
         return _inside_secured(request, target)
     script = _INSIDE.format(

@@ -96,7 +96,7 @@ def _checks(machine: Machine, spec: Origin) -> Iterator[Check]:
 
 
 def _host(entry: HostEntry) -> Check:
-    """It stands in /etc/hosts, with no program inside."""
+    """It is in /etc/hosts; needs no program inside."""
     asked = f"{entry.address} {entry.name}"
     script = (
         "while read -r address name rest; do"

@@ -35,7 +35,7 @@ def mount(context: CheckContext, check: Check) -> Iterator[str]:
 
 
 def _entered(context: CheckContext, path: str, user: str) -> Iterator[str]:
-    """Whether a user can go there and look around."""
+    """Whether a user can enter and list it."""
     command = shlex.join(["sh", "-c", 'cd "$1" && test -r .', "sh", path])
     asked = context.run(f"/usr/lib/provision/as {shlex.quote(user)} {command}", user="root")
     if asked.code != 0:

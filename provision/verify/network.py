@@ -1,4 +1,4 @@
-"""Checks of ports and of HTTP, asked inside or from the host."""
+"""Checks of ports and HTTP, from inside or from the host."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def reachable(address: str) -> str:
 
 
 def http_answer(context: CheckContext, check: Check) -> Iterator[str]:
-    """A request gives this status (200), with these headers and this body."""
+    """A request returns this status (200), with these headers and this body."""
     request = http.Request.of(check.subject, str(check.fields.get("method", "GET")))
     if check.from_host:
         status = published(context, request.port, "tcp")

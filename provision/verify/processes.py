@@ -1,4 +1,4 @@
-"""Running processes, read from /proc: no `ps` has to be installed."""
+"""Running processes, read from /proc, so that `ps` need not be installed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The user's own pytest files, with testinfra's `host` for the machine they are asked of.
+"""The user's own pytest files, with testinfra's `host` for the machine under test.
 
 They run in this process, so that `host` shares the target's open shell. Pytest is
 imported only where there are such files, and without the plugins that happen to be

@@ -1,4 +1,4 @@
-"""Results for programs: JSON, and JUnit's XML as CI servers read it."""
+"""Results for programs: JSON, and JUnit XML for CI servers."""
 
 from __future__ import annotations
 

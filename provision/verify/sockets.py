@@ -1,4 +1,4 @@
-"""Listening sockets, read from /proc/net: no `ss` has to be installed."""
+"""Listening sockets, read from /proc/net, so that `ss` need not be installed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TLS spoken from here to a server inside a machine: nothing has to be installed there."""
+"""TLS from here to a server inside a machine, so that nothing need be installed there."""
 
 from __future__ import annotations
 

@@ -180,7 +180,7 @@ def test_who_takes_the_word_back_hears_what_keeps_running(fresh: Project) -> Non
     fresh.good("trust")
     fresh.good("up", "--no-verify")
     said = fresh.good("trust", "--revoke")
-    assert "is running in docker, and keeps what it was given when it was made" in said
+    assert "is running in docker, and keeps what it was allowed when it was created" in said
     words = re.search(r"`provision (down [^`]*)`", said)
     assert words is not None
     assert fresh.good(*words[1].split()).strip().endswith("is down")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from provision.cli import VERBS
 from provision.spec.load import load
 
 ROOT = Path(__file__).parent.parent.parent
@@ -41,6 +42,13 @@ def test_the_published_schema_has_each_backends_own_keys() -> None:
 def test_the_list_of_decisions_is_current() -> None:
     page = runpy.run_path(str(ROOT / "scripts" / "spec-page"))["decisions"]()
     assert (ROOT / "docs" / "adr" / "index.md").read_text("utf-8") == page, "make docs writes it anew"
+
+
+def test_the_page_of_the_verbs_lists_every_verb() -> None:
+    table = (ROOT / "docs" / "verbs.md").read_text("utf-8").partition("Most verbs share")[0]
+    listed = {word.split()[0] for cell in re.findall(r"^\| \[(`.*?`)\]", table, re.MULTILINE)
+              for word in re.findall("`([^`]*)`", cell)}  # fmt: skip
+    assert listed == set(VERBS)
 
 
 def test_every_page_prints_the_spec_that_the_picture_shows() -> None:

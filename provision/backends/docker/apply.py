@@ -177,7 +177,7 @@ class Application:
                 raise build_failed(error, self.state_dir, built) from error
 
     def _refresh(self, plan: Plan, observed: Observed, progress: Progress) -> None:
-        """Start a container again whose secrets have new values: it takes them at its start."""
+        """Restart a container whose secrets have new values, because it reads them at its start."""
         for name in plan.named("refresh"):
             for path in observed.replaced_files.get(name, ()):
                 progress.note(f"{name} gets the new file at {path}")
@@ -216,7 +216,7 @@ class Application:
                 raise
 
     def _wait_for_all(self, plan: Plan, progress: Progress) -> None:
-        """Start what is not started yet, in order, and wait for all that was not ready."""
+        """Start what has not started yet, in order, and wait for everything that was not ready."""
         waiting = [m for m in self.environment.machines if plan.actions[m.name] != "none"]
         if not waiting:
             return
@@ -292,7 +292,7 @@ def _last_lines(container: str, machine: Machine, service: str) -> Sequence[str]
 
 
 def _revive(container: str, service: str, *, units: bool) -> None:
-    """Start again what has ended: setup in the background, a service by what supervises it."""
+    """Restart what has ended: setup in the background, a service through its supervisor."""
     inside = ["docker", "exec", container]
     if units:
         process.run([*inside, "sh", "-c", restart_script([service])])

@@ -54,7 +54,7 @@ RECORDS = {ports.RECORD: ports.PortsRecord, images_of.RECORD: images_of.ImagesRe
 
 
 class Docker:
-    """Environments as containers of one Compose project."""
+    """Creates environments as containers of one Compose project."""
 
     name = "docker"
     title = "Docker"
@@ -78,7 +78,7 @@ class Docker:
         return systemd.settle(environment)
 
     def refusals(self, environment: Environment, state_dir: StateDir) -> Sequence[Problem]:  # noqa: ARG002 - the contract's words
-        """What no container can be."""
+        """What no container can provide."""
         return _refusals(environment)
 
     def render(self, environment: Environment, location: Path) -> Rendering:
@@ -156,7 +156,7 @@ class Docker:
         return bool(containers)
 
     def remains(self, state_dir: StateDir) -> Remains:
-        """Its containers and volumes, by their labels."""
+        """Its containers and volumes, found by their labels."""
         label = f"{ID}={state_dir.id}"
         containers = {each.labels[MACHINE]: each for each in of_environment(state_dir)}
         return Remains(
@@ -169,7 +169,7 @@ class Docker:
         )
 
     def engine_environments(self) -> Mapping[str, tuple[str, str]]:
-        """By the labels of this user's containers and volumes."""
+        """From the labels of this user's containers and volumes."""
         form = "\t".join(f'{{{{.Label "{label}"}}}}' for label in (ID, ENVIRONMENT, PROJECT))
         own = ["--filter", f"label={ID}", "--filter", f"label={OWNER}={os.getuid()}"]
         found = {}
@@ -209,15 +209,15 @@ class Docker:
         return {name: enter(each) for name, each in running.items()}
 
     def lend(self, state_dir: StateDir, target: Target) -> None:  # noqa: ARG002 - the contract's words
-        """By a relay, to which the containers' socket leads."""
+        """Through a relay behind the containers' socket."""
         agent.lend(state_dir)
 
     def sync(self, state_dir: StateDir, progress: Progress, *, watch: bool) -> int:  # noqa: ARG002 - the contract's words
-        """A container's folders are live: there is nothing to carry."""
+        """A container's folders are live: there is nothing to copy."""
         return 0
 
     def restart(self, state_dir: StateDir, target: Target, services: Sequence[str]) -> None:
-        """By what supervises them."""
+        """Asks their supervisors."""
         ours = of_environment(state_dir)
         container = next(each.name for each in ours if each.labels[MACHINE] == target.machine)
         inside = ["docker", "exec", container]
@@ -266,7 +266,7 @@ class Docker:
         return False
 
     def examine(self) -> tuple[Finding, ...]:
-        """The engine, Compose and BuildKit."""
+        """Looks at the engine, Compose and BuildKit."""
         from provision.backends.docker.doctor import examine
 
         return examine()

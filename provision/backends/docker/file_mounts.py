@@ -1,4 +1,4 @@
-"""Files of the host that a container has mounted one by one, and that the host has replaced since.
+"""Single files that a container mounts and that the host has replaced since.
 
 A mount keeps the file that was there at the start. An editor that saves by rename, `git checkout`
 and the like put another in its place, which the container sees once it starts again.

@@ -241,7 +241,7 @@ class _Item:
         return digest_of({**self.image.files, **blank, **beside})
 
     def service(self, environment: Environment, recipe: str, digest: str) -> str:
-        """The machine's service in compose.yaml."""
+        """A machine's service in compose.yaml."""
         return render(
             "docker/service.yaml.j2",
             {

@@ -1,4 +1,4 @@
-"""Secrets on their way into containers: in the host's memory, where Compose finds them.
+"""Delivers secrets to containers: through the host's memory, where Compose finds them.
 
 A secret of a file is that file. One of a variable, or of a file that a machine could replace
 by a link, is laid into a folder in memory that nobody else may enter, so that a container that
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 def folder(state_dir: StateDir) -> Path:
-    """Where an environment's secrets lie in the host's memory."""
+    """The folder of an environment's secrets in the host's memory."""
     return runtime.memory() / f"secrets-{state_dir.unique_name}"
 
 

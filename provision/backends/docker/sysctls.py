@@ -1,4 +1,4 @@
-"""Kernel parameters in containers: files that set none there, and values that the engine refuses."""
+"""Kernel parameters in containers: files without effect there, and values that the engine refuses."""
 
 from __future__ import annotations
 

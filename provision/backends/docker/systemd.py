@@ -26,14 +26,14 @@ RELEASE_AGENT = (5, 17)  # since then only the host's root may set what a v1 hie
 
 
 def is_init(machine: Machine) -> bool:
-    """Whether systemd is to be the machine's process 1."""
+    """Whether systemd is the machine's process 1."""
     return machine.options.get("init") == "systemd" or any(
         each.name == "systemd" for each in machine.requires
     )
 
 
 def without_systemd(environment: Environment) -> Iterator[Problem]:
-    """The machines whose init should be systemd, and whose base has none."""
+    """The machines that want systemd as init, but whose base has none."""
     for machine in environment.machines:
         if machine.options.get("init") == "systemd" and machine.base.family not in PACKAGES:
             yield Problem(
