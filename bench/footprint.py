@@ -34,7 +34,7 @@ def footprint(say: Callable[[str], None]) -> Sequence[str]:
             if number <= 5:
                 own = sum(_bytes(_state(n)) for n in range(1, number + 1))
                 shared = _bytes(_disk()) >> 20
-                line += f"; on disk {own >> 20} MiB of their own, kept memory among it, and {shared} shared"
+                line += f"; on disk {own >> 20} MiB of their own, including saved states, and {shared} shared"
             lines.append(line)
     finally:
         for number in range(1, ALL + 1):

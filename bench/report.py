@@ -21,23 +21,23 @@ if TYPE_CHECKING:
 CONTAINERS = """\
 # Results
 
-Written by `make bench`. Seconds of whole processes by the wall clock: medians, the peers
-of a row taking turns (A B A B), one round before it not counted. All rows but the last
-three run the environment of `envs/dev.yaml`; compose and Dev Containers run a Dockerfile
-written by hand for it, in `bench/peers`, with the same cache of apt's downloads.
-`compose` returns once the container has started, `compose --wait` and `provision` once
-the services answer. `pytest --hosts` asks forty like questions through testinfra's own
-Docker backend. `reached` is what `provision` took, in the measure of the aim.
+Written by `make bench`. Wall-clock seconds of whole processes: medians. The peers of a row
+take turns (A B A B), after one round that does not count. All rows except the last three
+run the environment of `envs/dev.yaml`; compose and Dev Containers use a Dockerfile written
+by hand for it, in `bench/peers`, with the same apt download cache. `compose` returns once
+the container has started, `compose --wait` and `provision` once the services answer.
+`pytest --hosts` runs forty similar checks through testinfra's own Docker backend.
+`reached` is what `provision` took, in the unit of the target.
 """
 MACHINES = """\
 # Results of virtual machines
 
 Written by `make bench-vm`, as [results.md](results.md) is. `provision` runs the environment
-of `envs/dev.yaml` as a machine of QEMU, or of libvirt where a line says so; the peer is
+of `envs/dev.yaml` as a QEMU machine, or with libvirt where a row says so. The peer is
 `bench/peers/vagrant`, a Vagrantfile written by hand with one shell provisioner, on libvirt.
-`vagrant up` returns once that has ended, `provision` once the services answer. `raw QEMU` is
-`-loadvm` of the same state by hand, until HTTP 200 (`bench/peers/qemu/thaw`): nothing is
-mounted, no clock set, no setup run.
+`vagrant up` returns once that has finished, `provision` once the services answer. `raw QEMU`
+is `-loadvm` of the same state by hand, until HTTP 200 (`bench/peers/qemu/thaw`): it mounts
+nothing, sets no clock and runs no setup.
 """
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 import threading
 import time
 from contextlib import contextmanager, suppress
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
 
+LONGEST_LINE = 120  # characters of a command's last line, where a step goes on
 SILENT_FOR = 5.0  # seconds
 
 
@@ -95,7 +97,7 @@ class Plain:
 
     def line(self, text: str) -> None:
         """Lines of running commands are in the log; the last one is told where it takes long."""
-        self._line = visible(text.strip())
+        self._line = textwrap.shorten(visible(text.strip()), LONGEST_LINE, placeholder=" …")
 
     @contextmanager
     def step(self, title: str) -> Iterator[None]:

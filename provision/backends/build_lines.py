@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+FOR_US = "provision: "  # what a step tells `build_problems`, not a person
 _BEGINS = re.compile(r"#(\d+) \[[^\]]*\] (.*)")
 _OURS = re.compile(r"target=/run/provision/(?:steps/\d+-|guest/)([\w-]+)\.sh")
 _WORDS = re.compile(r"#(\d+) (?:\d+\.\d+ )?(.*)")
@@ -28,4 +29,6 @@ class BuildLines:
         if words is None:
             return line
         step = self._steps.get(words[1], "")
+        if words[2].startswith(FOR_US):
+            return step
         return f"{step}: {words[2]}" if step else words[2]

@@ -6,6 +6,7 @@ Packages that the distribution does not have, ids that it has given to other use
 from __future__ import annotations
 
 import re
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from provision.backends.unmet import find_unmet, unmet_problems
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from provision.model import Group, Machine, User
 
+SIMILAR = 0.7  # of the letters of two names: `curl` and `curlew`, not `curl` and `cups`
 _NO_PACKAGE = re.compile(r"provision: no package (\S+): *(.*)")
 _TAKEN = re.compile(r"(user|group) (\S+) cannot have ([ug]id) (\d+): it is (\S+)'s")
 _VIRTUAL = re.compile(r"provision: virtual package (\S+): *(.*)")
@@ -67,7 +69,7 @@ def _problems(line: str, machine: Machine) -> Iterable[Problem]:
     for package in machine.packages:
         name = qualified(package, family)
         if unknown and unknown[1] == name:
-            near = unknown[2].split()
+            near = get_close_matches(name, unknown[2].split(), n=3, cutoff=SIMILAR)
             hint = f"did you mean {' or '.join(near)}?" if near else "is a repository missing?"
             yield Problem(f"{base} has no package {name}", package.origin, hint)
         if virtual and virtual[1] == name:

@@ -42,8 +42,9 @@ def warn_of_roots(machines: Sequence[Machine], progress: Progress) -> None:
         status = workspace.source.stat()
         if status.st_uid == 0 and not status.st_mode & stat.S_IWOTH:
             progress.note(
-                f"the workspace {workspace.source} is owned by root; user {workspace.user} cannot write to it"
-                " (chown it to another user, or say `workspace: {user: root}`)"
+                f"warning: the workspace {workspace.source} is owned by root;"
+                f" user {workspace.user} cannot write to it"
+                " (chown it to another user, or set `workspace: {user: root}`)"
             )
 
 

@@ -42,7 +42,7 @@ def command(
     everything: bool,  # noqa: FBT001
     html: Path | None,
 ) -> None:
-    """Compare the running forms of an environment; exit code 1 if a difference is unexplained.
+    """Compare container and VM, two machines, or inventories; exit code 1 on an unexplained difference.
 
     With --since-up, tell what someone has changed by hand in the machines of one backend.
     """

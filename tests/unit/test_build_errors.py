@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from provision.model import Environment
 
-NO_PACKAGE = "provision: no package curl: curlew"
+NO_PACKAGE = "provision: no package curl: cupsd curlew curlftpfs libcurl4"
 RESOLVE = "W: Failed to fetch http://m.example/debian/dists/x/InRelease  Could not resolve 'm.example'"
 REFUSED = (
     "W: Failed to fetch http://deb.example/debian/dists/x/InRelease  "
@@ -145,6 +145,7 @@ def test_a_package_that_is_nowhere_is_a_problem_at_its_place(environment: Enviro
     assert isinstance(error, SpecError)
     assert error.exit_code == 2
     assert [(p.message, p.origin.line) for p in error.problems] == [("debian:12 has no package curl", 4)]
+    assert error.problems[0].hint == "did you mean curlew?"
 
 
 @pytest.mark.parametrize("form", FORMS)

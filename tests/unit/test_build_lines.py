@@ -16,9 +16,15 @@ MOUNT = "RUN --mount=type=bind,source={0},target=/run/provision/{0}     sh /run/
             [
                 f"#7 [machine 3/9] {MOUNT.format('steps/020-packages.sh')}",
                 "#7 2.338 Fetched 241 kB",
+                "#7 2.4 provision: no package curll: curl curlew",
                 "#7 DONE 1.4s",
             ],
-            ["step packages", "step packages: Fetched 241 kB", "step packages: DONE 1.4s"],
+            [
+                "step packages",
+                "step packages: Fetched 241 kB",
+                "step packages",
+                "step packages: DONE 1.4s",
+            ],
         ),
         (
             [f"#8 [web machine 3/9] {MOUNT.format('steps/110-venv-and-more.sh')}", "#8 CACHED"],

@@ -103,7 +103,7 @@ def test_what_an_engine_cannot_give_is_said_with_its_place(
 def test_plan_refuses_what_up_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     environment = load(tmp_path, "nofile: 65536")
     monkeypatch.setattr(capabilities, "refused_limits", lambda _: ["dev.yaml:5: nofile"])
-    with pytest.raises(HostLacks, match="cannot give a service its limits") as refused:
+    with pytest.raises(HostLacks, match="cannot grant a service its limits") as refused:
         Docker().plan(environment, StateDir.of(tmp_path, environment.name, "docker"))
     assert refused.value.evidence == ("dev.yaml:5: nofile",)
 

@@ -285,6 +285,7 @@ def test_memory_that_nobody_can_see_is_said_to_be_so(tmp_path: Path) -> None:
     assert host.memory([99], tmp_path / "none") == "this host has no /proc"
 
 
+@pytest.mark.processes
 def test_what_would_be_sent_is_counted_raw_and_compressed() -> None:
     raw, packed = host.sizes([["head", "-c", "1000000", "/dev/zero"], ["printf", "12345"]])
     assert raw == 1_000_005

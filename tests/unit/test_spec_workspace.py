@@ -73,7 +73,7 @@ CASES = (
         name="one within",
         git="HERE/work/.bare",
         files=repository("work/.bare"),
-        lacks="names HERE/work/.bare",
+        lacks="has the absolute path HERE/work/.bare",
     ),
     Case(
         name="a submodule",

@@ -104,7 +104,7 @@ class Docker:
         rebuild: bool,
         timeout: float,
     ) -> Plan:
-        """Build what changed, let Compose converge, start in order, wait until every machine is ready."""
+        """Build what changed, let Compose converge, start in order, and wait until every machine is ready."""
         rendering = self.render(environment, state_dir.rendering)
         capabilities.require_host(environment)
         application = Application(

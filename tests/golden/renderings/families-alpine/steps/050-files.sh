@@ -2,7 +2,7 @@
 # files
 # Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/51be5c45157f9d8162e905121675641b
+_record=/var/lib/provision/steps/065ac322f83a945cd96e3e5ebccae332
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # run: step-1
 # Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/b7c95fd5a79cfb441391ece009082348
+_record=/var/lib/provision/steps/02f9664d6918c4e39db423bd2edf2b9d
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

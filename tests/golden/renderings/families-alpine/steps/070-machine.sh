@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/5365798665a9c99c78701f78da7a7182
+_record=/var/lib/provision/steps/72a4d2fd1cdb36c685a95020e5dc8fda
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

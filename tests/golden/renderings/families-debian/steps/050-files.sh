@@ -2,7 +2,7 @@
 # files
 # Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/f55048693a915ce16dcdbf96cdcc66eb
+_record=/var/lib/provision/steps/fcb6ba22201cbdc8b093064802deb582
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

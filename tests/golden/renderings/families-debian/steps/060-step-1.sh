@@ -2,7 +2,7 @@
 # run: step-1
 # Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/0f3e26647c18bc70872ba812064c983c
+_record=/var/lib/provision/steps/c87653a0eaacbd317b6871fa2e4c2ffd
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

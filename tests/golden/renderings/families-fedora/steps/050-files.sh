@@ -2,7 +2,7 @@
 # files
 # Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/31af7d7fa47d50c305b8c423aaeab9e0
+_record=/var/lib/provision/steps/47319c8a816e47ba5321a0e445116c42
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # files
 # Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/8f48cd499a2b4bf95864dcc9fbc4b61b
+_record=/var/lib/provision/steps/71f6dd392e018a8c64037526e00cc279
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

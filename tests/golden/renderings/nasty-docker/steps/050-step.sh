@@ -2,7 +2,7 @@
 # run: step
 # Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/fe973c7628dcfaff20b649d8d3d8be00
+_record=/var/lib/provision/steps/d9f892af8dd8c00d318b57dc2e074778
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

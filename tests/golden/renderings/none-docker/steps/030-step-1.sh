@@ -2,7 +2,7 @@
 # run: step-1
 # Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/34b8927bb8964074cb2d279c1bf8b67b
+_record=/var/lib/provision/steps/f7ff78cac3cfd563430cc976d87d9038
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

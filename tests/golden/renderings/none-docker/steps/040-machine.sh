@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/15be2f11f56506e53f137e3ca3a4fc81
+_record=/var/lib/provision/steps/dd8ec704cd1bb43b7133a9cd0f78d9c8
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

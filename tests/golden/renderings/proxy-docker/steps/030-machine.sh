@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/51507abf8549e3eff786f62d9ce2af5d
+_record=/var/lib/provision/steps/c9cc7b523ed8ac2c596550297bef1d3d
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

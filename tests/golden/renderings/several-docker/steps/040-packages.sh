@@ -2,7 +2,7 @@
 # 6 packages
 # Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/3d538bc72aae5e76fd052f90372b4c04
+_record=/var/lib/provision/steps/671967ba3e94ccc8c7cb668e27159af2
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
@@ -28,27 +28,15 @@ providers() {
 known() { [ -n "$(candidate "$1")" ]; }
 names() { apt-cache pkgnames; }
 versions() { apt-cache madison "$1" | cut -d "|" -f 2 | tr -d " "; }
-# near NAME: the three names from stdin that are most similar to it.
-near() {
-  awk -v wanted="$1" '
-    function distance(a, b, i, j, best, row, last) {
-      for (j = 0; j <= length(b); j++) last[j] = j
-      for (i = 1; i <= length(a); i++) {
-        row[0] = i
-        for (j = 1; j <= length(b); j++) {
-          best = last[j - 1] + (substr(a, i, 1) != substr(b, j, 1))
-          if (last[j] + 1 < best) best = last[j] + 1
-          if (row[j - 1] + 1 < best) best = row[j - 1] + 1
-          row[j] = best
-        }
-        for (j = 0; j <= length(b); j++) last[j] = row[j]
-      }
-      return last[length(b)]
+# alike NAME: the names from stdin that begin or end as NAME does, similar lengths first. provision
+# chooses the nearest of them.
+alike() {
+  awk -v name="$1" '
+    substr($1, 1, 2) == substr(name, 1, 2) || substr($1, length($1) - 2) == substr(name, length(name) - 2) {
+      more = length($1) - length(name)
+      print (more < 0 ? -more : more), $1
     }
-    length($1) - length(wanted) > 3 || length(wanted) - length($1) > 3 { next }
-    { found = distance(wanted, $1) }
-    found <= 3 && found < length(wanted) { print found, $1 }
-  ' | sort -u -k 1,1n -k 2,2 | head -n 3 | cut -d " " -f 2 | tr "\n" " "
+  ' | sort -u -k 1,1n -k 2,2 | head -n 500 | cut -d " " -f 2 | tr "\n" " "
 }
 # missing NAME VERSION RELEASE: a line for provision about what does not exist or is ambiguous.
 missing() {
@@ -57,7 +45,7 @@ missing() {
     *" "*" ") echo "provision: virtual package $1: $_providers" ;;
     "")
       if ! known "$1"; then
-        echo "provision: no package $1: $(names | near "$1")"
+        echo "provision: no package $1: $(names | alike "$1")"
       elif [ -n "$2" ] && ! versions "$1" | grep -qxF -e "$2"; then
         echo "provision: no version $2 of $1: $(versions "$1" | head -n 5 | tr "\n" " ")"
       fi

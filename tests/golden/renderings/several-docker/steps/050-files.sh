@@ -2,7 +2,7 @@
 # files
 # Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/992a115932a40486857095c1d265af65
+_record=/var/lib/provision/steps/3a0819ca7cd5fb2676315c61a5bb92e5
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

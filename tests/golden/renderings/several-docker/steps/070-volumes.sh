@@ -2,7 +2,7 @@
 # volumes data
 # Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/4ef966d0da60c50469221a9a2efa5f28
+_record=/var/lib/provision/steps/7f40444c326451c4e50b31b66de5dc36
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/4c4294312932fdbfeb98d5782833d774
+_record=/var/lib/provision/steps/2ab1f55526c0e685ef229d24caa72bb3
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

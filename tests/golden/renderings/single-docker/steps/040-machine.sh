@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/20ee0559d82aeffc29954b7071be1a87
+_record=/var/lib/provision/steps/e9f3973d5770b098f71cbdc0ebffd2fe
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

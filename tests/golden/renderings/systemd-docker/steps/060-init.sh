@@ -2,7 +2,7 @@
 # systemd and its units
 # Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/61b21fec370b50bda39331a545a27633
+_record=/var/lib/provision/steps/9cce4fa0a2965943af7bb9df1b693549
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
@@ -21,6 +21,6 @@ systemctl enable --quiet provision.target
 # /tmp is on the disk with every base, and is emptied at a start alone.
 systemctl mask --quiet tmp.mount 2>/dev/null
 printf '%s\n' 'D /tmp 1777 root root -' 'd /var/tmp 1777 root root -' >/usr/lib/tmpfiles.d/provision.conf
-: >/etc/machine-id # each container is a machine of its own
+: >/etc/machine-id # each container gets its own id
 
 echo init >"$_record"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/7f4e8d3543c3e74432e7c940f6883a74
+_record=/var/lib/provision/steps/ff344e57f396644bd98893bebcf99218
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # run: tool
 # Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/906fae13a5fe6d2d2fe308b4a46f6438
+_record=/var/lib/provision/steps/0845ba24568b42366a6dddc0ad39a8eb
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
