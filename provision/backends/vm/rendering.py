@@ -96,7 +96,7 @@ def _guest(
     location: Path,
     card: Card | None = None,
 ) -> Guest:
-    asked = machine.resources
+    resources = machine.resources
     binds: list[tuple[Path, str, bool, str | None]] = [
         (mount.source, mount.path, mount.read_only, mount.user) for mount in machine.mounts
     ]
@@ -107,9 +107,9 @@ def _guest(
     kind = driver.live_folders if sync == "auto" else str(sync)
     return Guest(
         machine=machine,
-        cpus=max(1, math.ceil(asked.cpus)) if asked.cpus else CPUS,
-        memory=(asked.memory or MEMORY) // MEBIBYTE,
-        disk=math.ceil(asked.disk / GIBIBYTE) if asked.disk else None,
+        cpus=max(1, math.ceil(resources.cpus)) if resources.cpus else CPUS,
+        memory=(resources.memory or MEMORY) // MEBIBYTE,
+        disk=math.ceil(resources.disk / GIBIBYTE) if resources.disk else None,
         folders=tuple(
             _folder(
                 path_from(location, source, environment.project),

@@ -365,8 +365,8 @@ def _services_are_ready(context: LaunchContext, machine: Machine) -> bool:
     instance = context.instance(machine)
     deadline = time.monotonic() + max(patience(machine).values(), default=0.0)
     while True:
-        said = instance.shell.run(HEALTHY).stdout.decode("utf-8", "replace").splitlines()
-        reasons, hopeless = unready(said)
+        lines = instance.shell.run(HEALTHY).stdout.decode("utf-8", "replace").splitlines()
+        reasons, hopeless = unready(lines)
         if not reasons:
             return True
         if time.monotonic() > deadline or hopeless:

@@ -248,10 +248,10 @@ def refuse_small_disk(machine: Machine, provider: str) -> None:
 
 
 def _refuse_smaller(machine: Machine, size: int | None) -> None:
-    asked = machine.resources.disk
-    if asked is not None and size is not None and asked < size * GIBIBYTE:
+    wanted = machine.resources.disk
+    if wanted is not None and size is not None and wanted < size * GIBIBYTE:
         raise UsageError(
-            f"machine {machine.name} wants a disk of {asked / GIBIBYTE:.3g} GiB,"
+            f"machine {machine.name} wants a disk of {wanted / GIBIBYTE:.3g} GiB,"
             f" but its box has one of {size} GiB",
             hint=f"`resources: {{disk: {size}GiB}}` or more; the root file system grows to it",
         )
@@ -272,17 +272,17 @@ def _base_size(machine: Machine, provider: str) -> int | None:
 
 def _fetch(name: str, provider: str, progress: Progress) -> None:
     """Let Vagrant add a box; its words as an error where it cannot."""
-    said: list[str] = []
+    output: list[str] = []
 
     def each_line(line: str) -> None:
-        said.append(line)
+        output.append(line)
         progress.line(line)
 
     try:
         with progress.step(f"downloading the box {name}"):
             process.stream(["vagrant", "box", "add", name, "--provider", provider], each_line, env=QUIET)
     except process.CommandFailed as error:
-        raise fault(said, provider, (), "run `vagrant box add` to see it again") from error
+        raise fault(output, provider, (), "run `vagrant box add` to see it again") from error
 
 
 def _known_to_vagrant(name: str, provider: str) -> bool:
