@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Literal
 
 from provision import process, records, resources
 from provision.backends.vm.architecture import architecture, required
+from provision.backends.vm.options import options_of
 from provision.errors import HostLacks, ProvisionError
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def wanted(machine: Machine) -> str:
     Raises:
         HostLacks: the variable holds another word.
     """
-    named = str(machine.options.get("accelerator") or os.environ.get(VARIABLE) or "auto")
+    named = str(options_of(machine).accelerator or os.environ.get(VARIABLE) or "auto")
     if named not in CHOICES:
         raise HostLacks(f"${VARIABLE} is {named!r}", hint=f"choose from {', '.join(CHOICES)}")
     return named

@@ -18,6 +18,7 @@ from provision.backends.vm.driver import KeepsVolumes, SavesState, TakesBoxes, v
 from provision.backends.vm.guest import agent, ssh, sync
 from provision.backends.vm.guest.commands import SAYS_WITHIN, ask, enter, read_lines
 from provision.backends.vm.guest.network import cards
+from provision.backends.vm.options import options_of
 from provision.backends.vm.planning import plan_for
 from provision.backends.vm.records import (
     RECORD,
@@ -300,7 +301,7 @@ class VirtualMachines:
 
 def _names(environment: Environment) -> Sequence[str]:
     """The drivers that the machines name."""
-    named = (machine.options.get("provider") for machine in environment.machines)
+    named = (options_of(machine).provider for machine in environment.machines)
     return sorted({str(name) for name in named if name})
 
 
@@ -340,7 +341,7 @@ def _driver(environment: Environment) -> Driver:
 
 def _of_boxes(environment: Environment) -> bool:
     """Whether a machine names a box, which only some drivers can take."""
-    return any(machine.options.get("box") for machine in environment.machines)
+    return any(options_of(machine).box for machine in environment.machines)
 
 
 def _require_accelerator(environment: Environment, driver: Driver) -> None:

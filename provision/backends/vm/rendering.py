@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from provision.backends.vm.driver import Disk, Folder, Guest
 from provision.backends.vm.guest.network import cards
 from provision.backends.vm.guest.sync import COPIED, INSIDE, CopiedFolder, copied
+from provision.backends.vm.options import options_of
 from provision.recipe import contents, payload, repository_files, steps
 from provision.recipe.limits import MEMORY, hard_files, shared_memory
 from provision.recipe.proxy import proxy_files
@@ -103,7 +104,7 @@ def _guest(
     if machine.workspace:
         workspace = machine.workspace
         binds.insert(0, (workspace.source, workspace.path, False, workspace.user))
-    sync = machine.options.get("sync", "auto")
+    sync = options_of(machine).sync
     kind = driver.live_folders if sync == "auto" else str(sync)
     return Guest(
         machine=machine,

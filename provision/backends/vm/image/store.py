@@ -18,6 +18,7 @@ from provision.backends.build_lines import BuildLines
 from provision.backends.build_problems import refuse_found
 from provision.backends.vm.architecture import architecture
 from provision.backends.vm.image.dockerfile import GUEST
+from provision.backends.vm.options import options_of
 from provision.errors import EnvironmentFailed, HostLacks
 from provision.recipe.proxy import proxy_variables
 from provision.rendering import digest_of
@@ -242,7 +243,7 @@ def build_strategy(machine: Machine, why_not: str = "", *, instead: bool) -> tup
     Raises:
         HostLacks: as it is asked for it cannot be made, or in no way.
     """
-    wanted = machine.options.get("build")
+    wanted = options_of(machine).build
     if wanted == "provision":
         return "provision", ""
     reason = why_not or _why_not(machine, engine_architecture())
