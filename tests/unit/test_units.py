@@ -88,7 +88,7 @@ def test_the_journal_is_asked_for_ours_and_read_by_the_name_of_the_spec(
 
     monkeypatch.setattr(process, "stream", stream)
     lines: list[str] = []
-    read_journal(lambda words: words, ["ssh", "setup"], lines.append, follow=False, labelled=True)
+    read_journal(lambda words: words, ["ssh", "setup"], lines.append, labelled=True)
     assert [word for word in asked if word.startswith("--identifier")] == [
         "--identifier=provision-service-ssh", "--identifier=provision-setup",
     ]  # fmt: skip
