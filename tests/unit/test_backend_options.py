@@ -13,15 +13,15 @@ from provision.backends.vm.options import VmOptions
 OBSERVED = {"docker": {"cgroups"}, "vm": set[str]()}  # what the host adds
 
 
-@pytest.mark.parametrize(("backend", "kind"), [("docker", DockerOptions), ("vm", VmOptions)])
-def test_the_options_are_the_keys_of_the_schema(backend: str, kind: type) -> None:
+@pytest.mark.parametrize(("name", "kind"), [("docker", DockerOptions), ("vm", VmOptions)])
+def test_the_options_are_the_keys_of_the_schema(name: str, kind: type) -> None:
     fields = {each.name for each in dataclasses.fields(kind)}
-    assert fields - OBSERVED[backend] == set(registry.options_schema(backend))
+    assert fields - OBSERVED[name] == set(registry.options_schema(name))
 
 
-@pytest.mark.parametrize(("backend", "kind"), [("docker", DockerOptions), ("vm", VmOptions)])
-def test_a_default_of_the_schema_is_the_default(backend: str, kind: type) -> None:
+@pytest.mark.parametrize(("name", "kind"), [("docker", DockerOptions), ("vm", VmOptions)])
+def test_a_default_of_the_schema_is_the_default(name: str, kind: type) -> None:
     options = kind()
-    for key, schema in registry.options_schema(backend).items():
+    for key, schema in registry.options_schema(name).items():
         if "default" in schema and getattr(options, key) is not None:
             assert getattr(options, key) == schema["default"], key
