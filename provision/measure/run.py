@@ -192,7 +192,11 @@ class _Subject:
             try:
                 yield
             finally:
-                self._down()
+                try:
+                    self._down()
+                except KeyboardInterrupt:  # one that comes while it is taken down must not leave the rest
+                    self._down()
+                    raise
 
     def _measured(self) -> Footprint | None:
         if self.wants("cold"):

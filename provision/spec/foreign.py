@@ -95,7 +95,26 @@ def _pairs(value: object, separator: str) -> dict[str, str] | None:
 
 
 def _env(value: object) -> object:
+    """A list of pairs, or a map some of whose values have to be quoted here."""
+    if isinstance(value, dict) and any(isinstance(each, bool | float) for each in value.values()):
+        return {name: _as_text(each) for name, each in value.items()}
     return _pairs(value, "=")
+
+
+def _as_text(value: object) -> object:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if isinstance(value, float) else value
+
+
+def _sysctls(value: object) -> object:
+    return _pairs(value, "=")
+
+
+def _url(value: object) -> object:
+    if not isinstance(value, str) or "://" in value or not re.match(r"[\w.-]+(:\d+)?(/|$)", value):
+        return None
+    return f"http://{value}"
 
 
 def _hosts(value: object) -> object:
@@ -242,6 +261,7 @@ _FORMS: Mapping[str, Callable[[object], object]] = {
     "extends": _names,
     "groups": _groups,
     "hosts": _hosts,
+    "http": _url,
     "limits": _limits,
     "memlock": _limit,
     "memory": _size,
@@ -260,7 +280,7 @@ _FORMS: Mapping[str, Callable[[object], object]] = {
     "setup": _items,
     "shm_size": _size,
     "stack": _limit,
-    "sysctls": _env,
+    "sysctls": _sysctls,
     "users": _by_name,
     "version": _version,
     "workspace": _workspace,

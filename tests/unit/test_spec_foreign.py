@@ -48,6 +48,7 @@ def test_a_sentence_quotes_what_the_schema_knows(ours: str) -> None:
 FORMS: list[tuple[str, object, object]] = [
     ("env", ["A=b", "C=d=e"], {"A": "b", "C": "d=e"}),
     ("env", ["A"], None),
+    ("env", {"A": True, "B": 1.5, "C": 1, "D": "x"}, {"A": "true", "B": "1.5", "C": 1, "D": "x"}),
     ("packages", "curl, git", ["curl", "git"]),
     ("packages", {"curl": "latest"}, ["curl"]),
     ("ports", "8080:80", ["8080:80"]),
@@ -115,6 +116,19 @@ def test_a_size_has_its_unit_written_out(value: str, ours: str | None) -> None:
     hint = foreign.value_hint("memory", value)
     assert hint == (f"write `memory: {ours}`" if ours else "")
     assert ours is None or size(ours)
+
+
+@pytest.mark.parametrize(
+    ("value", "ours"),
+    [
+        ("localhost:5000", "http://localhost:5000"),
+        ("localhost/health", "http://localhost/health"),
+        ("ftp://x", None),
+        ("/health", None),
+    ],
+)
+def test_an_address_to_ask_gets_its_scheme(value: str, ours: str | None) -> None:
+    assert foreign.value_hint("http", value) == (f"write `http: {ours}`" if ours else "")
 
 
 def test_volumes_that_are_folders_of_the_host_are_mounts() -> None:
