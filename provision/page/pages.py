@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING
 
-from provision import __version__, engine, resources
+from provision import __version__, engine, registry, resources
 from provision.errors import SpecError, UsageError
 from provision.measure import tables
 from provision.measure.sentence import sentence
@@ -191,7 +191,7 @@ def of_differences(comparison: Comparison, graph: Drawing | None) -> str:
 def drawing(request: Request) -> Drawing | None:
     """The environment of a request as its pages draw it; None where its spec cannot be read any more."""
     try:
-        return draw(graph_of(engine.load(replace(request, backend="docker"), looking=True)))
+        return draw(graph_of(engine.load(replace(request, backend=registry.DEFAULT), looking=True)))
     except SpecError:
         return None
 
