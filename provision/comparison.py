@@ -66,9 +66,9 @@ def take(request: Request, machine: str | None = None) -> tuple[str, Mapping[str
 
 
 def inventories_of(
-    environment: Environment, backend: str, machines: Sequence[Machine]
+    environment: Environment, backend: str, machines: Sequence[Machine], *, aside: bool = False
 ) -> Mapping[str, Inventory]:
-    """An inventory of each of these machines, taken side by side.
+    """An inventory of each of these machines, taken side by side; `aside`: it yields to all else there.
 
     Raises:
         Unreachable: one is not running, or does not answer.
@@ -82,7 +82,7 @@ def inventories_of(
                 hint=f"`provision up {environment.spec} -b {backend}` starts it",
             )
         with targets[machine.name] as target:
-            return inventory.take(target, machine, backend)
+            return inventory.take(target, machine, backend, aside=aside)
 
     return {each.machine: each for each in side_by_side(one, machines)}
 

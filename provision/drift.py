@@ -45,7 +45,7 @@ class Recording:
 
         def take() -> None:
             try:
-                for found in inventories_of(environment, backend, lacking).values():
+                for found in inventories_of(environment, backend, lacking, aside=True).values():
                     record.keep(state_dir.inventory_of(found.machine), found)
             except (ProvisionError, OSError) as error:
                 self._failure = error

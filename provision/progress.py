@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import textwrap
 import threading
 import time
 from contextlib import contextmanager, suppress
@@ -97,7 +96,8 @@ class Plain:
 
     def line(self, text: str) -> None:
         """Lines of running commands are in the log; the last one is told where it takes long."""
-        self._line = textwrap.shorten(visible(text.strip()), LONGEST_LINE, placeholder=" …")
+        shown = visible(text.strip())
+        self._line = shown if len(shown) <= LONGEST_LINE else f"{shown[: LONGEST_LINE - 1]}…"
 
     @contextmanager
     def step(self, title: str) -> Iterator[None]:

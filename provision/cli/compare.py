@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from provision import registry
 from provision.cli.options import allow_option, collect, completing, html_option, local_option, machine_option
 from provision.cli.show import say, table
 from provision.progress import Plain
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     "--backend",
     "names",
     multiple=True,
-    default=("docker", "vm"),
+    default=registry.built_in(),
     show_default=True,
     help="A form to measure; repeat it for several.",
 )

@@ -106,7 +106,7 @@ def command(
     if html:
         from provision.page import pages
 
-        pages.write(html, pages.of_test(own, runs, pages.drawing(asked)))
+        pages.write(html, pages.of_test(own, runs, pages.drawing(asked), comparisons))
     failed = any(outcomes != {"passed"} for outcomes in _outcomes(runs).values())
     if failed or any(each.unexplained for each in comparisons):
         raise click.exceptions.Exit(1)

@@ -38,7 +38,6 @@ VERB = "compare"
 END = f"-{VERB}"
 FOLDER = "/mnt/provision-compare"  # where a folder of the host is, as the workspace is at its own path
 R = TypeVar("R")
-HEADINGS = {"docker": "Container", "vm": "Virtual machine"}
 LIMIT = 60.0  # seconds; a row that starts the environment gets no further run after so many
 
 
@@ -110,7 +109,7 @@ def _form(name: str, cells: Mapping[str, Cell], *, missing: str = "", caveats: t
     return Form(
         backend=name,
         noun=backends.find(name).noun,
-        heading=HEADINGS.get(name, name),
+        heading=backends.find(name).noun.partition(" ")[2].capitalize(),
         cells=cells,
         missing=missing,
         caveats=caveats,
@@ -192,7 +191,11 @@ class _Subject:
             try:
                 yield
             finally:
-                self._down()
+                try:
+                    self._down()
+                except KeyboardInterrupt:  # one that comes while it is taken down must not leave the rest
+                    self._down()
+                    raise
 
     def _measured(self) -> Footprint | None:
         if self.wants("cold"):

@@ -121,14 +121,14 @@ def draw(graph: Graph) -> Drawing:
 
 def _layers(graph: Graph) -> Mapping[str, int]:
     """How deep each machine stands: below everything that needs it, or that reaches it."""
-    names = [*([HOST] if any(edge.source == HOST for edge in graph.edges) else []),
-             *(node.name for node in graph.nodes)]  # fmt: skip
-    depth = dict.fromkeys(names, 0)
-    for _ in names:  # a path is not longer than this; needs have no circle
+    published = any(edge.source == HOST for edge in graph.edges)
+    depth = {node.name: int(published) for node in graph.nodes}  # the host stands alone on top
+    if published:
+        depth[HOST] = 0
+    for _ in graph.nodes:  # a path is not longer than this; needs have no circle
         for edge in graph.edges:
             depth[edge.target] = max(depth[edge.target], depth[edge.source] + 1)
-    lowest = min((depth[node.name] for node in graph.nodes), default=0)
-    return {name: depth[name] if name == HOST else max(depth[name], min(lowest, 1)) for name in names}
+    return depth
 
 
 def _box(graph: Graph, name: str, layer: int) -> Box:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING
 
-from provision import __version__, engine, resources
+from provision import __version__, engine, registry, resources
 from provision.errors import SpecError, UsageError
 from provision.measure import tables
 from provision.measure.sentence import sentence
@@ -112,8 +112,13 @@ def measured(report: Report, row: Row) -> Measured:
     )
 
 
-def of_test(name: str, runs: Mapping[str, Sequence[Result]], graph: Drawing | None) -> str:
-    """The page of `test`: every check in every variation."""
+def of_test(
+    name: str,
+    runs: Mapping[str, Sequence[Result]],
+    graph: Drawing | None,
+    comparisons: Sequence[Comparison] = (),
+) -> str:
+    """The page of `test`: every check in every variation, and how their machines differ."""
     by_run = {run: {(each.machine, each.check): each for each in results} for run, results in runs.items()}
     checks = list(dict.fromkeys(check for results in by_run.values() for check in results))
     rows = [
@@ -129,7 +134,8 @@ def of_test(name: str, runs: Mapping[str, Sequence[Result]], graph: Drawing | No
     return _page(
         "test.html.j2",
         title=f"{name}: {len(checks)} checks",
-        sentence=_of_checks(len(checks), rows, list(runs)),
+        sentence=_of_checks(len(checks), rows, list(runs), comparisons),
+        comparisons=comparisons,
         runs=list(runs),
         rows=rows,
         counts=counts,
@@ -141,15 +147,24 @@ def of_test(name: str, runs: Mapping[str, Sequence[Result]], graph: Drawing | No
 
 
 def _of_checks(
-    count: int, rows: Sequence[tuple[str, str, Sequence[Result | None]]], runs: Sequence[str]
+    count: int,
+    rows: Sequence[tuple[str, str, Sequence[Result | None]]],
+    runs: Sequence[str],
+    comparisons: Sequence[Comparison],
 ) -> str:
     """What a test says, in a sentence."""
     where = f"in {' and '.join(runs)}" if len(runs) < 3 else f"in all {len(runs)} variations"
     wrong = sum(any(each is None or each.outcome != "passed" for each in row) for _, _, row in rows)
     checks = f"{count} check{'' if count == 1 else 's'}"
-    if not wrong:
-        return f"{checks} passed {where}."
-    return f"{wrong} of {checks} did not pass everywhere: {', '.join(runs)}."
+    text = (
+        f"{wrong} of {checks} did not pass everywhere: {', '.join(runs)}"
+        if wrong
+        else f"{checks} passed {where}"
+    )
+    if not comparisons:
+        return f"{text}."
+    unexplained = sum(len(each.unexplained) for each in comparisons)
+    return f"{text}; {unexplained or 'no'} unexplained difference{'' if unexplained == 1 else 's'}."
 
 
 def of_differences(comparison: Comparison, graph: Drawing | None) -> str:
@@ -168,7 +183,6 @@ def of_differences(comparison: Comparison, graph: Drawing | None) -> str:
         comparison=comparison,
         unexplained=unexplained,
         explained=explained,
-        several=len({each.machine for each in comparison.differences}) > 1,
         reasons=sorted(by_reason.items(), key=lambda pair: -len(pair[1])),
         drawing=graph,
     )
@@ -177,7 +191,7 @@ def of_differences(comparison: Comparison, graph: Drawing | None) -> str:
 def drawing(request: Request) -> Drawing | None:
     """The environment of a request as its pages draw it; None where its spec cannot be read any more."""
     try:
-        return draw(graph_of(engine.load(replace(request, backend="docker"), looking=True)))
+        return draw(graph_of(engine.load(replace(request, backend=registry.DEFAULT), looking=True)))
     except SpecError:
         return None
 

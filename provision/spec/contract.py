@@ -31,6 +31,7 @@ _TYPES = {
     dict: "a map", list: "a list", str: "a string", bool: "a boolean", int: "a number",
     float: "a number", type(None): "empty",
 }  # fmt: skip
+_YAML_1_1 = {"yes": "true", "on": "true", "no": "false", "off": "false"}  # strings in YAML 1.2
 _BOUNDS = {"minimum": "at least", "maximum": "at most", "exclusiveMinimum": "more than"}
 _SHAPES = {"array": "a list", "object": "a map"}
 
@@ -211,6 +212,10 @@ def _example(error: ValidationError) -> str:
     key = error.absolute_path[-1] if error.absolute_path else None
     if isinstance(key, str) and (form := value_hint(key, error.instance)):
         return form
+    if isinstance(error.instance, str) and "boolean" in schema.get("type", ()):
+        meant = _YAML_1_1.get(error.instance)
+        if meant:
+            return f"write `{meant}`"
     examples = schema.get("examples")
     return f"for example {_written(examples[0])}" if examples else "provision schema says more"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from functools import cache
 from pathlib import Path
@@ -94,7 +95,26 @@ def _pairs(value: object, separator: str) -> dict[str, str] | None:
 
 
 def _env(value: object) -> object:
+    """A list of pairs, or a map some of whose values have to be quoted here."""
+    if isinstance(value, dict) and any(isinstance(each, bool | float) for each in value.values()):
+        return {name: _as_text(each) for name, each in value.items()}
     return _pairs(value, "=")
+
+
+def _as_text(value: object) -> object:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if isinstance(value, float) else value
+
+
+def _sysctls(value: object) -> object:
+    return _pairs(value, "=")
+
+
+def _url(value: object) -> object:
+    if not isinstance(value, str) or "://" in value or not re.match(r"[\w.-]+(:\d+)?(/|$)", value):
+        return None
+    return f"http://{value}"
 
 
 def _hosts(value: object) -> object:
@@ -148,6 +168,12 @@ def _restart(value: object) -> object:
     return {"unless-stopped": "always", "on-failure": "on-failure"}.get(text)
 
 
+def _size(value: object) -> object:
+    """A size as Compose and QEMU write it, whose units are powers of 1024."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?) ?([mMgG])[bB]?", value) if isinstance(value, str) else None
+    return f"{match[1]}{match[2].upper()}iB" if match else None
+
+
 def _version(_: object) -> object:
     return 1
 
@@ -160,6 +186,15 @@ def _limit(value: object) -> object:
 def _groups(value: object) -> object:
     """Those of a user are a list, those of a machine a map."""
     return [value] if isinstance(value, str) else _by_name(value)
+
+
+def _ready(value: object) -> object:
+    """A URL, a port or a command alone."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return {"tcp": value}
+    if isinstance(value, str):
+        return {"http": value} if value.startswith(("http://", "https://")) else {"command": value}
+    return None
 
 
 def _limits(value: object) -> object:
@@ -221,26 +256,31 @@ _FORMS: Mapping[str, Callable[[object], object]] = {
     "aliases": _names,
     "command": _words,
     "core": _limit,
+    "disk": _size,
     "env": _env,
     "extends": _names,
     "groups": _groups,
     "hosts": _hosts,
+    "http": _url,
     "limits": _limits,
     "memlock": _limit,
+    "memory": _size,
     "mounts": _mounts,
     "needs": _names,
     "nofile": _limit,
     "nproc": _limit,
     "packages": _packages,
     "ports": _ports,
+    "ready": _ready,
     "requires": _names,
     "restart": _restart,
     "run": _items,
     "runtime_dirs": _names,
     "script": _words,
     "setup": _items,
+    "shm_size": _size,
     "stack": _limit,
-    "sysctls": _env,
+    "sysctls": _sysctls,
     "users": _by_name,
     "version": _version,
     "workspace": _workspace,

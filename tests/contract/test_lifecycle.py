@@ -93,6 +93,22 @@ def test_up_again_changes_nothing(up: Project) -> None:
     assert up.inside("cat /opt/setup-runs") == "run\n"
 
 
+def test_a_plan_writes_nothing(up: Project) -> None:
+    folder = up.state_dir("life").folder
+    up.spec(SPEC.replace("echo one > /opt/last", "echo never > /opt/last"))
+
+    def files() -> dict[str, int]:
+        """All but what a running machine writes itself."""
+        found = (path for path in folder.rglob("*") if path.is_file() and path.parent.name != "qemu")
+        return {str(path): path.stat().st_mtime_ns for path in found}
+
+    before = files()
+    assert before
+    assert up.run("plan").code == 10
+    assert files() == before
+    up.spec(SPEC)
+
+
 def test_a_change_converges_and_keeps_the_steps_before_it(up: Project) -> None:
     port, first = published(up), up.inside("cat /opt/first")
     changed = SPEC.replace("echo one > /opt/last", "echo two > /opt/last")

@@ -11,7 +11,7 @@ import pytest
 
 from provision.measure.rows import ROWS
 from tests.conftest import Project, make_project
-from tests.e2e.test_trial import engine, owned
+from tests.e2e.test_trial import engine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 PATIENCE = 120
 SPEC = """
 version: 1
-name: tried
+name: costs
 base: debian:12
 packages: [python3]
 workspace: {source: ., path: /workspace}
@@ -32,27 +32,34 @@ ports: ["18671:8000"]
 
 
 @pytest.fixture
-def tried(tmp_path: Path) -> Iterator[Project]:
+def costs(tmp_path: Path) -> Iterator[Project]:
     project = make_project(tmp_path / "project", "docker")
     project.spec(SPEC)
     try:
         yield project
     finally:
-        for words in ([], ["--name", "tried-compare"]):
+        for words in ([], ["--name", "costs-compare"]):
             project.run("down", "--volumes", "--images", *words)
 
 
+def owned() -> tuple[str, str]:
+    """The containers and volumes of every environment of this spec, and when each container was started."""
+    ids = engine("ps", "--all", "--quiet", "--no-trunc", "--filter", "name=^costs").split()
+    started = engine("inspect", "--format", "{{.Id}} {{.State.StartedAt}}", *ids) if ids else ""
+    return started, engine("volume", "ls", "--quiet", "--filter", "name=costs")
+
+
 def test_one_form_is_measured_beside_the_users_own_and_the_other_is_said_to_be_missing(
-    tried: Project, monkeypatch: pytest.MonkeyPatch
+    costs: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PROVISION_PROVIDER", "hyperv")  # which no host of this suite has
-    tried.up("--no-verify")
-    before, files = owned(), sorted(tried.folder.rglob("*"))
-    page = tried.folder.parent / "page.html"
-    said = tried.run("compare", "--runs", "1", "--format", "json", "--html", str(page))
+    costs.up("--no-verify")
+    before, files = owned(), sorted(costs.folder.rglob("*"))
+    page = costs.folder.parent / "page.html"
+    said = costs.run("compare", "--runs", "1", "--format", "json", "--html", str(page))
     assert said.code == 0, said.all
     assert owned() == before
-    assert sorted(tried.folder.rglob("*")) == files, "nothing was written to the workspace"
+    assert sorted(costs.folder.rglob("*")) == files, "nothing was written to the workspace"
     report = said.json()
     missing = {form["backend"]: form["missing"] for form in report["forms"]}
     assert missing["docker"] == ""
@@ -70,67 +77,67 @@ def test_one_form_is_measured_beside_the_users_own_and_the_other_is_said_to_be_m
     assert report["sentence"] in page.read_text("utf-8").replace("&#39;", "'")
 
 
-def test_what_is_asked_for_is_measured_and_explained(tried: Project) -> None:
+def test_what_is_asked_for_is_measured_and_explained(costs: Project) -> None:
     words = ("compare", "-b", "docker", "--rows", "cpu,kernel", "--runs", "2")
-    text = tried.good(*words, "--explain")
+    text = costs.good(*words, "--explain")
     assert text.startswith("Only a container was measured.\n")
     assert "a fixed piece of work" in text
     assert "cpu: a fixed piece of work\n  sh counts to" in text
-    page = tried.good(*words, "--format", "markdown")
+    page = costs.good(*words, "--format", "markdown")
     assert "| a fixed piece of work [^cpu] |" in page
     assert owned() == ("", "")
 
 
-def test_test_and_diff_write_pages_too(tried: Project) -> None:
-    tried.spec(SPEC.replace("ports:", "checks: [{command: hostname, stdout: nonsense}]\nports:"))
-    page, inventory = tried.folder.parent / "page.html", tried.folder.parent / "before.json"
-    said = tried.run("test", "-b", "docker", "--html", str(page))
+def test_test_and_diff_write_pages_too(costs: Project) -> None:
+    costs.spec(SPEC.replace("ports:", "checks: [{command: hostname, stdout: nonsense}]\nports:"))
+    page, inventory = costs.folder.parent / "page.html", costs.folder.parent / "before.json"
+    said = costs.run("test", "-b", "docker", "--html", str(page))
     assert said.code == 1, said.all
     assert "did not pass everywhere: docker" in page.read_text("utf-8")
-    tried.up("--no-verify")
-    tried.good("inventory", "-o", str(inventory))
-    tried.inside("echo mine >/etc/by-hand", user="root")
-    said = tried.run("diff", "--between", str(inventory), "docker", "--html", str(page))
+    costs.up("--no-verify")
+    costs.good("inventory", "-o", str(inventory))
+    costs.inside("echo mine >/etc/by-hand", user="root")
+    said = costs.run("diff", "--between", str(inventory), "docker", "--html", str(page))
     assert said.code == 1, said.all
     assert "/etc/by-hand" in page.read_text("utf-8")
 
 
-def test_one_that_is_interrupted_leaves_nothing(tried: Project) -> None:
+def test_one_that_is_interrupted_leaves_nothing(costs: Project) -> None:
     words = [sys.executable, "-m", "provision", "compare", "-b", "docker", "--rows", "stop", "--runs", "50"]
-    with subprocess.Popen(words, cwd=tried.folder, stderr=subprocess.PIPE, text=True) as running:
+    with subprocess.Popen(words, cwd=costs.folder, stderr=subprocess.PIPE, text=True) as running:
         assert running.stderr is not None
         for line in running.stderr:
             if "measuring" in line:
                 break
-        assert engine("ps", "--quiet", "--filter", "name=tried-compare")
+        assert engine("ps", "--quiet", "--filter", "name=costs-compare")
         running.send_signal(signal.SIGINT)
         running.stderr.read()
         assert running.wait(PATIENCE) == 130
     assert owned() == ("", "")
 
 
-def test_a_spec_that_does_not_come_up_fails_and_leaves_nothing(tried: Project) -> None:
-    tried.spec(SPEC.replace("python3 -m http.server 8000", "'false'"))
-    said = tried.run("compare", "-b", "docker")
+def test_a_spec_that_does_not_come_up_fails_and_leaves_nothing(costs: Project) -> None:
+    costs.spec(SPEC.replace("python3 -m http.server 8000", "'false'"))
+    said = costs.run("compare", "-b", "docker")
     assert said.code == 1, said.all
     assert "error: service web" in said.stderr
     assert owned() == ("", "")
 
 
-def test_an_environment_of_that_name_is_not_taken_down(tried: Project) -> None:
-    tried.spec(SPEC.replace("name: tried", "name: tried-compare"))
-    tried.up("--no-verify")
+def test_an_environment_of_that_name_is_not_taken_down(costs: Project) -> None:
+    costs.spec(SPEC.replace("name: costs", "name: costs-compare"))
+    costs.up("--no-verify")
     before = owned()
-    tried.spec(SPEC)
-    said = tried.run("compare", "-b", "docker")
+    costs.spec(SPEC)
+    said = costs.run("compare", "-b", "docker")
     assert said.code == 2, said.all
-    assert "the environment tried-compare is not from `provision compare`" in said.stderr
+    assert "the environment costs-compare is not from `provision compare`" in said.stderr
     assert owned() == before
 
 
-def test_a_mistake_is_found_before_anything_is_started(tried: Project) -> None:
+def test_a_mistake_is_found_before_anything_is_started(costs: Project) -> None:
     for words in (("--rows", "nonsense"), ("-b", "nonsense"), ("-m", "nonsense", "-b", "docker")):
-        said = tried.run("compare", *words)
+        said = costs.run("compare", *words)
         assert said.code == 2, said.all
         assert "nonsense" in said.stderr
     assert owned() == ("", "")

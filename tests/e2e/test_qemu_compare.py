@@ -21,7 +21,7 @@ WITHOUT_VALUE = {"docker": {"saved"}, "vm": set[str]()}  # rows of which a form 
 def weighed(tmp_path: Path) -> Iterator[Project]:
     project = make_project(tmp_path / "project", "vm")
     project.environment["PROVISION_PROVIDER"] = "qemu"
-    project.spec(SPEC.replace("tried", "weighed"))
+    project.spec(SPEC.replace("costs", "weighed"))
     try:
         yield project
     finally:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from provision import spec
-from provision.backends.docker.sysctls import notes_on_sysctl_files, sysctl_refused
+from provision.backends.docker import sysctls
+from provision.backends.docker.sysctls import notes_on_sysctl_files, refused_sysctls, sysctl_refused
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -71,3 +72,28 @@ def test_what_an_engine_refuses_is_named_with_its_place(
 def test_a_file_that_only_a_boot_reads_is_noted(path: str, noted: bool, tmp_path: Path) -> None:
     notes = notes_on_sysctl_files(load(tmp_path, f"files: {{{path}: {{content: x}}}}"))
     assert [path in note for note in notes] == ([True] if noted else [])
+
+
+@pytest.mark.parametrize(
+    ("text", "local", "said"),
+    [
+        ("{net.core.somaxconn: 1024}", True, ""),
+        ("{net.core.somaxcon: 1024}", True, "dev.yaml:4: this kernel has no net.core.somaxcon"),
+        ("{net.core.somaxcon: 1024}", False, ""),
+        ("{net.ipv4.conf.eth7.forwarding: 1}", True, ""),
+        ("{net.ipv6.neigh.eth7.mcast_solicit: 1}", True, ""),
+    ],
+)
+def test_a_parameter_that_the_kernel_lacks_is_refused_before_the_start(
+    text: str,
+    local: bool,
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "proc/sys/net/core").mkdir(parents=True)
+    (tmp_path / "proc/sys/net/core/somaxconn").touch()
+    monkeypatch.setattr(sysctls, "PROC", tmp_path / "proc")
+    monkeypatch.setattr(sysctls, "is_local", lambda: local)
+    found = "\n".join(refused_sysctls(load(tmp_path, f"sysctls: {text}")))
+    assert said in found if said else found == ""

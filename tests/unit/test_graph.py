@@ -72,6 +72,7 @@ GRAPHS = {
         },
         ["a0", "b3", "c1"],
     ),
+    "one that nothing reaches": graph({"a": ["b"], "b": [], "c": ["b"]}, ["a", "b"]),
     "strangers": graph({"a": [], "b": [], "c": []}),
 }
 
@@ -107,6 +108,14 @@ def test_every_arrow_leads_down_through_no_card(name: str) -> None:
             if card.x < x < card.x + card.width and card.y < y < card.y + card.height
         ]  # fmt: skip
         assert crossed == []
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_the_host_stands_alone_on_top(name: str) -> None:
+    drawing = draw(GRAPHS[name])
+    assert (drawing.host is not None) == any(edge.source == HOST for edge in GRAPHS[name].edges)
+    if drawing.host:
+        assert all(card.y > drawing.host.y + drawing.host.height for card in drawing.cards)
 
 
 def test_the_shop_as_mermaid() -> None:

@@ -95,7 +95,7 @@ def test_what_an_engine_cannot_give_is_said_with_its_place(
             "Max core file size        0                    unlimited            bytes     \n"
         )
     monkeypatch.setattr(limits, "PROC", proc)
-    monkeypatch.setattr(limits, "_is_local", lambda: True)
+    monkeypatch.setattr(limits, "is_local", lambda: True)
     found = "\n".join(limits.refused_limits(load(tmp_path, asked)))
     assert f"dev.yaml:5: service s0: {said}" in found if said else found == ""
 

@@ -73,7 +73,7 @@ def results(text: str = EVIL) -> dict[str, list[Result]]:
 PAGES: dict[str, Callable[[], str]] = {
     "compare": lambda: pages.of_comparison(comparison(), GRAPH),
     "diff": lambda: pages.of_differences(differences(), GRAPH),
-    "test": lambda: pages.of_test(EVIL, results(), GRAPH),
+    "test": lambda: pages.of_test(EVIL, results(), GRAPH, [differences()]),
 }
 
 

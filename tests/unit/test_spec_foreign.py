@@ -10,6 +10,7 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from provision.spec import contract, foreign
+from provision.spec.quantities import size
 
 PLACES = [(place, key, ours) for place, keys in foreign._keys().items() for key, ours in keys.items()]
 
@@ -47,6 +48,7 @@ def test_a_sentence_quotes_what_the_schema_knows(ours: str) -> None:
 FORMS: list[tuple[str, object, object]] = [
     ("env", ["A=b", "C=d=e"], {"A": "b", "C": "d=e"}),
     ("env", ["A"], None),
+    ("env", {"A": True, "B": 1.5, "C": 1, "D": "x"}, {"A": "true", "B": "1.5", "C": 1, "D": "x"}),
     ("packages", "curl, git", ["curl", "git"]),
     ("packages", {"curl": "latest"}, ["curl"]),
     ("ports", "8080:80", ["8080:80"]),
@@ -94,6 +96,9 @@ def test_a_value_in_another_form_is_rewritten_as_the_schema_takes_it(
         ("restart", False, "never"),
         ("restart", "on-failure:3", "on-failure"),
         ("needs", {"db": {"condition": "service_healthy"}}, ["db"]),
+        ("ready", "http://localhost:8080/", {"http": "http://localhost:8080/"}),
+        ("ready", 8080, {"tcp": 8080}),
+        ("ready", "pg_isready", {"command": "pg_isready"}),
         ("limits", {"nofile": {"soft": 1, "hard": 2}, "nproc": 3}, {"nofile": 2, "nproc": 3}),
     ],
 )
@@ -101,6 +106,29 @@ def test_a_services_value_is_rewritten_too(key: str, value: object, ours: object
     written = foreign.value_hint(key, value).removeprefix("write `").removesuffix("`")
     assert yaml.safe_load(written) == {key: ours}
     assert not list(Draft202012Validator(properties("services")[key]).iter_errors(ours))
+
+
+@pytest.mark.parametrize(
+    ("value", "ours"),
+    [("1G", "1GiB"), ("512m", "512MiB"), ("1.5gb", "1.5GiB"), ("2 GiB", None), ("1T", None), ("x", None)],
+)
+def test_a_size_has_its_unit_written_out(value: str, ours: str | None) -> None:
+    hint = foreign.value_hint("memory", value)
+    assert hint == (f"write `memory: {ours}`" if ours else "")
+    assert ours is None or size(ours)
+
+
+@pytest.mark.parametrize(
+    ("value", "ours"),
+    [
+        ("localhost:5000", "http://localhost:5000"),
+        ("localhost/health", "http://localhost/health"),
+        ("ftp://x", None),
+        ("/health", None),
+    ],
+)
+def test_an_address_to_ask_gets_its_scheme(value: str, ours: str | None) -> None:
+    assert foreign.value_hint("http", value) == (f"write `http: {ours}`" if ours else "")
 
 
 def test_volumes_that_are_folders_of_the_host_are_mounts() -> None:

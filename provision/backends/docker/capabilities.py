@@ -12,6 +12,7 @@ from provision.backends import starts
 from provision.backends.base import Capabilities
 from provision.backends.docker import systemd
 from provision.backends.docker.limits import refused_limits
+from provision.backends.docker.sysctls import refused_sysctls
 from provision.backends.requirements import (
     NO_FOLDERS,
     TITLES,
@@ -64,6 +65,12 @@ def require_host(environment: Environment) -> None:
             evidence=refused,
             hint="lower the limit, raise it on the host, or use a virtual machine: `-b vm`",
         )
+    if refused := refused_sysctls(environment):
+        raise HostLacks(
+            "this host's kernel lacks a parameter of `sysctls`",
+            evidence=refused,
+            hint="correct its name, load its module on the host, or take a virtual machine: `-b vm`",
+        )
 
 
 def _wanted(environment: Environment) -> frozenset[Capability]:
@@ -102,7 +109,7 @@ def describe(environment: Environment, state_dir: StateDir) -> Capabilities:
     """The Docker backend's answers for `explain`."""
     version = _engine()
     missing = list(_host_lacks(_wanted(environment)).values()) if version else ["no Docker engine answers"]
-    missing += refused_limits(environment) if version else ()
+    missing += (*refused_limits(environment), *refused_sysctls(environment)) if version else ()
     init = "the engine's small init and the spec's services, nothing else"
     if not any(machine.services for machine in environment.machines):
         init = "the engine's small init, nothing else: the spec has no services"

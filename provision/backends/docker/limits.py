@@ -22,7 +22,7 @@ _RESOURCE = 24  # the bit of CAP_SYS_RESOURCE, which raises hard limits
 
 def refused_limits(environment: Environment) -> tuple[str, ...]:
     """Why this host's engine cannot grant the services' limits: a line for each one, with its place."""
-    if not any(map(machine_limits, environment.machines)) or not _is_local():
+    if not any(map(machine_limits, environment.machines)) or not is_local():
         return ()
     return tuple(_refused(environment, _most()))
 
@@ -38,7 +38,7 @@ def _refused(environment: Environment, most: Mapping[str, tuple[int, str]]) -> I
                     yield f"{place}: service {service.name}: {wanted} is more than {limit}, {why}"
 
 
-def _is_local() -> bool:
+def is_local() -> bool:
     """Whether the engine runs on this kernel; of another's limits nothing is known here."""
     told = process.ask(["docker", "info", "--format", "{{.KernelVersion}}"])
     return told.stdout.strip() == platform.release()

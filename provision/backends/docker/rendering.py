@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from provision import lent
+from provision.backends.docker.options import options_of
 from provision.backends.docker.systemd import PACKAGES, is_init
 from provision.backends.ports import key, variable
 from provision.backends.readiness import patience
@@ -348,9 +349,9 @@ def unset_variables(environment: Environment) -> Mapping[str, str]:
 def _override(environment: Environment, only: str | None = None) -> Mapping[str, RenderedFile]:
     """`backends.docker.compose` of each machine, which Compose itself lays over its service."""
     services = {
-        machine.name: machine.options["compose"]
+        machine.name: options_of(machine).compose
         for machine in environment.machines
-        if machine.options.get("compose") and only in (None, machine.name)
+        if options_of(machine).compose and only in (None, machine.name)
     }
     if not services:
         return {}

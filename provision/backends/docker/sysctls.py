@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from provision.backends.docker.limits import is_local
 from provision.errors import EnvironmentFailed
 
 if TYPE_CHECKING:
@@ -12,6 +14,8 @@ if TYPE_CHECKING:
 
     from provision.model import Environment, Machine
 
+PROC = Path("/proc")
+_OF_AN_INTERFACE = re.compile(r"net\.\w+\.(conf|neigh)\.")
 _READ_AT_BOOT = re.compile(r"/etc/sysctl\.conf|/(etc|run|usr/lib|usr/local/lib|lib)/sysctl\.d(/.*)?")
 
 
@@ -27,6 +31,22 @@ def _notes(machine: Machine) -> Iterator[str]:
                 f"{file.origin.file}:{file.origin.line}: {file.path} has no effect in a container:"
                 " use the key `sysctls`"
             )
+
+
+def refused_sysctls(environment: Environment) -> tuple[str, ...]:
+    """The kernel parameters that this host's kernel does not have, each with its place.
+
+    Those of one network interface are not looked for: a container has others than the host. Some
+    that the host has are missing in a container: only the engine knows.
+    """
+    missing = [
+        f"{sysctl.origin.file}:{sysctl.origin.line}: this kernel has no {sysctl.name}"
+        for machine in environment.machines
+        for sysctl in machine.sysctls
+        if not _OF_AN_INTERFACE.match(sysctl.name)
+        and not (PROC / "sys" / sysctl.name.replace(".", "/")).exists()
+    ]
+    return tuple(dict.fromkeys(missing)) if missing and is_local() else ()
 
 
 def sysctl_refused(lines: Sequence[str], environment: Environment) -> EnvironmentFailed | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from provision import process
+from provision.backends.docker.options import options_of
 from provision.errors import Problem
 from provision.model import Origin
 
@@ -27,15 +28,13 @@ RELEASE_AGENT = (5, 17)  # since then only the host's root may set what a v1 hie
 
 def is_init(machine: Machine) -> bool:
     """Whether systemd is the machine's process 1."""
-    return machine.options.get("init") == "systemd" or any(
-        each.name == "systemd" for each in machine.requires
-    )
+    return options_of(machine).init == "systemd" or any(each.name == "systemd" for each in machine.requires)
 
 
 def without_systemd(environment: Environment) -> Iterator[Problem]:
     """The machines that want systemd as init, but whose base has none."""
     for machine in environment.machines:
-        if machine.options.get("init") == "systemd" and machine.base.family not in PACKAGES:
+        if options_of(machine).init == "systemd" and machine.base.family not in PACKAGES:
             yield Problem(
                 f"{machine.name} cannot have systemd as its init: {machine.base.name} has no systemd",
                 Origin(file=str(environment.spec), line=1, column=1),

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Literal
 
 from provision import process, records, resources
 from provision.backends.vm.architecture import architecture, required
+from provision.backends.vm.options import options_of
 from provision.errors import HostLacks, ProvisionError
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def wanted(machine: Machine) -> str:
     Raises:
         HostLacks: the variable holds another word.
     """
-    named = str(machine.options.get("accelerator") or os.environ.get(VARIABLE) or "auto")
+    named = str(options_of(machine).accelerator or os.environ.get(VARIABLE) or "auto")
     if named not in CHOICES:
         raise HostLacks(f"${VARIABLE} is {named!r}", hint=f"choose from {', '.join(CHOICES)}")
     return named
@@ -80,21 +81,21 @@ def choose(machine: Machine, kernel: bytes | None, progress: Progress, *, called
     Raises:
         HostLacks: the accelerator that is asked for does not boot the kernel here.
     """
-    asked, here = wanted(machine), offered()
+    accelerator, here = wanted(machine), offered()
     if any(each.name == "kvm" for each in machine.requires):
-        asked = "kvm"
-    if asked == "emulation":
+        accelerator = "kvm"
+    if accelerator == "emulation":
         return "emulation"
-    if asked not in ("auto", here):
+    if accelerator not in ("auto", here):
         raise HostLacks(
-            f"machine {machine.name} requires {asked.upper()}, which this host does not offer",
+            f"machine {machine.name} requires {accelerator.upper()}, which this host does not offer",
             evidence=[f"this host offers {here.upper() if here else 'no accelerator'}"],
             hint=INSTEAD,
         )
     if here is not None and _boots(here, kernel, called, progress):
         return here
-    if asked != "auto":
-        raise HostLacks(f"{asked.upper()} cannot boot machine {machine.name}'s kernel", hint=INSTEAD)
+    if accelerator != "auto":
+        raise HostLacks(f"{accelerator.upper()} cannot boot machine {machine.name}'s kernel", hint=INSTEAD)
     reason = f"{here.upper()} does not boot its kernel on this host" if here else "this host has no KVM"
     progress.note(f"{machine.name} is emulated, which is slow: {reason}")
     return "emulation"
@@ -106,8 +107,8 @@ def known() -> bool | None:
     if here is None:
         return False
     prefix = f"{_host(here)} "
-    found = [boots for key, boots in _verdicts().items() if key.startswith(prefix)]
-    return any(found) if found else None
+    verdicts = [boots for key, boots in _verdicts().items() if key.startswith(prefix)]
+    return any(verdicts) if verdicts else None
 
 
 def describe() -> str:

@@ -77,10 +77,10 @@ def architecture() -> Architecture | None:
 
 def required() -> Architecture:
     """That of machines on this host, where it is known that there is one."""
-    found = architecture()
-    if found is None:
+    ours = architecture()
+    if ours is None:
         raise HostLacks(
             f"provision has no QEMU machine for {platform.machine()}",
             hint="use another provider: `backends: {vm: {provider: libvirt}}`",
         )
-    return found
+    return ours

@@ -18,6 +18,7 @@ from provision.backends.vm.driver import KeepsVolumes, SavesState, TakesBoxes, v
 from provision.backends.vm.guest import agent, ssh, sync
 from provision.backends.vm.guest.commands import SAYS_WITHIN, ask, enter, read_lines
 from provision.backends.vm.guest.network import cards
+from provision.backends.vm.options import options_of
 from provision.backends.vm.planning import plan_for
 from provision.backends.vm.records import (
     RECORD,
@@ -84,8 +85,8 @@ class VirtualMachines:
         """With the driver: the spec's, $PROVISION_PROVIDER, the one it has, the first of this host."""
         if _names(environment):
             return environment
-        asked = os.environ.get("PROVISION_PROVIDER") or driver_of(state_dir)
-        chosen = asked or drivers.first_usable(of_boxes=_of_boxes(environment))
+        preferred = os.environ.get("PROVISION_PROVIDER") or driver_of(state_dir)
+        chosen = preferred or drivers.first_usable(of_boxes=_of_boxes(environment))
         machines = tuple(
             replace(machine, options={**machine.options, "provider": chosen} if chosen else machine.options)
             for machine in environment.machines
@@ -95,8 +96,8 @@ class VirtualMachines:
     def refusals(self, environment: Environment, state_dir: StateDir) -> Sequence[Problem]:
         """What no machine of the driver that `up` would take can be."""
         settled = self.settle(environment, state_dir)
-        found = _refusals(settled)
-        return found or list(_small_disks(settled, _driver(settled)))
+        problems = _refusals(settled)
+        return problems or list(_small_disks(settled, _driver(settled)))
 
     def render(self, environment: Environment, location: Path) -> Rendering:
         """The driver's definition of the machines, and what prepares each of them; pure."""
@@ -206,11 +207,11 @@ class VirtualMachines:
 
         def one(machine: Machine) -> MachineStatus:
             state = driver.state(state_dir, machine.name)
-            found = _status(machine, state, facts.get(machine.name), driver, state_dir)
+            status = _status(machine, state, facts.get(machine.name), driver, state_dir)
             card = joined.get(machine.name)
-            address = card.address if card and state == "running" else found.address
+            address = card.address if card and state == "running" else status.address
             kept = driver.saved_bytes(state_dir, machine.name) if isinstance(driver, SavesState) else 0
-            return replace(found, address=address, kept=kept)
+            return replace(status, address=address, kept=kept)
 
         return side_by_side(one, environment.machines)
 
@@ -272,8 +273,8 @@ class VirtualMachines:
         known = {each: facts[each].services for each in sorted(self.targets(name, state_dir, machine))}
 
         def read(one: str, wanted: Sequence[str], line: Callable[[str], None]) -> None:
-            asked = wanted or (*known[one], "setup")
-            read_lines(state_dir, one, asked, line, view=view, labelled=len(known[one]) > 1)
+            names = wanted or (*known[one], "setup")
+            read_lines(state_dir, one, names, line, view=view, labelled=len(known[one]) > 1)
 
         read_all(known, services, each_line, read, follow=view.follow)
 
@@ -300,7 +301,7 @@ class VirtualMachines:
 
 def _names(environment: Environment) -> Sequence[str]:
     """The drivers that the machines name."""
-    named = (machine.options.get("provider") for machine in environment.machines)
+    named = (options_of(machine).provider for machine in environment.machines)
     return sorted({str(name) for name in named if name})
 
 
@@ -340,7 +341,7 @@ def _driver(environment: Environment) -> Driver:
 
 def _of_boxes(environment: Environment) -> bool:
     """Whether a machine names a box, which only some drivers can take."""
-    return any(machine.options.get("box") for machine in environment.machines)
+    return any(options_of(machine).box for machine in environment.machines)
 
 
 def _require_accelerator(environment: Environment, driver: Driver) -> None:
@@ -368,9 +369,9 @@ def _status(
     shown: MachineState = state
     if shown == "running":
         try:
-            said = ask(driver, state_dir, machine.name, HEALTHY, answers_within=SAYS_WITHIN)
-            services = service_states(machine, said.stdout.decode("utf-8", "replace").splitlines())
-            shown = "running" if said.code in (0, 1) else "unhealthy"
+            answer = ask(driver, state_dir, machine.name, HEALTHY, answers_within=SAYS_WITHIN)
+            services = service_states(machine, answer.stdout.decode("utf-8", "replace").splitlines())
+            shown = "running" if answer.code in (0, 1) else "unhealthy"
         except Unreachable:
             shown, services = driver.silence(state_dir, machine.name), ()
     return MachineStatus(

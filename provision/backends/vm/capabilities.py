@@ -18,6 +18,7 @@ from provision.backends.requirements import (
 )
 from provision.backends.vm import acceleration, drivers
 from provision.backends.vm.driver import loopback_reason
+from provision.backends.vm.options import options_of
 from provision.errors import HostLacks
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ def _folders(environment: Environment, usable: Sequence[Finding]) -> str:
     driver = _provider(environment, usable)
     if not folders_of(environment) or driver is None:
         return NO_FOLDERS
-    chosen = (str(machine.options.get("sync", "auto")) for machine in environment.machines)
+    chosen = (options_of(machine).sync for machine in environment.machines)
     kinds = (drivers.find(driver).live_folders if kind == "auto" else kind for kind in chosen)
     return "; ".join(FOLDERS.get(kind, f"live, through {kind}") for kind in dict.fromkeys(kinds))
 
@@ -120,7 +121,7 @@ def _wrong_accelerators(environment: Environment) -> list[str]:
 
 def _provider(environment: Environment, usable: Sequence[Finding]) -> str | None:
     """The driver that would be taken."""
-    named = (m.options["provider"] for m in environment.machines if "provider" in m.options)
+    named = (provider for m in environment.machines if (provider := options_of(m).provider))
     return next((str(name) for name in named), None) or next((finding.subject for finding in usable), None)
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from provision.backends.vm.driver import Disk, Folder, Guest
 from provision.backends.vm.guest.network import cards
 from provision.backends.vm.guest.sync import COPIED, INSIDE, CopiedFolder, copied
+from provision.backends.vm.options import options_of
 from provision.recipe import contents, payload, repository_files, steps
 from provision.recipe.limits import MEMORY, hard_files, shared_memory
 from provision.recipe.proxy import proxy_files
@@ -96,20 +97,20 @@ def _guest(
     location: Path,
     card: Card | None = None,
 ) -> Guest:
-    asked = machine.resources
+    resources = machine.resources
     binds: list[tuple[Path, str, bool, str | None]] = [
         (mount.source, mount.path, mount.read_only, mount.user) for mount in machine.mounts
     ]
     if machine.workspace:
         workspace = machine.workspace
         binds.insert(0, (workspace.source, workspace.path, False, workspace.user))
-    sync = machine.options.get("sync", "auto")
+    sync = options_of(machine).sync
     kind = driver.live_folders if sync == "auto" else str(sync)
     return Guest(
         machine=machine,
-        cpus=max(1, math.ceil(asked.cpus)) if asked.cpus else CPUS,
-        memory=(asked.memory or MEMORY) // MEBIBYTE,
-        disk=math.ceil(asked.disk / GIBIBYTE) if asked.disk else None,
+        cpus=max(1, math.ceil(resources.cpus)) if resources.cpus else CPUS,
+        memory=(resources.memory or MEMORY) // MEBIBYTE,
+        disk=math.ceil(resources.disk / GIBIBYTE) if resources.disk else None,
         folders=tuple(
             _folder(
                 path_from(location, source, environment.project),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from provision.backends.vm.driver import KeepsVolumes
+from provision.backends.vm.options import options_of
 from provision.errors import Problem
 from provision.model import Origin
 
@@ -20,7 +21,7 @@ def unsupported(environment: Environment, driver: Driver) -> Iterator[Problem]:
     place = Origin(file=str(environment.spec), line=1, column=1)
     for machine in environment.machines:
         yield from _problems(machine, driver)
-        accelerator = machine.options.get("accelerator", "auto")
+        accelerator = options_of(machine).accelerator or "auto"
         if accelerator != "auto" and accelerator not in driver.accelerators:
             yield Problem(
                 f"{driver.name} cannot run {machine.name} with the accelerator {accelerator}",

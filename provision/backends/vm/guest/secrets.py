@@ -74,7 +74,7 @@ def stale(state_dir: StateDir, machine: Machine) -> Sequence[str]:
     if not machine.secrets:
         return ()
     question = secrets.Question(machine)
-    said = process.run(
+    answer = process.run(
         ssh.command(state_dir, machine.name, ["sh", "-c", question.script]), check=False
     )  # fmt: skip
-    return question.stale(said.stdout)
+    return question.stale(answer.stdout)

@@ -45,8 +45,8 @@ def shell(state_dir: StateDir, machine: str) -> str:
 
 def address(state_dir: StateDir, machine: str) -> str | None:
     """The machine's own address, where the host reaches it by that and not through a forward."""
-    found = _configured(state_dir, machine, "HostName")
-    return found if found and not found.startswith("127.") else None
+    host = _configured(state_dir, machine, "HostName")
+    return host if host and not host.startswith("127.") else None
 
 
 def become_root(state_dir: StateDir, machine: str) -> Sequence[str]:
@@ -60,8 +60,8 @@ def _configured(state_dir: StateDir, machine: str, name: str) -> str | None:
         text = (state_dir.folder / CONFIGURATION).read_text()
     except OSError:
         return None
-    found = re.search(rf"^Host {re.escape(machine)}$.*?^\s+{name} (\S+)$", text, re.MULTILINE | re.DOTALL)
-    return found[1] if found else None
+    match = re.search(rf"^Host {re.escape(machine)}$.*?^\s+{name} (\S+)$", text, re.MULTILINE | re.DOTALL)
+    return match[1] if match else None
 
 
 def command_as(

@@ -103,8 +103,8 @@ def _push(state_dir: StateDir, folder: CopiedFolder) -> None:
     excluded = [f"--exclude={pattern}" for pattern in LEFT_OUT]
     script = 'id -gn "$1" 2>/dev/null || true'  # a user whom the steps are yet to make has no group
     try:
-        asked = process.run(ssh.command(state_dir, folder.machine, ["sh", "-c", script, "sh", folder.user]))
-        group = asked.stdout.strip()
+        answer = process.run(ssh.command(state_dir, folder.machine, ["sh", "-c", script, "sh", folder.user]))
+        group = answer.stdout.strip()
         process.run(
             ["rsync", "--archive", "--delete", "--protect-args", *excluded,
              *([f"--chown={folder.user}:{group}"] if group else []), "--rsync-path",

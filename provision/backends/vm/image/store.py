@@ -18,6 +18,7 @@ from provision.backends.build_lines import BuildLines
 from provision.backends.build_problems import refuse_found
 from provision.backends.vm.architecture import architecture
 from provision.backends.vm.image.dockerfile import GUEST
+from provision.backends.vm.options import options_of
 from provision.errors import EnvironmentFailed, HostLacks
 from provision.recipe.proxy import proxy_variables
 from provision.rendering import digest_of
@@ -214,15 +215,15 @@ class ArtifactStore:
     def _failed(
         self, error: process.CommandFailed, state_dir: StateDir, machine: Machine
     ) -> EnvironmentFailed:
-        said = "\n".join(error.evidence)
-        if "no space left" in said.lower() or "exporting to client directory" in said:
+        output = "\n".join(error.evidence)
+        if "no space left" in output.lower() or "exporting to client directory" in output:
             free = shutil.disk_usage(self.folder).free >> 20
             return EnvironmentFailed(
                 f"the {self.kind} could not be written",
                 evidence=error.evidence[-1:],
                 hint=f"{free} MiB are free in {self.folder}; Docker needs room too: `docker system prune`",
             )
-        if re.search(rf'process "[^"]*/{GUEST}/', said):
+        if re.search(rf'process "[^"]*/{GUEST}/', output):
             return EnvironmentFailed(
                 f"the image could not be turned into a {self.kind}",
                 evidence=printed(state_dir.log.read_text().splitlines()) or error.evidence,
@@ -242,14 +243,14 @@ def build_strategy(machine: Machine, why_not: str = "", *, instead: bool) -> tup
     Raises:
         HostLacks: as it is asked for it cannot be made, or in no way.
     """
-    asked = machine.options.get("build")
-    if asked == "provision":
+    wanted = options_of(machine).build
+    if wanted == "provision":
         return "provision", ""
     reason = why_not or _why_not(machine, engine_architecture())
     if not reason:
         return "image", ""
     ours = architecture()
-    if asked is None and instead and (ours is None or ours.is_native):
+    if wanted is None and instead and (ours is None or ours.is_native):
         return "provision", reason
     raise HostLacks(
         f"machine {machine.name} cannot be built from its image",
@@ -263,11 +264,11 @@ def engine_architecture() -> str | None:
     if process.find("docker") is None:
         return None
     try:
-        asked = process.ask(["docker", "version", "--format", "{{.Server.Arch}}"])
+        version = process.ask(["docker", "version", "--format", "{{.Server.Arch}}"])
         plugin = process.ask(["docker", "buildx", "version"])
     except HostLacks:  # it accepts, and does not answer
         return None
-    return asked.stdout.strip() if asked.code == plugin.code == 0 else None
+    return version.stdout.strip() if version.code == plugin.code == 0 else None
 
 
 def base_is_here(machine: Machine) -> bool:
@@ -309,9 +310,9 @@ def _forget_layers() -> None:
     """Remove the builder's own copies of disks, twice their size: they are kept here, and not built again."""
     listed = process.run(["docker", "buildx", "du", "--verbose"], check=False).stdout
     for record in listed.split("\n\n"):
-        found = re.match(r"ID:\s+(\w+)", record)
-        if found and (f"/{GUEST}/disk.sh" in record or "COPY --from=disk /disk/" in record):
-            words = ["docker", "buildx", "prune", "--force", "--filter", f"id={found[1]}"]
+        match = re.match(r"ID:\s+(\w+)", record)
+        if match and (f"/{GUEST}/disk.sh" in record or "COPY --from=disk /disk/" in record):
+            words = ["docker", "buildx", "prune", "--force", "--filter", f"id={match[1]}"]
             process.run(words, check=False)
 
 

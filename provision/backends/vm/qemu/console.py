@@ -70,7 +70,7 @@ class GuestConsole:
                 call.settimeout(timeout if answers_within is None else answers_within)
                 call.connect(str(self._path))
                 call.sendall(text.encode())
-                found = self._answer(call, mark.encode(), timeout, answers_within, meanwhile)
+                match = self._answer(call, mark.encode(), timeout, answers_within, meanwhile)
             except TimeoutError as error:
                 raise Overdue(
                     f"machine {self._machine} did not answer within {time.monotonic() - begun:.0f} s",
@@ -80,7 +80,7 @@ class GuestConsole:
                 raise Unreachable(
                     f"machine {self._machine} does not answer", evidence=[str(error)], hint=HINT
                 ) from error
-        return Output(code=int(found[2]), stdout=found[1], stderr=b"")
+        return Output(code=int(match[2]), stdout=match[1], stderr=b"")
 
     def _answer(
         self,
@@ -95,7 +95,7 @@ class GuestConsole:
         answer = re.compile(rb"%b\r?\n(.*)\n%b (\d+)\r?\n" % (mark, mark), re.DOTALL)
         begun = time.monotonic()
         received = b""
-        while (found := answer.search(received)) is None:
+        while (match := answer.search(received)) is None:
             late = timeout if answers_within is None or taken.search(received) else answers_within
             left = begun + late - time.monotonic()
             if left <= 0:
@@ -109,4 +109,4 @@ class GuestConsole:
             if not data:
                 raise Unreachable(f"machine {self._machine} ended", hint=HINT)
             received += data
-        return found
+        return match

@@ -142,11 +142,11 @@ class QemuDriver:
     def resume(self, state_dir: StateDir, machine: str, recipe: str) -> None:
         """Tell it the time, and let what waits begin."""
         script = f". /usr/lib/provision-guest/resume {time.time():.3f} {recipe}"
-        said = Instance(state_dir=state_dir, machine=machine).shell.run(script)
-        if said.code != 0:
+        output = Instance(state_dir=state_dir, machine=machine).shell.run(script)
+        if output.code != 0:
             raise EnvironmentFailed(
                 f"machine {machine} could not start",
-                evidence=said.stdout.decode("utf-8", "replace").splitlines(),
+                evidence=output.stdout.decode("utf-8", "replace").splitlines(),
                 hint=f"{command('up', '--rebuild')} recreates it",
             )
 
@@ -159,8 +159,8 @@ class QemuDriver:
         instance = Instance(state_dir=state_dir, machine=machine)
         if instance.is_paused():
             return "paused"
-        found = instance.process()
-        young = found is not None and time.time() - found.create_time() < launch.BOOTS_WITHIN
+        running = instance.process()
+        young = running is not None and time.time() - running.create_time() < launch.BOOTS_WITHIN
         return "starting" if young and not instance.has_answered() else "not answering"
 
     def release(self, state_dir: StateDir, machine: str) -> None:

@@ -97,11 +97,11 @@ class Instance:
         import psutil
 
         try:
-            found = psutil.Process(int(self._pid.read_text()))
-            ours = str(self._pid) in found.cmdline() and found.status() != psutil.STATUS_ZOMBIE
+            running = psutil.Process(int(self._pid.read_text()))
+            ours = str(self._pid) in running.cmdline() and running.status() != psutil.STATUS_ZOMBIE
         except (OSError, ValueError, psutil.Error):
             return None
-        return found if ours else None
+        return running if ours else None
 
     def start(self, variables: Mapping[str, str], *, waits: bool = False) -> None:
         """Run the rendered script; with `waits` the machine stands still until it is told to go on.
@@ -159,18 +159,18 @@ class Instance:
 
     def power_off(self) -> None:
         """End QEMU as one pulls a plug, after a word; what the machine has not written is lost."""
-        found = self.process()
-        if found is None:
+        running = self.process()
+        if running is None:
             return
         with suppress(ProvisionError):
             qmp.execute(self.monitor, "quit", within=SAYS_WITHIN)
         import psutil
 
         try:
-            found.wait(ENDS_WITHIN / 4)
+            running.wait(ENDS_WITHIN / 4)
         except psutil.TimeoutExpired:
-            found.kill()
-            found.wait(ENDS_WITHIN)
+            running.kill()
+            running.wait(ENDS_WITHIN)
         except psutil.Error:
             pass
         for path in (self.monitor, self._line):
@@ -216,29 +216,29 @@ class Instance:
         A machine that is being saved or loaded counts as paused.
         """
         try:
-            said = qmp.execute(self.monitor, "query-status", within=SAYS_WITHIN)
+            status = qmp.execute(self.monitor, "query-status", within=SAYS_WITHIN)
         except ProvisionError:
             return False
-        return not said["running"]
+        return not status["running"]
 
 
-def _refused(machine: str, said: Sequence[str]) -> ProvisionError:
+def _refused(machine: str, output: Sequence[str]) -> ProvisionError:
     """QEMU's own words as an error that a person can act on."""
-    text = "\n".join(said)
+    text = "\n".join(output)
     taken = re.search(r"host forwarding rule '(\w+):([^']*?):(\d+)-", text) or re.search(
         r"Failed to bind .* for (?:option )?'-([tu]) ([^/']*)/(\d+)", text
     )
     if taken:
         return PortTaken(
             f"port {taken[3]} on the host was taken by another process before machine {machine} could use it",
-            evidence=said,
+            evidence=output,
             hint=f"{command('up')} again shows what uses it, or picks another port if the spec names none",
         )
     if "could not access kvm" in text.lower() or "failed to initialize kvm" in text.lower():
-        return HostLacks(f"machine {machine} could not be started with KVM", evidence=said,
+        return HostLacks(f"machine {machine} could not be started with KVM", evidence=output,
                          hint="give this user access to /dev/kvm: sudo usermod -aG kvm $USER")  # fmt: skip
     return EnvironmentFailed(
         f"QEMU did not start machine {machine}",
-        evidence=said,
+        evidence=output,
         hint=f"{command('up', '--rebuild')} recreates it",
     )

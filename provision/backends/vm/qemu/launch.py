@@ -16,6 +16,7 @@ from provision.backends.vm.architecture import required
 from provision.backends.vm.boot import Hangs, Watch, shown
 from provision.backends.vm.guest.ssh import CONFIGURATION
 from provision.backends.vm.image.store import Artifact, ArtifactStore, BuildStrategy, build_strategy
+from provision.backends.vm.options import options_of
 from provision.backends.vm.qemu import snapshot
 from provision.backends.vm.qemu.instance import BETWEEN, Instance, PortTaken
 from provision.backends.vm.qemu.network import OPEN, free_port, network, passt_lacks
@@ -257,7 +258,7 @@ def _kernel(disk: Artifact) -> bytes:
 
 def _build(machine: Machine, made: InstanceRecord | None) -> BuildStrategy:
     """How the machine's disk is made: as the spec says, as it was, else by an engine if there is one."""
-    if machine.options.get("build") is None and made is not None:
+    if options_of(machine).build is None and made is not None:
         return made.build
     return build_strategy(machine, instead=can_make_disk(machine.base))[0]
 
@@ -270,7 +271,7 @@ def _disk(context: LaunchContext, machine: Machine, build: BuildStrategy, *, reb
 
 def _saves_state(machine: Machine, build: str) -> bool:
     """Whether its state is to be saved: not where the steps run inside."""
-    return build == "image" and machine.options.get("memory", "on") != "off"
+    return build == "image" and options_of(machine).memory != "off"
 
 
 def _start_from_saved_state(context: LaunchContext, machine: Machine, started: Launch) -> bool:
@@ -365,8 +366,8 @@ def _services_are_ready(context: LaunchContext, machine: Machine) -> bool:
     instance = context.instance(machine)
     deadline = time.monotonic() + max(patience(machine).values(), default=0.0)
     while True:
-        said = instance.shell.run(HEALTHY).stdout.decode("utf-8", "replace").splitlines()
-        reasons, hopeless = unready(said)
+        lines = instance.shell.run(HEALTHY).stdout.decode("utf-8", "replace").splitlines()
+        reasons, hopeless = unready(lines)
         if not reasons:
             return True
         if time.monotonic() > deadline or hopeless:

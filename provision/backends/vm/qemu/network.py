@@ -39,8 +39,8 @@ def passt_lacks() -> str | None:
     ours = architecture()
     if ours is None:
         return f"machines are not available for {platform.machine()}"
-    said = process.ask([ours.program, "--version"]).stdout
-    version = re.search(r"version (\d+)\.(\d+)", said)
+    output = process.ask([ours.program, "--version"]).stdout
+    version = re.search(r"version (\d+)\.(\d+)", output)
     if version is None or (int(version[1]), int(version[2])) < OLDEST_QEMU:
         return f"QEMU is older than {'.'.join(map(str, OLDEST_QEMU))}"
     return _trial()
@@ -65,13 +65,13 @@ def _trial() -> str | None:
             connection.connect(str(path))
         answered = path.exists()
         try:
-            _, said = child.communicate(timeout=max(BETWEEN, deadline - time.monotonic()))
+            _, stderr = child.communicate(timeout=max(BETWEEN, deadline - time.monotonic()))
         except process.TimeoutExpired:
             process.kill_session(child)  # passt would go on without pasta, and hold the pipes
             return f"passt does not work on this host: it did not finish within {TRIAL_ENDS_WITHIN:g} s"
     if answered and child.returncode == 0:
         return None
-    lines = [line for line in said.decode("utf-8", "replace").splitlines() if "syslog" not in line]
+    lines = [line for line in stderr.decode("utf-8", "replace").splitlines() if "syslog" not in line]
     return f"passt does not work on this host: {lines[-1] if lines else 'no output'}"
 
 

@@ -65,17 +65,17 @@ def run_job(socket: Path, command: str, arguments: Mapping[str, object]) -> None
 
 def forwarded_port(socket: Path, guest: int) -> int:
     """The host's port that was chosen for a TCP port of the guest."""
-    said = execute(socket, "human-monitor-command", {"command-line": "info usernet"})
-    found = re.search(rf"^\s*TCP\[HOST_FORWARD\].*?\s(\d+)\s+\S+\s+{guest}\s", said, re.MULTILINE)
-    if found is None:
-        raise EnvironmentFailed(f"QEMU does not forward port {guest}", evidence=said.splitlines())
-    return int(found[1])
+    output = execute(socket, "human-monitor-command", {"command-line": "info usernet"})
+    match = re.search(rf"^\s*TCP\[HOST_FORWARD\].*?\s(\d+)\s+\S+\s+{guest}\s", output, re.MULTILINE)
+    if match is None:
+        raise EnvironmentFailed(f"QEMU does not forward port {guest}", evidence=output.splitlines())
+    return int(match[1])
 
 
 def open_files(socket: Path) -> tuple[str, ...]:
     """The files of the machine's disks."""
-    found = execute(socket, "query-block")
-    return tuple(each["inserted"]["file"] for each in found if "inserted" in each)
+    blocks = execute(socket, "query-block")
+    return tuple(each["inserted"]["file"] for each in blocks if "inserted" in each)
 
 
 def _converse(socket: Path, conversation: Callable[[Any], Awaitable[_Answer]], within: float) -> _Answer:

@@ -81,5 +81,5 @@ def held(machine: Machine, guest_folders: tuple[str, ...]) -> str:
 
 def disk_size(machine: Machine) -> int:
     """The GiB of its disk."""
-    asked = machine.resources.disk
-    return math.ceil(asked / 1024**3) if asked else DISK
+    disk = machine.resources.disk
+    return math.ceil(disk / 1024**3) if disk else DISK

@@ -218,10 +218,10 @@ def _stashed(instance: Instance) -> Path:
     return instance.overlay.with_name(instance.overlay.name + KEPT)
 
 
-def host_processor(told: Path) -> str:
+def host_processor(cpuinfo: Path) -> str:
     """The kind of the host's processor: a state of another may use what this one lacks."""
     try:
-        lines = told.read_text().splitlines()
+        lines = cpuinfo.read_text().splitlines()
     except OSError:
         return platform.processor()
     return "\n".join(sorted({line for line in lines if line.startswith(_KINDS)}))

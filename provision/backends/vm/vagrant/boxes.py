@@ -15,6 +15,7 @@ from urllib.request import url2pathname
 from provision import process
 from provision.backends.vm.image.dockerfile import DiskFormat, image_files
 from provision.backends.vm.image.store import ArtifactStore, base_is_here, build_strategy
+from provision.backends.vm.options import options_of
 from provision.backends.vm.vagrant.errors import fault
 from provision.bases.box import (
     DISK_GIB,
@@ -62,15 +63,15 @@ class Box:
 
 def may_use_image(machine: Machine, provider: str) -> bool:
     """Whether a spec lets a machine's box be made of its image, given an engine."""
-    return machine.options.get("build") != "provision" and not _why_no_image(machine, provider)
+    return options_of(machine).build != "provision" and not _why_no_image(machine, provider)
 
 
 def _why_no_image(machine: Machine, provider: str) -> str:
     if provider not in BOX_PROVIDERS:
         return f"provision cannot build boxes for {provider}"
-    if machine.options.get("box"):
-        return f"the spec names the box {machine.options['box']}"
-    if machine.base.box and machine.base.name not in catalogue() and "build" not in machine.options:
+    if options_of(machine).box:
+        return f"the spec names the box {options_of(machine).box}"
+    if machine.base.box and machine.base.name not in catalogue() and options_of(machine).build is None:
         return f"its base names the box {machine.base.box}"
     if machine.base.family != "apt":
         return f"{machine.base.name} has no apt, so provision cannot tell which package is its kernel"
@@ -129,7 +130,7 @@ def _of_image(
     unsupported = _why_no_image(machine, provider)
     if not unsupported and platform.machine() != "x86_64":
         unsupported = f"boxes are built for x86_64 only, and this host is {platform.machine()}"
-    if unsupported and machine.options.get("build") is None:
+    if unsupported and options_of(machine).build is None:
         return None
     how, reason = build_strategy(machine, unsupported, instead=True)
     if reason:
@@ -141,7 +142,7 @@ def _of_image(
         made = BOXES.ensure(machine, state_dir, rendering, progress, rebuild=rebuild, finish=finish)
     except (HostLacks, FetchFailed) as error:  # the base's image, and not its box
         of_a_step = isinstance(error, FetchFailed) and base_is_here(machine)
-        if of_a_step or "build" in machine.options:
+        if of_a_step or options_of(machine).build is not None:
             raise
         progress.note(f"{machine.name} cannot use a box built from its image: {error.message}")
         return None
@@ -174,7 +175,7 @@ def box_kernel(name: str, url: str | None, provider: str) -> bytes | None:
 
 
 def _of_base(machine: Machine, provider: str, progress: Progress) -> Box:
-    named = machine.options.get("box")
+    named = options_of(machine).box
     if isinstance(named, str):
         if not _known_to_vagrant(named, provider):
             _fetch(named, provider, progress)
@@ -219,10 +220,10 @@ def missing_box(machine: Machine, provider: str, rendering: Rendering) -> tuple[
 
 def _box_is_here(machine: Machine, provider: str) -> bool:
     """Whether the box of a machine's base need be neither fetched nor made."""
-    named = machine.options.get("box") or machine.base.box
+    named = options_of(machine).box or machine.base.box
     if isinstance(named, str) and _known_to_vagrant(named, provider):
         return True
-    makeable = provider in BOX_PROVIDERS and can_make_box(machine.base) and "box" not in machine.options
+    makeable = provider in BOX_PROVIDERS and can_make_box(machine.base) and options_of(machine).box is None
     return makeable and box_path(machine.base, cast("BoxProvider", provider), boxes_folder()).exists()
 
 
@@ -248,10 +249,10 @@ def refuse_small_disk(machine: Machine, provider: str) -> None:
 
 
 def _refuse_smaller(machine: Machine, size: int | None) -> None:
-    asked = machine.resources.disk
-    if asked is not None and size is not None and asked < size * GIBIBYTE:
+    wanted = machine.resources.disk
+    if wanted is not None and size is not None and wanted < size * GIBIBYTE:
         raise UsageError(
-            f"machine {machine.name} wants a disk of {asked / GIBIBYTE:.3g} GiB,"
+            f"machine {machine.name} wants a disk of {wanted / GIBIBYTE:.3g} GiB,"
             f" but its box has one of {size} GiB",
             hint=f"`resources: {{disk: {size}GiB}}` or more; the root file system grows to it",
         )
@@ -259,7 +260,7 @@ def _refuse_smaller(machine: Machine, size: int | None) -> None:
 
 def _base_size(machine: Machine, provider: str) -> int | None:
     """GiB of the disk in the box of a machine's base, where that can be known."""
-    named = machine.options.get("box") or machine.base.box
+    named = options_of(machine).box or machine.base.box
     if isinstance(named, str):
         for folder in folders(named, provider):
             try:
@@ -267,22 +268,22 @@ def _base_size(machine: Machine, provider: str) -> int | None:
             except (OSError, ValueError, KeyError, TypeError):
                 continue
     makeable = provider in BOX_PROVIDERS and can_make_box(machine.base)
-    return DISK_GIB if makeable and "box" not in machine.options else None
+    return DISK_GIB if makeable and options_of(machine).box is None else None
 
 
 def _fetch(name: str, provider: str, progress: Progress) -> None:
     """Let Vagrant add a box; its words as an error where it cannot."""
-    said: list[str] = []
+    output: list[str] = []
 
     def each_line(line: str) -> None:
-        said.append(line)
+        output.append(line)
         progress.line(line)
 
     try:
         with progress.step(f"downloading the box {name}"):
             process.stream(["vagrant", "box", "add", name, "--provider", provider], each_line, env=QUIET)
     except process.CommandFailed as error:
-        raise fault(said, provider, (), "run `vagrant box add` to see it again") from error
+        raise fault(output, provider, (), "run `vagrant box add` to see it again") from error
 
 
 def _known_to_vagrant(name: str, provider: str) -> bool:

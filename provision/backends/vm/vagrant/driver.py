@@ -127,8 +127,8 @@ class VagrantDriver:
 
     def machines(self, state_dir: StateDir) -> tuple[str, ...]:
         """Those of which Vagrant has written down an identity."""
-        found = (state_dir.rendering / ".vagrant" / "machines").glob(f"*/{self.name}/id")
-        return tuple(sorted(path.parent.parent.name for path in found))
+        identities = (state_dir.rendering / ".vagrant" / "machines").glob(f"*/{self.name}/id")
+        return tuple(sorted(path.parent.parent.name for path in identities))
 
     def state(self, state_dir: StateDir, machine: str) -> GuestState:
         """As the hypervisor says: Vagrant is not asked, for that runs a Vagrantfile."""
@@ -314,32 +314,32 @@ class VagrantDriver:
                     log.write(f"{line}\n".encode())
                 progress.line(line)
 
-            said = Listener(each_line, state_dir, progress)
+            listener = Listener(each_line, state_dir, progress)
             try:
-                yield _vagrant(state_dir, said.hear)
+                yield _vagrant(state_dir, listener.hear)
             except process.ProcessFailed as error:
-                raise self.explain(said, state_dir) from error
+                raise self.explain(listener, state_dir) from error
             finally:
-                said.rest()
+                listener.rest()
 
-    def explain(self, said: Listener, state_dir: StateDir) -> ProvisionError:
+    def explain(self, listener: Listener, state_dir: StateDir) -> ProvisionError:
         """The error that Vagrant's last words stand for."""
         texts = [console_text(path) for path in consoles(state_dir)]
         console = [line for text in texts for line in text.splitlines()[-EVIDENCE_LINES:]]
-        if said.given_up == "hangs":
+        if listener.given_up == "hangs":
             return Hangs(
                 f"the machine's kernel did not start within {KERNEL_PATIENCE:g} s",
                 evidence=shown(tuple(console)),
                 hint=INSTEAD,
             )
-        if said.given_up:
+        if listener.given_up:
             return EnvironmentFailed(
                 f"the machine got no address within {ADDRESS_PATIENCE:g} s",
                 evidence=shown(tuple(console[-EVIDENCE_LINES:])),
                 hint="the console output above shows how far it got, and `virsh net-list` whether its"
                 f" network is up; the machine was removed. Full log: {state_dir.log}",
             )
-        return fault(said.last, self.name, console, str(state_dir.log))
+        return fault(listener.last, self.name, console, str(state_dir.log))
 
 
 def _chosen_boxes(state_dir: StateDir) -> Mapping[str, Mapping[str, str | None]]:

@@ -117,16 +117,16 @@ FAULTS = (
 )  # fmt: skip
 
 
-def fault(said: Sequence[str], provider: str, console: Sequence[str], log: str) -> ProvisionError:
+def fault(output: Sequence[str], provider: str, console: Sequence[str], log: str) -> ProvisionError:
     """The error that Vagrant's words stand for.
 
     Args:
-        said: the last lines it printed.
+        output: the last lines it printed.
         provider: whose machine it was.
         console: the last lines of the machines' consoles.
         log: where all of it can be read.
     """
-    shown = legible(said)
+    shown = legible(output)
     words = "\n".join(shown)
     for known in FAULTS:
         if found := re.search(known.pattern, words):
@@ -141,13 +141,13 @@ def fault(said: Sequence[str], provider: str, console: Sequence[str], log: str) 
     )
 
 
-def legible(said: Sequence[str]) -> Sequence[str]:
+def legible(output: Sequence[str]) -> Sequence[str]:
     """What a person wants of it: no frames of Ruby, no bars that were drawn over each other."""
-    return tuple(_lines(said))
+    return tuple(_lines(output))
 
 
-def _lines(said: Sequence[str]) -> Iterator[str]:
-    for line in said:
+def _lines(output: Sequence[str]) -> Iterator[str]:
+    for line in output:
         drawn = plain(line)
         if _NOISE.match(drawn):
             continue

@@ -34,8 +34,8 @@ class HyperV(VagrantDriver):
 
     def state_of(self, identity: str, state_dir: StateDir, machine: str) -> GuestState:  # noqa: ARG002 - the contract's words
         """As the hypervisor says; one removed by hand is absent."""
-        asked = process.run(["powershell.exe", "-NoProfile", "-NonInteractive", "-Command", LISTING])
-        return state_among(asked.stdout, identity)
+        listing = process.run(["powershell.exe", "-NoProfile", "-NonInteractive", "-Command", LISTING])
+        return state_among(listing.stdout, identity)
 
 
 def state_among(listed: str, identity: str) -> GuestState:

@@ -70,14 +70,14 @@ class Libvirt(VagrantDriver):
         if not plugin_installed("vagrant-libvirt"):
             return Finding(subject=self.name, usable=False, detail="no plugin vagrant-libvirt", hint=INSTALL)
         try:
-            asked = _virsh("version")
+            version = _virsh("version")
         except HostLacks as error:
             return Finding(subject=self.name, usable=False, detail=error.message, hint=error.hint)
-        if asked.code != 0:
+        if version.code != 0:
             return Finding(
                 subject=self.name,
                 usable=False,
-                detail=(asked.stderr.strip().splitlines() or ["libvirtd does not answer"])[-1],
+                detail=(version.stderr.strip().splitlines() or ["libvirtd does not answer"])[-1],
                 hint="start libvirtd (systemctl start libvirtd), or run scripts/host-setup vm",
             )
         detail = acceleration.describe()
@@ -117,14 +117,14 @@ class Libvirt(VagrantDriver):
 
     def state_of(self, identity: str, state_dir: StateDir, machine: str) -> GuestState:  # noqa: ARG002 - the contract's words
         """As libvirtd says; one removed by hand is absent, one that nobody can ask about is not."""
-        asked = _virsh("domstate", identity)
-        if asked.code == 0:
-            return "running" if asked.stdout.strip() in RUNS else "stopped"
-        if any(words in asked.stderr.lower() for words in NO_SUCH):
+        domain_state = _virsh("domstate", identity)
+        if domain_state.code == 0:
+            return "running" if domain_state.stdout.strip() in RUNS else "stopped"
+        if any(words in domain_state.stderr.lower() for words in NO_SUCH):
             return "absent"
         raise HostLacks(
             "libvirtd does not report whether the machine is running",
-            evidence=asked.stderr.strip().splitlines(),
+            evidence=domain_state.stderr.strip().splitlines(),
             hint="systemctl start libvirtd, or scripts/host-setup vm; running machines are not lost",
         )
 
@@ -162,25 +162,25 @@ class Libvirt(VagrantDriver):
     def refuse_strangers(self, environment: Environment, state_dir: StateDir) -> None:
         """Ask libvirtd for domains and volumes of these names that were made elsewhere."""
         pool, made = _pool(), self._recorded(state_dir)
-        found = []
+        strangers = []
         for machine in environment.machines:
             name = f"{environment.unique_name}-{machine.name}"
             if self.state(state_dir, machine.name) == "absent":
                 described = _virsh("desc", name)
                 if described.code == 0:
-                    found.append(f"the libvirt domain {name} ({described.stdout.strip()})")
+                    strangers.append(f"the libvirt domain {name} ({described.stdout.strip()})")
                 disk = root(environment, machine)
                 if disk in pool and disk not in made.roots:
-                    found.append(f"the disk {disk} in libvirt's pool {POOL}")
-            found += [
+                    strangers.append(f"the disk {disk} in libvirt's pool {POOL}")
+            strangers += [
                 f"the volume {volume.name}.qcow2 in libvirt's pool {POOL}"
                 for volume in disks(environment, machine)
                 if f"{volume.name}.qcow2" in pool and volume.name not in made.names
             ]
-        if found:
+        if strangers:
             raise EnvironmentFailed(
                 "a name that this environment needs is taken by something else",
-                evidence=found,
+                evidence=strangers,
                 hint="remove it if it is yours (`virsh undefine`, `virsh vol-delete`),"
                 " or give this environment another name: `--name`",
             )

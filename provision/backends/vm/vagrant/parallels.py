@@ -31,8 +31,8 @@ class Parallels(VagrantDriver):
 
     def state_of(self, identity: str, state_dir: StateDir, machine: str) -> GuestState:  # noqa: ARG002 - the contract's words
         """As the hypervisor says; one removed by hand is absent."""
-        asked = process.run(["prlctl", "list", "--all", "--no-header", "--output", "uuid,status"])
-        return state_among(asked.stdout, identity)
+        listing = process.run(["prlctl", "list", "--all", "--no-header", "--output", "uuid,status"])
+        return state_among(listing.stdout, identity)
 
 
 def state_among(listed: str, identity: str) -> GuestState:

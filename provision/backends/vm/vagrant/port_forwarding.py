@@ -88,8 +88,8 @@ def _forward(file: Path, port: PortStatus, options: Sequence[str], machine: str,
             evidence=started.stderr.splitlines(),
             hint="stop what uses it, or choose another port in the spec or in NAME.local.yaml",
         )
-    asked = process.run(["ssh", *asking, "-O", "check", machine], cwd=file.parent)
-    if identity := re.search(r"pid=(\d+)", asked.stdout + asked.stderr):
+    check = process.run(["ssh", *asking, "-O", "check", machine], cwd=file.parent)
+    if identity := re.search(r"pid=(\d+)", check.stdout + check.stderr):
         file.write_text(identity[1])
 
 
@@ -120,8 +120,8 @@ def _process(file: Path) -> Process | None:
     import psutil
 
     try:
-        found = psutil.Process(int(file.read_text()))
-        alive = found.status() != psutil.STATUS_ZOMBIE
-        return found if alive and found.name() in ("ssh", "sudo") else None
+        process_of_id = psutil.Process(int(file.read_text()))
+        alive = process_of_id.status() != psutil.STATUS_ZOMBIE
+        return process_of_id if alive and process_of_id.name() in ("ssh", "sudo") else None
     except (OSError, ValueError, psutil.Error):
         return None

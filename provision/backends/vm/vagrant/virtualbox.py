@@ -38,8 +38,8 @@ class VirtualBox(VagrantDriver):
         hint = "install VirtualBox from virtualbox.org or your distribution"
         if process.find("VBoxManage") is None:
             return Finding(subject=self.name, usable=False, detail="no VBoxManage command", hint=hint)
-        said = process.ask(["VBoxManage", "--version"])
-        lines = (said.stdout + said.stderr).strip().splitlines() or ["VBoxManage printed nothing"]
+        version = process.ask(["VBoxManage", "--version"])
+        lines = (version.stdout + version.stderr).strip().splitlines() or ["VBoxManage printed nothing"]
         # Only some distributions' VBoxManage says itself that machines cannot start.
         if sys.platform == "linux" and not DEVICE.exists():
             return Finding(
@@ -49,7 +49,7 @@ class VirtualBox(VagrantDriver):
                 hint="load its kernel driver: modprobe vboxdrv, after /sbin/vboxconfig"
                 " or your distribution's virtualbox-dkms has built it",
             )
-        return Finding(subject=self.name, usable=said.code == 0, detail=lines[-1])
+        return Finding(subject=self.name, usable=version.code == 0, detail=lines[-1])
 
     def opens_loopback(self) -> str | None:
         """Its NAT does, before version 7."""
@@ -67,8 +67,8 @@ class VirtualBox(VagrantDriver):
     def _closes_loopback(self) -> bool:
         if process.find("VBoxManage") is None:
             return False
-        said = process.run(["VBoxManage", "--version"], check=False).stdout.strip().splitlines()
-        major = said[-1].partition(".")[0] if said else ""
+        lines = process.run(["VBoxManage", "--version"], check=False).stdout.strip().splitlines()
+        major = lines[-1].partition(".")[0] if lines else ""
         return major.isdigit() and int(major) >= FIRST_TO_CLOSE
 
     def mount(self, tag: str, *, read_only: bool) -> str | None:
@@ -88,9 +88,9 @@ class VirtualBox(VagrantDriver):
             name = f"{environment.unique_name}-{machine.name}"
             if self.state(state_dir, machine.name) != "absent":
                 continue
-            asked = process.run(["VBoxManage", "showvminfo", name, "--machinereadable"], check=False)
-            if asked.code == 0:
-                folder = re.search(r'CfgFile="(.*)"', asked.stdout)
+            info = process.run(["VBoxManage", "showvminfo", name, "--machinereadable"], check=False)
+            if info.code == 0:
+                folder = re.search(r'CfgFile="(.*)"', info.stdout)
                 raise EnvironmentFailed(
                     f"there is a machine {name} in VirtualBox that is not this environment's",
                     evidence=[folder[1]] if folder else [],
@@ -112,10 +112,10 @@ class VirtualBox(VagrantDriver):
 
     def state_of(self, identity: str, state_dir: StateDir, machine: str) -> GuestState:  # noqa: ARG002 - the contract's words
         """As VBoxManage says; one removed by hand is absent."""
-        asked = process.run(["VBoxManage", "showvminfo", identity, "--machinereadable"], check=False)
-        if asked.code != 0:
+        info = process.run(["VBoxManage", "showvminfo", identity, "--machinereadable"], check=False)
+        if info.code != 0:
             return "absent"
-        return "running" if 'VMState="running"' in asked.stdout else "stopped"
+        return "running" if 'VMState="running"' in info.stdout else "stopped"
 
 
 DRIVER = VirtualBox()

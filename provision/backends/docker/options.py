@@ -1,0 +1,33 @@
+"""The keys of `backends.docker` that only this backend knows; options.schema.json describes them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from provision.model import Machine
+
+
+@dataclass(frozen=True, kw_only=True)
+class DockerOptions:
+    """What a spec says for its containers alone.
+
+    Args:
+        init: process 1: Docker's own init, or systemd.
+        shm_size: the size of /dev/shm in bytes.
+        compose: keys of the service in compose.yaml, laid over what provision writes.
+        cgroups: the version of the engine's cgroups, which `settle` fills in for systemd.
+    """
+
+    init: Literal["auto", "systemd"] = "auto"
+    shm_size: int | None = None
+    compose: Mapping[str, Any] = field(default_factory=dict)
+    cgroups: Literal["1", "2"] | None = None
+
+
+def options_of(machine: Machine) -> DockerOptions:
+    """The options of a machine; the schema has checked their types."""
+    return DockerOptions(**machine.options)  # type: ignore[arg-type]

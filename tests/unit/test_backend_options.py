@@ -1,0 +1,27 @@
+"""Each backend's options are typed, and are the keys of its own schema."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from provision import registry
+from provision.backends.docker.options import DockerOptions
+from provision.backends.vm.options import VmOptions
+
+OBSERVED = {"docker": {"cgroups"}, "vm": set[str]()}  # what the host adds
+
+
+@pytest.mark.parametrize(("name", "kind"), [("docker", DockerOptions), ("vm", VmOptions)])
+def test_the_options_are_the_keys_of_the_schema(name: str, kind: type) -> None:
+    fields = {each.name for each in dataclasses.fields(kind)}
+    assert fields - OBSERVED[name] == set(registry.options_schema(name))
+
+
+@pytest.mark.parametrize(("name", "kind"), [("docker", DockerOptions), ("vm", VmOptions)])
+def test_a_default_of_the_schema_is_the_default(name: str, kind: type) -> None:
+    options = kind()
+    for key, schema in registry.options_schema(name).items():
+        if "default" in schema and getattr(options, key) is not None:
+            assert getattr(options, key) == schema["default"], key
