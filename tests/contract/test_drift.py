@@ -26,7 +26,7 @@ SPEC = """
 @pytest.fixture(scope="module")
 def up(shared: Project) -> Project:
     shared.environment["DRIFT_TOKEN"] = TOKEN
-    shared.up()
+    shared.up("--record")
     return shared
 
 
@@ -76,5 +76,5 @@ def test_a_machine_made_anew_is_not_compared_with_the_one_before(up: Project) ->
     said = up.run("diff", "--since-up")
     assert said.code == 1
     assert "there is no inventory of drift from when it became ready" in said.stderr
-    up.up()
+    up.up("--record")
     assert drift(up) == {"differences": 0, "reason": None}
