@@ -74,14 +74,14 @@ def recorded(state_dir: StateDir, machine: str) -> Inventory:
     if not path.exists():
         raise EnvironmentFailed(
             f"there is no inventory of {machine} from when it became ready",
-            hint=f"{command('up')} records one, and verifies",
+            hint=f"{command('up', '--record')} records one, and verifies",
         )
     try:
         return record.load(path)[machine]
     except (UsageError, KeyError) as error:
         raise EnvironmentFailed(
             f"the recorded inventory of {machine} cannot be read",
-            hint=f"remove {path}; {command('up')} records another",
+            hint=f"remove {path}; {command('up', '--record')} records another",
         ) from error
 
 

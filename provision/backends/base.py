@@ -256,6 +256,14 @@ class Footprint:
 
 
 @runtime_checkable
+class MayBeSlow(Protocol):
+    """What a backend can do beside the contract, whose machines are slow on some hosts."""
+
+    def is_slow(self, environment: Environment) -> bool:
+        """Whether its machines work many times slower than this host, so that extras are not worth it."""
+
+
+@runtime_checkable
 class Measurable(Protocol):
     """What a backend can do beside the contract, so that `provision compare` can tell what it costs."""
 

@@ -26,6 +26,11 @@ if TYPE_CHECKING:
 @with_request
 @click.option("--no-verify", is_flag=True, help="Do not verify the environment once it is up.")
 @click.option("--rebuild", is_flag=True, help="Build again, without any cache.")
+@click.option(
+    "--record/--no-record",
+    default=None,
+    help="Record each machine's inventory for `diff --since-up`. Default: unless it is emulated.",
+)
 @click.option("--offline", is_flag=True, help="Download nothing; report at once what is missing.")
 @click.option("--timeout", type=click.FloatRange(min=0, min_open=True), default=900,
               show_default=True, metavar="SECONDS",
@@ -34,6 +39,7 @@ def command(
     request: Request,
     no_verify: bool,  # noqa: FBT001 - click's flag
     rebuild: bool,  # noqa: FBT001
+    record: bool | None,  # noqa: FBT001
     offline: bool,  # noqa: FBT001
     timeout: float,
 ) -> None:
@@ -52,7 +58,7 @@ def command(
         if not demand.given:
             shown.note(f"{demand.what}: {answer_to(demand)}; {demand.word} allows it")
     plan = engine.up(environment, request.backend, shown, rebuild=rebuild, timeout=timeout, offline=offline)
-    recording = None if no_verify else _record(environment, request.backend)
+    recording = None if no_verify else _record(environment, request.backend, record)
     results = () if no_verify else engine.verify(environment, request.backend, progress=shown)
     for result in results:
         if result.outcome != "passed":
@@ -68,10 +74,18 @@ def command(
         recording.finish(shown)
 
 
-def _record(environment: Environment, backend: str) -> Recording | None:
-    """Begin to record what is in machines that were made or changed; beside the checks it costs little."""
-    from provision import engine
+def _record(environment: Environment, backend: str, wanted: bool | None) -> Recording | None:  # noqa: FBT001
+    """Begin to record what is in machines that were made or changed; beside the checks it costs little.
 
+    An emulated machine would take ten seconds and more, so it must be wanted there.
+    """
+    from provision import backends, engine
+    from provision.backends.base import MayBeSlow
+
+    making = backends.find(backend)
+    slow = isinstance(making, MayBeSlow) and making.is_slow(environment)
+    if not (not slow if wanted is None else wanted):
+        return None
     state_dir = engine.state_of(environment, backend)
     if all(state_dir.inventory_of(each.name).exists() for each in environment.machines):
         return None

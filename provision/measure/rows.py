@@ -73,13 +73,13 @@ ROWS: tuple[Row, ...] = (
     Row(name="copy", group=BYTES, title="stored for each further copy", unit="bytes", better="less",
         method="What the machines have written of their own since their start; for QEMU, the saved state"
         " among it."),
-    Row(name="memory", group=MEMORY, title="taken from this host", unit="bytes", better="less",
+    Row(name="memory", group=MEMORY, title="memory taken from this host", unit="bytes", better="less",
         method="The proportional set size (/proc/PID/smaps_rollup) of all processes of the machines, and of"
         " those that the engine runs for them: shims, port proxies, QEMU, passt. Just after ready, idle."),
-    Row(name="further", group=MEMORY, title="taken by each further copy", unit="bytes", better="less",
+    Row(name="further", group=MEMORY, title="memory for each further copy", unit="bytes", better="less",
         method="Of that, the memory that belongs to no file (Pss_Anon, Pss_Shmem). A further copy shares the"
         " rest: programs and libraries of the same image."),
-    Row(name="inside", group=MEMORY, title="in use inside", unit="bytes", better="less",
+    Row(name="inside", group=MEMORY, title="memory in use inside", unit="bytes", better="less",
         method="In a guest with a kernel of its own: MemTotal - MemAvailable of /proc/meminfo. In a control"
         " group: memory.current without inactive files."),
     Row(name="fit", group=MEMORY, title="copies that fit this host", unit="count", better="more",

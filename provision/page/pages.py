@@ -157,7 +157,7 @@ def _of_checks(
     wrong = sum(any(each is None or each.outcome != "passed" for each in row) for _, _, row in rows)
     checks = f"{count} check{'' if count == 1 else 's'}"
     text = (
-        f"{wrong} of {checks} did not pass everywhere: {', '.join(runs)}"
+        f"{wrong} of {checks} did not pass everywhere ({', '.join(runs)})"
         if wrong
         else f"{checks} passed {where}"
     )

@@ -26,7 +26,7 @@ SPEC = """
 @pytest.fixture(scope="module")
 def up(shared: Project) -> Project:
     shared.environment["DRIFT_TOKEN"] = TOKEN
-    shared.up()
+    shared.up("--record")
     return shared
 
 
@@ -72,9 +72,9 @@ def test_a_machine_made_anew_is_not_compared_with_the_one_before(up: Project) ->
     up.good("down")
     up.up("--no-verify")
     assert drift(up)["differences"] is None
-    assert "`provision up` records one" in drift(up)["reason"]
+    assert "`provision up --record` records one" in drift(up)["reason"]
     said = up.run("diff", "--since-up")
     assert said.code == 1
     assert "there is no inventory of drift from when it became ready" in said.stderr
-    up.up()
+    up.up("--record")
     assert drift(up) == {"differences": 0, "reason": None}

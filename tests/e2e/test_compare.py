@@ -93,7 +93,7 @@ def test_test_and_diff_write_pages_too(costs: Project) -> None:
     page, inventory = costs.folder.parent / "page.html", costs.folder.parent / "before.json"
     said = costs.run("test", "-b", "docker", "--html", str(page))
     assert said.code == 1, said.all
-    assert "did not pass everywhere: docker" in page.read_text("utf-8")
+    assert "did not pass everywhere (docker)" in page.read_text("utf-8")
     costs.up("--no-verify")
     costs.good("inventory", "-o", str(inventory))
     costs.inside("echo mine >/etc/by-hand", user="root")

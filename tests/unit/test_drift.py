@@ -88,7 +88,7 @@ def test_where_none_is_recorded_up_records_one(tmp_path: Path) -> None:
 
     with pytest.raises(EnvironmentFailed, match="there is no inventory of dev") as caught:
         recorded(StateDir(folder=tmp_path, name="dev", id="0"), "dev")
-    assert "`provision up` records one" in caught.value.hint
+    assert "`provision up --record` records one" in caught.value.hint
 
 
 def test_forgotten_where_machines_are_others(tmp_path: Path) -> None:

@@ -27,6 +27,8 @@ FACTS: Mapping[str, Mapping[str, str]] = {
     "files /etc/passwd": {"kind": "file", "owner": "root:root", "mode": "0644"},
     "files /etc/hosts": {"kind": "file", "owner": "root:root", "mode": "0644"},
     "files /etc/ssh": {"kind": "folder", "owner": "root:root", "mode": "0755"},
+    "files /etc/default/locale": {"kind": "file", "owner": "root:root", "mode": "0644", "content": "a"},
+    "files /etc/systemd/system/tmp.mount": {"kind": "link", "owner": "root:root", "target": "/srv/tmp.mount"},
     "files /opt/venv/bin/python": {"kind": "link", "owner": "root:root", "target": "/usr/bin/python3"},
     "files /workspace": {"kind": "folder", "owner": "dev:dev", "mode": "0755"},
     "environment exec: APP_ENV": {"value": "dev"},
@@ -38,9 +40,12 @@ FACTS: Mapping[str, Mapping[str, str]] = {
     "limits exec": {"open files": "1024", "stack size": "8388608"},
     "sockets tcp 0.0.0.0:8080": {"user": "root"},
     "mounts /srv/data": {"type": "ext4", "options": "none"},
+    "mounts /dev/shm": {"type": "tmpfs", "options": "nodev,noexec,nosuid", "size": "1048576k"},
+    "mounts /tmp": {"type": "tmpfs", "options": "nodev,nosuid"},
     "mounts /workspace": {"type": "ext4", "options": "none"},
     "dns search": {"value": "example.org"},
     "hosts db": {"value": "10.0.0.2"},
+    "hosts dev": {"value": "(its own address)"},
     "jobs /var/spool/cron/crontabs/root": {"kind": "file", "content": "a"},
     "sysctls net.core.somaxconn": {"value": "4096"},
     "system time zone": {"value": "UTC +0000"},
@@ -134,6 +139,30 @@ def test_no_rule_hides_what_a_user_would_notice(subject: str, attribute: str, va
         assert [named(each) for each in found if each.reason is None] == [
             f"{subject} {attribute}".rstrip(" ")
         ]
+
+
+VM = "1024 (may raise it to 524288)"
+
+
+@pytest.mark.parametrize(
+    ("name", "docker", "vm", "explained"),
+    [
+        ("processes", "96365", "unlimited", True),
+        ("processes", "100", "unlimited", False),
+        ("processes", "unlimited", "7820", False),
+        ("open files", "1024 (may raise it to 20000)", VM, True),
+        ("open files", "512 (may raise it to 20000)", VM, False),
+        ("open files", "1024", VM, False),
+        ("open files", VM, "1024 (may raise it to 20000)", False),
+        ("open files", "1024 (may raise it to 1048576)", VM, False),
+    ],
+)
+def test_only_an_engine_that_has_less_itself_explains_a_limit(
+    name: str, docker: str, vm: str, *, explained: bool
+) -> None:
+    left, right = ({"limits exec": {name: value}} for value in (docker, vm))
+    sides = inventory(left, "docker"), inventory(right, "vm")
+    assert [each.reason is not None for each in compare(*sides, shipped())] == [explained]
 
 
 def test_a_machine_does_not_differ_from_itself() -> None:

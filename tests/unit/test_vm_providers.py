@@ -7,12 +7,25 @@ from typing import TYPE_CHECKING
 import pytest
 
 from provision.backends.vm import drivers
-from provision.backends.vm.vagrant import hyperv, parallels, vmware_desktop
+from provision.backends.vm.driver import (
+    ForwardsLater,
+    HasGuestConsole,
+    HoldsPorts,
+    KeepsVolumes,
+    OpensLoopback,
+    SavesState,
+    StartsProvisioned,
+    TakesBoxes,
+)
+from provision.backends.vm.qemu import driver as qemu
+from provision.backends.vm.vagrant import hyperv, libvirt, parallels, virtualbox, vmware_desktop
 from provision.backends.vm.validation import unsupported
 from provision.spec import load
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from provision.backends.vm.driver import Driver
 
 ID = "0f1e2d3c-0000-4000-8000-00000000000A"
 OTHER = "11111111-0000-4000-8000-000000000000"
@@ -72,3 +85,36 @@ def test_ports_that_a_provider_cannot_forward_are_refused(
     file.write_text(f"version: 1\nname: dev\nbase: debian:12\nports: {ports}\n")
     environment = load(file, backend="vm", host={})
     assert len(list(unsupported(environment, drivers.find(provider)))) == refused
+
+
+# A list of the contract's type: mypy holds each of them to it.
+ALL: list[Driver] = [
+    qemu.DRIVER,
+    libvirt.DRIVER,
+    virtualbox.DRIVER,
+    parallels.DRIVER,
+    vmware_desktop.DRIVER,
+    hyperv.DRIVER,
+]
+OPTIONAL: tuple[type, ...] = (
+    *(KeepsVolumes, TakesBoxes, HasGuestConsole, StartsProvisioned),
+    *(SavesState, HoldsPorts, ForwardsLater, OpensLoopback),
+)
+CAN: dict[str, set[type]] = {
+    "qemu": {KeepsVolumes, HasGuestConsole, StartsProvisioned, SavesState, HoldsPorts, OpensLoopback},
+    "libvirt": {KeepsVolumes, TakesBoxes, HoldsPorts, ForwardsLater},
+    "virtualbox": {KeepsVolumes, TakesBoxes, OpensLoopback},
+    "parallels": {TakesBoxes},
+    "vmware_desktop": {TakesBoxes},
+    "hyperv": {TakesBoxes},
+}
+
+
+def test_every_driver_is_found_by_its_name() -> None:
+    assert [driver.name for driver in ALL] == list(drivers.names())
+    assert [drivers.find(driver.name) for driver in ALL] == ALL
+
+
+@pytest.mark.parametrize("driver", ALL, ids=lambda driver: driver.name)
+def test_what_only_some_drivers_can_do(driver: Driver) -> None:
+    assert {protocol for protocol in OPTIONAL if isinstance(driver, protocol)} == CAN[driver.name]

@@ -278,6 +278,11 @@ class VirtualMachines:
 
         read_all(known, services, each_line, read, follow=view.follow)
 
+    def is_slow(self, environment: Environment) -> bool:
+        """Where they are emulated."""
+        wanted = {acceleration.wanted(machine) for machine in environment.machines}
+        return "emulation" in wanted or acceleration.known() is False
+
     def footprint(self, state_dir: StateDir) -> Footprint:
         """Of its machines, as far as their provider tells it."""
         from provision.backends.vm.footprint import footprint
