@@ -20,7 +20,7 @@ def test_a_service_that_ends_for_good_fails_up_with_its_last_lines(shared: Proje
     """)
     said = shared.run("up")
     assert said.code == 1
-    assert "service once of machine trial ended" in said.stderr
+    assert "service once of machine trial exited" in said.stderr
     assert "my last words" in said.stderr
 
 
