@@ -69,9 +69,9 @@ def command(
             f"{environment.name} is up in {request.backend}, but {count(results)}",
             hint=f"fix it, then run {hints.command('verify')}",
         )
-    _report(environment, request, plan, begun, count(results) if results else "")
     if recording:
         recording.finish(shown)
+    _report(environment, request, plan, begun, count(results) if results else "")
 
 
 def _record(environment: Environment, backend: str, wanted: bool | None) -> Recording | None:  # noqa: FBT001

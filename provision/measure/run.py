@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from provision import backends, engine, matrix
+from provision.backends import starts
 from provision.backends.base import Measurable
 from provision.errors import ProvisionError, SpecError, UsageError
 from provision.hints import command
@@ -38,6 +39,7 @@ VERB = "compare"
 END = f"-{VERB}"
 FOLDER = "/mnt/provision-compare"  # where a folder of the host is, as the workspace is at its own path
 R = TypeVar("R")
+AROUND = 3.0  # seconds that `up` may take around a start; with more, it has built something
 LIMIT = 60.0  # seconds; a row that starts the environment gets no further run after so many
 
 
@@ -185,16 +187,16 @@ class _Subject:
             if self.machine.workspace and self.wants(*(f"{kind}-workspace" for kind in _KINDS)):
                 folder = Path(os.path.realpath(stack.enter_context(_host_folder())))
                 self.environment = _with_folder(self.environment, self.machine, folder)
-            self._down()
+            self._clear()
             self.ref.state_dir.make()
             (self.ref.state_dir.folder / matrix.MARK).touch()
             try:
                 yield
             finally:
                 try:
-                    self._down()
+                    self._clear()
                 except KeyboardInterrupt:  # one that comes while it is taken down must not leave the rest
-                    self._down()
+                    self._clear()
                     raise
 
     def _measured(self) -> Footprint | None:
@@ -219,10 +221,19 @@ class _Subject:
         return footprint
 
     def _up(self, progress: Progress, *, rebuild: bool = False) -> tuple[float, bool]:
-        """Seconds until it is ready, and whether something had to be built."""
+        """Seconds until it is ready, and whether more than the start took them, such as a build."""
         begun = time.monotonic()
-        plan = engine.up(self.environment, self.backend, progress, rebuild=rebuild, timeout=self.timeout)
-        return time.monotonic() - begun, bool(plan.build)
+        engine.up(self.environment, self.backend, progress, rebuild=rebuild, timeout=self.timeout)
+        seconds = time.monotonic() - begun
+        start = self.ref.state_dir.load_sound(starts.RECORD, starts.StartRecord)
+        return seconds, start is None or seconds - start.seconds > AROUND
+
+    def _clear(self) -> None:
+        """Leave nothing but images and disks: the first start must not be one from an old saved state."""
+        self._down()
+        acting = backends.find(self.backend)
+        if isinstance(acting, Measurable):
+            acting.forget_saved(self.ref.state_dir)
 
     def _down(self) -> None:
         if (self.ref.state_dir.folder / matrix.MARK).exists():
