@@ -40,6 +40,8 @@ def _parts(value: float, unit: Unit) -> tuple[str, str]:
             if value >= size * ALMOST:
                 return digits(value / size), f" {name}{end}"
         return f"{value:.0f}", f" bytes{end}"
+    if unit == "count" and value < 1000:
+        return f"{value:.0f}", ""
     return digits(value), "/s" if unit == "per second" else ""
 
 
@@ -85,4 +87,6 @@ def factor(times: float) -> str:
 
 def share(times: float) -> str:
     """How much the lesser is of the greater: `1/20`, `70 %`."""
+    if times >= 1000:
+        return f"1/{digits(times)}"
     return f"1/{times:.0f}" if times >= 2.5 else f"{100 / times:.0f} %"

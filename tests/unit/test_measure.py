@@ -40,6 +40,7 @@ if TYPE_CHECKING:
         (284.4, "per second", "284/s"),
         (524_123, "per second", "524,000/s"),
         (1320, "count", "1,320"),
+        (39, "count", "39"),
     ],
 )
 def test_a_value_has_its_unit_and_the_digits_that_mean_something(value: float, unit: Unit, text: str) -> None:
@@ -81,7 +82,7 @@ def test_which_of_two_is_better_depends_on_the_row(
 
 def test_factors_and_shares_as_people_say_them() -> None:
     assert [factor(n) for n in (1.4, 2.96, 9.2, 1320)] == ["1.4 times", "3.0 times", "9 times", "1,320 times"]
-    assert [share(n) for n in (1.25, 2, 3, 19.6)] == ["80 %", "50 %", "1/3", "1/20"]
+    assert [share(n) for n in (1.25, 2, 3, 19.6, 1e6)] == ["80 %", "50 %", "1/3", "1/20", "1/1,000,000"]
 
 
 # --- the sentence
