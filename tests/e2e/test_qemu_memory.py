@@ -114,6 +114,7 @@ def test_a_stopped_one_goes_on_where_it_was(thawed: Project) -> None:
     assert thawed.inside("cat /root/mine /root/later", user="root") == "mine\nlater\n"
 
 
+@pytest.mark.thorough
 def test_status_says_what_is_kept_and_down_images_empties_it(thawed: Project) -> None:
     assert thawed.state()["kept"] > 0
     assert "saved state for its next start" in thawed.good("status")
@@ -125,6 +126,7 @@ def test_status_says_what_is_kept_and_down_images_empties_it(thawed: Project) ->
     assert "resuming from the saved state" not in said.stderr
 
 
+@pytest.mark.thorough
 def test_a_volume_keeps_what_was_written_since(tmp_path: Path) -> None:
     project = make_project(tmp_path / "project", "vm")
     project.spec(VOLUME)
