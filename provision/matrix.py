@@ -23,6 +23,7 @@ from provision.progress import Labelled
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
+    from concurrent.futures import Future
     from pathlib import Path
 
     from provision.comparison import Comparison
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 IDEMPOTENT = "second up changes nothing"
 LONGEST_NAME = 41
+MOMENT = 0.2  # seconds within which an interrupt is noticed
 MARK = "trial"  # the file by which an environment is known for one of ours, whatever became of its test
 
 
@@ -286,8 +288,12 @@ def _run(
     forms = _forms(trials) if inventories else []
     to_compare = {called for several in forms if len(several) > 1 for called in several}
     verifying = threading.Lock()  # a user's pytest files run in this process
+    interrupted = threading.Event()
+    given_up = Run(results=(), came_up=False)
 
     def one(called: str) -> Run:
+        if interrupted.is_set():
+            return given_up
         trial, environment, backend = trials[called], environments[called], trials[called].request.backend
         said = Labelled(progress, called)
         begun = time.monotonic()
@@ -298,8 +304,12 @@ def _run(
             ref.state_dir.make()
             (ref.state_dir.folder / MARK).touch()
             engine.up(environment, backend, said, rebuild=False, timeout=timeout, offline=offline)
+            if interrupted.is_set():
+                return given_up
             with verifying:
                 results = engine.verify(environment, backend, progress=said)
+            if interrupted.is_set():
+                return given_up
             again = _up_again(own, environment, backend, said, timeout=timeout, offline=offline)
             if called not in to_compare:
                 return Run(results=(*results, again))
@@ -319,11 +329,16 @@ def _run(
     with ThreadPoolExecutor(at_once) as pool:
         running = {called: pool.submit(one, called) for called in trials}
         try:
-            for ended in wait(running.values(), return_when=FIRST_EXCEPTION).done:
-                ended.result()
+            left: Collection[Future[Run]] = running.values()
+            while left:
+                # A signal may reach another thread; this one sees it when it wakes.
+                ended, left = wait(left, timeout=MOMENT, return_when=FIRST_EXCEPTION)
+                for each in ended:
+                    each.result()
             return {called: each.result() for called, each in running.items()}
         except BaseException:
             # What is up is taken down; nothing more is begun.
+            interrupted.set()
             pool.shutdown(wait=False, cancel_futures=True)
             raise
 
