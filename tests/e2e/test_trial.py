@@ -119,10 +119,6 @@ def suites(project: Project) -> list[str]:
 def test_a_matrix_side_by_side_in_shards_and_what_failed_again(varied: Project) -> None:
     words = ["test", "-b", "docker", "--junit", "report.xml"]
 
-    said = varied.run(*words, "--rerun-failed")
-    assert said.code == 2, said.all
-    assert "no earlier test of tried is recorded" in said.stderr
-
     said = varied.run(*words, "--jobs", "3", "--set", "wrong=two")
     assert said.code == 1, said.all
     assert suites(varied) == NAMES
