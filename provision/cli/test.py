@@ -50,6 +50,11 @@ if TYPE_CHECKING:
     "--junit", type=click.Path(path_type=Path, dir_okay=False), help="Write a JUnit report as well."
 )
 @html_option
+@click.option(
+    "--jobs", metavar="N", help="Run so many at the same time, instead of what the host has room for."
+)
+@click.option("--shard", metavar="I/N", help="Run one of N shares, so that N jobs together run all.")
+@click.option("--rerun-failed", is_flag=True, help="Run only what failed in the last run.")
 @click.option("--keep", is_flag=True, help="Leave the environments up.")
 @click.option("--offline", is_flag=True, help="Download nothing; report at once what is missing.")
 @click.option("--no-diff", is_flag=True, help="Do not compare the backends' machines with each other.")
@@ -63,34 +68,51 @@ def command(
     allow: tuple[str, ...],
     junit: Path | None,
     html: Path | None,
+    jobs: str | None,
+    shard: str | None,
+    rerun_failed: bool,  # noqa: FBT001
     keep: bool,  # noqa: FBT001
     offline: bool,  # noqa: FBT001
     no_diff: bool,  # noqa: FBT001
     timeout: float,
 ) -> None:
-    """Bring a spec up in several backends at the same time, verify each, take them down.
+    """Bring a spec up in several backends, side by side, verify each, take them down.
 
     The environments are called NAME-test and get free ports: your own is left alone.
-    With a `matrix` in the spec, each variation; those of one backend one after the other.
+    With a `matrix` in the spec, each variation; as many at a time as the host has room for.
     Prints one table of checks and environments, and how their machines differ. The exit code is 1
     unless every check passed and every difference is explained.
     """
     from provision import matrix
+    from provision.jobs import parse_jobs
+    from provision.shards import parse_shard
     from provision.verify.report import write_junit
 
+    at_once = None if jobs is None else parse_jobs(jobs)
+    share = None if shard is None else parse_shard(shard)
     asked = collect(
         {"spec": spec, "backend": names[0], "settings": settings, "name": name,
          "local": local, "allow": allow}
     )  # fmt: skip
     with completing(asked):
-        own, trials = matrix.variations(asked, tuple(dict.fromkeys(names)))
+        own, all_trials = matrix.variations(asked, tuple(dict.fromkeys(names)))
+        selection = matrix.select(
+            own, all_trials, shard=share, rerun_failed=rerun_failed, together=not no_diff
+        )
+        trials = selection.trials
         found = matrix.run(
-            own, trials, Plain(sys.stderr),
-            keep=keep, timeout=timeout, offline=offline, inventories=not no_diff and len(trials) > 1,
-        )  # fmt: skip
+            own, trials, Plain(sys.stderr), at_once=at_once,
+            keep=keep, timeout=timeout, offline=offline, inventories=not no_diff,
+        ) if trials else {}  # fmt: skip
         comparisons = matrix.compared(trials, found)
+        failed = matrix.failed(found, comparisons)
+        if found:
+            matrix.remember(own, all_trials, found, failed)
     runs = {called: each.results for called, each in found.items()}
-    _show(runs)
+    for note in selection.notes:
+        say(note)
+    if runs:
+        _show(runs)
     for comparison in comparisons:
         if comparison.unexplained:
             show_comparison(comparison, everything=False)
@@ -102,13 +124,12 @@ def command(
         differences = {
             f"{each.left} and {each.right}": [_as_result(own, each)] for each in comparisons
         }  # fmt: skip
-        write_junit(junit, name or asked.spec.stem, {**runs, **differences})
+        write_junit(junit, name or asked.spec.stem, {**runs, **differences}, selection.notes)
     if html:
         from provision.page import pages
 
-        pages.write(html, pages.of_test(own, runs, pages.drawing(asked), comparisons))
-    failed = any(outcomes != {"passed"} for outcomes in _outcomes(runs).values())
-    if failed or any(each.unexplained for each in comparisons):
+        pages.write(html, pages.of_test(own, runs, pages.drawing(asked), comparisons, selection.notes))
+    if failed:
         raise click.exceptions.Exit(1)
 
 
@@ -134,6 +155,8 @@ def _as_result(own: str, comparison: Comparison) -> Result:
 
 def _summary(runs: Mapping[str, Sequence[Result]], comparisons: Sequence[Comparison]) -> str:
     """`27 checks passed twice, 0 unexplained differences`."""
+    if not runs:
+        return "nothing to test"
     passed = sum(outcomes == {"passed"} for outcomes in _outcomes(runs).values())
     often = {1: "once", 2: "twice"}.get(len(runs), f"{len(runs)} times")
     words = [f"{passed} check{'' if passed == 1 else 's'} passed {often}"]

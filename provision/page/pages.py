@@ -117,14 +117,19 @@ def of_test(
     runs: Mapping[str, Sequence[Result]],
     graph: Drawing | None,
     comparisons: Sequence[Comparison] = (),
+    notes: Sequence[str] = (),
 ) -> str:
-    """The page of `test`: every check in every variation, and how their machines differ."""
+    """The page of `test`: every check in every variation, and how their machines differ.
+
+    A check that one has and another has not is one that does not concern the other. `notes` say which
+    of a spec's environments these are.
+    """
     by_run = {run: {(each.machine, each.check): each for each in results} for run, results in runs.items()}
     checks = list(dict.fromkeys(check for results in by_run.values() for check in results))
     rows = [
         (machine, check, [by_run[run].get((machine, check)) for run in runs]) for machine, check in checks
     ]
-    rows.sort(key=lambda row: all(each is not None and each.outcome == "passed" for each in row[2]))
+    rows.sort(key=lambda row: all(each is None or each.outcome == "passed" for each in row[2]))
     counts = {
         run: {outcome: sum(each.outcome == outcome for each in results) for outcome in MARKS}
         for run, results in runs.items()
@@ -134,7 +139,12 @@ def of_test(
     return _page(
         "test.html.j2",
         title=f"{name}: {len(checks)} checks",
-        sentence=_of_checks(len(checks), rows, list(runs), comparisons),
+        sentence=" ".join(
+            [
+                _of_checks(len(checks), rows, list(runs), comparisons),
+                *(f"{note.capitalize()}." for note in notes),
+            ]
+        ),
         comparisons=comparisons,
         runs=list(runs),
         rows=rows,
@@ -153,8 +163,10 @@ def _of_checks(
     comparisons: Sequence[Comparison],
 ) -> str:
     """What a test says, in a sentence."""
+    if not runs:
+        return "Nothing to test."
     where = f"in {' and '.join(runs)}" if len(runs) < 3 else f"in all {len(runs)} variations"
-    wrong = sum(any(each is None or each.outcome != "passed" for each in row) for _, _, row in rows)
+    wrong = sum(any(each is not None and each.outcome != "passed" for each in row) for _, _, row in rows)
     checks = f"{count} check{'' if count == 1 else 's'}"
     text = (
         f"{wrong} of {checks} did not pass everywhere ({', '.join(runs)})"

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 SOFT_FILES, HARD_FILES = 1024, 524288
 KIBIBYTE = 1024
 MEMORY = 1024**3  # of a virtual machine whose spec gives none
+CPUS = 2  # likewise
 # How bash's ulimit calls each limit, and how many of the spec's units are one of its own.
 ULIMITS = {
     "nofile": ("n", 1),

@@ -41,7 +41,9 @@ def as_json(name: str, backend: str, results: Sequence[Result]) -> dict[str, obj
     }
 
 
-def write_junit(path: Path, name: str, runs: Mapping[str, Sequence[Result]]) -> None:
+def write_junit(
+    path: Path, name: str, runs: Mapping[str, Sequence[Result]], notes: Sequence[str] = ()
+) -> None:
     """Write the results of each backend as JUnit's XML, making the file's folder if need be.
 
     Raises:
@@ -49,19 +51,22 @@ def write_junit(path: Path, name: str, runs: Mapping[str, Sequence[Result]]) -> 
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(as_junit(name, runs))
+        path.write_bytes(as_junit(name, runs, notes))
     except OSError as error:
         raise UsageError(
             f"{path} cannot be written: {error.strerror}", hint="give --junit another file"
         ) from error
 
 
-def as_junit(name: str, runs: Mapping[str, Sequence[Result]]) -> bytes:
-    """The results as JUnit's XML: a testsuite for each machine of each backend, a testcase a check."""
+def as_junit(name: str, runs: Mapping[str, Sequence[Result]], notes: Sequence[str] = ()) -> bytes:
+    """The results as JUnit's XML: a testsuite for each machine of each backend, a testcase a check.
+
+    `notes` say which of a spec's environments these are; they are part of the whole report's name.
+    """
     from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
     whole = [result for results in runs.values() for result in results]
-    root = Element("testsuites", _counts(f"{name} ({', '.join(runs)})", whole))
+    root = Element("testsuites", _counts(f"{name} ({', '.join([*runs, *notes])})", whole))
     for backend, results in runs.items():
         for machine in dict.fromkeys(result.machine for result in results):
             own = [result for result in results if result.machine == machine]

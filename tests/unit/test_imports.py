@@ -19,7 +19,7 @@ PACKAGE = Path(__file__).parent.parent.parent / "provision"
 FLOORS = (
     {"__main__"},
     {"cli"},
-    {"selection", "comparison", "drift", "matrix", "listing", "measure", "page"},
+    {"selection", "comparison", "drift", "matrix", "listing", "measure", "page"} | {"jobs", "shards"},
     {"engine"},
     {"backends", "inventory", "verify"},
     {"attach", "lent", "recipe", "relay", "rendering", "spec", "state"},

@@ -13,7 +13,7 @@ from provision.backends.vm.guest.network import cards
 from provision.backends.vm.guest.sync import COPIED, INSIDE, CopiedFolder, copied
 from provision.backends.vm.options import options_of
 from provision.recipe import contents, payload, repository_files, steps
-from provision.recipe.limits import MEMORY, hard_files, shared_memory
+from provision.recipe.limits import CPUS, MEMORY, hard_files, shared_memory
 from provision.recipe.proxy import proxy_files
 from provision.recipe.steps import RECORDS
 from provision.recipe.systemd import systemd_scripts
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from provision.model import Environment, Machine
 
 HOME = "/var/lib/provision/rendering"  # where a machine has its folder of the rendering
-CPUS = 2
 MEBIBYTE = 1024**2
 GIBIBYTE = 1024**3
 OWN_SCRIPTS = ("attach", "enter")
