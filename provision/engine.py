@@ -371,6 +371,12 @@ def target(ref: EnvironmentRef, machine: str | None) -> Target:
     return next(iter(targets.values()))
 
 
+def ports(ref: EnvironmentRef, machine: str | None) -> Mapping[str, Sequence[PortStatus]]:
+    """The published ports of the running machines by name, or of the named one."""
+    targets = ref.backend.targets(ref.name, ref.state_dir, machine)
+    return {name: target.ports for name, target in targets.items()}
+
+
 def lend(ref: EnvironmentRef, target: Target) -> None:
     """Give a machine whose spec forwards an SSH agent this person's agent."""
     ref.backend.lend(ref.state_dir, target)
