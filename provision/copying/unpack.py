@@ -138,7 +138,7 @@ class _Unpacking:
         with self._cleared(parts) as above:
             file = os.open(parts[-1], _NEW_FILE, 0o600, dir_fd=above)
             with os.fdopen(file, "wb") as opened:
-                shutil.copyfileobj(content, opened, CHUNK)
+                _write_content(content, opened)
                 opened.flush()
                 self._finish(opened.fileno(), info)
         self.files.add(parts)
@@ -218,6 +218,13 @@ class _Unpacking:
 
     def _place(self, parts: Parts) -> str:
         return "/".join((self.shown.rstrip("/"), *parts))
+
+
+def _write_content(content: IO[bytes], opened: IO[bytes]) -> None:
+    try:
+        shutil.copyfileobj(content, opened, CHUNK)
+    except _NO_ARCHIVE as error:
+        raise EnvironmentFailed(f"the machine sent no whole tar archive: {error}") from error
 
 
 def _parts(name: str) -> Parts:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -12,6 +12,9 @@ from provision.copying.inside import assigned
 from provision.copying.outside import look_outside
 from provision.copying.places import Kind, Place, Source, destination_of, landing, place_of, read_inside
 from provision.errors import UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.mark.parametrize(
@@ -149,6 +152,7 @@ def test_a_source_that_cannot_be_copied(path: str, follow: bool, said: str) -> N
     assert caught.value.message == said
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("path", ["/a", "/it's $(x) `y` \\ %s", "/-n", "/ä\udcff\n\n", "/x\n", "/"])
 def test_a_path_reaches_a_shell_as_it_is(path: str) -> None:
     script = f'P=other; {assigned(path)}; printf %s "$P"'
