@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import threading
 from contextlib import contextmanager, suppress
 from typing import IO, TYPE_CHECKING
 
 from provision import process
-from provision.errors import EnvironmentFailed
+from provision.attach import STARTED, end_script
+from provision.errors import EnvironmentFailed, ProvisionError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 CHUNK = 1 << 16
 LAST_WORDS = 8192  # bytes of what tar says
 LAST_LINES = 10
-ENDS_WITHIN = 2.0  # seconds, for what has nothing more to do
+ENDS_WITHIN = 2  # seconds, for what has nothing more to do
 NOT_FOUND = 127  # the exit code of a shell for a program that is not there
 # GNU tar ends with 1 for these, and the archive is good.
 HARMLESS = ("file changed as we read it", "socket ignored", "File removed before we read it")
@@ -72,11 +74,19 @@ def packing(folder: str, path: str) -> str:
 
 @contextmanager
 def running(target: Target, script: str, user: str) -> Iterator[Tar]:
-    """A script that runs `tar` inside; it has ended when this ends."""
-    words = target.enter(["sh", "-c", script], user=user, workdir="/", terminal=False)
-    tar = Tar(process.start(words), target.machine, user)
+    """A script that runs `tar` inside; it has ended when this ends, whatever ends this."""
+    name = f"provision-{os.urandom(8).hex()}"
+    words = ["sh", "-c", STARTED.format(name=name), "provision", "sh", "-c", script]
+    tar = Tar(
+        process.start(target.enter(words, user=user, workdir="/", terminal=False)), target.machine, user
+    )
     try:
         yield tar
+    except BaseException:
+        if tar.is_running:  # it would stay inside: no client tells a machine that it has ended
+            with suppress(ProvisionError):
+                target.run(end_script(name, signal.SIGTERM, ENDS_WITHIN), user="root")
+        raise
     finally:
         tar.close()
 
@@ -92,6 +102,11 @@ class Tar:
         self._said = b""
         self._listener = threading.Thread(target=self._listen, args=(child.stderr,), daemon=True)
         self._listener.start()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it has not ended yet."""
+        return self._child.poll() is None
 
     def drain(self) -> None:
         """Say that nothing more comes, and wait until it has said all."""

@@ -8,23 +8,26 @@ import os
 import subprocess
 import sys
 import tarfile
+import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from provision import copying
 from provision.copying import Options, copy, place_of
 from provision.errors import EnvironmentFailed, ProvisionError
 from provision.target import Target
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
 pytestmark = pytest.mark.processes
 
 
 def local(words: Sequence[str], *, user: str, workdir: str, terminal: bool) -> list[str]:
-    assert (user, terminal) == ("me", False)
+    assert user in ("me", "root")  # root ends what is left
+    assert not terminal
     return ["sh", "-c", 'cd "$0" && exec "$@"', workdir, *words]
 
 
@@ -186,6 +189,44 @@ def test_what_tar_says_inside_is_the_evidence(tmp_path: Path) -> None:
                 run(lacking, source, destination)
             assert "not found" in caught.value.evidence[-1]
             assert caught.value.hint == "dev has no tar: add tar to its `packages`"
+
+
+def lives(pid: int) -> bool:
+    """Whether a process runs; one that has ended may wait for its parent."""
+    try:
+        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+@pytest.mark.parametrize("way", ["in", "out"])
+def test_no_tar_stays_in_the_machine_when_a_copy_is_interrupted(
+    target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    """Its client ends without a word to the machine, as `docker exec` and `ssh` do."""
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    pid = tmp_path / "pid"
+    (programs / "tar").write_text(
+        f'#!/bin/sh\n[ "$1" = --version ] || {{ echo $$ >{pid}; exec sleep 86399; }}\n'
+    )
+    (programs / "tar").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    (tmp_path / "in" / "file").write_text("text")
+    (tmp_path / "out" / "file").write_text("text")
+
+    def interrupt(*_: object, **__: object) -> None:
+        deadline = time.monotonic() + 20
+        while not pid.exists() or not pid.read_text().strip():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(copying, "pack" if way == "in" else "unpack", interrupt)
+    words = ("file", f":{tmp_path}/in") if way == "in" else (f":{tmp_path}/in/file", "x")
+    with pytest.raises(KeyboardInterrupt):
+        run(target, *words)
+    assert not lives(int(pid.read_text()))
 
 
 class Stdin:
