@@ -6,6 +6,7 @@ what that user may. The same code serves every backend, because it only needs a 
 
 from __future__ import annotations
 
+import errno
 import os
 import posixpath
 import shlex
@@ -13,10 +14,10 @@ import shutil
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from provision.copying.inside import CHUNK, UNPACK, assigned, look_inside, packing, running
-from provision.copying.outside import kind_outside, look_outside, pack, uncompressed
+from provision.copying.outside import BROKEN, kind_outside, look_outside, pack, uncompressed
 from provision.copying.places import (
     Options,
     Place,
@@ -31,6 +32,8 @@ from provision.errors import EnvironmentFailed, ProvisionError, UsageError
 
 if TYPE_CHECKING:
     from provision.target import Target
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 __all__ = ["Options", "Place", "copy", "place_of"]
 
@@ -48,9 +51,9 @@ def copy(target: Target, source: Place, destination: Place, options: Options) ->
             _copy_in(target, source, destination, options, user)
             return ()
         return _copy_out(target, source, destination, options, user)
-    except BrokenPipeError:
-        raise  # nobody reads our output: that is said in one place for all verbs
     except OSError as error:
+        if isinstance(error, BrokenPipeError | PermissionError) or error.errno in FULL:
+            raise  # one place says it for all verbs
         raise ProvisionError(f"{error.filename or 'this host'}: {error.strerror or error}") from error
 
 
@@ -76,11 +79,18 @@ def _copy_in(target: Target, source: Place, destination: Place, options: Options
     with running(target, script, user) as tar:
         with suppress(BrokenPipeError):  # why, it says itself
             if found is None:
-                shutil.copyfileobj(uncompressed(sys.stdin.buffer), tar.stdin, CHUNK)
+                _pass_on(uncompressed(sys.stdin.buffer), tar.stdin)
             else:
                 pack(found, name, tar.stdin)
         tar.drain()
         tar.finish(f"could not copy to {destination}")
+
+
+def _pass_on(stream: IO[bytes], to: IO[bytes]) -> None:
+    try:
+        shutil.copyfileobj(stream, to, CHUNK)
+    except BROKEN as error:
+        raise UsageError(f"what comes from stdin is compressed and broken: {error}") from error
 
 
 def _copy_out(
@@ -141,4 +151,4 @@ def _find_inside(target: Target, source: Place, user: str, *, follow: bool) -> S
 
 
 def _other_user(user: str) -> str:
-    return "" if user == "root" else f"this looks as user {user}; `-u root` may more"
+    return "" if user == "root" else f"this was done as user {user}; with `-u root` it is done as root"

@@ -9,6 +9,7 @@ import lzma
 import os
 import stat
 import tarfile
+import zlib
 from pathlib import Path
 from typing import IO
 
@@ -16,6 +17,7 @@ from provision.copying.places import Kind, Source
 from provision.errors import UsageError
 
 CHUNK = 1 << 16
+BROKEN = (EOFError, gzip.BadGzipFile, lzma.LZMAError, zlib.error)  # of what `uncompressed` gives
 
 
 def look_outside(path: str, *, follow: bool) -> Source:

@@ -77,7 +77,7 @@ def test_who_copies_may_what_that_user_may(up: Project) -> None:
     said = up.run("cp", "one", ":/srv/closed/one")
     assert said.code == 1
     assert "/srv/closed does not exist in copy, or is no folder" in said.stderr
-    assert "`-u root` may more" in said.stderr
+    assert "with `-u root` it is done as root" in said.stderr
     up.good("cp", "-u", "root", "one", ":/srv/closed/one")
     up.good("cp", "-a", "one", ":/srv/closed/two")
     numbers = up.inside("stat -c %u:%g /srv/closed/one /srv/closed/two", user="root")

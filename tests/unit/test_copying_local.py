@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import io
+import lzma
 import os
 import subprocess
 import sys
@@ -239,7 +241,7 @@ class Stdout:
         self.buffer = io.BytesIO()
 
 
-@pytest.mark.parametrize("compress", [bytes, gzip.compress])
+@pytest.mark.parametrize("compress", [bytes, gzip.compress, bz2.compress, lzma.compress])
 def test_a_stream_goes_in(
     target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compress: object
 ) -> None:
@@ -251,6 +253,19 @@ def test_a_stream_goes_in(
     monkeypatch.setattr(sys, "stdin", Stdin(compress(written.getvalue())))
     run(target, "-", f":{tmp_path}/in")
     assert described(tmp_path / "in" / "tree") == described(tmp_path / "tree")
+
+
+@pytest.mark.parametrize("compress", [gzip.compress, bz2.compress, lzma.compress])
+@pytest.mark.parametrize("damage", ["cut", "changed"])
+def test_a_broken_stream_is_told(
+    target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compress: object, damage: str
+) -> None:
+    assert callable(compress)
+    whole = compress(os.urandom(100_000))
+    broken = whole[:-40] if damage == "cut" else whole[:20] + bytes(40) + whole[60:]
+    monkeypatch.setattr(sys, "stdin", Stdin(broken))
+    with pytest.raises(ProvisionError, match=r"compressed and broken|Invalid data stream"):
+        run(target, "-", f":{tmp_path}/in")
 
 
 @pytest.mark.parametrize(
