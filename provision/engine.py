@@ -359,16 +359,22 @@ def down(ref: EnvironmentRef, progress: Progress, *, volumes: bool, images: bool
     return Removed(machines=there, others=tuple(others), left=left)
 
 
-def target(ref: EnvironmentRef, machine: str | None) -> Target:
-    """A running machine: the one named, or the only one.
+def target(ref: EnvironmentRef, machine: str | None, *, named_by: str = "--machine") -> Target:
+    """A running machine: the one named, or the only one; `named_by` is how this verb names one.
 
     Raises:
         UsageError: there are several and none was named, or none has that name.
     """
     targets = ref.backend.targets(ref.name, ref.state_dir, machine)
     if len(targets) > 1:
-        raise UsageError("say which machine", hint=f"--machine: {', '.join(sorted(targets))}")
+        raise UsageError("say which machine", hint=f"{named_by}: {', '.join(sorted(targets))}")
     return next(iter(targets.values()))
+
+
+def ports(ref: EnvironmentRef, machine: str | None) -> Mapping[str, Sequence[PortStatus]]:
+    """The published ports of the running machines by name, or of the named one."""
+    targets = ref.backend.targets(ref.name, ref.state_dir, machine)
+    return {name: target.ports for name, target in targets.items()}
 
 
 def lend(ref: EnvironmentRef, target: Target) -> None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 OF_A_SPEC = (
-    "up", "verify", "status", "shell", "exec", "logs", "restart", "sync", "stop", "down",
+    "up", "verify", "status", "shell", "exec", "cp", "port", "logs", "restart", "sync", "stop", "down",
     "plan", "render", "validate", "explain", "test", "compare", "trust", "diff",
 )  # fmt: skip
 READING = (

@@ -20,7 +20,9 @@ Answer = TypeVar("Answer")
 def refuse_unknown(machine: str | None, known: Collection[str]) -> None:
     """Raise UsageError where a machine is named that is none of those that are there."""
     if machine is not None and known and machine not in known:
-        raise UsageError(f"no machine is called {machine}", hint=f"--machine: {', '.join(sorted(known))}")
+        raise UsageError(
+            f"no machine is called {machine}", hint=f"the machines are {', '.join(sorted(known))}"
+        )
 
 
 def side_by_side(ask: Callable[[Machine], Answer], machines: Sequence[Machine]) -> tuple[Answer, ...]:

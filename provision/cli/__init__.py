@@ -17,6 +17,8 @@ VERBS = {
     "list": "List all your environments.",
     "exec": "Run a command in a machine.",
     "shell": "Open a shell in a machine.",
+    "cp": "Copy files into a machine, or out of it.",
+    "port": "Show where this host reaches a port of a machine.",
     "restart": "Restart services and wait until they are ready.",
     "logs": "Show the output of the services.",
     "inventory": "Show all that is in a running machine.",

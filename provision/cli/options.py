@@ -46,16 +46,21 @@ def with_request(command: Callable[Concatenate[Request, P], R]) -> Callable[P, R
 
 
 def with_request_and_words(
-    metavar: str,
+    metavar: str, *, at_least: int = 0
 ) -> Callable[[Callable[Concatenate[Request, P], R]], Callable[P, R]]:
-    """As `with_request`, for a command whose words may begin with SPEC; `metavar` shows them in the help."""
+    """As `with_request`, for a command whose words may begin with SPEC.
+
+    Args:
+        metavar: shows the words in the help.
+        at_least: so many words follow SPEC; of no more, none is SPEC, whatever it ends with.
+    """
 
     def decorate(command: Callable[Concatenate[Request, P], R]) -> Callable[P, R]:
         @click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar=metavar)
         @functools.wraps(command)
         def with_words(*args: P.args, **options: P.kwargs) -> R:
             words = list(options.pop("words"))  # type: ignore[call-overload]
-            named = bool(words) and words[0].endswith(SPEC_ENDINGS)
+            named = len(words) > at_least and words[0].endswith(SPEC_ENDINGS)
             spec = Path(words.pop(0)) if named else None
             if words and words[0] == "--":
                 words.pop(0)

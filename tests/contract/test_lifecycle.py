@@ -64,6 +64,31 @@ def test_list_tells_the_ports_of_what_runs(up: Project) -> None:
     assert f"127.0.0.1:{published(up)}→8080/tcp" in up.good("list")
 
 
+def test_port_tells_where_the_host_reaches_one(up: Project) -> None:
+    place = f"127.0.0.1:{published(up)}"
+    assert up.good("port", "8080").strip() == place
+    assert up.good("port", "life", "8080/tcp").strip() == place
+    assert up.good("port").strip() == f"8080/tcp -> {place}"
+    assert up.run("port", "8080", "--format", "json").json() == {
+        "name": "life",
+        "backend": up.backend,
+        "ports": [
+            {
+                "machine": "life",
+                "guest": 8080,
+                "host": published(up),
+                "address": "127.0.0.1",
+                "protocol": "tcp",
+            }
+        ],
+    }
+    said = up.run("port", "8080/udp")
+    assert (said.code, said.stdout) == (1, "")
+    assert "port 8080/udp of life is not published" in said.stderr
+    assert "hint: published: 8080/tcp" in said.stderr
+    assert up.run("port", "nobody").code == 2
+
+
 def test_a_published_port_answers_on_loopback(up: Project) -> None:
     with urllib.request.urlopen(f"http://127.0.0.1:{published(up)}/") as page:
         assert page.read() == b"one\n"
@@ -142,6 +167,7 @@ def test_stop_keeps_what_is_there_and_up_goes_on_with_it(up: Project) -> None:
     assert machine["services"] == [{"name": "web", "state": "stopped"}]
     assert planned(up) == "start"
     assert up.run("exec", "--", "true").code == 1
+    assert up.run("port").code == 1
     assert up.run("stop", "-m", "nobody").code == 2
     up.up()
     assert up.inside("cat /opt/mine /opt/setup-runs") == "mine\nrun\n"

@@ -130,6 +130,7 @@ def test_status_and_links_have_all_of_them(fleet: Project) -> None:
 def test_verbs_take_one_machine(fleet: Project) -> None:
     assert fleet.run("exec", "--", "true").code == 2
     assert "--machine: db, web-1, web-2" in fleet.run("exec", "--", "true").stderr
+    assert "MACHINE:PATH: db, web-1, web-2" in fleet.run("cp", "provision.yaml", ":/tmp").stderr
     assert fleet.run("exec", "-m", "nobody", "--", "true").code == 2
     assert fleet.good("shell", "-m", "web-2", stdin=b"echo I am $NUMBER\n").strip() == "I am 2"
     said = fleet.good("logs", "-m", "web-2")

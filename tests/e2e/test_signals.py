@@ -161,6 +161,7 @@ def test_an_interrupt_during_an_import_shows_no_traceback(
 CLOSED = ["<&-", ">&-", "2>&-", "<&- >&- 2>&-", ">/dev/full", "2>/dev/full", "| true", "2>&1 | true"]
 WORDS = {
     "exec": "exec -- cat",
+    "cp": "cp :/etc/hostname -",
     "logs": "logs one",
     "schema": "schema",
     "completion": "completion bash",

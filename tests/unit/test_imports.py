@@ -22,7 +22,7 @@ FLOORS = (
     {"selection", "comparison", "drift", "matrix", "listing", "measure", "page"} | {"jobs", "shards"},
     {"engine"},
     {"backends", "inventory", "verify"},
-    {"attach", "lent", "recipe", "relay", "rendering", "spec", "state"},
+    {"attach", "copying", "lent", "recipe", "relay", "rendering", "spec", "state"},
     {"bases"},
     {"records", "runtime", "trust"},
     {"target", "model", "errors", "fetch_errors", "files", "lock", "process", "progress", "resources"}
