@@ -141,7 +141,7 @@ def test_no_rule_hides_what_a_user_would_notice(subject: str, attribute: str, va
         ]
 
 
-VM = "1024 (may raise it to 524288)"
+VM = "1024 (hard limit 524288)"
 
 
 @pytest.mark.parametrize(
@@ -150,11 +150,11 @@ VM = "1024 (may raise it to 524288)"
         ("processes", "96365", "unlimited", True),
         ("processes", "100", "unlimited", False),
         ("processes", "unlimited", "7820", False),
-        ("open files", "1024 (may raise it to 20000)", VM, True),
-        ("open files", "512 (may raise it to 20000)", VM, False),
+        ("open files", "1024 (hard limit 20000)", VM, True),
+        ("open files", "512 (hard limit 20000)", VM, False),
         ("open files", "1024", VM, False),
-        ("open files", VM, "1024 (may raise it to 20000)", False),
-        ("open files", "1024 (may raise it to 1048576)", VM, False),
+        ("open files", VM, "1024 (hard limit 20000)", False),
+        ("open files", "1024 (hard limit 1048576)", VM, False),
     ],
 )
 def test_only_an_engine_that_has_less_itself_explains_a_limit(
