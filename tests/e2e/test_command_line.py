@@ -227,7 +227,7 @@ def test_bash_completes_verbs_and_options(project: Project, tmp_path: Path) -> N
 
     assert completed("provision", "st") == {"status", "stop"}
     assert completed("provision", "''") >= set(VERBS)
-    assert completed("provision", "up", "--re") == {"--rebuild"}
+    assert completed("provision", "up", "--re") == {"--rebuild", "--record"}
 
 
 @pytest.mark.parametrize("shell", ["zsh", "fish"])
@@ -275,7 +275,7 @@ def test_exec_gives_a_terminal_where_there_is_one(up: Project) -> None:
 
 def test_progress_on_a_terminal_keeps_one_line_a_step(up: Project) -> None:
     up.good("down")
-    seen = on_a_terminal(up, "up")
+    seen = on_a_terminal(up, "up", "--no-record")
     last = seen.rpartition("is up in docker")[0]
     assert last.count("✓") == 2
     assert "Creating" not in last.splitlines()[-1]
@@ -283,7 +283,7 @@ def test_progress_on_a_terminal_keeps_one_line_a_step(up: Project) -> None:
 
 def test_progress_in_a_pipe_is_plain(up: Project) -> None:
     up.good("down")
-    said = up.run("up")
+    said = up.run("up", "--no-record")
     assert "\x1b" not in said.all
     assert "\r" not in said.all
     assert [line[0] for line in said.stderr.splitlines()] == ["…", "✓", "…", "✓"]

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/ff344e57f396644bd98893bebcf99218
+_record=/var/lib/provision/steps/c61ede3a8b9015c8f1a8dad5609d5c1a
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

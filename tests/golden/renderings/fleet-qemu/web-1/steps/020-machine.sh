@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/856b1aa8daf1255d95c364ba1bd08c6a
+_record=/var/lib/provision/steps/90646490cfd6eecf7d9f93dfa8dcb76e
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/07ebb5f6c480881be094516c6dfb8aed
+_record=/var/lib/provision/steps/e9f593cfd56c56ba0136632a8b1d1f6f
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
