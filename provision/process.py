@@ -297,12 +297,18 @@ def start(argv: Sequence[str], *, own_session: bool = False) -> subprocess.Popen
         raise _missing(argv, error) from error
 
 
-def kill_session(child: subprocess.Popen[bytes]) -> None:
-    """Kill a command that has a session of its own, with what it started; read no more of it."""
-    with suppress(ProcessLookupError):
-        os.killpg(child.pid, signal.SIGKILL)
+def kill(child: subprocess.Popen[bytes]) -> None:
+    """Kill a command that was started, and read no more of it."""
+    child.kill()
     with child:  # waits for it, and closes its pipes
         pass
+
+
+def kill_session(child: subprocess.Popen[bytes]) -> None:
+    """Kill a command that has its own session, with what it started; read no more of it."""
+    with suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGKILL)
+    kill(child)
 
 
 def detach(argv: Sequence[str]) -> None:

@@ -205,11 +205,7 @@ class _Shell:
 
     def close(self) -> None:
         self._closed = True
-        self._child.kill()
-        for pipe in (self._child.stdin, self._child.stdout, self._child.stderr):
-            if pipe is not None:
-                pipe.close()
-        self._child.wait()
+        process.kill(self._child)
 
 
 class _Stream:

@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from provision.copying.inside import CHUNK, UNPACK, assigned, look_inside, packing, running
+from provision.copying.inside import UNPACK, assigned, look_inside, other_user, packing, running
 from provision.copying.outside import BROKEN, kind_outside, look_outside, pack, uncompressed
 from provision.copying.places import (
     Options,
@@ -27,7 +27,7 @@ from provision.copying.places import (
     read_inside,
     refuse_clash,
 )
-from provision.copying.unpack import unpack
+from provision.copying.unpack import CHUNK, unpack
 from provision.errors import EnvironmentFailed, ProvisionError, UsageError
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def _copy_in(target: Target, source: Place, destination: Place, options: Options
         if not folder:
             raise EnvironmentFailed(
                 f"{posixpath.dirname(path)} does not exist in {target.machine}, or is no folder",
-                hint=_other_user(user),
+                hint=other_user(user),
             )
         if name is not None and there == "folder":
             within, _ = look_inside(target, posixpath.join(folder, name), user, follow=False)
@@ -137,7 +137,7 @@ def _find_inside(target: Target, source: Place, user: str, *, follow: bool) -> S
     kind, resolved = look_inside(target, path, user, follow=follow or slash)
     if kind == "none":
         raise EnvironmentFailed(
-            f"{path} does not exist in {target.machine}, or {user} cannot see it", hint=_other_user(user)
+            f"{path} does not exist in {target.machine}, or {user} cannot see it", hint=other_user(user)
         )
     if kind == "special":
         raise EnvironmentFailed(f"{path} is a device, a pipe or a socket: it cannot be copied")
@@ -148,7 +148,3 @@ def _find_inside(target: Target, source: Place, user: str, *, follow: bool) -> S
         kind=kind, folder=folder, name=name, called=posixpath.basename(path),
         contents=contents or path == "/",
     )  # fmt: skip
-
-
-def _other_user(user: str) -> str:
-    return "" if user == "root" else f"this was done as user {user}; with `-u root` it is done as root"

@@ -11,6 +11,7 @@ from typing import IO, TYPE_CHECKING
 
 from provision import process
 from provision.attach import STARTED, end_script
+from provision.copying.unpack import CHUNK
 from provision.errors import EnvironmentFailed, ProvisionError
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from provision.copying.places import Kind
     from provision.target import Target
 
-CHUNK = 1 << 16
 LAST_WORDS = 8192  # bytes of what tar says
 LAST_LINES = 10
 ENDS_WITHIN = 2  # seconds, for what has nothing more to do
@@ -136,8 +136,8 @@ class Tar:
         hint = ""
         if code == NOT_FOUND:
             hint = f"{self._machine} has no tar: add tar to its `packages`"
-        elif self._user != "root" and any("ermission denied" in line for line in said):
-            hint = f"this was done as user {self._user}; with `-u root` it is done as root"
+        elif any("ermission denied" in line for line in said):
+            hint = other_user(self._user)
         raise EnvironmentFailed(
             f"{message}: tar in {self._machine} ended with code {code}",
             evidence=said[-LAST_LINES:],
@@ -158,6 +158,11 @@ class Tar:
         with stderr:
             while said := stderr.read(CHUNK):
                 self._said = (self._said + said)[-LAST_WORDS:]
+
+
+def other_user(user: str) -> str:
+    """The hint where a user may not do or see something inside; empty for root."""
+    return "" if user == "root" else f"this was done as user {user}; with `-u root` it is done as root"
 
 
 def _is_harmless(line: str) -> bool:

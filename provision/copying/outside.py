@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import IO
 
 from provision.copying.places import Kind, Source
+from provision.copying.unpack import CHUNK
 from provision.errors import UsageError
 
-CHUNK = 1 << 16
 BROKEN = (EOFError, gzip.BadGzipFile, lzma.LZMAError, zlib.error)  # of what `uncompressed` gives
 
 
@@ -37,10 +37,7 @@ def look_outside(path: str, *, follow: bool) -> Source:
         raise UsageError(f"{path} does not exist on this host") from error
     except NotADirectoryError as error:
         raise UsageError(f"{path} leads through a file on this host") from error
-    kind: Kind = (
-        "folder" if stat.S_ISDIR(mode) else "file" if stat.S_ISREG(mode)
-        else "link" if stat.S_ISLNK(mode) else "special"
-    )  # fmt: skip
+    kind = _kind_of(mode)
     if kind == "special":
         raise UsageError(f"{path} is a device, a pipe or a socket: it cannot be copied")
     whole = whole if kind == "link" else os.path.realpath(path)
@@ -88,6 +85,10 @@ def kind_outside(path: str) -> Kind:
         mode = os.lstat(path).st_mode
     except (FileNotFoundError, NotADirectoryError):
         return "none"
+    return _kind_of(mode)
+
+
+def _kind_of(mode: int) -> Kind:
     if stat.S_ISDIR(mode):
         return "folder"
     return "file" if stat.S_ISREG(mode) else "link" if stat.S_ISLNK(mode) else "special"

@@ -128,11 +128,7 @@ def sizes(commands: Sequence[Sequence[str]]) -> tuple[int, int]:
                 packed += len(compressor.compress(data))
             packed += len(compressor.flush())
         finally:
-            child.kill()
-            for pipe in (child.stdin, child.stdout, child.stderr):
-                if pipe is not None:
-                    pipe.close()
-            child.wait()
+            process.kill(child)
     return raw, packed
 
 

@@ -44,11 +44,7 @@ def exchange(target: Target, host: str, port: int, request: bytes, *, timeout: f
     try:
         return _Conversation(child, host, timeout).ask(request, largest)
     finally:
-        child.kill()
-        for pipe in (child.stdin, child.stdout, child.stderr):
-            if pipe is not None:
-                pipe.close()
-        child.wait()
+        process.kill(child)
 
 
 class _Conversation:

@@ -63,7 +63,7 @@ class Application:
                     self.environment, self.driver, self.state_dir, self.rendering, rebuild=rebuild
                 )
             begun = time.monotonic()
-            if plan.changes or rebuild:
+            if plan.changes:
                 begun = self._boot(plan, observed, progress, rebuild=rebuild)
                 if self.environment.several:
                     self._bring_up(plan, observed, progress)

@@ -53,32 +53,25 @@ def decide(
 
 
 def _action(machine: Machine, rendering: Rendering, observed: Observed, *, rebuild: bool) -> PlannedAction:
-    seen = observed.machines[machine.name]
-    former = observed.aspects.get(machine.name)
-    action, why = _action_and_cause(
-        seen,
-        is_of_rendering=seen.definition == rendering.digests[machine.name],
-        changed=causes.cause(former, causes.aspects(machine)),
-        starts_provisioned=observed.starts_provisioned,
-        rebuild=rebuild,
-    )
+    action, why = _action_and_cause(machine, rendering, observed, rebuild=rebuild)
     return PlannedAction(machine=machine.name, action=action, cause=why)
 
 
 def _action_and_cause(
-    seen: SeenMachine, *, is_of_rendering: bool, changed: str, starts_provisioned: bool, rebuild: bool
+    machine: Machine, rendering: Rendering, observed: Observed, *, rebuild: bool
 ) -> tuple[Action, str]:
+    seen = observed.machines[machine.name]
     if seen.state == "absent":
         return "create", "there is no machine yet"
     if rebuild:
         return "create", "--rebuild"
     if seen.state != "running":
         return "start", "it is not running"
-    if not is_of_rendering:
-        return "recreate", changed
-    if seen.answer == "another recipe":
-        return "recreate" if starts_provisioned else "change", changed
-    return _of_unchanged(seen)
+    is_of_rendering = seen.definition == rendering.digests[machine.name]
+    if is_of_rendering and seen.answer != "another recipe":
+        return _of_unchanged(seen)
+    changed = causes.cause(observed.aspects.get(machine.name), causes.aspects(machine))
+    return "change" if is_of_rendering and not observed.starts_provisioned else "recreate", changed
 
 
 def _of_unchanged(seen: SeenMachine) -> tuple[Action, str]:
