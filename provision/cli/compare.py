@@ -4,37 +4,23 @@ from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from provision import registry
-from provision.cli.options import allow_option, collect, completing, html_option, local_option, machine_option
+from provision.cli.options import html_option, machine_option, with_request_and_backends
 from provision.cli.show import say, table
 from provision.progress import Plain
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from provision.engine import Request
     from provision.measure.model import Report
 
 
 @click.command("compare")
-@click.argument("spec", required=False, type=click.Path(path_type=Path))
-@click.option(
-    "-b",
-    "--backend",
-    "names",
-    multiple=True,
-    default=registry.built_in(),
-    show_default=True,
-    help="A form to measure; repeat it for several.",
-)
-@click.option(
-    "--set", "settings", multiple=True, metavar="NAME=VALUE", help="Override a variable of the spec."
-)
-@click.option("--name", metavar="NAME", help="Use another name than the spec's.")
-@local_option
-@allow_option
+@with_request_and_backends("A form to measure; repeat it for several.")
 @machine_option
 @click.option("--rows", "words", metavar="NAME,…", help="Measure these rows only; `all` adds the slow one.")
 @click.option(
@@ -53,12 +39,8 @@ if TYPE_CHECKING:
 @click.option("--timeout", type=click.FloatRange(min=0, min_open=True), default=900, show_default=True,
               metavar="SECONDS", help="Time for each form to become ready.")  # fmt: skip
 def command(
-    spec: Path | None,
+    request: Request,
     names: tuple[str, ...],
-    settings: tuple[str, ...],
-    name: str | None,
-    local: bool,  # noqa: FBT001 - click's flag
-    allow: tuple[str, ...],
     machine: str | None,
     words: str | None,
     runs: int,
@@ -75,19 +57,13 @@ def command(
     from provision.measure import rows, run, tables
 
     chosen = rows.select([word for word in (words or "").split(",") if word])
-    request = collect(
-        {"spec": spec, "backend": names[0], "settings": settings, "name": name,
-         "local": local, "allow": allow}
-    )  # fmt: skip
-    with completing(request):
-        report = run.compare(
-            request, tuple(dict.fromkeys(names)), chosen, Plain(sys.stderr),
-            runs=runs, timeout=timeout, machine=machine,
-        )  # fmt: skip
-        if html:
-            from provision.page import pages
+    report = run.compare(
+        request, names, chosen, Plain(sys.stderr), runs=runs, timeout=timeout, machine=machine
+    )
+    if html:
+        from provision.page import pages
 
-            pages.write(html, pages.of_comparison(report, pages.drawing(request)))
+        pages.write(html, pages.of_comparison(report, pages.drawing(request)))
     if form == "json":
         click.echo(json.dumps(tables.data(report), indent=2))
     elif form == "markdown":

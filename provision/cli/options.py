@@ -17,7 +17,7 @@ from provision.engine import Request
 from provision.errors import ProvisionError, SpecError, UsageError
 from provision.hints import complete
 from provision.model import WORDS
-from provision.registry import DEFAULT
+from provision.registry import DEFAULT, built_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -43,6 +43,35 @@ def with_request(command: Callable[Concatenate[Request, P], R]) -> Callable[P, R
             return command(request, *args, **options)
 
     return environment_options(with_spec)
+
+
+def with_request_and_backends(
+    meaning: str,
+) -> Callable[[Callable[Concatenate[Request, tuple[str, ...], P], R]], Callable[P, R]]:
+    """As `with_request`, for a command of several backends: it gets their names as well, each once.
+
+    The request is for the first of them.
+
+    Args:
+        meaning: what `-b` says in the help.
+    """
+
+    def decorate(command: Callable[Concatenate[Request, tuple[str, ...], P], R]) -> Callable[P, R]:
+        @click.argument("spec", required=False, type=click.Path(path_type=Path))
+        @click.option("-b", "--backend", "names", multiple=True, default=built_in(),
+                      show_default=True, help=meaning)  # fmt: skip
+        @functools.wraps(command)
+        def with_backends(*args: P.args, **options: P.kwargs) -> R:
+            names = options.pop("names")
+            assert isinstance(names, tuple)  # noqa: S101 - click's multiple=True
+            options["backend"] = names[0]
+            request = collect(options)
+            with completing(request):
+                return command(request, tuple(dict.fromkeys(names)), *args, **options)
+
+        return variation_options(with_backends)
+
+    return decorate
 
 
 def with_request_and_words(
@@ -80,8 +109,12 @@ _ENVIRONMENT = ("backend", "settings", "name", "local", "allow")
 
 def environment_options(command: Callable[P, R]) -> Callable[P, R]:
     """The options that say which environment of a spec is meant."""
+    return variation_options(backend_option(command))
+
+
+def variation_options(command: Callable[P, R]) -> Callable[P, R]:
+    """Those of them that say which variation of a spec is meant, in whatever backend."""
     for option in (
-        backend_option,
         click.option("--set", "settings", multiple=True, metavar="NAME=VALUE",
                      help="Override a variable of the spec."),
         click.option("--name", metavar="NAME", help="Use another name than the spec's."),

@@ -9,16 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from provision import registry
 from provision.cli.diff import show_comparison
-from provision.cli.options import (
-    allow_option,
-    as_arguments,
-    collect,
-    completing,
-    html_option,
-    local_option,
-)
+from provision.cli.options import as_arguments, html_option, with_request_and_backends
 from provision.cli.show import MARKS, count, say, table
 from provision.progress import Plain
 
@@ -26,26 +18,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from provision.comparison import Comparison
+    from provision.engine import Request
     from provision.model import Outcome, Result
 
 
 @click.command("test")
-@click.argument("spec", required=False, type=click.Path(path_type=Path))
-@click.option(
-    "-b",
-    "--backend",
-    "names",
-    multiple=True,
-    default=registry.built_in(),
-    show_default=True,
-    help="A backend to test; repeat it for several.",
-)
-@click.option(
-    "--set", "settings", multiple=True, metavar="NAME=VALUE", help="Override a variable of the spec."
-)
-@click.option("--name", metavar="NAME", help="Use another name than the spec's.")
-@local_option
-@allow_option
+@with_request_and_backends("A backend to test; repeat it for several.")
 @click.option(
     "--junit", type=click.Path(path_type=Path, dir_okay=False), help="Write a JUnit report as well."
 )
@@ -60,12 +38,8 @@ if TYPE_CHECKING:
 @click.option("--no-diff", is_flag=True, help="Do not compare the backends' machines with each other.")
 @click.option("--timeout", type=click.FloatRange(min=0, min_open=True), default=900, show_default=True)
 def command(
-    spec: Path | None,
+    request: Request,
     names: tuple[str, ...],
-    settings: tuple[str, ...],
-    name: str | None,
-    local: bool,  # noqa: FBT001 - click's flag
-    allow: tuple[str, ...],
     junit: Path | None,
     html: Path | None,
     jobs: str | None,
@@ -90,24 +64,17 @@ def command(
 
     at_once = None if jobs is None else parse_jobs(jobs)
     share = None if shard is None else parse_shard(shard)
-    asked = collect(
-        {"spec": spec, "backend": names[0], "settings": settings, "name": name,
-         "local": local, "allow": allow}
-    )  # fmt: skip
-    with completing(asked):
-        own, all_trials = matrix.variations(asked, tuple(dict.fromkeys(names)))
-        selection = matrix.select(
-            own, all_trials, shard=share, rerun_failed=rerun_failed, together=not no_diff
-        )
-        trials = selection.trials
-        found = matrix.run(
-            own, trials, Plain(sys.stderr), at_once=at_once,
-            keep=keep, timeout=timeout, offline=offline, inventories=not no_diff,
-        ) if trials else {}  # fmt: skip
-        comparisons = matrix.compared(trials, found)
-        failed = matrix.failed(found, comparisons)
-        if found:
-            matrix.remember(own, all_trials, found, failed)
+    own, all_trials = matrix.variations(request, names)
+    selection = matrix.select(own, all_trials, shard=share, rerun_failed=rerun_failed, together=not no_diff)
+    trials = selection.trials
+    found = matrix.run(
+        own, trials, Plain(sys.stderr), at_once=at_once,
+        keep=keep, timeout=timeout, offline=offline, inventories=not no_diff,
+    ) if trials else {}  # fmt: skip
+    comparisons = matrix.compared(trials, found)
+    failed = matrix.failed(found, comparisons)
+    if found:
+        matrix.remember(own, all_trials, found, failed)
     runs = {called: each.results for called, each in found.items()}
     for note in selection.notes:
         say(note)
@@ -124,11 +91,11 @@ def command(
         differences = {
             f"{each.left} and {each.right}": [_as_result(own, each)] for each in comparisons
         }  # fmt: skip
-        write_junit(junit, name or asked.spec.stem, {**runs, **differences}, selection.notes)
+        write_junit(junit, request.name or request.spec.stem, {**runs, **differences}, selection.notes)
     if html:
         from provision.page import pages
 
-        pages.write(html, pages.of_test(own, runs, pages.drawing(asked), comparisons, selection.notes))
+        pages.write(html, pages.of_test(own, runs, pages.drawing(request), comparisons, selection.notes))
     if failed:
         raise click.exceptions.Exit(1)
 
