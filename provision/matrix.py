@@ -299,10 +299,8 @@ def _run(
         begun = time.monotonic()
         ref = trial.resolve()
         try:
-            if (ref.state_dir.folder / MARK).exists():
-                engine.down(ref, said, volumes=True, images=False)
-            ref.state_dir.make()
-            (ref.state_dir.folder / MARK).touch()
+            take_down(ref, said)
+            claim(ref.state_dir)
             engine.up(environment, backend, said, rebuild=False, timeout=timeout, offline=offline)
             if interrupted.is_set():
                 return given_up
@@ -375,9 +373,26 @@ def _last_run(trials: Mapping[str, Trial], own: str) -> Path:
     return lock_of(project, own).with_suffix(".json")
 
 
+def claim(state_dir: StateDir) -> None:
+    """Mark an environment as one of ours, before anything of it is made."""
+    state_dir.make()
+    (state_dir.folder / MARK).touch()
+
+
+def is_ours(state_dir: StateDir) -> bool:
+    """Whether an environment was claimed."""
+    return (state_dir.folder / MARK).exists()
+
+
+def take_down(ref: engine.EnvironmentRef, progress: Progress) -> None:
+    """Remove what is there of an environment of ours, but for images and disks."""
+    if is_ours(ref.state_dir):
+        engine.down(ref, progress, volumes=True, images=False)
+
+
 def require_ours(name: str, state_dir: StateDir, verb: str = "test") -> None:
     """Raise UsageError where a person made the environment that this verb would take down."""
-    if state_dir.rendering.exists() and not (state_dir.folder / MARK).exists():
+    if state_dir.rendering.exists() and not is_ours(state_dir):
         raise UsageError(
             f"the environment {name} is not from {command(verb)}, and a {verb} would remove it",
             hint=f"choose another name: {command(verb, '--name', 'NAME')} uses NAME-{verb}",

@@ -108,10 +108,11 @@ def compare(
 
 
 def _form(name: str, cells: Mapping[str, Cell], *, missing: str = "", caveats: tuple[str, ...] = ()) -> Form:
+    noun = backends.find(name).noun
     return Form(
         backend=name,
-        noun=backends.find(name).noun,
-        heading=backends.find(name).noun.partition(" ")[2].capitalize(),
+        noun=noun,
+        heading=noun.partition(" ")[2].capitalize(),
         cells=cells,
         missing=missing,
         caveats=caveats,
@@ -188,8 +189,7 @@ class _Subject:
                 folder = Path(os.path.realpath(stack.enter_context(_host_folder())))
                 self.environment = _with_folder(self.environment, self.machine, folder)
             self._clear()
-            self.ref.state_dir.make()
-            (self.ref.state_dir.folder / matrix.MARK).touch()
+            matrix.claim(self.ref.state_dir)
             try:
                 yield
             finally:
@@ -236,8 +236,7 @@ class _Subject:
             acting.forget_saved(self.ref.state_dir)
 
     def _down(self) -> None:
-        if (self.ref.state_dir.folder / matrix.MARK).exists():
-            engine.down(self.ref, Silent(), volumes=True, images=False)
+        matrix.take_down(self.ref, Silent())
 
     def _repeat(self, row: str, once: Callable[[], float], first: tuple[float, ...] = ()) -> None:
         values = list(first)

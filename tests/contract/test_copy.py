@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-if TYPE_CHECKING:
-    from pathlib import Path
+from tests.trees import described, grow
 
+if TYPE_CHECKING:
     from tests.conftest import Project
 
 SPEC = """
@@ -37,34 +37,12 @@ def up(shared: Project) -> Project:
     return shared
 
 
-def grow(folder: Path) -> None:
-    """A tree of all that is copied."""
-    (folder / "sub").mkdir(parents=True)
-    (folder / "sub").chmod(0o711)
-    (folder / "bytes").write_bytes(bytes(range(256)) * 5000)
-    (folder / "bytes").chmod(0o640)
-    (folder / "sub" / "-odd \udcff\nname'$x").write_text("odd")
-    (folder / "sub" / ("long" * 60)).write_text("long")
-    (folder / "absolute").symlink_to("/nowhere/at/all")
-    (folder / "relative").symlink_to("sub")
-    os.link(folder / "bytes", folder / "second")
-
-
-def described(folder: Path) -> dict[str, object]:
-    found: dict[str, object] = {}
-    for path in sorted(folder.rglob("*")):
-        status = path.lstat()
-        what = str(path.readlink()) if path.is_symlink() else path.read_bytes() if path.is_file() else ""
-        found[str(path.relative_to(folder))] = (oct(status.st_mode), status.st_nlink, what)
-    return found
-
-
 def test_a_folder_goes_in_and_comes_back_the_same(up: Project) -> None:
     tree = up.folder / "tree"
-    grow(tree)
+    grow(tree, repeats=5000)
     assert up.run("cp", "tree", "copy:/tmp").all == ""
     up.good("cp", "tree/.", ":/tmp/tree/inner", "-u", "app")
-    owners = up.inside("find /tmp/tree -printf '%u:%g\\n' | sort -u; stat -c %a /tmp/tree/bytes")
+    owners = up.inside("find /tmp/tree -printf '%u:%g\\n' | sort -u; stat -c %a /tmp/tree/plain")
     assert owners == "app:app\n640\n"
     assert up.inside("cat '/tmp/tree/sub/-odd '*; readlink /tmp/tree/relative") == "oddsub\n"
     up.good("cp", "copy:/tmp/tree/inner", "back")

@@ -20,6 +20,7 @@ from provision import copying
 from provision.copying import Options, copy, place_of
 from provision.errors import EnvironmentFailed, ProvisionError
 from provision.target import Target
+from tests.trees import described, grow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -44,30 +45,6 @@ def target(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Target]:
 
 def run(target: Target, source: str, destination: str, *, follow: bool = False) -> tuple[str, ...]:
     return copy(target, place_of(source), place_of(destination), Options(follow=follow))
-
-
-def grow(folder: Path) -> None:
-    """A tree of all that is copied."""
-    (folder / "sub").mkdir(parents=True)
-    (folder / "sub").chmod(0o711)
-    (folder / "plain").write_bytes(bytes(range(256)) * 300)
-    (folder / "plain").chmod(0o640)
-    (folder / "run").write_text("#!/bin/sh\n")
-    (folder / "run").chmod(0o755)
-    (folder / "sub" / "-odd \udcff\nname'$x").write_text("odd")
-    (folder / "sub" / ("long" * 60)).write_text("long")
-    (folder / "absolute").symlink_to("/nowhere/at/all")
-    (folder / "relative").symlink_to("sub")
-    os.link(folder / "plain", folder / "second")
-
-
-def described(folder: Path) -> dict[str, object]:
-    found: dict[str, object] = {}
-    for path in sorted(folder.rglob("*")):
-        status = path.lstat()
-        what = str(path.readlink()) if path.is_symlink() else path.read_bytes() if path.is_file() else ""
-        found[str(path.relative_to(folder))] = (oct(status.st_mode), status.st_nlink, what)
-    return found
 
 
 @pytest.mark.parametrize("way", ["in", "out"])
@@ -95,7 +72,7 @@ def test_a_folder_comes_whole(
 ) -> None:
     here, inside = tmp_path / "out", tmp_path / "in"
     origin, goal = (here, inside) if way == "in" else (inside, here)
-    grow(origin / source.removesuffix("/."))
+    grow(origin / source.removesuffix("/."), repeats=300)
     for path in there:
         (goal / path).mkdir()
     words = (f"./{source}", f"dev:{inside}/{destination}")
@@ -246,7 +223,7 @@ def test_a_stream_goes_in(
     target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compress: object
 ) -> None:
     assert callable(compress)
-    grow(tmp_path / "tree")
+    grow(tmp_path / "tree", repeats=300)
     written = io.BytesIO()
     with tarfile.open(fileobj=written, mode="w", format=tarfile.GNU_FORMAT) as archive:
         archive.add(tmp_path / "tree", "tree")
