@@ -20,7 +20,7 @@ LAST_LINES = 20
 
 def build_failed(error: CommandFailed, state_dir: StateDir, machines: Sequence[Machine]) -> EnvironmentFailed:
     """The error that names the failed step, its place in the spec and its output."""
-    said = state_dir.log.read_text().splitlines()
+    output = state_dir.log.read_text().splitlines()
     failed = re.search(r"steps/\d+-([\w-]+)\.sh.*exit code: (\d+)", "\n".join(error.evidence))
     if failed is None:
         return EnvironmentFailed(
@@ -29,7 +29,7 @@ def build_failed(error: CommandFailed, state_dir: StateDir, machines: Sequence[M
     scripts = (script for machine in machines for script in machine.run)
     return EnvironmentFailed(
         f"the step {failed[1]} exited with code {failed[2]}{place_of(failed[1], scripts)}",
-        evidence=printed(said),
+        evidence=printed(output),
         hint=f"fix it, then run {command('up')} again; earlier steps are kept. Full log: {state_dir.log}",
     )
 
@@ -40,7 +40,7 @@ def place_of(step: str, scripts: Iterable[Script]) -> str:
     return f" ({', '.join(places)})" if places else ""
 
 
-def printed(said: Sequence[str]) -> list[str]:
+def printed(output: Sequence[str]) -> list[str]:
     """The last lines that the failed step printed, from the builder's output."""
-    step = next((match[1] for line in said if (match := re.match(r"#(\d+) ERROR", line))), r"\d+")
-    return [match[1] for line in said if (match := re.match(rf"#{step} \d+\.\d+ (.*)", line))][-LAST_LINES:]
+    step = next((match[1] for line in output if (match := re.match(r"#(\d+) ERROR", line))), r"\d+")
+    return [match[1] for line in output if (match := re.match(rf"#{step} \d+\.\d+ (.*)", line))][-LAST_LINES:]

@@ -27,18 +27,18 @@ _NO_RELEASE = re.compile(r"provision: no release (\S+) of (\S+)")
 _NO_VERSION = re.compile(r"provision: no version (\S+) of (\S+): *(.*)")
 
 
-def refuse_found(said: Iterable[str], machines: Sequence[Machine]) -> None:
+def refuse_found(output: Iterable[str], machines: Sequence[Machine]) -> None:
     """Raise if the failed step printed what is wrong with the spec, or with a mirror.
 
     Args:
-        said: the build's output.
+        output: the lines that the build printed.
         machines: those whose step it may have been.
 
     Raises:
         FetchFailed: a mirror or proxy did not answer; what it would have given is not known.
         SpecError: the spec asks for what cannot be.
     """
-    lines = list(said)
+    lines = list(output)
     problems = [problem for machine in machines for line in lines for problem in _problems(line, machine)]
     unmet = find_unmet(_of_failed_steps(lines))
     problems += [problem for machine in machines for problem in unmet_problems(unmet, machine)]

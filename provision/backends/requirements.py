@@ -36,7 +36,7 @@ def unmet(
     """What machines require and their backend can never give them, each at its place.
 
     Args:
-        environment: what was asked.
+        environment: what the spec describes.
         lacks: the capabilities that a machine cannot have there, each with the reason.
         hint: what to do instead.
     """

@@ -37,7 +37,7 @@ def verify(
     declares, then its `checks`, in their order.
 
     Args:
-        environment: what was asked.
+        environment: what the spec describes.
         targets: the running machines by name; one that is missing here failed.
         backend: the backend's name, for the reasons of skipped checks.
         capabilities: by machine, what the backend gives of what checks may require.

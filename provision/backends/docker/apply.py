@@ -64,7 +64,7 @@ LAST_LINES = 20
 
 @dataclass(frozen=True, kw_only=True)
 class Application:
-    """One call of `up`: what is asked, and where it lies; `timeout` is for the waits."""
+    """One call of `up`: the environment, its state and its rendering; `timeout` limits the waits."""
 
     environment: Environment
     state_dir: StateDir
@@ -229,9 +229,9 @@ class Application:
             if alone:
                 self._wait(machine, progress, was_up=was_up)
                 return
-            said = ParallelProgress(progress, machine.name)
-            with said.step("ready"):
-                self._wait(machine, said, was_up=was_up)
+            own = ParallelProgress(progress, machine.name)
+            with own.step("ready"):
+                self._wait(machine, own, was_up=was_up)
 
         with progress.step(f"waiting until {'it is' if alone else 'they are'} ready"):
             in_order(waiting, one)

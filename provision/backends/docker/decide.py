@@ -1,4 +1,4 @@
-"""What `up` has to do, from what was asked and what was observed; pure."""
+"""What `up` has to do, from the environment of the spec and what was observed; pure."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def decide(
     """The actions, each with its cause; what is no longer in the spec only with the surroundings.
 
     Args:
-        environment: what was asked.
+        environment: what the spec describes.
         rendering: of it.
         observed: what is there.
         rebuild: trust nothing that was built before.

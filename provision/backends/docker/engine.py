@@ -123,7 +123,7 @@ def lines(*words: str) -> tuple[str, ...]:
 def unreachable(said: Sequence[str]) -> EnvironmentFailed | HostLacks:
     """The error for an engine that refused or did not answer, from its own message."""
     words = "\n".join(said)
-    said = tuple(dict.fromkeys(said))  # each question that was part of one says the same
+    said = tuple(dict.fromkeys(said))  # several parts of one query print the same error
     if "permission denied" in words:
         return HostLacks(
             "this user has no access to the Docker engine",

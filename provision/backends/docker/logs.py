@@ -38,7 +38,7 @@ def read_logs(
             labelled=len(known) > 1,
         )
         return
-    # The engine's times stand within lines of more than 16 KiB too: asked for only where they are needed.
+    # The engine also puts its times inside lines longer than 16 KiB, so request them only if needed.
     timed = view.timestamps or (view.follow and view.tail is not None)
     reader = _Reader(known, set(wanted), each_line, view, timed=timed)
     words = ["docker", "logs", *(["--timestamps"] if timed else [])]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def plan_for(
     environment: Environment, state_dir: StateDir, rendering: Rendering, *, rebuild: bool = False
 ) -> tuple[Observed, Plan]:
-    """What is there, and what `up` would do; its surroundings are asked only where they matter."""
+    """What is there, and what `up` would do; its surroundings are read only where they matter."""
     observed = observe(environment, state_dir, rendering)
     plan = decide(environment, rendering, observed, rebuild=rebuild)
     if needs_surroundings(environment, plan):

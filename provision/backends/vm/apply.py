@@ -47,7 +47,7 @@ REBOOTS_WITHIN = 300.0
 
 @dataclass(frozen=True, kw_only=True)
 class Application:
-    """One call of `up`: what is asked, of which driver, and where it lies; `timeout` is for the waits."""
+    """One call of `up`: the environment, its driver, state and rendering; `timeout` limits the waits."""
 
     environment: Environment
     driver: Driver

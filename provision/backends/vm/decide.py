@@ -1,4 +1,4 @@
-"""What `up` has to do, from what was asked and what was observed; pure."""
+"""What `up` has to do, from the environment of the spec and what was observed; pure."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def decide(
     """The actions, each with its cause, and with the surroundings what a person should know.
 
     Args:
-        environment: what was asked.
+        environment: what the spec describes.
         rendering: of it.
         observed: what is there.
         rebuild: trust nothing that was built before: every machine is removed and created.
