@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import stat
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from provision import process
@@ -14,12 +16,15 @@ if TYPE_CHECKING:
 
     from provision.target import Target
 
+STDIN = 0
 GRACE = 10  # seconds between a signal and SIGKILL, as `docker stop` has it
 
 # The shell stays as the command's parent: its text holds the name by which the command is found
 # again, and it gives the exit code of a command that a signal ended, which ssh does not. What it
 # says of that itself is not the command's: it has no stderr.
-STARTED = ': {name}; trap : INT QUIT; exec 3>&2 2>/dev/null; (exec 2>&3 3>&-; exec "$@"); exit $?'
+# An empty stdin is made empty inside: an engine can lose an end of input that comes at once
+# (moby/moby#37870, containerd/containerd#4489), and the command would wait for ever.
+_STARTED = ': {name};{stdin} trap : INT QUIT; exec 3>&2 2>/dev/null; (exec 2>&3 3>&-; exec "$@"); exit $?'
 
 # Neither client tells a machine of a signal: `docker exec` and `ssh` end, their command runs on.
 # Parents are signalled before their children: a shell whose child ends first goes on with its next command.
@@ -66,8 +71,20 @@ def run_attached(target: Target, words: Sequence[str], *, user: str, workdir: st
                 pass  # the machine is gone, and the command with it
             return
 
-    started = ["sh", "-c", STARTED.format(name=name), "provision", *words]
+    started = named(words, name, empty_stdin=_is_null(STDIN))
     return process.attach(target.enter(started, user=user, workdir=workdir, terminal=terminal), end)
+
+
+def named(words: Sequence[str], name: str, *, empty_stdin: bool = False) -> list[str]:
+    """A command that `end_script` finds by its name, as words to run in a machine."""
+    stdin = " exec </dev/null;" if empty_stdin else ""
+    return ["sh", "-c", _STARTED.format(name=name, stdin=stdin), "provision", *words]
+
+
+def _is_null(descriptor: int) -> bool:
+    """Whether a file descriptor is open on the null device, as stdin is in most CI jobs."""
+    opened = os.fstat(descriptor)
+    return stat.S_ISCHR(opened.st_mode) and opened.st_rdev == Path(os.devnull).stat().st_rdev
 
 
 def end_script(name: str, chosen: signal.Signals, grace: int) -> str:

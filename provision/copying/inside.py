@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from typing import IO, TYPE_CHECKING
 
 from provision import process
-from provision.attach import STARTED, end_script
+from provision.attach import end_script, named
 from provision.copying.unpack import CHUNK
 from provision.errors import EnvironmentFailed, ProvisionError
 
@@ -76,7 +76,7 @@ def packing(folder: str, path: str) -> str:
 def running(target: Target, script: str, user: str) -> Iterator[Tar]:
     """A script that runs `tar` inside; it has ended when this ends, whatever ends this."""
     name = f"provision-{os.urandom(8).hex()}"
-    words = ["sh", "-c", STARTED.format(name=name), "provision", "sh", "-c", script]
+    words = named(["sh", "-c", script], name)
     tar = Tar(
         process.start(target.enter(words, user=user, workdir="/", terminal=False)), target.machine, user
     )

@@ -121,6 +121,24 @@ def test_a_command_is_a_program_and_no_word_of_a_shell(up: Project) -> None:
     assert "no-such-program" in said.stderr
 
 
+@pytest.mark.parametrize("closed", ["</dev/null", "<&-"])
+def test_an_empty_stdin_is_empty_inside_whatever_the_engine_forwards(up: Project, closed: str) -> None:
+    """An engine can lose an end of input that comes at once; the command would wait for ever."""
+    script = f"{sys.executable} -m provision exec -- readlink /proc/self/fd/0 {closed}"
+    said = subprocess.run(
+        ["bash", "-c", script], cwd=up.folder, capture_output=True, text=True, timeout=PATIENCE, check=True
+    )
+    assert said.stdout == "/dev/null\n"
+
+
+def test_a_stdin_with_content_reaches_the_command(up: Project) -> None:
+    script = f"printf 'a\\nb' | {sys.executable} -m provision exec -- cat"
+    said = subprocess.run(
+        ["bash", "-c", script], cwd=up.folder, capture_output=True, text=True, timeout=PATIENCE, check=True
+    )
+    assert said.stdout == "a\nb"
+
+
 # --- interrupted before it has begun
 
 IMPORTED = ["click", "provision.cli", "provision.cli.validate", "provision.spec", "yaml", "jsonschema"]
