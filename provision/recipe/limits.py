@@ -1,7 +1,8 @@
 """The limits of a machine's processes: what services ask for, and the defaults of all others.
 
-The defaults are those of Debian 12 in both backends, whatever the base's own init gives. A service's own limits are set for its
-processes alone; the machine must allow them, so the largest one is the machine's hard limit.
+The defaults are those of Debian 12 in both backends, whatever the base's own init gives. A
+service's own limits are set for its processes alone; the machine must allow them, so the largest
+one is the machine's hard limit.
 """
 
 from __future__ import annotations
