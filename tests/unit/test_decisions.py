@@ -20,8 +20,8 @@ from provision.backends.docker.engine import Container, Seen
 from provision.backends.docker.observe import Observed as ObservedContainers
 from provision.backends.docker.observe import Surroundings as ContainerSurroundings
 from provision.backends.docker.ownership import ID, RECIPE, RENDERING
-from provision.backends.docker.rendering import container_name, image_names
-from provision.backends.docker.rendering import render_environment as render_containers
+from provision.backends.docker.render import container_name, image_names
+from provision.backends.docker.render import render_environment as render_containers
 from provision.backends.ports import decide_ports, key
 from provision.backends.vm import decide as vm
 from provision.backends.vm.drivers import find
@@ -29,7 +29,7 @@ from provision.backends.vm.observe import Observed as ObservedMachines
 from provision.backends.vm.observe import SeenMachine
 from provision.backends.vm.observe import Surroundings as MachineSurroundings
 from provision.backends.vm.qemu.records import InstanceRecord, decide_course
-from provision.backends.vm.rendering import render_environment as render_machines
+from provision.backends.vm.render import render_environment as render_machines
 from provision.errors import EnvironmentFailed
 from provision.model import Machine
 

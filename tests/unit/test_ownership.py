@@ -11,7 +11,7 @@ from provision.backends.docker import doctor
 from provision.backends.docker.containers import in_order_of_ending
 from provision.backends.docker.engine import Container, Seen
 from provision.backends.docker.ownership import refuse_strangers
-from provision.backends.docker.rendering import env_file
+from provision.backends.docker.render import env_file
 from provision.backends.volumes import notes_on_volumes
 from provision.errors import EnvironmentFailed
 

@@ -20,7 +20,7 @@ from provision.backends.docker.images import remember_images
 from provision.backends.docker.logs import read_logs
 from provision.backends.docker.planning import plan_for
 from provision.backends.docker.removal import end
-from provision.backends.docker.rendering import (
+from provision.backends.docker.render import (
     AGENT,
     COMPOSE,
     IDENTITY,

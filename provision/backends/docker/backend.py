@@ -21,7 +21,7 @@ from provision.backends.docker.containers import (
 from provision.backends.docker.logs import read_logs
 from provision.backends.docker.ownership import ENVIRONMENT, ID, OWNER, PROJECT, refuse_strangers
 from provision.backends.docker.planning import plan_for
-from provision.backends.docker.rendering import container_name, render_environment
+from provision.backends.docker.render import container_name, render_environment
 from provision.backends.docker.sysctls import notes_on_sysctl_files
 from provision.backends.machines import read_all, refuse_unknown, side_by_side
 from provision.backends.readiness import HEALTHY, service_states

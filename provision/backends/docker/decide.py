@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from provision.backends import causes
 from provision.backends.base import Plan, PlannedAction, PlannedBuild
 from provision.backends.docker.ownership import RECIPE, RENDERING, refuse_strangers
-from provision.backends.docker.rendering import image_names, volume_names
+from provision.backends.docker.render import image_names, volume_names
 from provision.backends.docker.sysctls import notes_on_sysctl_files
 from provision.backends.volumes import notes_on_volumes
 

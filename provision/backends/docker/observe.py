@@ -9,7 +9,7 @@ from provision.backends import causes
 from provision.backends.docker import engine, file_mounts, secrets
 from provision.backends.docker.containers import MACHINE, of_environment
 from provision.backends.docker.ownership import COMPOSE_PROJECT, ID, RENDERING
-from provision.backends.docker.rendering import container_name, image_names, volume_names
+from provision.backends.docker.render import container_name, image_names, volume_names
 from provision.backends.ports import notes_on_ports
 
 if TYPE_CHECKING:

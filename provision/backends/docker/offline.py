@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from provision.backends.docker import engine
 from provision.backends.docker.images import remembered_images
-from provision.backends.docker.rendering import folder_names, image_names
+from provision.backends.docker.render import folder_names, image_names
 from provision.backends.offline import steps_to_fetch
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from provision import process, runtime, secrets
-from provision.backends.docker.rendering import (
+from provision.backends.docker.render import (
     SECRETS,
     is_laid,
     secret_files,
