@@ -96,7 +96,8 @@ def _builds(
     machines = {machine.name: machine for machine in environment.machines}
     planned: set[str] = set()
     for name, image in image_names(environment, rendering.recipes).items():
-        labels = observed.seen.images.get(image, {})
+        built = observed.seen.images.get(image)
+        labels = built.labels if built else {}
         if image in planned or (not rebuild and labels.get(RECIPE) == rendering.recipes[name]):
             continue
         planned.add(image)
