@@ -159,6 +159,24 @@ class Backend(Protocol):
     ) -> Plan:
         """Make the machines match the environment and wait until they are ready; return what was done."""
 
+    def start(
+        self,
+        environment: Environment,
+        state_dir: StateDir,
+        progress: Progress,
+        *,
+        machine: str | None,
+        timeout: float,
+    ) -> Plan:
+        """Start the stopped machines, or the named one, and wait until they are ready; return what was done.
+
+        `environment` is what was last applied. Nothing is created, changed or removed.
+
+        Raises:
+            UsageError: there is no machine of that name.
+            EnvironmentFailed: one cannot be started: it is gone, paused, or made as something else.
+        """
+
     def stop(self, name: str, state_dir: StateDir, progress: Progress, machine: str | None) -> bool:
         """Stop the machines, or the named one, and keep them. False: none was running.
 
@@ -229,6 +247,25 @@ class Backend(Protocol):
 
     def is_usable(self, findings: Sequence[Finding]) -> bool:
         """Whether what `examine` found is enough."""
+
+
+@runtime_checkable
+class Pauses(Protocol):
+    """What a backend can do beside the contract, whose machines can stand still in memory."""
+
+    def pause(self, state_dir: StateDir, progress: Progress, machine: str | None) -> bool:
+        """Let the running machines, or the named one, stand still. False: none was running.
+
+        Raises:
+            UsageError: there is no machine of that name, or its driver cannot.
+        """
+
+    def unpause(self, state_dir: StateDir, progress: Progress, machine: str | None) -> bool:
+        """Let the paused machines, or the named one, go on. False: none was paused.
+
+        Raises:
+            UsageError: there is no machine of that name, or its driver cannot.
+        """
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from provision import hints
-from provision.cli.options import as_arguments, with_request
+from provision.cli.options import as_arguments, timeout_option, with_request
 from provision.cli.port_ranges import port_ranges, spelled
 from provision.cli.show import answer_to, count, progress, say, show_result
 from provision.cli.trust import load_asking
@@ -32,9 +32,7 @@ if TYPE_CHECKING:
     help="Record each machine's inventory for `diff --since-up`. Default: unless it is emulated.",
 )
 @click.option("--offline", is_flag=True, help="Download nothing; report at once what is missing.")
-@click.option("--timeout", type=click.FloatRange(min=0, min_open=True), default=900,
-              show_default=True, metavar="SECONDS",
-              help="Time for each machine to become ready, setup included.")  # fmt: skip
+@timeout_option
 def command(
     request: Request,
     no_verify: bool,  # noqa: FBT001 - click's flag

@@ -22,7 +22,7 @@ FLOORS = (
     {"selection", "comparison", "drift", "matrix", "listing", "measure", "page"} | {"jobs", "shards"},
     {"engine"},
     {"backends", "inventory", "verify"},
-    {"attach", "copying", "lent", "recipe", "relay", "rendering", "spec", "state"},
+    {"applied", "attach", "copying", "lent", "recipe", "relay", "rendering", "spec", "state"},
     {"bases"},
     {"docker_client", "records", "runtime", "trust"},
     {"target", "model", "errors", "fetch_errors", "files", "lock", "process", "progress", "resources"}
@@ -147,6 +147,7 @@ def test_backends_and_checks_are_strangers() -> None:
                 "readiness",
                 "volumes",
                 "requirements",
+                "starting",
                 "starts",
                 "unmet",
             },

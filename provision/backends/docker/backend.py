@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from provision.backends import causes, ports, starts
 from provision.backends.base import Remains
@@ -111,6 +111,32 @@ class Docker:
             environment=environment, state_dir=state_dir, rendering=rendering, timeout=timeout
         )
         return application.up(progress, rebuild=rebuild)
+
+    def start(
+        self,
+        environment: Environment,
+        state_dir: StateDir,
+        progress: Progress,
+        *,
+        machine: str | None,
+        timeout: float,
+    ) -> Plan:
+        """`docker start`, in order, and wait."""
+        application = Application(
+            environment=environment,
+            state_dir=state_dir,
+            rendering=self.render(environment, state_dir.rendering),
+            timeout=timeout,
+        )
+        return application.start(progress, machine)
+
+    def pause(self, state_dir: StateDir, progress: Progress, machine: str | None) -> bool:
+        """`docker pause`, of all at once."""
+        return _freeze(state_dir, progress, machine, "pause")
+
+    def unpause(self, state_dir: StateDir, progress: Progress, machine: str | None) -> bool:
+        """`docker unpause`, of all at once."""
+        return _freeze(state_dir, progress, machine, "unpause")
 
     def stop(self, name: str, state_dir: StateDir, progress: Progress, machine: str | None) -> bool:
         """`docker stop`, of all at once."""
@@ -272,6 +298,21 @@ class Docker:
     def is_usable(self, findings: Sequence[Finding]) -> bool:
         """All of them are needed."""
         return all(finding.usable for finding in findings)
+
+
+def _freeze(
+    state_dir: StateDir, progress: Progress, machine: str | None, word: Literal["pause", "unpause"]
+) -> bool:
+    """Pause what runs, or let go on what is paused; False where there was nothing of that kind."""
+    with state_dir.lock(progress):
+        containers = {each.labels[MACHINE]: each for each in of_environment(state_dir)}
+        refuse_unknown(machine, containers)
+        asked = [each for name, each in containers.items() if machine in (None, name)]
+        meant = [each.name for each in asked if (each.running if word == "pause" else each.paused)]
+        if meant:
+            with progress.step("pausing" if word == "pause" else "going on"):
+                (commands.pause if word == "pause" else commands.unpause)(meant)
+    return bool(meant)
 
 
 def _refusals(environment: Environment) -> Sequence[Problem]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from provision.backends.readiness import HEALTHY, service_states
 from provision.backends.requirements import refuse, unmet
 from provision.backends.vm import acceleration, capabilities, drivers, offline
 from provision.backends.vm.apply import Application
-from provision.backends.vm.driver import KeepsVolumes, SavesState, TakesBoxes, volumes_of
+from provision.backends.vm.driver import KeepsVolumes, Pauses, SavesState, TakesBoxes, volumes_of
 from provision.backends.vm.guest import agent, ssh, sync
 from provision.backends.vm.guest.commands import SAYS_WITHIN, ask, enter, read_lines
 from provision.backends.vm.guest.network import cards
@@ -136,6 +137,54 @@ class VirtualMachines:
             environment=environment, driver=driver, state_dir=state_dir, rendering=rendering, timeout=timeout
         )
         return application.up(progress, rebuild=rebuild)
+
+    def start(
+        self,
+        environment: Environment,
+        state_dir: StateDir,
+        progress: Progress,
+        *,
+        machine: str | None,
+        timeout: float,
+    ) -> Plan:
+        """Boot or resume them, in order, and wait."""
+        driver = _driver(environment)
+        drivers.require(driver)
+        _require_accelerator(environment, driver)
+        application = Application(
+            environment=environment,
+            driver=driver,
+            state_dir=state_dir,
+            rendering=self.render(environment, state_dir.rendering),
+            timeout=timeout,
+        )
+        return application.start(progress, machine)
+
+    def pause(self, state_dir: StateDir, progress: Progress, machine: str | None) -> bool:
+        """As their driver does it."""
+        with state_dir.lock(progress):
+            meant = [
+                (driver, name)
+                for driver, name in _running(state_dir, machine)
+                if driver.silence(state_dir, name) != "paused"
+            ]
+            with progress.step("pausing") if meant else nullcontext():
+                for driver, name in meant:
+                    _pausing(driver).pause(state_dir, name)
+        return bool(meant)
+
+    def unpause(self, state_dir: StateDir, progress: Progress, machine: str | None) -> bool:
+        """As their driver does it."""
+        with state_dir.lock(progress):
+            meant = [
+                (driver, name)
+                for driver, name in _running(state_dir, machine)
+                if driver.silence(state_dir, name) == "paused"
+            ]
+            with progress.step("going on") if meant else nullcontext():
+                for driver, name in meant:
+                    _pausing(driver).unpause(state_dir, name)
+        return bool(meant)
 
     def stop(self, name: str, state_dir: StateDir, progress: Progress, machine: str | None) -> bool:
         """As their driver ends them."""
@@ -302,6 +351,26 @@ class VirtualMachines:
     def is_usable(self, findings: Sequence[Finding]) -> bool:
         """One driver will do."""
         return any(finding.usable for finding in findings)
+
+
+def _running(state_dir: StateDir, machine: str | None) -> list[tuple[Driver, str]]:
+    """The machines that run, or the named one if it does, each with its driver."""
+    refuse_unknown(machine, machine_records(state_dir))
+    return [
+        (driver, name)
+        for driver in map(drivers.find, drivers.names())
+        for name in driver.machines(state_dir)
+        if machine in (None, name) and driver.state(state_dir, name) == "running"
+    ]
+
+
+def _pausing(driver: Driver) -> Pauses:
+    if not isinstance(driver, Pauses):
+        raise UsageError(
+            f"provision cannot pause machines of {driver.name}",
+            hint=f"{command('stop')} stops them and keeps their data",
+        )
+    return driver
 
 
 def _names(environment: Environment) -> Sequence[str]:

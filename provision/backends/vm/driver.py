@@ -170,11 +170,12 @@ class Driver(Protocol):
         progress: Progress,
         rendering: Rendering,
         *,
+        only: Collection[str],
         again: Collection[str],
     ) -> None:
-        """Make or boot all machines, at the same time, and return when they answer.
+        """Make or boot machines, at the same time, and return when they answer.
 
-        `again` are running ones to boot anew.
+        `only` are those that are meant, `again` running ones among them to boot anew.
 
         The text of an ssh configuration that reaches each by its name is in
         `state_dir.folder / "ssh_config"` afterwards.
@@ -249,6 +250,25 @@ class SavesState(Protocol):
 
     def saved_bytes(self, state_dir: StateDir, machine: str) -> int:
         """The bytes that a saved state takes; 0 where there is none. The machine may be removed."""
+
+
+@runtime_checkable
+class Pauses(Protocol):
+    """A driver that can let a running machine stand still in memory; `silence` says `paused` then."""
+
+    def pause(self, state_dir: StateDir, machine: str) -> None:
+        """Let it stand still.
+
+        Raises:
+            EnvironmentFailed: the hypervisor refused.
+        """
+
+    def unpause(self, state_dir: StateDir, machine: str) -> None:
+        """Let it go on, with the right time.
+
+        Raises:
+            EnvironmentFailed: the hypervisor refused.
+        """
 
 
 @runtime_checkable

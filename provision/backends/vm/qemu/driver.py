@@ -12,7 +12,7 @@ from provision.backends.base import Finding
 from provision.backends.vm import acceleration
 from provision.backends.vm.architecture import ARCHITECTURES, architecture
 from provision.backends.vm.image.store import base_is_here
-from provision.backends.vm.qemu import footprint, launch, network, records, render, snapshot
+from provision.backends.vm.qemu import footprint, launch, network, qmp, records, render, snapshot
 from provision.backends.vm.qemu.instance import Instance
 from provision.errors import EnvironmentFailed
 from provision.hints import command
@@ -134,10 +134,11 @@ class QemuDriver:
         progress: Progress,
         rendering: Rendering,
         *,
+        only: Collection[str],
         again: Collection[str],  # noqa: ARG002 - what runs otherwise than it should is found out
     ) -> None:
         """From a saved state, from its disk, or created."""
-        launch.start(environment, state_dir, progress, rendering)
+        launch.start(environment, state_dir, progress, rendering, only=only)
 
     def resume(self, state_dir: StateDir, machine: str, recipe: str) -> None:
         """Tell it the time, and let what waits begin."""
@@ -149,6 +150,16 @@ class QemuDriver:
                 evidence=output.stdout.decode("utf-8", "replace").splitlines(),
                 hint=f"{command('up', '--rebuild')} recreates it",
             )
+
+    def pause(self, state_dir: StateDir, machine: str) -> None:
+        """Stop its processors."""
+        qmp.execute(Instance(state_dir=state_dir, machine=machine).monitor, "stop")
+
+    def unpause(self, state_dir: StateDir, machine: str) -> None:
+        """Let its processors run; its clock stood still."""
+        instance = Instance(state_dir=state_dir, machine=machine)
+        qmp.execute(instance.monitor, "cont")
+        instance.shell.run(f"date --set @{time.time():.3f}", answers_within=launch.ANSWERS_WITHIN)
 
     def guest_console(self, state_dir: StateDir, machine: str) -> GuestConsole:
         """A shell on a virtual console."""
