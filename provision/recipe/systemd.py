@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from provision import lent
-from provision.model import ATTACH, RESERVED, SETUP
+from provision.model import ATTACH, DEFAULT_PATH, RESERVED, SETUP
 from provision.recipe.contents import CRASHES, SOON
 from provision.recipe.limits import HARD_FILES, LOCKED_MEMORY, SOFT_FILES, effective, machine_limits, written
 from provision.rendering import RenderedFile, render
@@ -70,6 +70,7 @@ def systemd_scripts(machine: Machine) -> Mapping[str, RenderedFile]:
         "written": written,
         "files": (SOFT_FILES, HARD_FILES),
         "locked": LOCKED_MEMORY,
+        "search_path": DEFAULT_PATH,
     }
     # On cgroup v1 a container's systemd is not told when a group is empty.
     context |= {"apart": machine.options.get("cgroups") == "1", "lines": _lines_of}
