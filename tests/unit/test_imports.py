@@ -19,7 +19,8 @@ PACKAGE = Path(__file__).parent.parent.parent / "provision"
 FLOORS = (
     {"__main__"},
     {"cli"},
-    {"selection", "comparison", "drift", "matrix", "listing", "measure", "page"} | {"jobs", "shards"},
+    {"aftermath", "selection", "comparison", "drift", "matrix", "listing", "measure", "page"}
+    | {"jobs", "shards"},
     {"engine"},
     {"backends", "inventory", "verify"},
     {"applied", "attach", "copying", "lent", "recipe", "relay", "rendering", "spec", "state"},

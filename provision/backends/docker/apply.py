@@ -299,6 +299,7 @@ class Application:
                     + ("" if found.running else f" with code {found.exit_code}"),
                     evidence=last_lines(""),
                     hint=f"see {command('logs', machine=machine.name if self.environment.several else None)}",
+                    machine=machine.name,
                 ) from error
 
 
