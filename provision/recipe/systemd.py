@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from provision.model import Machine
 
-SCRIPTS = ("environment", "leftover", "service", "state")
+SCRIPTS = ("ended", "environment", "leftover", "service", "state")
 _PREFIX = "provision-service-"
 
 
