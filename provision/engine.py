@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from provision import applied, backends, lent, secrets, trust, walls
 from provision.errors import EnvironmentFailed, HostLacks, SpecError, UsageError
@@ -47,7 +47,7 @@ class EnvironmentRef:
     """An environment by its name alone: enough for what is running, whatever the spec says now."""
 
     name: str
-    backend: Backend
+    backend: Backend[Any]
     state_dir: StateDir
 
 
@@ -194,7 +194,9 @@ def render(request: Request, folder: Path | None) -> tuple[Mapping[str, bytes], 
         raise SpecError(problems)
     backend, state_dir = backends.find(request.backend), state_of(environment, request.backend)
     rendering = backend.render(
-        backend.settle(environment, state_dir), folder.resolve() if folder else state_dir.rendering
+        environment,
+        folder.resolve() if folder else state_dir.rendering,
+        backend.choose(environment, state_dir),
     )
     if folder:
         rendering.write(folder)
@@ -205,7 +207,7 @@ def plan(environment: Environment, backend: str) -> Plan:
     """What `up` would do now."""
     _require_possible(environment, backend)
     acting, state_dir = backends.find(backend), state_of(environment, backend)
-    plan = acting.plan(acting.settle(environment, state_dir), state_dir)
+    plan = acting.plan(environment, state_dir)
     return replace(plan, notes=(*plan.notes, *skipped(environment, backend)))
 
 
@@ -238,8 +240,7 @@ def up(
     for note in lent.notes(environment):
         progress.note(note)
     with progress.wait("checking this host"):
-        settled = acting.settle(environment, state_dir)
-        missing = acting.missing(settled, state_dir) if offline else ()
+        missing = acting.missing(environment, state_dir) if offline else ()
     if missing:
         raise HostLacks(
             f"{environment.name} cannot be brought up offline: {len(missing)} things are missing"
@@ -250,7 +251,7 @@ def up(
         )
     walls.make_mount_points(environment.machines)
     try:
-        plan = acting.up(settled, state_dir, progress, rebuild=rebuild, timeout=timeout)
+        plan = acting.up(environment, state_dir, progress, rebuild=rebuild, timeout=timeout)
     except BaseException:
         state_dir.forget_inventories()  # how far it came is not known
         raise
@@ -378,7 +379,7 @@ def status(environment: Environment, backend: str, machine: str | None = None) -
     """The status of every machine, or of the named one."""
     acting, state_dir = backends.find(backend), state_of(environment, backend)
     request = {each.name for each in _chosen(environment, machine)}
-    found = acting.status(acting.settle(environment, state_dir), state_dir)
+    found = acting.status(environment, state_dir)
     return tuple(status for status in found if status.name in request)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from provision import backends
 from provision.backends.base import Remains
@@ -125,7 +125,7 @@ def _refs() -> Iterator[tuple[EnvironmentRef, str]]:
                 yield EnvironmentRef(name=called, backend=backend, state_dir=state_dir), ""
 
 
-def _of_engine(backend: Backend) -> Mapping[str, tuple[str, str]]:
+def _of_engine(backend: Backend[Any]) -> Mapping[str, tuple[str, str]]:
     try:
         return backend.engine_environments()
     except ProvisionError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Literal, Protocol, TypeVar, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from provision.rendering import Rendering
     from provision.state import StateDir
     from provision.target import Target
+
+HostChoices = TypeVar("HostChoices")
+"""What a host decides about an environment, beside its spec: a frozen value of the backend's own."""
 
 Action = Literal["create", "recreate", "change", "refresh", "start", "wait", "none", "remove"]
 """`refresh` delivers a secret's new value to a machine and restarts its services."""
@@ -105,7 +108,7 @@ class Capabilities:
     lacks: tuple[str, ...]
 
 
-class Backend(Protocol):
+class Backend(Protocol[HostChoices]):
     """A way to create machines.
 
     `state_dir` is where this backend keeps the environment's state on the host. Verbs
@@ -130,8 +133,8 @@ class Backend(Protocol):
     def notes(self, environment: Environment) -> tuple[str, ...]:
         """Notes about parts of a spec that have no effect in this backend; pure."""
 
-    def settle(self, environment: Environment, state_dir: StateDir) -> Environment:
-        """The environment with this host's choices filled in, such as the provider."""
+    def choose(self, environment: Environment, state_dir: StateDir) -> HostChoices:
+        """What this host decides about the environment, such as the driver; changes nothing."""
 
     def refusals(self, environment: Environment, state_dir: StateDir) -> Sequence[Problem]:
         """Why it can never create these machines, each with its place in the spec; empty if it can.
@@ -139,8 +142,16 @@ class Backend(Protocol):
         `render`, `plan` and `up` refuse exactly these.
         """
 
-    def render(self, environment: Environment, location: Path) -> Rendering:
-        """What `up` would give the engine, as files for the folder `location`; pure."""
+    def render(
+        self, environment: Environment, location: Path, choices: HostChoices | None = None
+    ) -> Rendering:
+        """What `up` would give the engine, as files for the folder `location`; pure.
+
+        Args:
+            environment: what to render.
+            location: the folder that relative paths in the files start from.
+            choices: what `choose` said of a host; None where it shall not depend on a host.
+        """
 
     def missing(self, environment: Environment, state_dir: StateDir) -> tuple[str, ...]:
         """What `up` would have to download, in words; changes nothing."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from provision import process
 from provision.docker_client import api
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 START_HINT = (
     "start it (`systemctl start docker`, or Docker Desktop), or install it: scripts/host-setup docker"
 )
+Cgroups = Literal["1", "2"]
 NOT_FOUND = 404
 _LIST = {"containers": ["ps", "--all"], "volumes": ["volume", "ls"], "networks": ["network", "ls"]}
 
@@ -71,7 +72,7 @@ class Engine:
     architecture: str
     storage: str
     root: str
-    cgroups: str
+    cgroups: Cgroups
     has_gpu: bool
     security_options: tuple[str, ...]
 

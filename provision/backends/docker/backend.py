@@ -22,6 +22,7 @@ from provision.backends.docker.ownership import ENVIRONMENT, ID, OWNER, PROJECT,
 from provision.backends.docker.planning import plan_for
 from provision.backends.docker.render import container_name, render_environment
 from provision.backends.docker.sysctls import notes_on_sysctl_files
+from provision.backends.docker.systemd import EngineChoices
 from provision.backends.machines import read_all, refuse_unknown, side_by_side
 from provision.backends.readiness import HEALTHY_PROGRAM, service_states
 from provision.backends.requirements import refuse, unmet
@@ -73,27 +74,33 @@ class Docker:
         """Files that no container reads."""
         return notes_on_sysctl_files(environment)
 
-    def settle(self, environment: Environment, state_dir: StateDir) -> Environment:  # noqa: ARG002 - the contract's words
-        """With the version of its cgroups, where systemd needs to know it."""
-        return systemd.settle(environment)
+    def choose(self, environment: Environment, state_dir: StateDir) -> EngineChoices:  # noqa: ARG002 - the contract's words
+        """The version of the engine's cgroups, where systemd needs to know it."""
+        return systemd.choose(environment)
 
     def refusals(self, environment: Environment, state_dir: StateDir) -> Sequence[Problem]:  # noqa: ARG002 - the contract's words
         """What no container can provide."""
         return _refusals(environment)
 
-    def render(self, environment: Environment, location: Path) -> Rendering:
+    def render(
+        self, environment: Environment, location: Path, choices: EngineChoices | None = None
+    ) -> Rendering:
         """A Dockerfile for each machine, compose.yaml, and the scripts that they use; pure."""
         refuse(_refusals(environment))
-        return render_environment(environment, location)
+        return render_environment(environment, location, choices or EngineChoices())
+
+    def _rendering(self, environment: Environment, state_dir: StateDir) -> Rendering:
+        """The rendering for this host."""
+        return self.render(environment, state_dir.rendering, self.choose(environment, state_dir))
 
     def missing(self, environment: Environment, state_dir: StateDir) -> tuple[str, ...]:
         """What `up` would have to fetch: bases, and packages that no layer holds."""
-        return tuple(offline.missing(environment, state_dir, self.render(environment, state_dir.rendering)))
+        return tuple(offline.missing(environment, state_dir, self._rendering(environment, state_dir)))
 
     def plan(self, environment: Environment, state_dir: StateDir) -> Plan:
         """What `up` would do: each container's label tells what rendering it was made from."""
         capabilities.require_host(environment)
-        return plan_for(environment, state_dir, self.render(environment, state_dir.rendering))[1]
+        return plan_for(environment, state_dir, self._rendering(environment, state_dir))[1]
 
     def up(
         self,
@@ -105,7 +112,7 @@ class Docker:
         timeout: float,
     ) -> Plan:
         """Build what changed, let Compose converge, start in order, and wait until every machine is ready."""
-        rendering = self.render(environment, state_dir.rendering)
+        rendering = self._rendering(environment, state_dir)
         capabilities.require_host(environment)
         application = Application(
             environment=environment, state_dir=state_dir, rendering=rendering, timeout=timeout

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from provision import process
@@ -62,6 +62,13 @@ RECORDS: Mapping[str, type[Record]] = {  # beside the driver's own
 }
 
 
+@dataclass(frozen=True, kw_only=True)
+class HostChoices:
+    """What the host decides about an environment: the name of its driver."""
+
+    driver: str
+
+
 class VirtualMachines:
     """Environments as virtual machines of one driver."""
 
@@ -82,40 +89,42 @@ class VirtualMachines:
         """Nothing: a machine reads whatever a boot reads."""
         return ()
 
-    def settle(self, environment: Environment, state_dir: StateDir) -> Environment:
-        """With the driver: the spec's, $PROVISION_PROVIDER, the one it has, the first of this host."""
-        if _names(environment):
-            return environment
+    def choose(self, environment: Environment, state_dir: StateDir) -> HostChoices:
+        """The driver: the spec's, $PROVISION_PROVIDER, the one it has, the first that this host can use."""
         preferred = os.environ.get("PROVISION_PROVIDER") or driver_of(state_dir)
-        chosen = preferred or drivers.first_usable(of_boxes=_of_boxes(environment))
-        machines = tuple(
-            replace(machine, options={**machine.options, "provider": chosen} if chosen else machine.options)
-            for machine in environment.machines
-        )
-        return replace(environment, machines=machines)
+        if _names(environment) or not preferred:
+            usable = None if _names(environment) else drivers.first_usable(of_boxes=_of_boxes(environment))
+            return HostChoices(driver=usable) if usable else _any_host(environment)
+        return HostChoices(driver=preferred)
 
     def refusals(self, environment: Environment, state_dir: StateDir) -> Sequence[Problem]:
         """What no machine of the driver that `up` would take can be."""
-        settled = self.settle(environment, state_dir)
-        problems = _refusals(settled)
-        return problems or list(_small_disks(settled, _driver(settled)))
+        choices = self.choose(environment, state_dir)
+        problems = _refusals(environment, choices)
+        return problems or list(_small_disks(environment, drivers.find(choices.driver)))
 
-    def render(self, environment: Environment, location: Path) -> Rendering:
+    def render(
+        self, environment: Environment, location: Path, choices: HostChoices | None = None
+    ) -> Rendering:
         """The driver's definition of the machines, and what prepares each of them; pure."""
-        refuse(_refusals(environment))
-        return render_environment(environment, _driver(environment), location)
+        choices = choices or _any_host(environment)
+        refuse(_refusals(environment, choices))
+        return render_environment(environment, drivers.find(choices.driver), location)
 
     def missing(self, environment: Environment, state_dir: StateDir) -> tuple[str, ...]:
         """What `up` would have to fetch: boxes, bases, and packages that no disk holds."""
-        rendering = self.render(environment, state_dir.rendering)
-        return tuple(offline.missing(environment, _driver(environment), state_dir, rendering))
+        choices = self.choose(environment, state_dir)
+        rendering = self.render(environment, state_dir.rendering, choices)
+        return tuple(offline.missing(environment, drivers.find(choices.driver), state_dir, rendering))
 
     def plan(self, environment: Environment, state_dir: StateDir) -> Plan:
         """What `up` would do: a machine says itself what was applied to it."""
-        driver = _driver(environment)
+        choices = self.choose(environment, state_dir)
+        rendering = self.render(environment, state_dir.rendering, choices)
+        driver = drivers.find(choices.driver)
         _require_accelerator(environment, driver)
         capabilities.require_host(environment)
-        return plan_for(environment, driver, state_dir, self.render(environment, state_dir.rendering))[1]
+        return plan_for(environment, driver, state_dir, rendering)[1]
 
     def up(
         self,
@@ -127,8 +136,9 @@ class VirtualMachines:
         timeout: float,
     ) -> Plan:
         """Make or boot what is not there, apply what changed, in order, until all are ready."""
-        driver = _driver(environment)
-        rendering = self.render(environment, state_dir.rendering)
+        choices = self.choose(environment, state_dir)
+        rendering = self.render(environment, state_dir.rendering, choices)
+        driver = drivers.find(choices.driver)
         drivers.require(driver)
         _require_accelerator(environment, driver)
         capabilities.require_host(environment)
@@ -250,7 +260,7 @@ class VirtualMachines:
 
     def status(self, environment: Environment, state_dir: StateDir) -> tuple[MachineStatus, ...]:
         """Every machine, with the state of each service where it runs."""
-        driver = _driver(environment)
+        driver = drivers.find(self.choose(environment, state_dir).driver)
         facts = machine_records(state_dir)
         joined = cards(environment) if driver.joins_private_network else {}
 
@@ -379,10 +389,10 @@ def _names(environment: Environment) -> Sequence[str]:
     return sorted({str(name) for name in named if name})
 
 
-def _refusals(environment: Environment) -> Sequence[Problem]:
-    """What no virtual machine can be, or none of the environment's driver."""
+def _refusals(environment: Environment, choices: HostChoices) -> Sequence[Problem]:
+    """What no virtual machine can be, or none of the chosen driver."""
     problems = list(unmet(environment, capabilities.lacks, capabilities.HINT))
-    names = _names(environment)
+    names = _names(environment) or [choices.driver]
     unknown = [name for name in names if name not in drivers.names()]
     if unknown or len(names) > 1:
         message = (
@@ -392,7 +402,7 @@ def _refusals(environment: Environment) -> Sequence[Problem]:
         )
         place = Origin(file=str(environment.spec), line=1, column=1)
         return [*problems, Problem(message, place, f"choose from {', '.join(drivers.names())}")]
-    driver = _driver(environment)
+    driver = drivers.find(choices.driver)
     return [*problems, *unsupported(environment, driver)]
 
 
@@ -407,10 +417,10 @@ def _small_disks(environment: Environment, driver: Driver) -> Iterator[Problem]:
             yield Problem(error.message, Origin(file=str(environment.spec), line=1, column=1), error.hint)
 
 
-def _driver(environment: Environment) -> Driver:
-    """The driver that is named; the preferred one where even the host could not decide."""
+def _any_host(environment: Environment) -> HostChoices:
+    """The driver that the spec names; the preferred one if it names none, whatever a host can use."""
     preferred = drivers.preferred(of_boxes=_of_boxes(environment))
-    return drivers.find(next(iter([*_names(environment), *preferred])))
+    return HostChoices(driver=next(iter([*_names(environment), *preferred])))
 
 
 def _of_boxes(environment: Environment) -> bool:
