@@ -29,6 +29,7 @@ VERBS = {
     "sync": "Copy changed folders into the machine.",
     "stop": "Stop the machines and keep them.",
     "down": "Remove the machines.",
+    "gc": "Remove what nobody needs any more on this host.",
     "parts": "List the parts that a spec may extend, or print one.",
     "bases": "List the bases, or build one from its mirror.",
     "schema": "Print the JSON Schema of the spec.",

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from provision.drift import Recording
     from provision.engine import Request
     from provision.model import Environment, PortStatus
+    from provision.progress import Progress
 
 
 @click.command("up")
@@ -58,6 +59,8 @@ def command(
         if not demand.given:
             shown.note(f"{demand.what}: {answer_to(demand)}; {demand.word} allows it")
     plan = engine.up(environment, request.backend, shown, rebuild=rebuild, timeout=timeout, offline=offline)
+    if plan.build or plan.named("create", "recreate"):
+        _keep_limit(shown)
     recording = None if no_verify else _record(environment, request.backend, record)
     results = () if no_verify else engine.verify(environment, request.backend, progress=shown)
     for result in results:
@@ -72,6 +75,17 @@ def command(
     if recording:
         recording.finish(shown)
     _report(environment, request, plan, begun, count(results) if results else "")
+
+
+def _keep_limit(shown: Progress) -> None:
+    """Keep the caches within the limit of the person's configuration; it fails no `up`."""
+    from provision.errors import ProvisionError
+    from provision.garbage import keep_limit
+
+    try:
+        keep_limit(shown)
+    except ProvisionError as error:
+        shown.note(f"the caches were not looked at: {error.message}")
 
 
 def _record(environment: Environment, backend: str, wanted: bool | None) -> Recording | None:  # noqa: FBT001

@@ -19,12 +19,13 @@ PACKAGE = Path(__file__).parent.parent.parent / "provision"
 FLOORS = (
     {"__main__"},
     {"cli"},
-    {"selection", "comparison", "drift", "matrix", "listing", "measure", "page"} | {"jobs", "shards"},
+    {"selection", "comparison", "drift", "matrix", "listing", "measure", "page"}
+    | {"jobs", "shards", "garbage"},
     {"engine"},
     {"backends", "inventory", "verify"},
     {"attach", "copying", "lent", "recipe", "relay", "rendering", "spec", "state"},
     {"bases"},
-    {"records", "runtime", "trust"},
+    {"records", "runtime", "trust", "leftovers"},
     {"target", "model", "errors", "fetch_errors", "files", "lock", "process", "progress", "resources"}
     | {"secrets", "confined", "walls", "hints", "registry"},
 )
