@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,11 +10,12 @@ from typing import TYPE_CHECKING
 
 from provision import process, resources
 from provision.bases.root import archive_time, can_make, make_root, write_file
+from provision.docker_client import commands, queries
 from provision.errors import HostLacks, ProvisionError
 from provision.model import DEFAULT_PATH
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from provision.model import Base
     from provision.progress import Progress
@@ -55,12 +55,12 @@ def ensure_image(base: Base, progress: Progress) -> None:
     """
     from filelock import FileLock
 
-    if _is_present(base.image):
+    if queries.image(base.image) is not None:
         return
     locks = resources.cache() / "images"
     locks.mkdir(parents=True, exist_ok=True)
     with FileLock(locks / f"{hashlib.sha256(base.image.encode()).hexdigest()[:16]}.lock"):
-        if not _is_present(base.image):
+        if queries.image(base.image) is None:
             _fetch(base, progress)
 
 
@@ -71,7 +71,7 @@ def _fetch(base: Base, progress: Progress) -> None:
         return
     try:
         with progress.step(f"pulling {base.image}"):
-            process.stream(["docker", "pull", base.image], progress.line)
+            commands.pull(base.image, progress.line)
     except process.CommandFailed as error:
         if not can_make(base):
             raise HostLacks(
@@ -105,9 +105,8 @@ def build_image(base: Base, progress: Progress) -> None:
             f"LABEL provision.mirror={base.mirror}",
             f"LABEL provision.archive-time={time:%Y-%m-%dT%H:%M:%SZ}",
         )
-        options = [word for change in changes for word in ("--change", change)]
         try:
-            process.run(["docker", "import", *options, str(tar), base.image])
+            commands.import_image(tar, base.image, changes)
         except process.CommandFailed as error:
             raise HostLacks(
                 f"the engine refused the image {base.image}",
@@ -117,50 +116,22 @@ def build_image(base: Base, progress: Progress) -> None:
 
 
 def statuses(bases: Sequence[Base]) -> tuple[BaseStatus, ...]:
-    """What this host has of each of them, by one question to the engine."""
-    labels = _labels_by_image([base.image for base in bases])
+    """What this host has of each of them."""
+    images = _images([base.image for base in bases])
     return tuple(
         BaseStatus(
             base=base,
-            present=None if labels is None else base.image in labels,
-            made=MADE_LABEL in (labels or {}).get(base.image, {}),
+            present=None if images is None else base.image in images,
+            made=images is not None and base.image in images and MADE_LABEL in images[base.image].labels,
             makeable=can_make(base),
         )
         for base in bases
     )
 
 
-def _is_present(image: str) -> bool:
-    found = process.ask(["docker", "image", "inspect", "--format", "{{.Id}}", image])
-    if found.code == 0:
-        return True
-    if _is_unknown(found.stderr):
-        return False
-    raise HostLacks(
-        "the Docker engine does not answer",
-        evidence=found.stderr.strip().splitlines()[-3:],
-        hint="start it, or run scripts/host-setup docker",
-    )
-
-
-def _labels_by_image(images: Sequence[str]) -> dict[str, dict[str, str]] | None:
-    form = "[{{json .RepoTags}}, {{json .Config.Labels}}]"
+def _images(names: Sequence[str]) -> Mapping[str, queries.Image] | None:
+    """Those that the engine has, by name; None where no engine answers."""
     try:
-        found = process.ask(["docker", "image", "inspect", "--format", form, *images])
+        return queries.inspect(images=names).images
     except ProvisionError:
         return None
-    # The exit code is 1 where only some are there.
-    if found.code != 0 and not _is_unknown(found.stderr):
-        return None
-    known: dict[str, dict[str, str]] = {}
-    for line in found.stdout.splitlines():
-        if line.startswith("["):
-            tags, labels = json.loads(line)
-            known.update((tag, labels or {}) for tag in tags)
-    return known
-
-
-def _is_unknown(words: str) -> bool:
-    """Whether the engine said that it has no such image: Docker's words, and Podman's."""
-    lowered = words.lower()
-    return "no such image" in lowered or "image not known" in lowered

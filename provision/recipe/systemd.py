@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from provision import lent
 from provision.model import ATTACH, RESERVED, SETUP
 from provision.recipe.contents import CRASHES, SOON
-from provision.recipe.limits import HARD_FILES, SOFT_FILES, effective, machine_limits, written
+from provision.recipe.limits import HARD_FILES, LOCKED_MEMORY, SOFT_FILES, effective, machine_limits, written
 from provision.rendering import RenderedFile, render
 
 if TYPE_CHECKING:
@@ -69,6 +69,7 @@ def systemd_scripts(machine: Machine) -> Mapping[str, RenderedFile]:
         "effective": effective,
         "written": written,
         "files": (SOFT_FILES, HARD_FILES),
+        "locked": LOCKED_MEMORY,
     }
     # On cgroup v1 a container's systemd is not told when a group is empty.
     context |= {"apart": machine.options.get("cgroups") == "1", "lines": _lines_of}

@@ -14,10 +14,10 @@ import yaml
 
 from provision import backends, garbage, leftovers, records, runtime, state
 from provision.backends.base import Cached
-from provision.backends.docker.keeping import _bytes, _seconds
 from provision.backends.vm import drivers, keeping
 from provision.backends.vm.image.store import Artifact
 from provision.backends.vm.qemu import records as of_qemu
+from provision.docker_client.queries import _bytes, _seconds
 from provision.errors import SpecError
 from provision.progress import Silent
 from provision.spec.personal import cache_limit

@@ -13,14 +13,14 @@ from provision.backends import causes, starts
 from provision.backends.build_errors import build_failed
 from provision.backends.build_lines import BuildLines
 from provision.backends.build_problems import refuse_found
-from provision.backends.docker import agent, engine, secrets, systemd
+from provision.backends.docker import agent, secrets, systemd
 from provision.backends.docker.containers import CONTROL, MACHINE, enter, of_environment
 from provision.backends.docker.failures import require_compose, start_failed
 from provision.backends.docker.images import remember_images
 from provision.backends.docker.logs import read_logs
 from provision.backends.docker.planning import plan_for
 from provision.backends.docker.removal import end
-from provision.backends.docker.rendering import (
+from provision.backends.docker.render import (
     AGENT,
     COMPOSE,
     IDENTITY,
@@ -41,6 +41,7 @@ from provision.backends.order import in_order
 from provision.backends.ports import choose, keep
 from provision.backends.readiness import BETWEEN, SETUP_STATE, patience, wait_until_ready
 from provision.confined import ConfinedFolder
+from provision.docker_client import commands, queries
 from provision.errors import EnvironmentFailed
 from provision.hints import command
 from provision.progress import ParallelProgress
@@ -128,7 +129,7 @@ class Application:
         with progress.step("starting containers"):
             for container in present:
                 if container.paused:  # Compose would try to start it, which the engine refuses
-                    process.run(["docker", "unpause", container.name])
+                    commands.unpause([container.name])
             end([each for each in present if plan.actions.get(each.labels[MACHINE]) == "remove"])
             self._refresh(plan, observed, progress)
             words = ["--no-start"] if self._ordered else ["--detach"]
@@ -183,7 +184,7 @@ class Application:
                 progress.note(f"{name} gets the new file at {path}")
             if changed := observed.stale_secrets.get(name, ()):
                 progress.note(f"{name} gets the new value of {', '.join(changed)}")
-            process.run(["docker", "restart", container_name(self.environment, name)])
+            commands.restart(container_name(self.environment, name))
 
     def _compose(self, words: Sequence[str], progress: Progress, variables: Mapping[str, str]) -> None:
         """Run Compose on the rendering, whatever else lies beside it; what it says goes to the log too."""
@@ -202,8 +203,8 @@ class Application:
                 progress.line(lines.readable(line))
 
             try:
-                process.stream(
-                    ["docker", "compose", *project, "--progress", "plain", *words],
+                commands.compose(
+                    [*project, *words],
                     each_line,
                     cwd=folder,
                     # Over variables of this process that happen to be called so.
@@ -238,7 +239,7 @@ class Application:
 
     def _start(self, machine: Machine) -> None:
         try:
-            process.run(["docker", "start", self._container(machine)])
+            commands.start(self._container(machine))
         except process.CommandFailed as error:
             raise start_failed(error, self.state_dir, self.environment) from error
 
@@ -260,7 +261,7 @@ class Application:
                         several=self.environment.several,
                     )
             except Unreachable as error:
-                found = engine.look([name]).containers.get(name)
+                found = queries.inspect(containers=[name]).containers.get(name)
                 if found is None:
                     raise
                 allowed = min(self.timeout, max(patience(machine).values(), default=0.0))
@@ -277,7 +278,7 @@ class Application:
 
 
 def _entered(container: str, machine: Machine) -> Target:
-    found = engine.look([container]).containers.get(container)
+    found = queries.inspect(containers=[container]).containers.get(container)
     if found is None or not found.running:
         raise Unreachable(f"the container of machine {machine.name} does not run")
     return enter(found)
@@ -293,11 +294,10 @@ def _last_lines(container: str, machine: Machine, service: str) -> Sequence[str]
 
 def _revive(container: str, service: str, *, units: bool) -> None:
     """Restart what has ended: setup in the background, a service through its supervisor."""
-    inside = ["docker", "exec", container]
     if units:
-        process.run([*inside, "sh", "-c", restart_script([service])])
+        commands.run_inside(container, ["sh", "-c", restart_script([service])])
     elif service == "setup":
-        process.run([*inside, "rm", "--force", SETUP_STATE])
-        process.run(["docker", "exec", "--detach", container, SETUP])
+        commands.run_inside(container, ["rm", "--force", SETUP_STATE])
+        commands.begin_inside(container, [SETUP])
     else:
-        process.run([*inside, CONTROL, "restart", service])
+        commands.run_inside(container, [CONTROL, "restart", service])

@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from provision import process
 from provision.backends import causes, ports, starts
 from provision.backends.base import Remains
-from provision.backends.docker import agent, capabilities, engine, offline, removal, secrets, systemd
+from provision.backends.docker import agent, capabilities, offline, removal, secrets, systemd
 from provision.backends.docker import images as images_of
 from provision.backends.docker.apply import Application
 from provision.backends.docker.containers import (
@@ -21,11 +20,12 @@ from provision.backends.docker.containers import (
 from provision.backends.docker.logs import read_logs
 from provision.backends.docker.ownership import ENVIRONMENT, ID, OWNER, PROJECT, refuse_strangers
 from provision.backends.docker.planning import plan_for
-from provision.backends.docker.rendering import container_name, render_environment
+from provision.backends.docker.render import container_name, render_environment
 from provision.backends.docker.sysctls import notes_on_sysctl_files
 from provision.backends.machines import read_all, refuse_unknown, side_by_side
-from provision.backends.readiness import HEALTHY, service_states
+from provision.backends.readiness import HEALTHY_PROGRAM, service_states
 from provision.backends.requirements import refuse, unmet
+from provision.docker_client import commands, queries
 from provision.errors import EnvironmentFailed
 from provision.hints import command
 from provision.model import MachineStatus, ServiceStatus
@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from provision.backends.base import Cached, Capabilities, Finding, Footprint, Plan, Usage
-    from provision.backends.docker.engine import Container
     from provision.backends.log_view import LogView
+    from provision.docker_client.queries import Container
     from provision.errors import Problem
     from provision.model import Environment, Machine
     from provision.progress import Progress
@@ -122,7 +122,7 @@ class Docker:
             running = [each.name for each in asked if each.running or each.restarting or each.paused]
             if running:
                 with progress.step("stopping"):
-                    process.run(["docker", "stop", *running])
+                    commands.stop(running)
             if machine is None:
                 agent.end(state_dir)
         return bool(running)
@@ -137,9 +137,9 @@ class Docker:
 
     def _down(self, state_dir: StateDir, progress: Progress, *, volumes: bool, images: bool) -> bool:
         containers = of_environment(state_dir)
-        kept = engine.volumes_with(f"{ID}={state_dir.id}") if volumes else ()
+        kept = queries.volumes_with(f"{ID}={state_dir.id}") if volumes else ()
         built = images_of.remembered_images(state_dir) if images else ()
-        if not containers and not kept and not built and not engine.networks_with(f"{ID}={state_dir.id}"):
+        if not containers and not kept and not built and not queries.networks_with(f"{ID}={state_dir.id}"):
             agent.forget(state_dir)
             state_dir.forget_damaged(RECORDS)
             return False
@@ -162,27 +162,26 @@ class Docker:
         return Remains(
             machines={name: state(each) for name, each in containers.items()},
             ports={name: each.ports for name, each in containers.items() if each.running},
-            volumes=engine.volumes_with(label),
-            built=tuple(engine.look(built).images)
+            volumes=queries.volumes_with(label),
+            built=tuple(queries.inspect(images=built).images)
             if (built := images_of.remembered_images(state_dir))
             else (),
         )
 
     def engine_environments(self) -> Mapping[str, tuple[str, str]]:
         """From the labels of this user's containers and volumes."""
-        form = "\t".join(f'{{{{.Label "{label}"}}}}' for label in (ID, ENVIRONMENT, PROJECT))
-        own = ["--filter", f"label={ID}", "--filter", f"label={OWNER}={os.getuid()}"]
-        found = {}
-        for words in (["ps", "--all"], ["volume", "ls"]):
-            for line in engine.lines(*words, *own, "--format", form):
-                identity, name, project = line.split("\t")
-                found[identity] = (name, project)
-        return found
+        own = [ID, f"{OWNER}={os.getuid()}"]
+        wanted = (ID, ENVIRONMENT, PROJECT)
+        return {
+            identity: (name, project)
+            for kind in ("containers", "volumes")
+            for identity, name, project in queries.label_values(kind, wanted, carrying=own)
+        }
 
     def status(self, environment: Environment, state_dir: StateDir) -> tuple[MachineStatus, ...]:  # noqa: ARG002 - the contract's words
         """Every machine, with the state of each service where it runs."""
         names = {m.name: container_name(environment, m.name) for m in environment.machines}
-        found = engine.look(list(names.values()))
+        found = queries.inspect(containers=names.values())
         refuse_strangers(environment.id, found)
         seen = found.containers
 
@@ -220,12 +219,11 @@ class Docker:
         """Asks their supervisors."""
         ours = of_environment(state_dir)
         container = next(each.name for each in ours if each.labels[MACHINE] == target.machine)
-        inside = ["docker", "exec", container]
         if target.run(f"test -d {UNITS}", user="root").code == 0:
-            words = ["sh", "-c", restart_script(services)]
-            process.run([*inside, *words], check=False)  # the state says more
+            script = restart_script(services)
+            commands.run_inside(container, ["sh", "-c", script], check=False)  # the state says more
         else:
-            process.run([*inside, CONTROL, "restart", *services])
+            commands.run_inside(container, [CONTROL, "restart", *services])
 
     def logs(
         self,
@@ -309,9 +307,8 @@ def _status(machine: Machine, found: Container | None) -> MachineStatus:
     shown = state(found)
     if found is not None and found.running and (services or shown == "unhealthy"):
         try:
-            with enter(found) as target:
-                answer = target.run(HEALTHY, user="root")
-            services = service_states(machine, answer.stdout.decode("utf-8", "replace").splitlines())
+            answer = commands.execute(found.name, [HEALTHY_PROGRAM], user="root", workdir="/", timeout=60)
+            services = service_states(machine, answer.stdout.splitlines())
             if answer.code == 0:
                 shown = "running"  # the engine's own word may be ten seconds old
             elif found.health == "starting":

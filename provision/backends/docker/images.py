@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from provision import process
-from provision.backends.docker import engine
 from provision.backends.docker.containers import of_environment
 from provision.backends.docker.ownership import ID, RECIPE
+from provision.docker_client import commands, queries
 from provision.state import known_environments, state_folders
 
 if TYPE_CHECKING:
@@ -48,13 +47,13 @@ def remembered_images(state_dir: StateDir) -> tuple[str, ...]:
 def remove_images(state_dir: StateDir, names: Iterable[str]) -> tuple[str, ...]:
     """Remove those that provision built and nothing else here needs; those that others need, which stay."""
     known = list(names)
-    built = {name for name, labels in engine.look(known).images.items() if RECIPE in labels}
-    needed = {each.image for each in engine.containers_with(ID)} | _of_others(state_dir)
+    built = {name for name, image in queries.inspect(images=known).images.items() if RECIPE in image.labels}
+    needed = {each.image for each in queries.containers_with(ID)} | _of_others(state_dir)
     if going := sorted(built - needed):
-        process.run(["docker", "image", "rm", *going], check=False)
+        commands.remove_images(going)
     _remove_untagged({name.rpartition(":")[2] for name in known})
     state_dir.forget(RECORD)
-    return tuple(sorted(set(engine.look(sorted(built)).images)))
+    return tuple(sorted(set(queries.inspect(images=sorted(built)).images)))
 
 
 def _of_others(state_dir: StateDir) -> set[str]:
@@ -69,10 +68,7 @@ def _of_others(state_dir: StateDir) -> set[str]:
 
 def _remove_untagged(tags: Collection[str]) -> None:
     """Remove what was built anew under its name, unless a container is of it still."""
-    listed = engine.ask("image", "ls", "--quiet", "--filter", "dangling=true", "--filter", f"label={RECIPE}")
-    if listed:
-        form = f'{{{{.Id}}}} {{{{index .Config.Labels "{RECIPE}"}}}}'
-        answer = iter(engine.ask("image", "inspect", "--format", form, *dict.fromkeys(listed)))
-        going = [image for image, recipe in zip(answer, answer, strict=False) if recipe[:12] in tags]
-        if going:
-            process.run(["docker", "image", "rm", *going], check=False)
+    dangling = queries.images_with(RECIPE, dangling=True)
+    going = [image.id for image in dangling if image.labels[RECIPE][:12] in tags]
+    if going:
+        commands.remove_images(going)

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import re
 from contextlib import suppress
-from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from provision import process
 from provision.backends.base import Cached, Usage
-from provision.backends.docker import engine
 from provision.backends.docker.images import RECORD, ImagesRecord, remembered_images
 from provision.backends.docker.ownership import ID, RECIPE
+from provision.docker_client import commands, queries
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -20,8 +16,6 @@ if TYPE_CHECKING:
     from provision.state import KnownEnvironment, StateDir
 
 DOCKER = "docker"
-UNTAGGED = "<none>"
-_UNITS = {"": 1, "k": 1000, "M": 1000**2, "G": 1000**3, "T": 1000**4}
 
 
 def usage(state_dirs: Sequence[StateDir]) -> Mapping[str, Usage]:
@@ -32,14 +26,16 @@ def usage(state_dirs: Sequence[StateDir]) -> Mapping[str, Usage]:
     """
     if not state_dirs:
         return {}
-    known = _disk_usage()
+    taken = queries.disk_usage()
     processes = _processes()
-    unique = {f"{each['Repository']}:{each['Tag']}": _bytes(each["UniqueSize"]) for each in known["Images"]}
-    disk = {each.id: sum(unique.get(name, 0) for name in remembered_images(each)) for each in state_dirs}
-    for each in (*known["Containers"], *known["Volumes"]):
-        identity = _labels(each["Labels"]).get(ID)
-        if identity in disk:
-            disk[identity] += _bytes(each["Size"].partition(" ")[0])
+    disk = dict.fromkeys((each.id for each in state_dirs), 0)
+    for each in state_dirs:
+        built = queries.inspect(images=remembered_images(each)).images.values()
+        unique = {image.id: taken.images[image.id].size for image in built if image.id in taken.images}
+        disk[each.id] = sum(unique.values())
+    for labels, size in (*taken.containers, *taken.volumes):
+        if (identity := labels.get(ID)) in disk:
+            disk[identity] += size
     return {name: Usage(processes=processes.get(name, ()), disk=size) for name, size in disk.items()}
 
 
@@ -53,39 +49,49 @@ def cached(environments: Sequence[KnownEnvironment], gone: Sequence[KnownEnviron
     Raises:
         HostLacks: there is no engine, or it does not answer.
     """
-    form = "{{.ID}}\t{{.Repository}}:{{.Tag}}"
-    listed = engine.lines("image", "ls", "--no-trunc", "--filter", f"label={RECIPE}", "--format", form)
-    if not listed:
+    named = queries.images_with(RECIPE, dangling=False)
+    nameless = queries.images_with(RECIPE, dangling=True)
+    if not named and not nameless:
         return ()
-    known = {each["ID"]: each for each in _disk_usage()["Images"]}
+    taken = queries.disk_usage().images
     needed, used, recorded = _records(environments, gone)
-    made = _made({line.split("\t")[0] for line in listed})
     tags = {name.rpartition(":")[2] for name in recorded}
-    found = []
-    for line in listed:
-        image, name = line.split("\t")
-        size = known.get(image)
-        if size is None:  # it was removed meanwhile
-            continue
-        untagged, (recipe, tagged) = UNTAGGED in name, made.get(image, ("", 0.0))
-        found.append(
-            Cached(
-                kind="image",
-                name=image if untagged else name,
-                size=_bytes(size["UniqueSize"]),
-                used=used.get(name, tagged),
-                in_use=size["Containers"] not in ("0", "N/A"),
-                needed_by=tuple(needed.get(name, ())),
-                recorded=recipe[:12] in tags if untagged else name in recorded,
-            )
-        )
+    found = [
+        _cached(image, name, taken, used=used.get(name, image.tagged),
+                needed_by=tuple(needed.get(name, ())), recorded=name in recorded)
+        for image in named for name in image.tags
+    ]  # fmt: skip
+    found += [
+        _cached(image, image.id, taken, used=image.tagged, recorded=image.labels[RECIPE][:12] in tags)
+        for image in nameless
+    ]
     return tuple(found)
+
+
+def _cached(
+    image: queries.Image,
+    name: str,
+    taken: Mapping[str, queries.ImageUsage],
+    *,
+    used: float,
+    recorded: bool,
+    needed_by: tuple[str, ...] = (),
+) -> Cached:
+    usage = taken.get(image.id)
+    return Cached(
+        kind="image",
+        name=name,
+        size=usage.size if usage else 0,
+        used=used,
+        in_use=usage is None or usage.containers,
+        needed_by=needed_by,
+        recorded=recorded,
+    )
 
 
 def discard(images: Sequence[Cached]) -> None:
     """Remove images; the engine keeps one that a container is of."""
-    for each in images:
-        process.run(["docker", "image", "rm", each.name], check=False)
+    commands.remove_images([each.name for each in images])
 
 
 def _records(
@@ -113,40 +119,14 @@ def _records(
     return needed, used, names
 
 
-def _made(images: set[str]) -> Mapping[str, tuple[str, float]]:
-    """The recipe of each image, and when it last got a name: the engine's nearest to when it was built."""
-    answer = process.ask(["docker", "image", "inspect", *images]).stdout or "[]"
-    found = {}
-    for each in json.loads(answer):
-        times = [(each.get("Metadata") or {}).get("LastTagTime", ""), each.get("Created", "")]
-        recipe = str((each["Config"].get("Labels") or {}).get(RECIPE, ""))
-        found[each["Id"]] = (recipe, max(map(_seconds, times)))
-    return found
-
-
-def _seconds(text: str) -> float:
-    """Of a time as the engine writes it; 0 for none."""
-    match = re.match(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d+)?(Z|[+-]\d\d:\d\d)", text or "")
-    if match is None or text.startswith("0001"):
-        return 0.0
-    return datetime.fromisoformat(match[1] + match[2].replace("Z", "+00:00")).timestamp()
-
-
-def _disk_usage() -> Any:
-    return json.loads("".join(engine.lines("system", "df", "--verbose", "--format", "{{json .}}")))
-
-
 def _processes() -> Mapping[str, tuple[int, ...]]:
     """The processes of the running containers that this host sees, by their environment's id."""
     import psutil
 
     found: dict[str, list[int]] = {}
-    names = engine.ask("ps", "--quiet", "--no-trunc", "--filter", f"label={ID}")
-    form = f'{{{{.State.Pid}}}} {{{{index .Config.Labels "{ID}"}}}}'
-    for line in engine.lines("inspect", "--format", form, *names) if names else ():
-        number, identity = line.split(" ", 1)
-        with suppress(psutil.Error, ValueError):
-            found.setdefault(identity, []).extend(_tree(int(number)))
+    for identity, number in queries.init_processes(ID):
+        with suppress(psutil.Error):
+            found.setdefault(identity, []).extend(_tree(number))
     return {identity: tuple(numbers) for identity, numbers in found.items()}
 
 
@@ -156,14 +136,3 @@ def _tree(number: int) -> Iterator[int]:
     init = psutil.Process(number)
     yield number
     yield from (child.pid for child in init.children(recursive=True))
-
-
-def _labels(text: str) -> Mapping[str, str]:
-    """The engine's `a=b,c=d`; a value with a comma in it is cut, which an id has not."""
-    return dict(part.split("=", 1) for part in text.split(",") if "=" in part)
-
-
-def _bytes(text: str) -> int:
-    """The engine's words for a size: 18.28kB."""
-    match = re.fullmatch(r"([0-9.]+(?:e[+-]?\d+)?)([kMGT]?)B", text)
-    return int(float(match[1]) * _UNITS[match[2]]) if match else 0

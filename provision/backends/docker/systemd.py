@@ -7,9 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from provision import process
 from provision.backends.docker.options import options_of
-from provision.errors import Problem
+from provision.docker_client import queries
+from provision.errors import Problem, ProvisionError
 from provision.model import Origin
 
 if TYPE_CHECKING:
@@ -44,7 +44,10 @@ def without_systemd(environment: Environment) -> Iterator[Problem]:
 
 def cgroups() -> str:
     """The version of the engine's cgroups: 1 or 2."""
-    return "1" if _ask("{{.CgroupVersion}}") == "1" else "2"
+    try:
+        return queries.engine().cgroups
+    except ProvisionError:
+        return "2"
 
 
 def settle(environment: Environment) -> Environment:
@@ -61,8 +64,9 @@ def settle(environment: Environment) -> Environment:
 
 def lacking() -> str:
     """Why this host's engine cannot run systemd in a container without privileges; empty if it can."""
-    if cgroups() == "2":
-        version = _ask("{{.ServerVersion}}")
+    engine = queries.engine()
+    if engine.cgroups == "2":
+        version = engine.version
         if not version.split(".")[0].isdigit() or int(version.split(".")[0]) >= WRITABLE:
             return ""
         return (
@@ -76,7 +80,3 @@ def lacking() -> str:
         oldest = ".".join(map(str, RELEASE_AGENT))
         return f"with cgroup v1 and a kernel before {oldest}, it could escape its container"
     return ""
-
-
-def _ask(template: str) -> str:
-    return process.ask(["docker", "info", "--format", template]).stdout.strip()

@@ -21,7 +21,7 @@ from provision.backends.vm.observe import ports_held
 from provision.backends.vm.planning import plan_for
 from provision.backends.vm.provisioning import provisioning
 from provision.backends.vm.records import RECORD, MachineRecord, MachinesRecord
-from provision.backends.vm.rendering import copied_folders
+from provision.backends.vm.render import copied_folders
 from provision.backends.vm.shutdown import remove
 from provision.model import ATTACH, SETUP
 from provision.progress import ParallelProgress

@@ -28,7 +28,7 @@ from provision.backends.vm.records import (
     machine_records,
     ports_of,
 )
-from provision.backends.vm.rendering import render_environment
+from provision.backends.vm.render import render_environment
 from provision.backends.vm.shutdown import remove, stop
 from provision.backends.vm.validation import unsupported
 from provision.errors import Problem, UsageError

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from provision.backends import causes
 from provision.backends.base import Plan, PlannedAction
-from provision.backends.vm.rendering import disks
+from provision.backends.vm.render import disks
 from provision.backends.volumes import notes_on_volumes
 
 if TYPE_CHECKING:

@@ -20,7 +20,8 @@ from provision.backends.build_problems import refuse_found
 from provision.backends.vm.architecture import architecture
 from provision.backends.vm.image.dockerfile import GUEST
 from provision.backends.vm.options import options_of
-from provision.errors import EnvironmentFailed, HostLacks
+from provision.docker_client import commands, queries
+from provision.errors import EnvironmentFailed, HostLacks, ProvisionError
 from provision.recipe.proxy import proxy_variables
 from provision.rendering import digest_of
 from provision.resources import cache
@@ -220,7 +221,7 @@ class ArtifactStore:
                 log.write(line + "\n")
                 progress.line(lines.readable(line))
 
-            words = ["docker", "buildx", "build", "--progress", "plain", *(["--no-cache"] if rebuild else [])]
+            words = ["--no-cache"] if rebuild else []
             ours = architecture()
             words += ["--platform", f"linux/{ours.docker}"] if ours else []
             words += [word for secret in machine.secrets for word in ("--secret", _source(secret, private))]
@@ -234,7 +235,7 @@ class ArtifactStore:
             of_variables = [secret.variable for secret in machine.secrets if secret.variable]
             named = {**{name: os.environ[name] for name in of_variables}, **proxy}
             try:
-                process.stream([*words, "--output", f"type=local,dest={out}", context], each_line, env=named)
+                commands.build([*words, "--output", f"type=local,dest={out}", context], each_line, env=named)
             except process.CommandFailed as error:
                 if process.was_interrupted(error):
                     raise KeyboardInterrupt from error
@@ -290,19 +291,16 @@ def build_strategy(machine: Machine, why_not: str = "", *, instead: bool) -> tup
 
 def engine_architecture() -> str | None:
     """What the Docker engine builds for; None where no engine answers, or it has no buildx."""
-    if process.find("docker") is None:
-        return None
+    version = queries.version()
     try:
-        version = process.ask(["docker", "version", "--format", "{{.Server.Arch}}"])
-        plugin = process.ask(["docker", "buildx", "version"])
-    except HostLacks:  # it accepts, and does not answer
+        return version.architecture if version and queries.plugin("buildx").code == 0 else None
+    except HostLacks:  # it does not answer
         return None
-    return version.stdout.strip() if version.code == plugin.code == 0 else None
 
 
 def base_is_here(machine: Machine) -> bool:
     """Whether the engine has the image of a machine's base."""
-    return process.find("docker") is not None and _image(machine.base, "{{.Id}}") != ""
+    return _image(machine.base) is not None
 
 
 def _why_not(machine: Machine, engine: str | None) -> str:
@@ -312,7 +310,8 @@ def _why_not(machine: Machine, engine: str | None) -> str:
     if ours is None:
         return f"provision has no QEMU machine for {platform.machine()}"
     # An engine that emulates another architecture builds for it; the base's image tells for which.
-    if engine != ours.docker and _image(machine.base, "{{.Architecture}}") != ours.docker:
+    base = _image(machine.base) if engine != ours.docker else None
+    if engine != ours.docker and (base is None or base.architecture != ours.docker):
         return f"the Docker engine builds for {engine}, but this host's machines are {ours.docker}"
     if machine.base.family != "apt":
         return f"{machine.base.name} has no apt, so provision cannot tell which package is its kernel"
@@ -327,22 +326,24 @@ def _recipe(machine: Machine, rendering: Rendering) -> str:
         for path, file in rendering.files.items()
         if path.startswith(prefix) and path.removeprefix(prefix).startswith(MADE_OF)
     }
-    return hashlib.sha256(f"{_image(machine.base, '{{.Id}}')}\0{digest_of(files)}".encode()).hexdigest()[:32]
+    base = _image(machine.base)
+    return hashlib.sha256(f"{base.id if base else ''}\0{digest_of(files)}".encode()).hexdigest()[:32]
 
 
-def _image(base: Base, what: str) -> str:
-    """What the engine says of a base's image; nothing where it has none."""
-    return process.ask(["docker", "image", "inspect", "--format", what, base.image]).stdout.strip()
+def _image(base: Base) -> queries.Image | None:
+    """The image of a base; None if the engine has none, or none answers."""
+    try:
+        return queries.image(base.image)
+    except ProvisionError:
+        return None
 
 
 def _forget_layers() -> None:
     """Remove the builder's own copies of disks, twice their size: they are kept here, and not built again."""
-    listed = process.run(["docker", "buildx", "du", "--verbose"], check=False).stdout
-    for record in listed.split("\n\n"):
+    for record in commands.build_records():
         match = re.match(r"ID:\s+(\w+)", record)
         if match and (f"/{GUEST}/disk.sh" in record or "COPY --from=disk /disk/" in record):
-            words = ["docker", "buildx", "prune", "--force", "--filter", f"id={match[1]}"]
-            process.run(words, check=False)
+            commands.prune_build_record(match[1])
 
 
 def _source(secret: Secret, private: Path) -> str:

@@ -12,7 +12,7 @@ from provision.backends.base import Finding
 from provision.backends.vm import acceleration
 from provision.backends.vm.architecture import ARCHITECTURES, architecture
 from provision.backends.vm.image.store import base_is_here
-from provision.backends.vm.qemu import footprint, launch, network, records, rendering, snapshot
+from provision.backends.vm.qemu import footprint, launch, network, records, render, snapshot
 from provision.backends.vm.qemu.instance import Instance
 from provision.errors import EnvironmentFailed
 from provision.hints import command
@@ -89,7 +89,7 @@ class QemuDriver:
         """For each machine a script that becomes QEMU, and what its disk is built of."""
         files: dict[str, RenderedFile] = {}
         for guest in guests:
-            files |= rendering.render_machine(environment, guest)
+            files |= render.render_machine(environment, guest)
         return files
 
     def machines(self, state_dir: StateDir) -> tuple[str, ...]:

@@ -26,7 +26,7 @@ from provision.backends.vm.qemu.records import (
     instance_records,
     save_instance_record,
 )
-from provision.backends.vm.qemu.rendering import disk_size, held, network_of
+from provision.backends.vm.qemu.render import disk_size, held, network_of
 from provision.bases.disk import build_disk, can_make_disk
 from provision.errors import EnvironmentFailed, HostLacks, ProvisionError
 from provision.hints import command

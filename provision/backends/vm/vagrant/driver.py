@@ -16,7 +16,7 @@ from provision.backends.ports import kept, key
 from provision.backends.vm.acceleration import INSTEAD
 from provision.backends.vm.boot import Hangs, shown
 from provision.backends.vm.guest.sync import INSIDE, LEFT_OUT
-from provision.backends.vm.rendering import HOME
+from provision.backends.vm.render import HOME
 from provision.backends.vm.vagrant import box_refs
 from provision.backends.vm.vagrant.boxes import (
     BOXES,

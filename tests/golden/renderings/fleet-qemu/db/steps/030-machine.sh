@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/c61ede3a8b9015c8f1a8dad5609d5c1a
+_record=/var/lib/provision/steps/ecf6038a4b59b2ec342a9506985053fa
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/90646490cfd6eecf7d9f93dfa8dcb76e
+_record=/var/lib/provision/steps/587bc2fb59d073cbb5a3383350334c05
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
