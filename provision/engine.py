@@ -284,9 +284,8 @@ def start(
             f"{ref.name} is not up in {ref.backend.name}: there is nothing to start",
             hint=f"{command('up')} brings it up",
         )
-    settled = ref.backend.settle(environment, ref.state_dir)
-    changed = _changed(request, ref, settled)
-    plan = ref.backend.start(settled, ref.state_dir, progress, machine=machine, timeout=timeout)
+    changed = _changed(request, ref, environment)
+    plan = ref.backend.start(environment, ref.state_dir, progress, machine=machine, timeout=timeout)
     return Started(plan=plan, changed=changed)
 
 
@@ -296,11 +295,11 @@ def _changed(request: Request, ref: EnvironmentRef, former: Environment) -> str:
 
     backend, location = ref.backend, ref.state_dir.rendering
     try:
-        now = backend.settle(load(request, looking=True), ref.state_dir)
-        digests = backend.render(now, location).digests
+        now = load(request, looking=True)
+        digests = backend.render(now, location, backend.choose(now, ref.state_dir)).digests
     except SpecError:
         return "it has problems now"
-    former_digests = backend.render(former, location).digests
+    former_digests = backend.render(former, location, backend.choose(former, ref.state_dir)).digests
     former_machines = {machine.name: causes.aspects(machine) for machine in former.machines}
     machines = {machine.name: causes.aspects(machine) for machine in now.machines}
     words = [f"machine {name} removed" for name in former_machines if name not in machines]

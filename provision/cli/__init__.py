@@ -32,6 +32,7 @@ VERBS = {
     "pause": "Let the machines stand still in memory.",
     "unpause": "Let paused machines go on.",
     "down": "Remove the machines.",
+    "gc": "Remove what nobody needs any more on this host.",
     "parts": "List the parts that a spec may extend, or print one.",
     "bases": "List the bases, or build one from its mirror.",
     "schema": "Print the JSON Schema of the spec.",

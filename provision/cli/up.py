@@ -74,6 +74,8 @@ def command(
         plan = engine.up(
             environment, request.backend, shown, rebuild=rebuild, timeout=timeout, offline=offline
         )
+        if plan.build or plan.named("create", "recreate"):
+            _keep_limit(shown)
         recording = None if no_verify else _record(environment, request.backend, record)
         results = () if no_verify else engine.verify(environment, request.backend, progress=shown)
         _require_passed(environment, request, results)
@@ -154,6 +156,17 @@ def _look_inside(
     ref = engine.resolve(request)
     open_shell(ref, engine.target(ref, found[0]))
     raise click.exceptions.Exit(error.exit_code)
+
+
+def _keep_limit(shown: Progress) -> None:
+    """Keep the caches within the limit of the person's configuration; it fails no `up`."""
+    from provision.errors import ProvisionError
+    from provision.garbage import keep_limit
+
+    try:
+        keep_limit(shown)
+    except ProvisionError as error:
+        shown.note(f"the caches were not looked at: {error.message}")
 
 
 def _record(environment: Environment, backend: str, wanted: bool | None) -> Recording | None:  # noqa: FBT001

@@ -20,12 +20,12 @@ FLOORS = (
     {"__main__"},
     {"cli"},
     {"aftermath", "selection", "comparison", "drift", "matrix", "listing", "measure", "page"}
-    | {"jobs", "shards"},
+    | {"jobs", "shards", "garbage"},
     {"engine"},
     {"backends", "inventory", "verify"},
     {"applied", "attach", "copying", "lent", "recipe", "relay", "rendering", "spec", "state"},
     {"bases"},
-    {"docker_client", "records", "runtime", "trust"},
+    {"docker_client", "records", "runtime", "trust", "leftovers"},
     {"target", "model", "errors", "fetch_errors", "files", "lock", "process", "progress", "resources"}
     | {"secrets", "confined", "walls", "hints", "registry"},
 )

@@ -37,14 +37,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from provision.backends.base import Capabilities, Finding, Footprint, Plan
+    from provision.backends.base import Cached, Capabilities, Finding, Footprint, Plan, Usage
     from provision.backends.log_view import LogView
     from provision.docker_client.queries import Container
     from provision.errors import Problem
     from provision.model import Environment, Machine
     from provision.progress import Progress
     from provision.rendering import Rendering
-    from provision.state import StateDir
+    from provision.state import KnownEnvironment, StateDir
     from provision.target import Target
 
 UNITS = "/usr/lib/provision/units"
@@ -132,7 +132,7 @@ class Docker:
         application = Application(
             environment=environment,
             state_dir=state_dir,
-            rendering=self.render(environment, state_dir.rendering),
+            rendering=self.render(environment, state_dir.rendering, self.choose(environment, state_dir)),
             timeout=timeout,
         )
         return application.start(progress, machine)
@@ -291,6 +291,30 @@ class Docker:
         from provision.backends.docker.footprint import footprint
 
         return footprint(state_dir)
+
+    def usage(self, state_dirs: Sequence[StateDir]) -> Mapping[str, Usage]:
+        """Containers, volumes, images of one environment alone."""
+        from provision.backends.docker.keeping import usage
+
+        return usage(state_dirs)
+
+    def cached(
+        self, environments: Sequence[KnownEnvironment], gone: Sequence[KnownEnvironment]
+    ) -> tuple[Cached, ...]:
+        """Images."""
+        from provision.backends.docker.keeping import cached
+
+        return cached(environments, gone)
+
+    def half_made(self) -> tuple[Path, ...]:
+        """Nothing: the engine's builder tidies up."""
+        return ()
+
+    def discard(self, cached: Sequence[Cached]) -> None:
+        """Images that no container is of."""
+        from provision.backends.docker.keeping import discard
+
+        discard(cached)
 
     def forget_saved(self, state_dir: StateDir) -> bool:  # noqa: ARG002 - the contract's words
         """A container has no saved state."""

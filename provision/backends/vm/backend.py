@@ -42,14 +42,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from provision.backends.base import Capabilities, Finding, Footprint, Plan
+    from provision.backends.base import Cached, Capabilities, Finding, Footprint, Plan, Usage
     from provision.backends.log_view import LogView
     from provision.backends.vm.driver import Driver, GuestState
     from provision.model import Environment, Machine, MachineState
     from provision.progress import Progress
     from provision.records import Record
     from provision.rendering import Rendering
-    from provision.state import StateDir
+    from provision.state import KnownEnvironment, StateDir
     from provision.target import Target
 
 
@@ -158,14 +158,15 @@ class VirtualMachines:
         timeout: float,
     ) -> Plan:
         """Boot or resume them, in order, and wait."""
-        driver = _driver(environment)
+        choices = self.choose(environment, state_dir)
+        driver = drivers.find(choices.driver)
         drivers.require(driver)
         _require_accelerator(environment, driver)
         application = Application(
             environment=environment,
             driver=driver,
             state_dir=state_dir,
-            rendering=self.render(environment, state_dir.rendering),
+            rendering=self.render(environment, state_dir.rendering, choices),
             timeout=timeout,
         )
         return application.start(progress, machine)
@@ -347,6 +348,34 @@ class VirtualMachines:
         from provision.backends.vm.footprint import footprint
 
         return footprint(state_dir)
+
+    def usage(self, state_dirs: Sequence[StateDir]) -> Mapping[str, Usage]:
+        """Their disks and processes, as far as their driver tells them."""
+        from provision.backends.vm.keeping import usage
+
+        return usage(state_dirs)
+
+    def cached(
+        self,
+        environments: Sequence[KnownEnvironment],
+        gone: Sequence[KnownEnvironment],  # noqa: ARG002 - the contract's words
+    ) -> tuple[Cached, ...]:
+        """Disks and boxes."""
+        from provision.backends.vm.keeping import cached
+
+        return cached(environments)
+
+    def half_made(self) -> tuple[Path, ...]:
+        """Disks and boxes that never became whole."""
+        from provision.backends.vm.keeping import half_made
+
+        return half_made()
+
+    def discard(self, cached: Sequence[Cached]) -> None:
+        """Disks and boxes that no machine is made of."""
+        from provision.backends.vm.keeping import discard
+
+        discard(cached)
 
     def forget_saved(self, state_dir: StateDir) -> bool:
         """The states that are kept for the next start."""

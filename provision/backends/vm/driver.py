@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from provision.backends.base import Finding, Footprint
+    from provision.backends.vm.image.store import Artifact, ArtifactStore
     from provision.backends.vm.qemu.console import GuestConsole
     from provision.model import Environment, Machine, PortStatus, Step
     from provision.progress import Progress
@@ -219,6 +220,19 @@ class TakesBoxes(Protocol):
 
     def refuse_small_disk(self, machine: Machine) -> None:
         """Raise UsageError where the spec's disk is smaller than the box's, as far as that is known here."""
+
+
+@runtime_checkable
+class MakesArtifacts(Protocol):
+    """A driver that makes disks or boxes of images, and keeps them in a folder of the cache."""
+
+    store: ArtifactStore
+
+    def artifacts(self, state_dir: StateDir) -> tuple[str, ...]:
+        """The names in `store` of what the environment's machines are, or were last, made of."""
+
+    def forget_artifact(self, artifact: Artifact) -> None:
+        """Remove what the hypervisor keeps of one that is about to be removed."""
 
 
 @runtime_checkable

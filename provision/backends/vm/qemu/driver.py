@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from provision.backends.base import Footprint
     from provision.backends.vm.driver import Guest, GuestState, Silence
+    from provision.backends.vm.image.store import Artifact, ArtifactStore
     from provision.backends.vm.qemu.console import GuestConsole
     from provision.model import Environment, Machine
     from provision.progress import Progress
@@ -226,6 +227,19 @@ class QemuDriver:
             if known.disk:
                 launch.DISKS.get(known.disk).release(instance.overlay)
         state_dir.forget(records.RECORD)
+
+    @property
+    def store(self) -> ArtifactStore:
+        """That of disks."""
+        return launch.DISKS
+
+    def artifacts(self, state_dir: StateDir) -> tuple[str, ...]:
+        """The disks under the machines' own."""
+        record = state_dir.load_sound(records.RECORD, records.InstancesRecord)
+        return tuple({each.disk: None for each in record.machines.values() if each.disk}) if record else ()
+
+    def forget_artifact(self, artifact: Artifact) -> None:
+        """Nothing is kept elsewhere."""
 
     def volumes(self, state_dir: StateDir) -> tuple[str, ...]:
         """Files beside the machines' disks."""
