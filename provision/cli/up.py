@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from provision import hints
-from provision.cli.options import as_arguments, with_request
+from provision.cli.options import as_arguments, lock_options, with_request
 from provision.cli.port_ranges import port_ranges, spelled
 from provision.cli.show import answer_to, count, progress, say, show_result
 from provision.cli.trust import load_asking
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 
 @click.command("up")
+@lock_options
 @with_request
 @click.option("--no-verify", is_flag=True, help="Do not verify the environment once it is up.")
 @click.option("--rebuild", is_flag=True, help="Build again, without any cache.")

@@ -130,6 +130,7 @@ def _setup(machine: Machine, step: Script, path: str) -> RenderedFile:
             "record": f"{SETUP_RECORDS[step.every]}/{digest}",
             "name": step.name,
             "trusting": (),
+            "locked": False,
             "search_path": machine.env.get("PATH", DEFAULT_PATH),
         },
     )

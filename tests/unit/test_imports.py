@@ -19,9 +19,10 @@ PACKAGE = Path(__file__).parent.parent.parent / "provision"
 FLOORS = (
     {"__main__"},
     {"cli"},
-    {"selection", "comparison", "drift", "matrix", "listing", "measure", "page"} | {"jobs", "shards"},
+    {"selection", "comparison", "drift", "matrix", "listing", "measure", "page", "locking"}
+    | {"jobs", "shards"},
     {"engine"},
-    {"backends", "inventory", "verify"},
+    {"backends", "inventory", "verify", "installed", "lockfile"},
     {"attach", "copying", "lent", "recipe", "relay", "rendering", "spec", "state"},
     {"bases"},
     {"records", "runtime", "trust"},
@@ -40,7 +41,7 @@ KEPT = {
     "_pytest": {"verify"},
     "docker": {"backends", "bases"},
     "vagrant": {"backends"},
-    "jsonschema": {"spec"},
+    "jsonschema": {"spec", "lockfile"},
     "click": {"__main__", "cli"},
     "rich": {"cli", "progress"},
 }
@@ -139,6 +140,7 @@ def test_backends_and_checks_are_strangers() -> None:
                 "build_problems",
                 "causes",
                 "journal",
+                "locked",
                 "log_view",
                 "machines",
                 "offline",

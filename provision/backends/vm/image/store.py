@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 MEMORY = "/dev/shm"  # noqa: S108 - a folder of our own in it
 BuildStrategy = Literal["image", "provision"]
 INSTEAD = "`backends: {vm: {build: provision}}` avoids this: the machine then runs its build steps itself"
-MADE_OF = ("Dockerfile", f"{GUEST}/", "steps/", "files/", "repositories/", "machine/")
+MADE_OF = ("Dockerfile", f"{GUEST}/", "steps/", "files/", "repositories/", "lock/", "machine/")
 
 
 @dataclass(frozen=True, kw_only=True)
