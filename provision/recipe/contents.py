@@ -131,6 +131,7 @@ def _setup(machine: Machine, step: Script, path: str) -> RenderedFile:
             "name": step.name,
             "trusting": (),
             "locked": False,
+            "epoch": None,
             "search_path": machine.env.get("PATH", DEFAULT_PATH),
         },
     )

@@ -11,6 +11,7 @@ No file of these stays in the machine: apt is told where they are while a step r
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from provision.bases import catalogue
@@ -43,6 +44,14 @@ def lock_files(machine: Machine) -> Mapping[str, RenderedFile]:
     if lock.kernel:
         files["kernel"] = _text(f"{lock.kernel} {'exact' if lock.exact else 'if there'}\n")
     return dict(sorted(files.items()))
+
+
+def epoch_of(machine: Machine) -> int | None:
+    """The time of all files that a build makes, in seconds since the epoch; None: as they are made."""
+    lock = machine.lock
+    if lock is None or not lock.exact or not lock.dates:
+        return None
+    return int(datetime.strptime(lock.dates[0], catalogue.SNAPSHOT).replace(tzinfo=UTC).timestamp())
 
 
 def dated_sources(base: Base, lock: PackageLock) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from provision.model import DEFAULT_PATH, Step
 from provision.recipe.accounts import FIRST_OF_PEOPLE, accounts, accounts_of_packages, gid_of
 from provision.recipe.contents import folders, payload
 from provision.recipe.families import FAMILIES
-from provision.recipe.lock import DATED, FOLDER, lock_files
+from provision.recipe.lock import DATED, FOLDER, epoch_of, lock_files
 from provision.recipe.packages import packages_of, support_of
 from provision.recipe.proxy import TRUSTING, trust_variables
 from provision.recipe.repositories import apk_lines, needs_certificates, repository_files
@@ -155,6 +155,7 @@ class _Chain:
                 "name": name,
                 "trusting": TRUSTING if trust_variables(self._machine) else (),
                 "locked": locked,
+                "epoch": epoch_of(self._machine) if self.lock else None,
             },
         )
         self.steps.append(

@@ -33,7 +33,8 @@ if [ -e "$lock/kernel" ] && [ "$target" = "$own" ]; then
   there() { apt-cache show --no-all-versions "linux-image-$release" >/dev/null 2>&1; }
   if ! there && [ -e "$lock/dated.list" ]; then
     cp "$lock/dated.list" /etc/apt/sources.list.d/provision-dated.list
-    apt-get update -q --error-on=any || rm /etc/apt/sources.list.d/provision-dated.list
+    apt-get update -q --error-on=any -o Acquire::Retries=0 -o Acquire::http::Timeout=20 ||
+      rm /etc/apt/sources.list.d/provision-dated.list
   fi
   if there; then
     package=linux-image-$release
