@@ -327,12 +327,12 @@ def require_locked(environment: Environment, backend: str, progress: Progress) -
         return
     from provision.installed import differences, read_installed
 
-    state_dir, evidence = state_of(environment, backend), list[str]()
+    acting, evidence = backends.find(backend), list[str]()
     with progress.wait("comparing with the lock"):
-        targets = backends.find(backend).targets(environment.name, state_dir)
+        targets = acting.targets(environment.name, state_of(environment, backend))
         for machine in environment.machines:
             with targets[machine.name] as target:
-                found = read_installed(target)
+                found = read_installed(target, kernel="kernel" in acting.supports(machine))
             evidence += [f"{machine.name}: {each}" for each in differences(machine, found)]
     if evidence:
         file = next(machine.lock.file for machine in environment.machines if machine.lock)

@@ -75,11 +75,16 @@ def _native(sections: Mapping[str, bytes]) -> str:
 def differences(machine: Machine, found: Installed) -> tuple[str, ...]:
     """What is installed otherwise than the machine's lock has it; nothing where that does not fit. Pure."""
     lock = machine.lock
-    if lock is None or not lock.installed or fingerprint(found.packages) == lock.installed:
+    if lock is None or not lock.installed:
         return ()
-    told = list(_differences(lock.versions, found.packages))
+    told = []
+    if found.kernel and lock.kernel and found.kernel.release != lock.kernel:
+        told.append(f"the kernel is {found.kernel.release}, the lock has {lock.kernel}")
+    if fingerprint(found.packages) != lock.installed:
+        other = list(_differences(lock.versions, found.packages))
+        told += other or ["a package of the lock is not installed"]
     more = [f"and {len(told) - MOST} more"] if len(told) > MOST else []
-    return (*(told[:MOST] or ["a package of the lock is missing"]), *more)
+    return (*told[:MOST], *more)
 
 
 def _differences(locked: Mapping[str, str], found: Mapping[str, str]) -> Iterator[str]:

@@ -44,7 +44,7 @@ def refuse_found(output: Iterable[str], machines: Sequence[Machine]) -> None:
     refuse_gone(_of_failed_steps(lines), machines)
     problems = [problem for machine in machines for line in lines for problem in _problems(line, machine)]
     unmet = find_unmet(_of_failed_steps(lines))
-    refuse_unlocked(unmet, machines)
+    refuse_unlocked(_of_failed_steps(lines), unmet, machines)
     problems += [problem for machine in machines for problem in unmet_problems(unmet, machine)]
     # A package manager goes on with a warning, and then knows no package: the warning is the reason.
     unreached = [each for each in find_failures(_of_failed_steps(lines)) if each.fatal or problems]

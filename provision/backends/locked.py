@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from provision.model import Machine, PackageLock
 
 _GONE = re.compile(r"provision: locked (\S+) (\S+): *(.*)")
+_NO_CANDIDATE = re.compile(r"E: Package '([^']+)' has no installation candidate")
 MOST = 20  # packages that a hint names
 
 
@@ -38,8 +39,7 @@ def refuse_gone(output: Iterable[str], machines: Sequence[Machine]) -> None:
         near = nearest(version, there.split())
         instead = f"the nearest that can be had is {near}" if near else "no version of it can be had"
         evidence.append(f"{name} {version}: {instead}")
-    names = [name for name, _, _ in found if name != "kernel"]
-    words = names if 0 < len(names) <= MOST and len(names) == len(found) else []
+    words = [name for name, _, _ in found] if len(found) <= MOST else []
     count = len(found)
     raise LockFailed(
         f"{count} version{'' if count == 1 else 's'} of {lock.file} can no longer be had",
@@ -49,8 +49,8 @@ def refuse_gone(output: Iterable[str], machines: Sequence[Machine]) -> None:
     )
 
 
-def refuse_unlocked(unmet: Sequence[Unmet], machines: Sequence[Machine]) -> None:
-    """Raise if what a package needs is not in an exact lock.
+def refuse_unlocked(output: Iterable[str], unmet: Sequence[Unmet], machines: Sequence[Machine]) -> None:
+    """Raise if what a package or a step needs is not in an exact lock.
 
     Raises:
         LockFailed: something is missing in the lock.
@@ -58,11 +58,13 @@ def refuse_unlocked(unmet: Sequence[Unmet], machines: Sequence[Machine]) -> None
     lock = _lock_of(machines)
     if lock is None or not lock.exact:
         return
-    missing = [each for each in unmet if each.kind.endswith("Depends") and each.needs not in lock.versions]
+    needed = {each.needs: each.package for each in unmet if each.kind.endswith("Depends")}
+    asked = {match[1]: "a step" for line in output if (match := _NO_CANDIDATE.search(line))}
+    missing = {name: who for name, who in {**asked, **needed}.items() if name not in lock.versions}
     if missing:
         raise LockFailed(
             f"{lock.file} lacks packages that are needed",
-            evidence=[f"{each.package} needs {each.needs}, which is not in it" for each in missing],
+            evidence=[f"{who} needs {name}, which is not in it" for name, who in missing.items()],
             hint=f"{command('lock')} writes it again",
         )
 

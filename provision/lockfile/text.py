@@ -58,7 +58,7 @@ def load(path: Path) -> Lock | None:
     for error in _validator().iter_errors(data):
         problems.add(
             _message(error.message),
-            start if root is None else _node(root, error.absolute_path),
+            start if root is None else _place(_node(root, error.absolute_path), error.instance),
             "take the file as git has it, or write it again: `provision lock`",
         )
     problems.raise_all()
@@ -187,6 +187,12 @@ def _validator() -> Draft202012Validator:
 
 def _message(said: str) -> str:
     return f"this is not what a lock has here: {said.splitlines()[0][:200]}"
+
+
+def _place(node: Node, instance: object) -> Origin:
+    """Where a problem is: of a key, at the key."""
+    child = node.value.get(instance) if isinstance(node.value, dict) and isinstance(instance, str) else None
+    return child.key_origin if child is not None else node.origin
 
 
 def _node(root: Node, path: Iterable[str | int]) -> Node:

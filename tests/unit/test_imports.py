@@ -20,7 +20,7 @@ FLOORS = (
     {"__main__"},
     {"cli"},
     {"selection", "comparison", "drift", "matrix", "listing", "measure", "page", "locking"}
-    | {"jobs", "shards"},
+    | {"jobs", "shards", "outdated"},
     {"engine"},
     {"backends", "inventory", "verify", "installed", "lockfile"},
     {"attach", "copying", "lent", "recipe", "relay", "rendering", "spec", "state"},
