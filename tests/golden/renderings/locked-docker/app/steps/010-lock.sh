@@ -2,7 +2,7 @@
 # the versions of the lock
 # Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/40b3f4d1d9633fa4863358015a12467e
+_record=/var/lib/provision/steps/6fc6596e2fb918e1544d08b6562151cf
 [ ! -e "$_record" ] || exit 0
 export SOURCE_DATE_EPOCH=1795573350
 : >/dev/shm/provision-begun

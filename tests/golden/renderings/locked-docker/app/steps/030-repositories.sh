@@ -2,7 +2,7 @@
 # repositories vendor
 # Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/13f084555dbd59d449f9f9f1b33da70a
+_record=/var/lib/provision/steps/c17d7907f00283802cb34c8b6e17fc34
 [ ! -e "$_record" ] || exit 0
 export SOURCE_DATE_EPOCH=1795573350
 : >/dev/shm/provision-begun

@@ -2,7 +2,7 @@
 # 1 packages
 # Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/84a9d0dbc519a44cfe3746d03117f4d7
+_record=/var/lib/provision/steps/be68565d39c6aa659ff7c9fb1af8cb22
 [ ! -e "$_record" ] || exit 0
 export SOURCE_DATE_EPOCH=1795573350
 : >/dev/shm/provision-begun

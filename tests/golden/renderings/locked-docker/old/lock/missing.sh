@@ -1,3 +1,4 @@
+#!/bin/sh
 # Prints a line for provision about each version of the lock that is neither installed nor to be had.
 here=${0%/*}
 have() {

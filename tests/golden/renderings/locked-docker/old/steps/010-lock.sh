@@ -2,7 +2,7 @@
 # the versions of the lock
 # Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/181c6f2c23a6c2eeb781d253480080f4
+_record=/var/lib/provision/steps/aa2f19d01fd6371c08172afc03f88017
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # locale and time zone
 # Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/6b4a965d6e762e8d332340f5d13f3077
+_record=/var/lib/provision/steps/fc67ad0a862a492c833aa3996d1d70e8
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # 2 packages
 # Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/716c3415107e74155c56facb072a83e8
+_record=/var/lib/provision/steps/cded5065ca3b6d07729d67892dab84c7
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

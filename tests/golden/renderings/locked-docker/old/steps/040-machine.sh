@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/f87bc20892a43d2a574c5b8189dc4c6c
+_record=/var/lib/provision/steps/0e20448b263729ee4d645950c5b1225e
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
