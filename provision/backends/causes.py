@@ -97,6 +97,7 @@ def _aspects(machine: Machine) -> Iterator[tuple[str, object]]:
     """Words and a value for each; where words are equal, the values count together."""
     yield from {
         "the base": machine.base,
+        "the lock": machine.lock,
         "the memory limit": machine.resources.memory,
         "the CPU limit": machine.resources.cpus,
         "the disk size": machine.resources.disk,

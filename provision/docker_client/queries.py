@@ -48,6 +48,8 @@ class Container:
 class Image:
     """An image; `size` in bytes, `architecture` as Go names it: amd64, arm64.
 
+    `digests` are those by which registries know it, as NAME@DIGEST; `layers` the hashes of its layers.
+
     `tagged` is when it last got a name, in seconds since the epoch: a build gives it one.
     """
 
@@ -56,6 +58,8 @@ class Image:
     labels: Mapping[str, str]
     size: int
     architecture: str
+    digests: tuple[str, ...] = ()
+    layers: tuple[str, ...] = ()
     tagged: float = 0.0
 
 
@@ -371,6 +375,8 @@ def _image(raw: Mapping[str, Any]) -> Image:
         labels=dict((raw.get("Config") or {}).get("Labels") or {}),
         size=int(raw.get("Size") or 0),
         architecture=raw.get("Architecture") or "",
+        digests=tuple(raw.get("RepoDigests") or ()),
+        layers=tuple((raw.get("RootFS") or {}).get("Layers") or ()),
         tagged=max(map(_seconds, ((raw.get("Metadata") or {}).get("LastTagTime"), raw.get("Created")))),
     )
 
