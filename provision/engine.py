@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from provision import backends, lent, secrets, trust, walls
+from provision import applied, backends, lent, secrets, trust, walls
 from provision.errors import EnvironmentFailed, HostLacks, SpecError, UsageError
 from provision.hints import command
 from provision.state import StateDir, refuse_mounted
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from provision.backends.base import Backend, Plan, Remains
+    from provision.backends.base import Backend, Pauses, Plan, Remains
     from provision.backends.log_view import LogView
     from provision.errors import Problem
     from provision.model import Demand, Environment, Machine, MachineStatus, PortStatus, Result, Word
@@ -49,7 +49,7 @@ class EnvironmentRef:
     """An environment by its name alone: enough for what is running, whatever the spec says now."""
 
     name: str
-    backend: Backend
+    backend: Backend[Any]
     state_dir: StateDir
 
 
@@ -250,7 +250,9 @@ def render(request: Request, folder: Path | None) -> tuple[Mapping[str, bytes], 
         raise SpecError(problems)
     backend, state_dir = backends.find(request.backend), state_of(environment, request.backend)
     rendering = backend.render(
-        backend.settle(environment, state_dir), folder.resolve() if folder else state_dir.rendering
+        environment,
+        folder.resolve() if folder else state_dir.rendering,
+        backend.choose(environment, state_dir),
     )
     if folder:
         rendering.write(folder)
@@ -261,7 +263,7 @@ def plan(environment: Environment, backend: str) -> Plan:
     """What `up` would do now."""
     _require_possible(environment, backend)
     acting, state_dir = backends.find(backend), state_of(environment, backend)
-    plan = acting.plan(acting.settle(environment, state_dir), state_dir)
+    plan = acting.plan(environment, state_dir)
     return replace(plan, notes=(*environment.lock_notes, *plan.notes, *skipped(environment, backend)))
 
 
@@ -294,8 +296,7 @@ def up(
     for note in (*environment.lock_notes, *lent.notes(environment)):
         progress.note(note)
     with progress.wait("checking this host"):
-        settled = acting.settle(environment, state_dir)
-        missing = acting.missing(settled, state_dir) if offline else ()
+        missing = acting.missing(environment, state_dir) if offline else ()
     if missing:
         raise HostLacks(
             f"{environment.name} cannot be brought up offline: {len(missing)} things are missing"
@@ -306,12 +307,15 @@ def up(
         )
     walls.make_mount_points(environment.machines)
     try:
-        plan = acting.up(settled, state_dir, progress, rebuild=rebuild, timeout=timeout)
+        plan = acting.up(environment, state_dir, progress, rebuild=rebuild, timeout=timeout)
     except BaseException:
         state_dir.forget_inventories()  # how far it came is not known
         raise
     if plan.build or any(action in MADE for action in plan.actions.values()):
         state_dir.forget_inventories()
+    if plan.changes or not state_dir.path_of(applied.RECORD).exists():
+        applied.keep(state_dir, environment)
+    if plan.changes:
         require_locked(environment, backend, progress)
     return plan
 
@@ -341,6 +345,77 @@ def require_locked(environment: Environment, backend: str, progress: Progress) -
             evidence=evidence,
             hint=f"{command('lock')} locks what is there; {command('up', '--no-lock')} ignores the lock",
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Started:
+    """What `start` did, and why the spec is another than the one that was applied; empty where it is not."""
+
+    plan: Plan
+    changed: str
+
+
+def start(
+    request: Request, ref: EnvironmentRef, progress: Progress, *, machine: str | None, timeout: float
+) -> Started:
+    """Start what `stop` stopped, as it was last applied, and wait until it is ready.
+
+    Raises:
+        EnvironmentFailed: nothing is there that was applied, or a machine cannot be started.
+    """
+    environment = applied.kept(ref.state_dir)
+    if environment is None:
+        raise EnvironmentFailed(
+            f"{ref.name} is not up in {ref.backend.name}: there is nothing to start",
+            hint=f"{command('up')} brings it up",
+        )
+    changed = _changed(request, ref, environment)
+    plan = ref.backend.start(environment, ref.state_dir, progress, machine=machine, timeout=timeout)
+    return Started(plan=plan, changed=changed)
+
+
+def _changed(request: Request, ref: EnvironmentRef, former: Environment) -> str:
+    """Why a spec no longer describes what was last applied, in words; empty where it does."""
+    from provision.backends import causes
+
+    backend, location = ref.backend, ref.state_dir.rendering
+    try:
+        now = load(request, looking=True)
+        digests = backend.render(now, location, backend.choose(now, ref.state_dir)).digests
+    except SpecError:
+        return "it has problems now"
+    former_digests = backend.render(former, location, backend.choose(former, ref.state_dir)).digests
+    former_machines = {machine.name: causes.aspects(machine) for machine in former.machines}
+    machines = {machine.name: causes.aspects(machine) for machine in now.machines}
+    words = [f"machine {name} removed" for name in former_machines if name not in machines]
+    words += [f"machine {name} added" for name in machines if name not in former_machines]
+    words += [
+        f"{name}: {causes.cause(former_machines[name], machines[name])}"
+        for name in machines
+        if name in former_machines and digests[name] != former_digests[name]
+    ]
+    return "; ".join(words)
+
+
+def pause(ref: EnvironmentRef, progress: Progress, machine: str | None) -> bool:
+    """Let the machines, or the named one, stand still in memory; False if none was running."""
+    return _pausing(ref).pause(ref.state_dir, progress, machine)
+
+
+def unpause(ref: EnvironmentRef, progress: Progress, machine: str | None) -> bool:
+    """Let the machines, or the named one, go on; False if none was paused."""
+    return _pausing(ref).unpause(ref.state_dir, progress, machine)
+
+
+def _pausing(ref: EnvironmentRef) -> Pauses:
+    from provision.backends.base import Pauses
+
+    if not isinstance(ref.backend, Pauses):
+        raise UsageError(
+            f"{ref.backend.title} cannot pause machines",
+            hint=f"{command('stop')} stops them and keeps their data",
+        )
+    return ref.backend
 
 
 def prepare_to_verify(environment: Environment) -> None:
@@ -388,7 +463,7 @@ def status(environment: Environment, backend: str, machine: str | None = None) -
     """The status of every machine, or of the named one."""
     acting, state_dir = backends.find(backend), state_of(environment, backend)
     request = {each.name for each in _chosen(environment, machine)}
-    found = acting.status(acting.settle(environment, state_dir), state_dir)
+    found = acting.status(environment, state_dir)
     return tuple(status for status in found if status.name in request)
 
 
@@ -434,6 +509,7 @@ def down(ref: EnvironmentRef, progress: Progress, *, volumes: bool, images: bool
     before = ref.backend.remains(state_dir)
     there = ref.backend.down(ref.name, state_dir, progress, volumes=volumes, images=images)
     state_dir.forget_inventories()
+    state_dir.forget(applied.RECORD)
     left = ref.backend.remains(state_dir)
     gone = state_dir.project is not None and not state_dir.project.exists()
     if not (left.machines or left.volumes or left.built) and (gone or (volumes and images)):

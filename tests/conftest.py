@@ -16,6 +16,7 @@ import pytest
 import yaml
 from hypothesis import settings
 
+from provision.docker_client import api
 from provision.state import StateDir
 
 if TYPE_CHECKING:
@@ -116,6 +117,10 @@ class Project:
         """The output of a script run in the machine, as `provision exec` runs it."""
         return self.good("exec", *(["-u", user] if user else []), "--", "sh", "-c", script)
 
+    def inside_of(self, machine: str, script: str) -> str:
+        """The output of a script that root runs in one of several machines."""
+        return self.good("exec", "-m", machine, "-u", "root", "--", "sh", "-c", script)
+
     def plan(self, *options: str) -> dict[str, Any]:
         """What `up` would do, as JSON; its exit code says whether that changes anything."""
         said = self.run("plan", "--format", "json", *options)
@@ -187,6 +192,7 @@ def no_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(subprocess, "Popen", refuse)
     for name in ("system", "execvp", "execvpe", "posix_spawn", "fork"):
         monkeypatch.setattr(os, name, refuse)
+    monkeypatch.setattr(api, "_request", refuse)  # an engine is asked without a program too
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

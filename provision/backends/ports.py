@@ -230,18 +230,13 @@ def _holder(host: int, protocol: str) -> str:
 
 def _container(host: int, protocol: str) -> str | None:
     """The container that publishes a port; None where there is none, or no engine."""
-    from provision import process
+    from provision.docker_client import queries
 
-    if process.find("docker") is None:
+    holder = queries.publisher(host, protocol)
+    if holder is None:
         return None
-    listed = process.ask(
-        ["docker", "ps", "--filter", f"publish={host}/{protocol}",
-         "--format", '{{.Names}} {{.Label "com.docker.compose.project"}}']
-    )  # fmt: skip
-    for line in listed.stdout.splitlines():
-        name, _, project = line.partition(" ")
-        return f"container {name}" + (f" of project {project}" if project else "")
-    return None
+    name, project = holder
+    return f"container {name}" + (f" of project {project}" if project else "")
 
 
 def _process(host: int, protocol: str) -> str | None:

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from provision.target import Output
 
 # 0 where the machine is ready, and why it is not; a bash that runs already starts none for it.
-HEALTHY = 'if [ -n "${BASH-}" ]; then . /usr/lib/provision/healthy; else /usr/lib/provision/healthy; fi'
+HEALTHY_PROGRAM = "/usr/lib/provision/healthy"
+HEALTHY = f'if [ -n "${{BASH-}}" ]; then . {HEALTHY_PROGRAM}; else {HEALTHY_PROGRAM}; fi'
 SETUP_STATE = "/run/provision/setup"
 GAVE_UP = "setup: failed: "  # on a service; a step that failed is named
 ATTACH = "attach: "
@@ -307,7 +308,10 @@ def wait_until_ready(
             return
         if isinstance(verdict, Failure):
             raise EnvironmentFailed(
-                verdict.message, evidence=_evidence(verdict, last_lines), hint=verdict.hint
+                verdict.message,
+                evidence=_evidence(verdict, last_lines),
+                hint=verdict.hint,
+                machine=machine.name,
             )
         if isinstance(verdict, Ended):
             if revive is not None:

@@ -286,6 +286,13 @@ def _lock_use(frozen: object, no_lock: object, spec: Path) -> LockUse:
     return "exactly" if frozen else "where it fits"
 
 
+def timeout_option(command: Callable[P, R]) -> Callable[P, R]:
+    """`--timeout`, for the verbs that wait."""
+    return click.option("--timeout", type=click.FloatRange(min=0, min_open=True), default=900,
+                        show_default=True, metavar="SECONDS",
+                        help="Time for each machine to become ready, setup included.")(command)  # fmt: skip
+
+
 def format_option(command: Callable[P, R]) -> Callable[P, R]:
     """`--format`, for the answers that a program may read."""
     return click.option(

@@ -64,8 +64,13 @@ def folders(file: File) -> tuple[str, ...]:
     return tuple(sorted(str(folder) for folder in inner if folder.name))
 
 
-def contents(machine: Machine) -> Mapping[str, RenderedFile]:
-    """The machine's own scripts, the same in every backend, by path below /usr/lib/provision."""
+def contents(machine: Machine, *, cgroup_v1: bool = False) -> Mapping[str, RenderedFile]:
+    """The machine's own scripts, the same in every backend, by path below /usr/lib/provision.
+
+    Args:
+        machine: the machine.
+        cgroup_v1: as for `systemd_scripts`.
+    """
     context: dict[str, object] = {
         "machine": machine,
         "own": {*payload(machine), *(file.path.lstrip("/") for file in machine.files)},
@@ -80,7 +85,10 @@ def contents(machine: Machine) -> Mapping[str, RenderedFile]:
     common = (*common, *(("trust",) if trust_variables(machine) else ()))
     files = {name: _script(f"shared/machine/{name}.j2", context) for name in common}
     for service in machine.services:
-        files |= {f"services/{service.name}/{name}": file for name, file in _service(machine, service)}
+        files |= {
+            f"services/{service.name}/{name}": file
+            for name, file in _service(machine, service, cgroup_v1=cgroup_v1)
+        }
     for number, step in enumerate(machine.setup, 1):
         path = f"setup.d/{number * 10:03}-{step.name}"
         files[f"{path}.sh"] = _setup(machine, step, f"{HOME}/{path}")
@@ -98,11 +106,17 @@ def _safe(machine: Machine) -> tuple[str, ...]:
     return tuple(path for folder in live for path in (folder, f"{folder}/*"))
 
 
-def _service(machine: Machine, service: Service) -> Iterator[tuple[str, RenderedFile]]:
+def _service(machine: Machine, service: Service, *, cgroup_v1: bool) -> Iterator[tuple[str, RenderedFile]]:
     probe = service.ready
     asked = {"http": "%s", "tcp": "tcp://%s"}.get(probe.kind) if probe else None
     address = urlsplit(asked % probe.subject) if probe and asked else None
-    context = {"machine": machine, "service": service, "address": address, "soon": SOON}
+    context = {
+        "machine": machine,
+        "service": service,
+        "address": address,
+        "soon": SOON,
+        "cgroup_v1": cgroup_v1,
+    }
     yield "run", _script("shared/machine/service-run.j2", context)
     yield "prepare", _script("shared/machine/service-prepare.j2", context)
     yield "user", _data(service.user)

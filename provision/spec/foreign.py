@@ -53,6 +53,8 @@ def value_hint(key: str, value: object) -> str:
     """A key of ours with a value in another tool's form: how it is written here; empty if not known."""
     if key == "volumes":
         return _volumes_hint(value)
+    if key == "socket":
+        return _if_short("port", _socket(value))
     change = _FORMS.get(key)
     changed = change(value) if change else None
     return "" if changed is None else _if_short(key, changed)
@@ -172,6 +174,12 @@ def _size(value: object) -> object:
     """A size as Compose and QEMU write it, whose units are powers of 1024."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?) ?([mMgG])[bB]?", value) if isinstance(value, str) else None
     return f"{match[1]}{match[2].upper()}iB" if match else None
+
+
+def _socket(value: object) -> object:
+    """What testinfra and goss call a socket is a port, unless it is a path."""
+    match = re.fullmatch(r"(?:(?:tcp|udp)6?:(?://)?)?(?:.*:)?(\d+)", str(value))
+    return int(match[1]) if match and not isinstance(value, bool) else None
 
 
 def _version(_: object) -> object:

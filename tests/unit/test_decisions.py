@@ -16,12 +16,12 @@ import yaml
 from provision import spec
 from provision.backends import causes
 from provision.backends.docker import decide as docker
-from provision.backends.docker.engine import Container, Seen
 from provision.backends.docker.observe import Observed as ObservedContainers
 from provision.backends.docker.observe import Surroundings as ContainerSurroundings
 from provision.backends.docker.ownership import ID, RECIPE, RENDERING
-from provision.backends.docker.rendering import container_name, image_names
-from provision.backends.docker.rendering import render_environment as render_containers
+from provision.backends.docker.render import container_name, image_names
+from provision.backends.docker.render import render_environment as render_containers
+from provision.backends.docker.systemd import EngineChoices
 from provision.backends.ports import decide_ports, key
 from provision.backends.vm import decide as vm
 from provision.backends.vm.drivers import find
@@ -29,7 +29,8 @@ from provision.backends.vm.observe import Observed as ObservedMachines
 from provision.backends.vm.observe import SeenMachine
 from provision.backends.vm.observe import Surroundings as MachineSurroundings
 from provision.backends.vm.qemu.records import InstanceRecord, decide_course
-from provision.backends.vm.rendering import render_environment as render_machines
+from provision.backends.vm.render import render_environment as render_machines
+from provision.docker_client.queries import Container, Image, Objects
 from provision.errors import EnvironmentFailed
 from provision.model import Machine
 
@@ -109,13 +110,14 @@ def observed_containers(
     there = case.get("images", "was" if was else "none")
     built_for = was if was and there == "was" else wanted
     images = (
-        {image: {RECIPE: renderings[there].recipes[name]}
+        {image: Image(id="", tags=(), size=0, architecture="",
+                      labels={RECIPE: renderings[there].recipes[name]})
          for name, image in image_names(built_for, renderings[there].recipes).items()}
         if there != "none" else {}
     )  # fmt: skip
     asked = {machine.name for machine in wanted.machines}
     return ObservedContainers(
-        seen=Seen(
+        seen=Objects(
             containers={each.name: each for each in containers.values()}, images=images, volumes={},
             networks={},
         ),
@@ -135,10 +137,10 @@ def observed_containers(
 def test_decisions_of_containers(case: Case, tmp_path: Path) -> None:
     was = load(tmp_path, case["was"], "docker") if "was" in case else None
     wanted = load(tmp_path, case["wanted"], "docker")
-    rendering = render_containers(wanted, tmp_path / "rendering")
+    rendering = render_containers(wanted, tmp_path / "rendering", EngineChoices())
     renderings = {"wanted": rendering}
     if was is not None:
-        renderings["was"] = render_containers(was, tmp_path / "rendering")
+        renderings["was"] = render_containers(was, tmp_path / "rendering", EngineChoices())
     observed = observed_containers(case, was, wanted, renderings)
     rebuild = case.get("rebuild", False)
     if "refused" in case:

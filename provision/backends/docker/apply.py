@@ -13,14 +13,14 @@ from provision.backends import causes, starts
 from provision.backends.build_errors import build_failed
 from provision.backends.build_lines import BuildLines
 from provision.backends.build_problems import refuse_found
-from provision.backends.docker import agent, engine, secrets, systemd
+from provision.backends.docker import agent, secrets, systemd
 from provision.backends.docker.containers import CONTROL, MACHINE, enter, of_environment
 from provision.backends.docker.failures import require_compose, start_failed
 from provision.backends.docker.images import remember_images
 from provision.backends.docker.logs import read_logs
 from provision.backends.docker.planning import plan_for
 from provision.backends.docker.removal import end
-from provision.backends.docker.rendering import (
+from provision.backends.docker.render import (
     AGENT,
     COMPOSE,
     IDENTITY,
@@ -40,7 +40,9 @@ from provision.backends.machines import warn_of_roots
 from provision.backends.order import in_order
 from provision.backends.ports import choose, keep
 from provision.backends.readiness import BETWEEN, SETUP_STATE, patience, wait_until_ready
+from provision.backends.starting import decide_start
 from provision.confined import ConfinedFolder
+from provision.docker_client import commands, queries
 from provision.errors import EnvironmentFailed
 from provision.hints import command
 from provision.progress import ParallelProgress
@@ -52,6 +54,7 @@ if TYPE_CHECKING:
 
     from provision.backends.base import Plan
     from provision.backends.docker.observe import Observed
+    from provision.backends.starting import Stands
     from provision.model import Environment, Machine
     from provision.progress import Progress
     from provision.rendering import Rendering
@@ -87,6 +90,20 @@ class Application:
                 return plan
         self._wait_for_all(plan, progress)
         starts.note(self.state_dir, plan, begun)
+        return plan
+
+    def start(self, progress: Progress, machine: str | None) -> Plan:
+        """Start the containers that are stopped, or one machine's, as they were made."""
+        with self.state_dir.lock(progress):
+            with progress.wait("checking what is running"):
+                there = {each.labels[MACHINE]: each for each in of_environment(self.state_dir)}
+            names = [each.name for each in self.environment.machines]
+            plan = decide_start({name: _stands(there.get(name)) for name in names}, machine)
+            if plan.changes:
+                if self._forwards:
+                    agent.prepare(self.state_dir)
+                self._lay_secrets()
+                self._wait_for_all(plan, progress, start=True)
         return plan
 
     @property
@@ -128,7 +145,7 @@ class Application:
         with progress.step("starting containers"):
             for container in present:
                 if container.paused:  # Compose would try to start it, which the engine refuses
-                    process.run(["docker", "unpause", container.name])
+                    commands.unpause([container.name])
             end([each for each in present if plan.actions.get(each.labels[MACHINE]) == "remove"])
             self._refresh(plan, observed, progress)
             words = ["--no-start"] if self._ordered else ["--detach"]
@@ -144,8 +161,7 @@ class Application:
         """What `.env` says of this host, after secrets were laid where it says."""
         environment = self.environment
         told = {PROJECT: str(environment.project), OWNER: str(os.getuid())}
-        if any(is_laid(file, environment) for file in secret_files(environment).values()):
-            told |= secrets.lay(environment, self.state_dir)
+        told |= self._lay_secrets()
         if self._forwards:
             told[AGENT] = str(agent.folder(self.state_dir))
         named = [
@@ -154,6 +170,13 @@ class Application:
         if named:
             told[IDENTITY] = lent.identity(named[0])
         return {**told, **kept_ports(environment, chosen)}
+
+    def _lay_secrets(self) -> Mapping[str, str]:
+        """Have the files of secrets in the host's memory, which a restart of the host empties."""
+        environment = self.environment
+        if not any(is_laid(file, environment) for file in secret_files(environment).values()):
+            return {}
+        return secrets.lay(environment, self.state_dir)
 
     def _build(
         self,
@@ -183,7 +206,7 @@ class Application:
                 progress.note(f"{name} gets the new file at {path}")
             if changed := observed.stale_secrets.get(name, ()):
                 progress.note(f"{name} gets the new value of {', '.join(changed)}")
-            process.run(["docker", "restart", container_name(self.environment, name)])
+            commands.restart(container_name(self.environment, name))
 
     def _compose(self, words: Sequence[str], progress: Progress, variables: Mapping[str, str]) -> None:
         """Run Compose on the rendering, whatever else lies beside it; what it says goes to the log too."""
@@ -202,8 +225,8 @@ class Application:
                 progress.line(lines.readable(line))
 
             try:
-                process.stream(
-                    ["docker", "compose", *project, "--progress", "plain", *words],
+                commands.compose(
+                    [*project, *words],
                     each_line,
                     cwd=folder,
                     # Over variables of this process that happen to be called so.
@@ -215,8 +238,11 @@ class Application:
                 require_compose()
                 raise
 
-    def _wait_for_all(self, plan: Plan, progress: Progress) -> None:
-        """Start what has not started yet, in order, and wait for everything that was not ready."""
+    def _wait_for_all(self, plan: Plan, progress: Progress, *, start: bool = False) -> None:
+        """Start what has not started yet, in order, and wait for everything that was not ready.
+
+        With `start` nothing of it has; else that is so where machines need others.
+        """
         waiting = [m for m in self.environment.machines if plan.actions[m.name] != "none"]
         if not waiting:
             return
@@ -224,7 +250,7 @@ class Application:
 
         def one(machine: Machine) -> None:
             was_up = plan.actions[machine.name] == "wait"
-            if self._ordered and not was_up:
+            if (start or self._ordered) and not was_up:
                 self._start(machine)
             if alone:
                 self._wait(machine, progress, was_up=was_up)
@@ -238,7 +264,7 @@ class Application:
 
     def _start(self, machine: Machine) -> None:
         try:
-            process.run(["docker", "start", self._container(machine)])
+            commands.start(self._container(machine))
         except process.CommandFailed as error:
             raise start_failed(error, self.state_dir, self.environment) from error
 
@@ -260,7 +286,7 @@ class Application:
                         several=self.environment.several,
                     )
             except Unreachable as error:
-                found = engine.look([name]).containers.get(name)
+                found = queries.inspect(containers=[name]).containers.get(name)
                 if found is None:
                     raise
                 allowed = min(self.timeout, max(patience(machine).values(), default=0.0))
@@ -273,11 +299,20 @@ class Application:
                     + ("" if found.running else f" with code {found.exit_code}"),
                     evidence=last_lines(""),
                     hint=f"see {command('logs', machine=machine.name if self.environment.several else None)}",
+                    machine=machine.name,
                 ) from error
 
 
+def _stands(found: queries.Container | None) -> Stands:
+    if found is None:
+        return "absent"
+    if found.paused:
+        return "paused"
+    return "running" if found.running or found.restarting else "stopped"
+
+
 def _entered(container: str, machine: Machine) -> Target:
-    found = engine.look([container]).containers.get(container)
+    found = queries.inspect(containers=[container]).containers.get(container)
     if found is None or not found.running:
         raise Unreachable(f"the container of machine {machine.name} does not run")
     return enter(found)
@@ -293,11 +328,10 @@ def _last_lines(container: str, machine: Machine, service: str) -> Sequence[str]
 
 def _revive(container: str, service: str, *, units: bool) -> None:
     """Restart what has ended: setup in the background, a service through its supervisor."""
-    inside = ["docker", "exec", container]
     if units:
-        process.run([*inside, "sh", "-c", restart_script([service])])
+        commands.run_inside(container, ["sh", "-c", restart_script([service])])
     elif service == "setup":
-        process.run([*inside, "rm", "--force", SETUP_STATE])
-        process.run(["docker", "exec", "--detach", container, SETUP])
+        commands.run_inside(container, ["rm", "--force", SETUP_STATE])
+        commands.begin_inside(container, [SETUP])
     else:
-        process.run([*inside, CONTROL, "restart", service])
+        commands.run_inside(container, [CONTROL, "restart", service])

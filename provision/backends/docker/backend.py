@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from provision import process
 from provision.backends import causes, ports, starts
 from provision.backends.base import Remains
-from provision.backends.docker import agent, capabilities, engine, offline, removal, secrets, systemd
+from provision.backends.docker import agent, capabilities, offline, removal, secrets, systemd
 from provision.backends.docker import images as images_of
 from provision.backends.docker.apply import Application
 from provision.backends.docker.containers import (
@@ -21,11 +20,13 @@ from provision.backends.docker.containers import (
 from provision.backends.docker.logs import read_logs
 from provision.backends.docker.ownership import ENVIRONMENT, ID, OWNER, PROJECT, refuse_strangers
 from provision.backends.docker.planning import plan_for
-from provision.backends.docker.rendering import container_name, render_environment
+from provision.backends.docker.render import container_name, render_environment
 from provision.backends.docker.sysctls import notes_on_sysctl_files
+from provision.backends.docker.systemd import EngineChoices
 from provision.backends.machines import read_all, refuse_unknown, side_by_side
-from provision.backends.readiness import HEALTHY, service_states
+from provision.backends.readiness import HEALTHY_PROGRAM, service_states
 from provision.backends.requirements import refuse, unmet
+from provision.docker_client import commands, queries
 from provision.errors import EnvironmentFailed
 from provision.hints import command
 from provision.model import MachineStatus, ServiceStatus
@@ -36,14 +37,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from provision.backends.base import Capabilities, Finding, Footprint, Plan
-    from provision.backends.docker.engine import Container
+    from provision.backends.base import Cached, Capabilities, Finding, Footprint, Plan, Usage
     from provision.backends.log_view import LogView
+    from provision.docker_client.queries import Container
     from provision.errors import Problem
     from provision.model import Environment, Machine
     from provision.progress import Progress
     from provision.rendering import Rendering
-    from provision.state import StateDir
+    from provision.state import KnownEnvironment, StateDir
     from provision.target import Target
 
 UNITS = "/usr/lib/provision/units"
@@ -73,27 +74,33 @@ class Docker:
         """Files that no container reads."""
         return notes_on_sysctl_files(environment)
 
-    def settle(self, environment: Environment, state_dir: StateDir) -> Environment:  # noqa: ARG002 - the contract's words
-        """With the version of its cgroups, where systemd needs to know it."""
-        return systemd.settle(environment)
+    def choose(self, environment: Environment, state_dir: StateDir) -> EngineChoices:  # noqa: ARG002 - the contract's words
+        """The version of the engine's cgroups, where systemd needs to know it."""
+        return systemd.choose(environment)
 
     def refusals(self, environment: Environment, state_dir: StateDir) -> Sequence[Problem]:  # noqa: ARG002 - the contract's words
         """What no container can provide."""
         return _refusals(environment)
 
-    def render(self, environment: Environment, location: Path) -> Rendering:
+    def render(
+        self, environment: Environment, location: Path, choices: EngineChoices | None = None
+    ) -> Rendering:
         """A Dockerfile for each machine, compose.yaml, and the scripts that they use; pure."""
         refuse(_refusals(environment))
-        return render_environment(environment, location)
+        return render_environment(environment, location, choices or EngineChoices())
+
+    def _rendering(self, environment: Environment, state_dir: StateDir) -> Rendering:
+        """The rendering for this host."""
+        return self.render(environment, state_dir.rendering, self.choose(environment, state_dir))
 
     def missing(self, environment: Environment, state_dir: StateDir) -> tuple[str, ...]:
         """What `up` would have to fetch: bases, and packages that no layer holds."""
-        return tuple(offline.missing(environment, state_dir, self.render(environment, state_dir.rendering)))
+        return tuple(offline.missing(environment, state_dir, self._rendering(environment, state_dir)))
 
     def plan(self, environment: Environment, state_dir: StateDir) -> Plan:
         """What `up` would do: each container's label tells what rendering it was made from."""
         capabilities.require_host(environment)
-        return plan_for(environment, state_dir, self.render(environment, state_dir.rendering))[1]
+        return plan_for(environment, state_dir, self._rendering(environment, state_dir))[1]
 
     def up(
         self,
@@ -105,12 +112,38 @@ class Docker:
         timeout: float,
     ) -> Plan:
         """Build what changed, let Compose converge, start in order, and wait until every machine is ready."""
-        rendering = self.render(environment, state_dir.rendering)
+        rendering = self._rendering(environment, state_dir)
         capabilities.require_host(environment)
         application = Application(
             environment=environment, state_dir=state_dir, rendering=rendering, timeout=timeout
         )
         return application.up(progress, rebuild=rebuild)
+
+    def start(
+        self,
+        environment: Environment,
+        state_dir: StateDir,
+        progress: Progress,
+        *,
+        machine: str | None,
+        timeout: float,
+    ) -> Plan:
+        """`docker start`, in order, and wait."""
+        application = Application(
+            environment=environment,
+            state_dir=state_dir,
+            rendering=self.render(environment, state_dir.rendering, self.choose(environment, state_dir)),
+            timeout=timeout,
+        )
+        return application.start(progress, machine)
+
+    def pause(self, state_dir: StateDir, progress: Progress, machine: str | None) -> bool:
+        """`docker pause`, of all at once."""
+        return _freeze(state_dir, progress, machine, "pause")
+
+    def unpause(self, state_dir: StateDir, progress: Progress, machine: str | None) -> bool:
+        """`docker unpause`, of all at once."""
+        return _freeze(state_dir, progress, machine, "unpause")
 
     def stop(self, name: str, state_dir: StateDir, progress: Progress, machine: str | None) -> bool:
         """`docker stop`, of all at once."""
@@ -122,7 +155,7 @@ class Docker:
             running = [each.name for each in asked if each.running or each.restarting or each.paused]
             if running:
                 with progress.step("stopping"):
-                    process.run(["docker", "stop", *running])
+                    commands.stop(running)
             if machine is None:
                 agent.end(state_dir)
         return bool(running)
@@ -137,9 +170,9 @@ class Docker:
 
     def _down(self, state_dir: StateDir, progress: Progress, *, volumes: bool, images: bool) -> bool:
         containers = of_environment(state_dir)
-        kept = engine.volumes_with(f"{ID}={state_dir.id}") if volumes else ()
+        kept = queries.volumes_with(f"{ID}={state_dir.id}") if volumes else ()
         built = images_of.remembered_images(state_dir) if images else ()
-        if not containers and not kept and not built and not engine.networks_with(f"{ID}={state_dir.id}"):
+        if not containers and not kept and not built and not queries.networks_with(f"{ID}={state_dir.id}"):
             agent.forget(state_dir)
             state_dir.forget_damaged(RECORDS)
             return False
@@ -162,27 +195,26 @@ class Docker:
         return Remains(
             machines={name: state(each) for name, each in containers.items()},
             ports={name: each.ports for name, each in containers.items() if each.running},
-            volumes=engine.volumes_with(label),
-            built=tuple(engine.look(built).images)
+            volumes=queries.volumes_with(label),
+            built=tuple(queries.inspect(images=built).images)
             if (built := images_of.remembered_images(state_dir))
             else (),
         )
 
     def engine_environments(self) -> Mapping[str, tuple[str, str]]:
         """From the labels of this user's containers and volumes."""
-        form = "\t".join(f'{{{{.Label "{label}"}}}}' for label in (ID, ENVIRONMENT, PROJECT))
-        own = ["--filter", f"label={ID}", "--filter", f"label={OWNER}={os.getuid()}"]
-        found = {}
-        for words in (["ps", "--all"], ["volume", "ls"]):
-            for line in engine.lines(*words, *own, "--format", form):
-                identity, name, project = line.split("\t")
-                found[identity] = (name, project)
-        return found
+        own = [ID, f"{OWNER}={os.getuid()}"]
+        wanted = (ID, ENVIRONMENT, PROJECT)
+        return {
+            identity: (name, project)
+            for kind in ("containers", "volumes")
+            for identity, name, project in queries.label_values(kind, wanted, carrying=own)
+        }
 
     def status(self, environment: Environment, state_dir: StateDir) -> tuple[MachineStatus, ...]:  # noqa: ARG002 - the contract's words
         """Every machine, with the state of each service where it runs."""
         names = {m.name: container_name(environment, m.name) for m in environment.machines}
-        found = engine.look(list(names.values()))
+        found = queries.inspect(containers=names.values())
         refuse_strangers(environment.id, found)
         seen = found.containers
 
@@ -220,12 +252,11 @@ class Docker:
         """Asks their supervisors."""
         ours = of_environment(state_dir)
         container = next(each.name for each in ours if each.labels[MACHINE] == target.machine)
-        inside = ["docker", "exec", container]
         if target.run(f"test -d {UNITS}", user="root").code == 0:
-            words = ["sh", "-c", restart_script(services)]
-            process.run([*inside, *words], check=False)  # the state says more
+            script = restart_script(services)
+            commands.run_inside(container, ["sh", "-c", script], check=False)  # the state says more
         else:
-            process.run([*inside, CONTROL, "restart", *services])
+            commands.run_inside(container, [CONTROL, "restart", *services])
 
     def logs(
         self,
@@ -261,6 +292,30 @@ class Docker:
 
         return footprint(state_dir)
 
+    def usage(self, state_dirs: Sequence[StateDir]) -> Mapping[str, Usage]:
+        """Containers, volumes, images of one environment alone."""
+        from provision.backends.docker.keeping import usage
+
+        return usage(state_dirs)
+
+    def cached(
+        self, environments: Sequence[KnownEnvironment], gone: Sequence[KnownEnvironment]
+    ) -> tuple[Cached, ...]:
+        """Images."""
+        from provision.backends.docker.keeping import cached
+
+        return cached(environments, gone)
+
+    def half_made(self) -> tuple[Path, ...]:
+        """Nothing: the engine's builder tidies up."""
+        return ()
+
+    def discard(self, cached: Sequence[Cached]) -> None:
+        """Images that no container is of."""
+        from provision.backends.docker.keeping import discard
+
+        discard(cached)
+
     def forget_saved(self, state_dir: StateDir) -> bool:  # noqa: ARG002 - the contract's words
         """A container has no saved state."""
         return False
@@ -276,6 +331,21 @@ class Docker:
         return all(finding.usable for finding in findings)
 
 
+def _freeze(
+    state_dir: StateDir, progress: Progress, machine: str | None, word: Literal["pause", "unpause"]
+) -> bool:
+    """Pause what runs, or let go on what is paused; False where there was nothing of that kind."""
+    with state_dir.lock(progress):
+        containers = {each.labels[MACHINE]: each for each in of_environment(state_dir)}
+        refuse_unknown(machine, containers)
+        asked = [each for name, each in containers.items() if machine in (None, name)]
+        meant = [each.name for each in asked if (each.running if word == "pause" else each.paused)]
+        if meant:
+            with progress.step("pausing" if word == "pause" else "going on"):
+                (commands.pause if word == "pause" else commands.unpause)(meant)
+    return bool(meant)
+
+
 def _refusals(environment: Environment) -> Sequence[Problem]:
     return (*unmet(environment, capabilities.lacks, capabilities.HINT), *systemd.without_systemd(environment))
 
@@ -285,9 +355,8 @@ def _status(machine: Machine, found: Container | None) -> MachineStatus:
     shown = state(found)
     if found is not None and found.running and (services or shown == "unhealthy"):
         try:
-            with enter(found) as target:
-                answer = target.run(HEALTHY, user="root")
-            services = service_states(machine, answer.stdout.decode("utf-8", "replace").splitlines())
+            answer = commands.execute(found.name, [HEALTHY_PROGRAM], user="root", workdir="/", timeout=60)
+            services = service_states(machine, answer.stdout.splitlines())
             if answer.code == 0:
                 shown = "running"  # the engine's own word may be ten seconds old
             elif found.health == "starting":

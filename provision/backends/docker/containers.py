@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from provision.backends.docker import engine
 from provision.backends.docker.ownership import ID
+from provision.docker_client import commands, queries
 from provision.recipe.limits import HARD_FILES, SOFT_FILES
 from provision.target import Target
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from provision.backends.docker.engine import Container
+    from provision.docker_client.queries import Container
     from provision.model import MachineState
     from provision.state import StateDir
 
@@ -25,7 +25,7 @@ LIMITED = f'ulimit -S -n {SOFT_FILES} 2>/dev/null; ulimit -H -n {HARD_FILES} 2>/
 
 def of_environment(state_dir: StateDir) -> tuple[Container, ...]:
     """Those of its machines: they carry its id."""
-    return tuple(each for each in engine.containers_with(f"{ID}={state_dir.id}") if MACHINE in each.labels)
+    return tuple(each for each in queries.containers_with(f"{ID}={state_dir.id}") if MACHINE in each.labels)
 
 
 def in_order_of_ending(containers: Sequence[Container]) -> tuple[tuple[Container, ...], ...]:
@@ -56,10 +56,15 @@ def enter(container: Container) -> Target:
     """The machine as the user, and in the folder, that its labels say."""
 
     def words_to(words: Sequence[str], *, user: str, workdir: str, terminal: bool) -> list[str]:
-        flags = ["--interactive", *(["--tty"] if terminal else [])]
-        identity = ["--user", user, "--env", f"USER={user}", "--env", f"LOGNAME={user}"]
-        limited = ["sh", "-c", LIMITED, "sh", *words]
-        return ["docker", "exec", *flags, *identity, "--workdir", workdir, container.name, *limited]
+        return commands.exec_words(
+            container.name,
+            ["sh", "-c", LIMITED, "sh", *words],
+            user=user,
+            variables={"USER": user, "LOGNAME": user},
+            workdir=workdir,
+            interactive=True,
+            terminal=terminal,
+        )
 
     return Target(
         container.labels[MACHINE],

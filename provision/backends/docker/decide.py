@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from provision.backends import causes
 from provision.backends.base import Plan, PlannedAction, PlannedBuild
 from provision.backends.docker.ownership import RECIPE, RENDERING, refuse_strangers
-from provision.backends.docker.rendering import image_names, volume_names
+from provision.backends.docker.render import image_names, volume_names
 from provision.backends.docker.sysctls import notes_on_sysctl_files
 from provision.backends.volumes import notes_on_volumes
 
@@ -96,7 +96,8 @@ def _builds(
     machines = {machine.name: machine for machine in environment.machines}
     planned: set[str] = set()
     for name, image in image_names(environment, rendering.recipes).items():
-        labels = observed.seen.images.get(image, {})
+        built = observed.seen.images.get(image)
+        labels = built.labels if built else {}
         if image in planned or (not rebuild and labels.get(RECIPE) == rendering.recipes[name]):
             continue
         planned.add(image)

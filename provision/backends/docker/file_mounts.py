@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from provision import process
+from provision.docker_client import commands
 from provision.hints import command
 
 if TYPE_CHECKING:
@@ -33,8 +33,8 @@ def replaced(container: str, machine: Machine) -> Sequence[str]:
     files = {mount.path: mount.source.name for mount in machine.mounts if mount.source.is_file()}
     if not files:
         return ()
-    said = process.ask(["docker", "exec", container, "cat", "/proc/self/mountinfo"])
-    return replaced_in(said.stdout, files)
+    mountinfo = commands.execute(container, ["cat", "/proc/self/mountinfo"]).stdout
+    return replaced_in(mountinfo, files)
 
 
 def replaced_in(mountinfo: str, files: Mapping[str, str]) -> Sequence[str]:

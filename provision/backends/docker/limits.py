@@ -7,7 +7,8 @@ import platform
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from provision import process
+from provision.docker_client import queries
+from provision.errors import ProvisionError
 from provision.recipe.limits import TITLES, effective, height, machine_limits, written
 
 if TYPE_CHECKING:
@@ -40,8 +41,10 @@ def _refused(environment: Environment, most: Mapping[str, tuple[int, str]]) -> I
 
 def is_local() -> bool:
     """Whether the engine runs on this kernel; of another's limits nothing is known here."""
-    told = process.ask(["docker", "info", "--format", "{{.KernelVersion}}"])
-    return told.stdout.strip() == platform.release()
+    try:
+        return queries.engine().kernel == platform.release()
+    except ProvisionError:
+        return False
 
 
 def _most() -> Mapping[str, tuple[int, str]]:

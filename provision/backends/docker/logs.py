@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from provision import process
 from provision.backends.journal import read_journal
 from provision.backends.log_view import ALL, LogView, stamped
+from provision.docker_client import commands
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -31,7 +32,7 @@ def read_logs(
     if journal:
         services = [*wanted] or [*known, "setup"]
         read_journal(
-            lambda words: ["docker", "exec", container, *words],
+            lambda words: commands.exec_words(container, words),
             services,
             each_line,
             view=view,
@@ -41,17 +42,18 @@ def read_logs(
     # The engine also puts its times inside lines longer than 16 KiB, so request them only if needed.
     timed = view.timestamps or (view.follow and view.tail is not None)
     reader = _Reader(known, set(wanted), each_line, view, timed=timed)
-    words = ["docker", "logs", *(["--timestamps"] if timed else [])]
+    options = ["--timestamps"] if timed else []
     since = [] if view.since is None else ["--since", f"{view.since:.6f}"]
     if view.tail is not None:
         # The engine counts the lines of all services: those that are wanted are counted here.
         reader.hold_back(view.tail)
-        process.stream([*words, *since, container], reader.take)
+        process.stream(commands.logs_words(container, [*options, *since]), reader.take)
         reader.release()
         if not view.follow:
             return
         since = ["--since", reader.last] if reader.last else since
-    process.stream([*words, *since, *(["--follow"] if view.follow else []), container], reader.take)
+    options += [*since, *(["--follow"] if view.follow else [])]
+    process.stream(commands.logs_words(container, options), reader.take)
 
 
 class _Reader:

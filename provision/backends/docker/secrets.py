@@ -11,13 +11,14 @@ import shutil
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from provision import process, runtime, secrets
-from provision.backends.docker.rendering import (
+from provision import runtime, secrets
+from provision.backends.docker.render import (
     SECRETS,
     is_laid,
     secret_files,
     secret_variable,
 )
+from provision.docker_client import commands
 from provision.errors import HostLacks
 from provision.records import require_name
 
@@ -66,5 +67,4 @@ def stale(container: str, machine: Machine) -> Sequence[str]:
     if not machine.secrets:
         return ()
     question = secrets.Question(machine)
-    said = process.ask(["docker", "exec", container, "sh", "-c", question.script])
-    return question.stale(said.stdout)
+    return question.stale(commands.execute(container, ["sh", "-c", question.script]).stdout)

@@ -14,7 +14,7 @@ from provision.backends.vm.driver import starts_provisioned
 from provision.backends.vm.guest import secrets, ssh
 from provision.backends.vm.guest.commands import UNREACHABLE
 from provision.backends.vm.observe import APPLIED
-from provision.backends.vm.rendering import HOME
+from provision.backends.vm.render import HOME
 from provision.errors import EnvironmentFailed
 from provision.hints import command
 from provision.progress import ParallelProgress
@@ -138,4 +138,5 @@ def _step_failed(
         f"the step {name} exited with code {error.code}{place_of(name, machine.run)}",
         evidence=output[begun[-1] + 1 :][-LAST_LINES:],
         hint=hint,
+        machine=machine.name,
     )

@@ -15,7 +15,7 @@ from provision import process
 from provision.backends.vm.guest import ssh
 from provision.backends.vm.qemu import qmp
 from provision.backends.vm.qemu.console import GuestConsole
-from provision.backends.vm.qemu.rendering import script_name
+from provision.backends.vm.qemu.render import script_name
 from provision.errors import EnvironmentFailed, HostLacks, ProvisionError
 from provision.hints import command
 

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from provision.backends.docker.systemd import EngineChoices
     from provision.model import Environment, Machine, Port, Step
 
 COMPOSE, OVERRIDE, VARIABLES = "compose.yaml", "compose.override.yaml", ".env"
@@ -65,11 +66,14 @@ def port_variable(environment: Environment, machine: Machine, port: Port) -> str
     return variable(machine, port).replace("PORT_", f"PORT_{whose}", 1)
 
 
-def render_environment(environment: Environment, location: Path) -> Rendering:
-    """Everything that `docker compose up` needs, for a folder at `location`."""
-    images = _images(environment)
+def render_environment(environment: Environment, location: Path, choices: EngineChoices) -> Rendering:
+    """Everything that `docker compose up` needs of an engine of such choices, for a folder at `location`."""
+    images = _images(environment, choices)
     recipes = {name: digest_of(image.files) for name, image in images.items()}
-    items = [_Item.of(environment, each, images[each.name], location) for each in environment.machines]
+    items = [
+        _Item.of(environment, machine, images[machine.name], location, cgroup_v1=_cgroup_v1(machine, choices))
+        for machine in environment.machines
+    ]
     digests = {item.machine.name: item.digest(environment, recipes[item.machine.name]) for item in items}
     compose = render(
         "docker/compose.yaml.j2",
@@ -124,11 +128,17 @@ def folder_names(environment: Environment, recipes: Mapping[str, str]) -> Mappin
     }
 
 
-def _images(environment: Environment) -> Mapping[str, Image]:
+def _cgroup_v1(machine: Machine, choices: EngineChoices) -> bool:
+    """Whether systemd is the machine's init, on cgroups of the first version."""
+    return is_init(machine) and choices.cgroups == "1"
+
+
+def _images(environment: Environment, choices: EngineChoices) -> Mapping[str, Image]:
     taken: dict[str, tuple[Step, ...]] = {}
     contexts: dict[str, Mapping[str, RenderedFile]] = {}
     for each in environment.machines:
-        scripts = {**contents(each), **_own_scripts(each)}
+        cgroup_v1 = _cgroup_v1(each, choices)
+        scripts = {**contents(each, cgroup_v1=cgroup_v1), **_own_scripts(each, cgroup_v1=cgroup_v1)}
         systemd = is_init(each)
         runtime = PACKAGES[each.base.family] if systemd else ()
         taken[each.name] = steps(each, scripts, runtime, init=systemd, systemd=systemd)
@@ -195,6 +205,7 @@ class _Item:
     aliases: tuple[str, ...]
     grace: int
     systemd: bool
+    cgroup_v1: bool
     patience: int
     mounts: tuple[_Bind, ...]
     volumes: Mapping[str, str]
@@ -205,7 +216,9 @@ class _Item:
     certificate: str | None
 
     @classmethod
-    def of(cls, environment: Environment, machine: Machine, image: Image, location: Path) -> _Item:
+    def of(
+        cls, environment: Environment, machine: Machine, image: Image, location: Path, *, cgroup_v1: bool
+    ) -> _Item:
         systemd = is_init(machine)
         proxy = proxy_variables(machine, environment.names)
         binds = [(mount.source, mount.path, mount.read_only) for mount in machine.mounts]
@@ -217,6 +230,7 @@ class _Item:
             aliases=tuple(name for name in machine.names if name != machine.name),
             grace=GRACE * max(len(start_stages(machine)), 1) + MORE,
             systemd=systemd,
+            cgroup_v1=cgroup_v1,
             patience=int(max([*patience(machine).values(), 5])) + (600 if machine.setup else 0),
             mounts=tuple(
                 _Bind(source=path_from(location, source, environment.project), path=path, read_only=read_only)
@@ -259,12 +273,12 @@ class _Item:
         )
 
 
-def _own_scripts(machine: Machine) -> Mapping[str, RenderedFile]:
+def _own_scripts(machine: Machine, *, cgroup_v1: bool) -> Mapping[str, RenderedFile]:
     """How a container starts its services and knows their state."""
     context: dict[str, object] = {"machine": machine}
     if is_init(machine):
         own = {name: _executable(f"docker/machine/{name}.j2", context) for name in ("attach", "init")}
-        return {"start": own.pop("init"), **own, **systemd_scripts(machine)}
+        return {"start": own.pop("init"), **own, **systemd_scripts(machine, cgroup_v1=cgroup_v1)}
     limited = any(service.limits for service in machine.services)
     context |= {"limits": ULIMITS if limited else {}, "grace": GRACE, "crashes": CRASHES, "soon": SOON}
     context |= {"files": (SOFT_FILES, hard_files(machine))}
