@@ -315,9 +315,36 @@ def up(
         state_dir.forget_inventories()
     if plan.changes or not state_dir.path_of(applied.RECORD).exists():
         applied.keep(state_dir, environment)
-    if plan.build or plan.changes:
+    if plan.changes:
         require_locked(environment, backend, progress)
     return plan
+
+
+def require_locked(environment: Environment, backend: str, progress: Progress) -> None:
+    """Compare what is installed with the lock, where that fits the spec.
+
+    Raises:
+        EnvironmentFailed: a machine has something else.
+        Unreachable: a machine does not answer.
+    """
+    if not any(machine.lock and machine.lock.installed for machine in environment.machines):
+        return
+    from provision.installed import differences, read_installed
+
+    acting, evidence = backends.find(backend), list[str]()
+    with progress.wait("comparing with the lock"):
+        targets = acting.targets(environment.name, state_of(environment, backend))
+        for machine in environment.machines:
+            with targets[machine.name] as target:
+                found = read_installed(target, kernel="kernel" in acting.supports(machine))
+            evidence += [f"{machine.name}: {each}" for each in differences(machine, found)]
+    if evidence:
+        file = next(machine.lock.file for machine in environment.machines if machine.lock)
+        raise EnvironmentFailed(
+            f"{environment.name} is up, but not as {file} has it",
+            evidence=evidence,
+            hint=f"{command('lock')} locks what is there; {command('up', '--no-lock')} ignores the lock",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -389,33 +416,6 @@ def _pausing(ref: EnvironmentRef) -> Pauses:
             hint=f"{command('stop')} stops them and keeps their data",
         )
     return ref.backend
-
-
-def require_locked(environment: Environment, backend: str, progress: Progress) -> None:
-    """Compare what is installed with the lock, where that fits the spec.
-
-    Raises:
-        EnvironmentFailed: a machine has something else.
-        Unreachable: a machine does not answer.
-    """
-    if not any(machine.lock and machine.lock.installed for machine in environment.machines):
-        return
-    from provision.installed import differences, read_installed
-
-    acting, evidence = backends.find(backend), list[str]()
-    with progress.wait("comparing with the lock"):
-        targets = acting.targets(environment.name, state_of(environment, backend))
-        for machine in environment.machines:
-            with targets[machine.name] as target:
-                found = read_installed(target, kernel="kernel" in acting.supports(machine))
-            evidence += [f"{machine.name}: {each}" for each in differences(machine, found)]
-    if evidence:
-        file = next(machine.lock.file for machine in environment.machines if machine.lock)
-        raise EnvironmentFailed(
-            f"{environment.name} is up, but not as {file} has it",
-            evidence=evidence,
-            hint=f"{command('lock')} locks what is there; {command('up', '--no-lock')} ignores the lock",
-        )
 
 
 def prepare_to_verify(environment: Environment) -> None:

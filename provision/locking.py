@@ -55,13 +55,17 @@ def check(request: Request, names: Sequence[str]) -> tuple[str, ...]:
     Raises:
         UsageError: there is no lock.
     """
+    request = replace(request, local=False)
     lock = require_lock(request)
     reasons: list[str] = []
     wanted: set[tuple[str, str]] = set()
     _, trials, _ = _trials(request, names)
     for trial in trials.values():
         environment = engine.load_unlocked(trial.request, looking=True)
-        wanted |= {(each.group, lockfile.base_key(each.base)) for each in environment.machines}
+        wanted |= {
+            (lockfile.called(environment, each, lock), lockfile.base_key(each.base))
+            for each in environment.machines
+        }
         reasons += lockfile.misfits(environment, lock)
     for machine, bases in sorted(lock.machines.items()):
         reasons += [
@@ -105,7 +109,7 @@ def take(
     Raises:
         UsageError: a package to upgrade is not locked.
     """
-    request = replace(request, local=False, lock="not at all")
+    request = replace(request, local=False, lock="not at all", name=None)
     path = lockfile.path_of(request.spec)
     former = lockfile.load(path) or empty(__version__)
     _require_locked(upgrade, former, path)

@@ -153,29 +153,22 @@ def provenance(base: Base) -> Provenance:
     try:
         found = queries.image(base.image)
     except ProvisionError:
-        found = None
-    if found is None:
-        return Provenance(mirror=base.mirror or "")
-    return read_provenance(base, found.digests, found.labels, found.layers)
+        found = None  # no engine answers
+    return Provenance(mirror=base.mirror or "") if found is None else provenance_of(base, found)
 
 
-def read_provenance(
-    base: Base,
-    digests: Sequence[str] | None,
-    labels: Mapping[str, str] | None,
-    layers: Sequence[str] | None,
-) -> Provenance:
+def provenance_of(base: Base, image: queries.Image) -> Provenance:
     """The same of what an engine tells of an image; pure."""
-    labels = labels or {}
+    labels = image.labels
     if MADE_LABEL in labels:
         time = labels.get("provision.archive-time", "")
         return Provenance(
             mirror=labels.get("provision.mirror", ""),
             made=base.snapshot or time.replace("-", "").replace(":", ""),
-            root=next(iter(layers or ()), ""),  # `docker import` takes the tar file as it is
+            root=next(iter(image.layers), ""),  # `docker import` takes the tar file as it is
         )
     named = base.image.partition("@")[0]
-    known = [digest.partition("@") for digest in digests or ()]
+    known = [digest.partition("@") for digest in image.digests]
     own = [digest for name, _, digest in known if name in (named, named.rpartition(":")[0])]
     return Provenance(digest=next(iter([*own, *(digest for _, _, digest in known)]), ""))
 

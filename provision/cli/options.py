@@ -261,13 +261,6 @@ def machine_option(command: Callable[P, R]) -> Callable[P, R]:
     return click.option("-m", "--machine", metavar="NAME", help="Select one of several machines.")(command)
 
 
-def timeout_option(command: Callable[P, R]) -> Callable[P, R]:
-    """`--timeout`, for the verbs that wait."""
-    return click.option("--timeout", type=click.FloatRange(min=0, min_open=True), default=900,
-                        show_default=True, metavar="SECONDS",
-                        help="Time for each machine to become ready, setup included.")(command)  # fmt: skip
-
-
 def lock_options(command: Callable[P, R]) -> Callable[P, R]:
     """`--frozen` and `--no-lock`, for the verbs to which it matters which versions are taken."""
     for option in (
@@ -291,6 +284,13 @@ def _lock_use(frozen: object, no_lock: object, spec: Path) -> LockUse:
 
         frozen = path_of(spec).exists()
     return "exactly" if frozen else "where it fits"
+
+
+def timeout_option(command: Callable[P, R]) -> Callable[P, R]:
+    """`--timeout`, for the verbs that wait."""
+    return click.option("--timeout", type=click.FloatRange(min=0, min_open=True), default=900,
+                        show_default=True, metavar="SECONDS",
+                        help="Time for each machine to become ready, setup included.")(command)  # fmt: skip
 
 
 def format_option(command: Callable[P, R]) -> Callable[P, R]:

@@ -1,6 +1,6 @@
 """NAME.lock.yaml: the versions of everything that a spec's machines are made of."""
 
-from provision.lockfile.freeze import architecture, freeze, misfits, pinned_base
+from provision.lockfile.freeze import architecture, called, freeze, misfits, pinned_base
 from provision.lockfile.model import BaseLock, Installed, Kernel, Lock, MachineLock, fingerprint
 from provision.lockfile.needs import asks_of, base_key
 from provision.lockfile.place import path_of
@@ -15,6 +15,7 @@ __all__ = [
     "architecture",
     "asks_of",
     "base_key",
+    "called",
     "fingerprint",
     "freeze",
     "load",

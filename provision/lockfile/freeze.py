@@ -40,13 +40,22 @@ def misfits(
         dict.fromkeys(
             reason
             for machine in environment.machines
-            for reason in _misfits(machine, lock, architecture, backend)
+            for reason in _misfits(machine, called(environment, machine, lock), lock, architecture, backend)
         )
     )
 
 
-def _misfits(machine: Machine, lock: Lock, architecture: str | None, backend: str | None) -> Iterator[str]:
-    name, base = machine.group, base_key(machine.base)
+def called(environment: Environment, machine: Machine, lock: Lock) -> str:
+    """What a machine is called in a lock: a single one as its spec, whatever `--name` says."""
+    if not environment.several and machine.group not in lock.machines and len(lock.machines) == 1:
+        return next(iter(lock.machines))
+    return machine.group
+
+
+def _misfits(
+    machine: Machine, name: str, lock: Lock, architecture: str | None, backend: str | None
+) -> Iterator[str]:
+    base = base_key(machine.base)
     bases = lock.machines.get(name)
     if bases is None:
         yield f"machine {name} is not locked"
@@ -98,9 +107,10 @@ def freeze(
         base = lock.bases.get(base_key(machine.base), {}).get(architecture)
         if base is None:
             return machine
-        locked = lock.machines.get(machine.group, {}).get(base_key(machine.base))
+        name = called(environment, machine, lock)
+        locked = lock.machines.get(name, {}).get(base_key(machine.base))
         own = {_name(package.name, package.architecture) for package in machine.packages if package.version}
-        held = base.versions(machine.group)
+        held = base.versions(name)
         if not exact:  # what the spec says wins
             held = {name: version for name, version in held.items() if name not in {*free, *own}}
         installed = locked.installed.get(architecture, {}).get(backend, "") if locked else ""

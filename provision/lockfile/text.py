@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 from provision import resources
 from provision.confined import ConfinedFolder
 from provision.errors import UsageError
+from provision.hints import command
 from provision.lockfile.model import BaseLock, Kernel, Lock, MachineLock
 from provision.model import Origin
 from provision.rendering import yaml_name, yaml_scalar
@@ -24,9 +25,9 @@ if TYPE_CHECKING:
     from provision.spec.tree import Node
 
 VERSION = 1
-HEAD = """\
-# Written by `provision lock`; commit it, don't edit it.
-# `provision up --frozen` makes exactly this; `provision lock --upgrade` takes newer versions.
+HEAD = f"""\
+# Written by {command("lock")}; commit it, don't edit it.
+# {command("up", "--frozen")} makes exactly this; {command("lock", "--upgrade")} takes newer versions.
 """
 
 
@@ -52,14 +53,14 @@ def load(path: Path) -> Lock | None:
     if isinstance(version, int) and version != VERSION:
         raise UsageError(
             f"{path} has version {version}, and this provision reads {VERSION}",
-            hint="use the provision that wrote it, or remove it and lock again: `provision lock`",
+            hint=f"use the provision that wrote it, or remove it and lock again: {command('lock')}",
         )
     start = Origin(file=str(path), line=1, column=1)
     for error in _validator().iter_errors(data):
         problems.add(
             _message(error.message),
             start if root is None else _place(_node(root, error.absolute_path), error.instance),
-            "take the file as git has it, or write it again: `provision lock`",
+            f"take the file as git has it, or remove it and write it again: {command('lock')}",
         )
     problems.raise_all()
     return _read(cast("dict[str, Any]", data))

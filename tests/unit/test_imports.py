@@ -19,7 +19,7 @@ PACKAGE = Path(__file__).parent.parent.parent / "provision"
 FLOORS = (
     {"__main__"},
     {"cli"},
-    {"aftermath", "selection", "comparison", "drift", "matrix", "listing", "measure", "page", "locking"}
+    {"aftermath", "selection", "comparison", "drift", "matrix", "listing", "locking", "measure", "page"}
     | {"jobs", "shards", "garbage", "outdated"},
     {"engine"},
     {"backends", "inventory", "verify", "installed", "lockfile"},

@@ -13,8 +13,9 @@ from provision import engine, lockfile, spec
 from provision.backends.build_problems import refuse_found
 from provision.backends.locked import LockFailed
 from provision.bases.catalogue import find as find_base
-from provision.bases.image import MADE_LABEL, Provenance, read_provenance
+from provision.bases.image import MADE_LABEL, Provenance, provenance_of
 from provision.cli.options import _lock_use
+from provision.docker_client.queries import Image
 from provision.errors import EnvironmentFailed, SpecError, UsageError
 from provision.installed import differences
 from provision.lockfile import BaseLock, Installed, Kernel, Lock, MachineLock
@@ -97,18 +98,23 @@ def test_a_pulled_base_is_taken_by_its_digest() -> None:
         assert lockfile.pinned_base(base, base_lock()).image == image
 
 
+def image(**more: Any) -> Image:
+    plain: dict[str, Any] = {"id": "i", "tags": (), "labels": {}, "size": 0, "architecture": "amd64"}
+    return Image(**{**plain, **more})
+
+
 def test_where_an_image_is_from() -> None:
     base = find_base("debian:12")
-    pulled = [f"other@{HASH[:-1]}1", f"debian@{HASH}"]
-    assert read_provenance(base, pulled, None, ["layer"]) == Provenance(digest=HASH)
+    pulled = (f"other@{HASH[:-1]}1", f"debian@{HASH}")
+    assert provenance_of(base, image(digests=pulled)) == Provenance(digest=HASH)
     labels = {
         MADE_LABEL: "debian:12",
         "provision.mirror": "m",
         "provision.archive-time": "2026-11-25T02:22:30Z",
     }
     made = Provenance(mirror="m", made="20261125T022230Z", root="layer")
-    assert read_provenance(base, None, labels, ["layer"]) == made
-    assert read_provenance(base, None, None, None) == Provenance()
+    assert provenance_of(base, image(labels=labels, layers=("layer",))) == made
+    assert provenance_of(base, image()) == Provenance()
 
 
 def test_the_text_is_read_back_and_does_not_depend_on_any_order(tmp_path: Path) -> None:
