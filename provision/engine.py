@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from provision import applied, backends, lent, secrets, trust, walls
 from provision.errors import EnvironmentFailed, HostLacks, SpecError, UsageError
 from provision.hints import command
-from provision.state import StateDir, refuse_mounted
+from provision.state import StateDir, known_environments, refuse_mounted
 from provision.target import Unreachable
 
 if TYPE_CHECKING:
@@ -517,6 +517,24 @@ def down(ref: EnvironmentRef, progress: Progress, *, volumes: bool, images: bool
     others = [f"volume {name}" for name in before.volumes if name not in left.volumes]
     others += [name for name in before.built if name not in left.built]
     return Removed(machines=there, others=tuple(others), left=left)
+
+
+def by_id(identity: str, backend: str) -> EnvironmentRef:
+    """An environment of this user by its id, whatever its spec says and wherever it is.
+
+    Raises:
+        UsageError: there is none.
+    """
+    known = next((each for each in known_environments() if each.id == identity), None)
+    if known is None:
+        raise UsageError(f"no environment has the id {identity}", hint="`provision list` shows them all")
+    backends.require(backend)
+    return EnvironmentRef(name=known.name, backend=backends.find(backend), state_dir=known.state_dir(backend))
+
+
+def targets(ref: EnvironmentRef, machine: str | None) -> Mapping[str, Target]:
+    """The running machines by name, or the named one."""
+    return ref.backend.targets(ref.name, ref.state_dir, machine)
 
 
 def target(ref: EnvironmentRef, machine: str | None, *, named_by: str = "--machine") -> Target:
