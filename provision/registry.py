@@ -8,12 +8,16 @@ file needs the word `privileges`, for it comes from whoever wrote the spec.
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import json
 import pkgutil
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from types import ModuleType
 
 GROUP = "provision.backends"
 DEFAULT = "docker"  # where neither the command line nor PROVISION_BACKEND names one
@@ -37,6 +41,16 @@ def external() -> dict[str, str]:
 def module_of(name: str) -> str | None:
     """The module that has the backend; None where there is none of this name."""
     return f"{GROUP}.{name}" if name in built_in() else external().get(name)
+
+
+def own_module(name: str, part: str) -> ModuleType | None:
+    """A module of the backend that others find by its name; None where the backend has none."""
+    module = module_of(name)
+    try:
+        found = module and importlib.util.find_spec(f"{module}.{part}")
+    except ModuleNotFoundError:  # the backend is a single module
+        return None
+    return importlib.import_module(f"{module}.{part}") if found else None
 
 
 def options_schema(name: str) -> dict[str, Any]:

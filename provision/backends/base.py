@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol, TypeVar, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from provision.backends.log_view import LogView
     from provision.errors import Problem
-    from provision.model import Environment, Machine, MachineState, MachineStatus, PortStatus
+    from provision.model import Base, Environment, Machine, MachineState, MachineStatus, PortStatus
     from provision.progress import Progress
     from provision.rendering import Rendering
     from provision.state import StateDir
@@ -264,6 +264,23 @@ class Footprint:
     escape: str
     saves: bool = False
     caveats: tuple[str, ...] = ()
+
+
+@runtime_checkable
+class BuildsBases(Protocol):
+    """What a backend can do beside the contract, whose machines start from a base's image, or its box."""
+
+    def build_base(self, base: Base, progress: Progress, *, provider: str | None) -> Iterator[str]:
+        """Build these from the mirror of the base's distribution; yield the name of each once it is built.
+
+        Args:
+            base: the base.
+            progress: told each step.
+            provider: build it for this provider of machines only; of no meaning to some backends.
+
+        Raises:
+            UsageError: there is nothing to build for this provider.
+        """
 
 
 @runtime_checkable

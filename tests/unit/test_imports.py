@@ -269,6 +269,23 @@ def test_only_the_client_of_docker_starts_docker() -> None:
     assert others == []
 
 
+# Which backend is taken by default, and the folder of templates that boxes are made of.
+NAMES_OF_BACKENDS = {"provision.registry", "provision.bases.scripts", "provision.bases.packing"}
+
+
+def test_no_module_outside_a_backend_spells_its_name() -> None:
+    """So that what holds for one holds for any, one of another package too."""
+    spelled = [
+        f"{name} (line {node.lineno}) says {node.value!r}"
+        for name, tree in TREES.items()
+        if not name.startswith(("provision.backends.docker", "provision.backends.vm"))
+        and name not in NAMES_OF_BACKENDS
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and node.value in {"docker", "vm"} and room(name) != "docker_client"
+    ]
+    assert spelled == []
+
+
 @pytest.mark.parametrize(
     ("words", "rooms"),
     [

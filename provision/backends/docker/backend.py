@@ -27,21 +27,21 @@ from provision.backends.machines import read_all, refuse_unknown, side_by_side
 from provision.backends.readiness import HEALTHY_PROGRAM, service_states
 from provision.backends.requirements import refuse, unmet
 from provision.docker_client import commands, queries
-from provision.errors import EnvironmentFailed
+from provision.errors import EnvironmentFailed, UsageError
 from provision.hints import command
 from provision.model import MachineStatus, ServiceStatus
 from provision.recipe.systemd import restart_script
 from provision.target import Unreachable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from provision.backends.base import Capabilities, Finding, Footprint, Plan
     from provision.backends.log_view import LogView
     from provision.docker_client.queries import Container
     from provision.errors import Problem
-    from provision.model import Environment, Machine
+    from provision.model import Base, Environment, Machine
     from provision.progress import Progress
     from provision.rendering import Rendering
     from provision.state import StateDir
@@ -259,6 +259,15 @@ class Docker:
             read_logs(container.name, known[one], wanted, line, view=view, journal=journal)
 
         read_all(known, services, each_line, read, follow=view.follow)
+
+    def build_base(self, base: Base, progress: Progress, *, provider: str | None) -> Iterator[str]:
+        """The image, in the engine."""
+        from provision.bases.image import build_image
+
+        if provider is not None:
+            raise UsageError(f"an image is for no provider, such as {provider}", hint="-b vm builds boxes")
+        build_image(base, progress)
+        yield base.image
 
     def footprint(self, state_dir: StateDir) -> Footprint:
         """Of its containers, their shims and port proxies."""

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from provision.backends.base import Capabilities, Finding, Footprint, Plan
     from provision.backends.log_view import LogView
     from provision.backends.vm.driver import Driver, GuestState
-    from provision.model import Environment, Machine, MachineState
+    from provision.model import Base, Environment, Machine, MachineState
     from provision.progress import Progress
     from provision.records import Record
     from provision.rendering import Rendering
@@ -304,6 +304,15 @@ class VirtualMachines:
         from provision.backends.vm.footprint import forget_saved
 
         return forget_saved(state_dir)
+
+    def build_base(self, base: Base, progress: Progress, *, provider: str | None) -> Iterator[str]:
+        """Its boxes for Vagrant, in the folder of boxes."""
+        from provision.bases.box import boxes_folder, build_box
+        from provision.bases.packing import BOX_PROVIDERS
+
+        for each in BOX_PROVIDERS:
+            if provider in (None, each):
+                yield str(build_box(base, each, boxes_folder(), progress))
 
     def examine(self) -> tuple[Finding, ...]:
         """Every driver: one that is usable is enough."""
