@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from provision import backends, lent, secrets, trust, walls
+from provision import backends, guest_paths, lent, secrets, trust, walls
 from provision.errors import EnvironmentFailed, HostLacks, SpecError, UsageError
 from provision.hints import command
 from provision.state import StateDir, refuse_mounted
@@ -438,11 +438,11 @@ def _of(machine: str, targets: Mapping[str, Target]) -> str:
 
 def _services(target: Target) -> list[str]:
     """The services that a machine was created with, as it reports itself."""
-    return target.run("ls /usr/lib/provision/services 2>/dev/null", user="root").stdout.decode().split()
+    return target.run(f"ls {guest_paths.SERVICES} 2>/dev/null", user="root").stdout.decode().split()
 
 
 def _wait_for(target: Target, services: Sequence[str], machine: str | None) -> None:
-    waited = target.run(f"/usr/lib/provision/wait {' '.join(services)}", user="root", timeout=LONGEST_START)
+    waited = target.run(f"{guest_paths.WAIT} {' '.join(services)}", user="root", timeout=LONGEST_START)
     if waited.code != 0:
         raise EnvironmentFailed(
             waited.stdout.decode("utf-8", "replace").strip(),

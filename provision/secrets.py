@@ -11,6 +11,7 @@ import os
 import shlex
 from typing import TYPE_CHECKING
 
+from provision import guest_paths
 from provision.errors import Problem, SpecError
 from provision.files import read_regular, why
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 LARGEST = 1024 * 1024  # bytes of a secret that is a file
 INSIDE = "/run/secrets"
-BROUGHT = "/run/provision/secrets"  # where a machine finds them before it knows their owners
+BROUGHT = guest_paths.DELIVERED_SECRETS  # where a machine finds them before it knows their owners
 
 
 def require(environment: Environment) -> None:

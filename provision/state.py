@@ -128,8 +128,8 @@ class StateDir:
             state().mkdir(mode=0o700, parents=True, exist_ok=True)
             runtime.private(environments())
             with self._shared_folder():
-                self.folder.parent.mkdir(mode=0o700, exist_ok=True)
-                self.folder.mkdir(mode=0o700, exist_ok=True)
+                runtime.private(self.folder.parent)
+                runtime.private(self.folder)
                 self._note_environment()
         except OSError as error:
             raise HostLacks(

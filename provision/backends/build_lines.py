@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 
+from provision import guest_paths
+
 FOR_US = "provision: "  # what a step tells `build_problems`, not a person
 _BEGINS = re.compile(r"#(\d+) \[[^\]]*\] (.*)")
-_OURS = re.compile(r"target=/run/provision/(?:steps/\d+-|guest/)([\w-]+)\.sh")
+_OURS = re.compile(rf"target={guest_paths.BUILDS}/(?:steps/\d+-|guest/)([\w-]+)\.sh")
 _WORDS = re.compile(r"#(\d+) (?:\d+\.\d+ )?(.*)")
 # Of a step that is none of the spec's, its instruction says little, and its options less.
 _OPTIONS = re.compile(r"^RUN( +--\S+)+ *")

@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from provision import guest_paths
 from provision.backends.build_errors import place_of
 from provision.errors import EnvironmentFailed
 from provision.hints import command
@@ -20,9 +21,7 @@ if TYPE_CHECKING:
     from provision.target import Output
 
 # 0 where the machine is ready, and why it is not; a bash that runs already starts none for it.
-HEALTHY_PROGRAM = "/usr/lib/provision/healthy"
-HEALTHY = f'if [ -n "${{BASH-}}" ]; then . {HEALTHY_PROGRAM}; else {HEALTHY_PROGRAM}; fi'
-SETUP_STATE = "/run/provision/setup"
+HEALTHY = f'if [ -n "${{BASH-}}" ]; then . {guest_paths.HEALTHY}; else {guest_paths.HEALTHY}; fi'
 GAVE_UP = "setup: failed: "  # on a service; a step that failed is named
 ATTACH = "attach: "
 NOT_YET, FAILED = 1, 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from provision import guest_paths
 from provision.rendering import RenderedFile
 
 if TYPE_CHECKING:
@@ -11,7 +12,6 @@ if TYPE_CHECKING:
 
     from provision.model import Machine
 
-HOME = "/run/provision/proxy"
 DIRECT = ("localhost", "127.0.0.1", "::1")
 # Whom the programs and languages of a machine ask for the certificates they trust.
 TRUSTING = ("SSL_CERT_FILE", "CURL_CA_BUNDLE", "GIT_SSL_CAINFO", "REQUESTS_CA_BUNDLE", "PIP_CERT",
@@ -38,7 +38,7 @@ def trust_variables(machine: Machine) -> Mapping[str, str]:
     """The variables that name the certificates to trust, where the proxy has one of its own."""
     if machine.proxy is None or machine.proxy.ca is None:
         return {}
-    return dict.fromkeys(TRUSTING, f"{HOME}/bundle.crt")
+    return dict.fromkeys(TRUSTING, f"{guest_paths.PROXY}/bundle.crt")
 
 
 def proxy_files(machine: Machine, beside: Iterable[str] = ()) -> Mapping[str, RenderedFile]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
+from provision import guest_paths
 from provision.verify.context import text_of
 from provision.verify.values import shortened, value_problems
 
@@ -42,7 +43,7 @@ def _missing_shell(context: CheckContext, path: str) -> Iterator[str]:
 
 def _sudo(context: CheckContext, name: str, expected: object) -> Iterator[str]:
     """Whether the user may become root without a password."""
-    become = f"/usr/lib/provision/as {shlex.quote(name)} sudo -n true"
+    become = f"{guest_paths.AS} {shlex.quote(name)} sudo -n true"
     tried = context.run(become, user="root")
     if (tried.code == 0) is not bool(expected):
         said = f": {shortened(text_of(tried.stderr))}" if tried.stderr else ""

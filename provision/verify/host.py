@@ -9,6 +9,7 @@ from testinfra.backend.base import BaseBackend, CommandResult
 from testinfra.host import Host
 from testinfra.modules.base import Module
 
+from provision import guest_paths
 from provision.verify.processes import Process, processes
 from provision.verify.sockets import Listening, listening, wanted
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from provision.target import Target
 
-STATE = "/usr/lib/provision/state"
+STATE = guest_paths.STATE
 
 
 class TargetBackend(BaseBackend):  # type: ignore[misc] # testinfra has no types
@@ -113,7 +114,7 @@ class SpecService(Module):  # type: ignore[misc] # testinfra has no types
     @property
     def exists(self) -> bool:
         """The machine has it."""
-        return bool(self.run("test -d %s", f"/usr/lib/provision/services/{self.name}").rc == 0)
+        return bool(self.run("test -d %s", f"{guest_paths.SERVICES}/{self.name}").rc == 0)
 
     @property
     def is_running(self) -> bool:

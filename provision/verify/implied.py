@@ -7,6 +7,7 @@ import shlex
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from provision import guest_paths
 from provision.model import Check, Expected
 from provision.recipe.accounts import gid_of
 from provision.recipe.families import qualified
@@ -87,7 +88,7 @@ def _checks(machine: Machine, spec: Origin) -> Iterator[Check]:
     if machine.setup:
         yield _check(
             "script",
-            "cat /run/provision/setup",
+            f"cat {guest_paths.SETUP_STATE}",
             {"stdout": Expected(how="equals", text="done"), "user": "root"},
             machine.setup[0].origin,
             name="setup",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
+from provision import guest_paths
 from provision.verify.values import mode_problems, value_problems
 
 if TYPE_CHECKING:
@@ -37,6 +38,6 @@ def mount(context: CheckContext, check: Check) -> Iterator[str]:
 def _entered(context: CheckContext, path: str, user: str) -> Iterator[str]:
     """Whether a user can enter and list it."""
     command = shlex.join(["sh", "-c", 'cd "$1" && test -r .', "sh", path])
-    asked = context.run(f"/usr/lib/provision/as {shlex.quote(user)} {command}", user="root")
+    asked = context.run(f"{guest_paths.AS} {shlex.quote(user)} {command}", user="root")
     if asked.code != 0:
         yield f"user {user} cannot enter it"

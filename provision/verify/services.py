@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
+from provision import guest_paths
 from provision.model import Expected
 from provision.recipe.limits import TITLES, effective, written
 from provision.verify.context import text_of
@@ -61,7 +62,7 @@ def _limits(context: CheckContext, name: str) -> Iterator[str]:
     service = next(each for each in context.machine.services if each.name == name)
     if not service.limits or service.oneshot:
         return
-    process_of = f"$(cat /run/provision/services/{shlex.quote(name)})"
+    process_of = f"$(cat {guest_paths.PROCESSES}/{shlex.quote(name)})"
     table = text_of(context.run(f"cat /proc/{process_of}/limits", user="root").stdout)
     found = {line[:26].strip(): line[26:].split() for line in table.splitlines()}
     for limit, value in service.limits.items():

@@ -26,7 +26,7 @@ FLOORS = (
     {"bases"},
     {"docker_client", "records", "runtime", "trust"},
     {"target", "model", "errors", "fetch_errors", "files", "lock", "process", "progress", "resources"}
-    | {"secrets", "confined", "walls", "hints", "registry"},
+    | {"guest_paths", "secrets", "confined", "walls", "hints", "registry"},
 )
 STRANGERS = ({"backends", "verify"}, {"backends", "inventory"}, {"inventory", "verify"})
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from provision import lent, process
+from provision import guest_paths, lent, process
 from provision.backends import causes, starts
 from provision.backends.build_errors import build_failed
 from provision.backends.build_lines import BuildLines
 from provision.backends.build_problems import refuse_found
 from provision.backends.docker import agent, secrets, systemd
-from provision.backends.docker.containers import CONTROL, MACHINE, enter, of_environment
+from provision.backends.docker.containers import MACHINE, enter, of_environment
 from provision.backends.docker.failures import require_compose, start_failed
 from provision.backends.docker.images import remember_images
 from provision.backends.docker.logs import read_logs
@@ -39,7 +39,7 @@ from provision.backends.docker.render import (
 from provision.backends.machines import warn_of_roots
 from provision.backends.order import in_order
 from provision.backends.ports import choose, keep
-from provision.backends.readiness import BETWEEN, SETUP_STATE, patience, wait_until_ready
+from provision.backends.readiness import BETWEEN, patience, wait_until_ready
 from provision.confined import ConfinedFolder
 from provision.docker_client import commands, queries
 from provision.errors import EnvironmentFailed
@@ -59,7 +59,6 @@ if TYPE_CHECKING:
     from provision.state import StateDir
     from provision.target import Target
 
-SETUP = "/usr/lib/provision/setup"
 LAST_LINES = 20
 
 
@@ -297,7 +296,7 @@ def _revive(container: str, service: str, *, units: bool) -> None:
     if units:
         commands.run_inside(container, ["sh", "-c", restart_script([service])])
     elif service == "setup":
-        commands.run_inside(container, ["rm", "--force", SETUP_STATE])
-        commands.begin_inside(container, [SETUP])
+        commands.run_inside(container, ["rm", "--force", guest_paths.SETUP_STATE])
+        commands.begin_inside(container, [guest_paths.SETUP])
     else:
-        commands.run_inside(container, [CONTROL, "restart", service])
+        commands.run_inside(container, [guest_paths.CONTROL, "restart", service])

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from provision import guest_paths
 from provision.backends import causes, ports, starts
 from provision.backends.base import Remains
 from provision.backends.docker import agent, capabilities, offline, removal, secrets, systemd
 from provision.backends.docker import images as images_of
 from provision.backends.docker.apply import Application
 from provision.backends.docker.containers import (
-    CONTROL,
     MACHINE,
     enter,
     of_environment,
@@ -24,7 +24,7 @@ from provision.backends.docker.render import container_name, render_environment
 from provision.backends.docker.sysctls import notes_on_sysctl_files
 from provision.backends.docker.systemd import EngineChoices
 from provision.backends.machines import read_all, refuse_unknown, side_by_side
-from provision.backends.readiness import HEALTHY_PROGRAM, service_states
+from provision.backends.readiness import service_states
 from provision.backends.requirements import refuse, unmet
 from provision.docker_client import commands, queries
 from provision.errors import EnvironmentFailed, UsageError
@@ -46,9 +46,6 @@ if TYPE_CHECKING:
     from provision.rendering import Rendering
     from provision.state import StateDir
     from provision.target import Target
-
-UNITS = "/usr/lib/provision/units"
-
 
 RECORDS = {ports.RECORD: ports.PortsRecord, images_of.RECORD: images_of.ImagesRecord,
            starts.RECORD: starts.StartRecord, causes.RECORD: causes.AspectsRecord}  # fmt: skip
@@ -226,11 +223,11 @@ class Docker:
         """Asks their supervisors."""
         ours = of_environment(state_dir)
         container = next(each.name for each in ours if each.labels[MACHINE] == target.machine)
-        if target.run(f"test -d {UNITS}", user="root").code == 0:
+        if target.run(f"test -d {guest_paths.UNITS}", user="root").code == 0:
             script = restart_script(services)
             commands.run_inside(container, ["sh", "-c", script], check=False)  # the state says more
         else:
-            commands.run_inside(container, [CONTROL, "restart", *services])
+            commands.run_inside(container, [guest_paths.CONTROL, "restart", *services])
 
     def logs(
         self,
@@ -299,7 +296,7 @@ def _status(machine: Machine, found: Container | None) -> MachineStatus:
     shown = state(found)
     if found is not None and found.running and (services or shown == "unhealthy"):
         try:
-            answer = commands.execute(found.name, [HEALTHY_PROGRAM], user="root", workdir="/", timeout=60)
+            answer = commands.execute(found.name, [guest_paths.HEALTHY], user="root", workdir="/", timeout=60)
             services = service_states(machine, answer.stdout.splitlines())
             if answer.code == 0:
                 shown = "running"  # the engine's own word may be ten seconds old

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from provision.model import MachineState
     from provision.state import StateDir
 
-CONTROL = "/usr/lib/provision/control"  # restarts services inside
 MACHINE = "provision.machine"  # the label that says which machine a container is
 NEEDS = "provision.needs"
 # The engine gives a command its own limit of open files, whatever the machine's processes have.

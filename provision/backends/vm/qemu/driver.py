@@ -7,7 +7,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from provision import process
+from provision import guest_paths, process
 from provision.backends.base import Finding
 from provision.backends.vm import acceleration
 from provision.backends.vm.architecture import ARCHITECTURES, architecture
@@ -141,7 +141,7 @@ class QemuDriver:
 
     def resume(self, state_dir: StateDir, machine: str, recipe: str) -> None:
         """Tell it the time, and let what waits begin."""
-        script = f". /usr/lib/provision-guest/resume {time.time():.3f} {recipe}"
+        script = f". {guest_paths.RESUME} {time.time():.3f} {recipe}"
         output = Instance(state_dir=state_dir, machine=machine).shell.run(script)
         if output.code != 0:
             raise EnvironmentFailed(

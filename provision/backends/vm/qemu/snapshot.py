@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from provision import process
+from provision import guest_paths, process
 from provision.backends.vm.qemu import qmp
 from provision.errors import EnvironmentFailed, ProvisionError
 
@@ -189,7 +189,7 @@ def _pause_and_save(instance: Instance, tag: str, how: str = "") -> None:
     What it has written is on its disk by then: that alone must do, should the state not fit any more.
     """
     _require_room(instance)
-    left = instance.shell.run(f"/usr/lib/provision-guest/quiesce {how} && sync")
+    left = instance.shell.run(f"{guest_paths.QUIESCE} {how} && sync")
     if left.code != 0:
         raise EnvironmentFailed("a host folder is in use inside", evidence=left.stdout.decode().splitlines())
     qmp.execute(instance.monitor, "stop")
