@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from provision import backends, guest_paths, lent, secrets, trust, walls
+from provision import applied, backends, guest_paths, lent, secrets, trust, walls
 from provision.errors import EnvironmentFailed, HostLacks, SpecError, UsageError
 from provision.hints import command
 from provision.state import StateDir, refuse_mounted
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from provision.backends.base import Backend, Plan, Remains
+    from provision.backends.base import Backend, Pauses, Plan, Remains
     from provision.backends.log_view import LogView
     from provision.errors import Problem
     from provision.model import Demand, Environment, Machine, MachineStatus, PortStatus, Result, Word
@@ -257,7 +257,80 @@ def up(
         raise
     if plan.build or any(action in MADE for action in plan.actions.values()):
         state_dir.forget_inventories()
+    if plan.changes or not state_dir.path_of(applied.RECORD).exists():
+        applied.keep(state_dir, environment)
     return plan
+
+
+@dataclass(frozen=True, kw_only=True)
+class Started:
+    """What `start` did, and why the spec is another than the one that was applied; empty where it is not."""
+
+    plan: Plan
+    changed: str
+
+
+def start(
+    request: Request, ref: EnvironmentRef, progress: Progress, *, machine: str | None, timeout: float
+) -> Started:
+    """Start what `stop` stopped, as it was last applied, and wait until it is ready.
+
+    Raises:
+        EnvironmentFailed: nothing is there that was applied, or a machine cannot be started.
+    """
+    environment = applied.kept(ref.state_dir)
+    if environment is None:
+        raise EnvironmentFailed(
+            f"{ref.name} is not up in {ref.backend.name}: there is nothing to start",
+            hint=f"{command('up')} brings it up",
+        )
+    changed = _changed(request, ref, environment)
+    plan = ref.backend.start(environment, ref.state_dir, progress, machine=machine, timeout=timeout)
+    return Started(plan=plan, changed=changed)
+
+
+def _changed(request: Request, ref: EnvironmentRef, former: Environment) -> str:
+    """Why a spec no longer describes what was last applied, in words; empty where it does."""
+    from provision.backends import causes
+
+    backend, location = ref.backend, ref.state_dir.rendering
+    try:
+        now = load(request, looking=True)
+        digests = backend.render(now, location, backend.choose(now, ref.state_dir)).digests
+    except SpecError:
+        return "it has problems now"
+    former_digests = backend.render(former, location, backend.choose(former, ref.state_dir)).digests
+    former_machines = {machine.name: causes.aspects(machine) for machine in former.machines}
+    machines = {machine.name: causes.aspects(machine) for machine in now.machines}
+    words = [f"machine {name} removed" for name in former_machines if name not in machines]
+    words += [f"machine {name} added" for name in machines if name not in former_machines]
+    words += [
+        f"{name}: {causes.cause(former_machines[name], machines[name])}"
+        for name in machines
+        if name in former_machines and digests[name] != former_digests[name]
+    ]
+    return "; ".join(words)
+
+
+def pause(ref: EnvironmentRef, progress: Progress, machine: str | None) -> bool:
+    """Let the machines, or the named one, stand still in memory; False if none was running."""
+    return _pausing(ref).pause(ref.state_dir, progress, machine)
+
+
+def unpause(ref: EnvironmentRef, progress: Progress, machine: str | None) -> bool:
+    """Let the machines, or the named one, go on; False if none was paused."""
+    return _pausing(ref).unpause(ref.state_dir, progress, machine)
+
+
+def _pausing(ref: EnvironmentRef) -> Pauses:
+    from provision.backends.base import Pauses
+
+    if not isinstance(ref.backend, Pauses):
+        raise UsageError(
+            f"{ref.backend.title} cannot pause machines",
+            hint=f"{command('stop')} stops them and keeps their data",
+        )
+    return ref.backend
 
 
 def prepare_to_verify(environment: Environment) -> None:
@@ -351,6 +424,7 @@ def down(ref: EnvironmentRef, progress: Progress, *, volumes: bool, images: bool
     before = ref.backend.remains(state_dir)
     there = ref.backend.down(ref.name, state_dir, progress, volumes=volumes, images=images)
     state_dir.forget_inventories()
+    state_dir.forget(applied.RECORD)
     left = ref.backend.remains(state_dir)
     gone = state_dir.project is not None and not state_dir.project.exists()
     if not (left.machines or left.volumes or left.built) and (gone or (volumes and images)):

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 OF_A_SPEC = (
-    "up", "verify", "status", "shell", "exec", "cp", "port", "logs", "restart", "sync", "stop", "down",
-    "plan", "render", "validate", "explain", "test", "compare", "trust", "diff",
+    "up", "verify", "status", "shell", "exec", "cp", "port", "logs", "restart", "sync", "stop", "start",
+    "pause", "unpause", "down", "plan", "render", "validate", "explain", "test", "compare", "trust", "diff",
 )  # fmt: skip
 READING = (
     "up",

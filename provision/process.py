@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 EVIDENCE_LINES = 25
 ANSWERS_WITHIN = 20.0  # seconds, for a command that only looks
 LOGGER = logging.getLogger(__name__)  # INFO: each command; DEBUG: what a streamed one prints
+CANCELED = "Canceled: context canceled"
 ENDS_WITHIN = 5.0  # seconds, for a command whose work inside a machine has ended
 _ENDABLE: set[subprocess.Popen[bytes]] = set()  # what runs now and ends with this process
 # Variables by which a program takes another project, file, option or target than the one that it
@@ -209,7 +210,8 @@ def stream(
 
 def was_interrupted(error: CommandFailed) -> bool:
     """Whether a command ended for an interrupt that it got itself: as who heeds one says it, or by it."""
-    return error.code in (EXIT_SIGNALLED + signal.SIGINT, -signal.SIGINT)
+    said = error.evidence[-1] if error.evidence else ""  # buildx exits with 1 then
+    return error.code in (EXIT_SIGNALLED + signal.SIGINT, -signal.SIGINT) or said.endswith(CANCELED)
 
 
 def end_children() -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from provision.errors import HostLacks
 
+TEMPORARY = "provision-"  # what the name of a build's own folder begins with
 SOCKETS = Path("/tmp")  # noqa: S108 - our folder in it is made private, and looked at; a short path
 MEMORY = Path("/dev/shm")  # noqa: S108 - likewise
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from provision.model import Base, Environment, Machine, MachineState, MachineStatus, PortStatus
     from provision.progress import Progress
     from provision.rendering import Rendering
-    from provision.state import StateDir
+    from provision.state import KnownEnvironment, StateDir
     from provision.target import Target
 
 HostChoices = TypeVar("HostChoices")
@@ -170,6 +170,24 @@ class Backend(Protocol[HostChoices]):
     ) -> Plan:
         """Make the machines match the environment and wait until they are ready; return what was done."""
 
+    def start(
+        self,
+        environment: Environment,
+        state_dir: StateDir,
+        progress: Progress,
+        *,
+        machine: str | None,
+        timeout: float,
+    ) -> Plan:
+        """Start the stopped machines, or the named one, and wait until they are ready; return what was done.
+
+        `environment` is what was last applied. Nothing is created, changed or removed.
+
+        Raises:
+            UsageError: there is no machine of that name.
+            EnvironmentFailed: one cannot be started: it is gone, paused, or made as something else.
+        """
+
     def stop(self, name: str, state_dir: StateDir, progress: Progress, machine: str | None) -> bool:
         """Stop the machines, or the named one, and keep them. False: none was running.
 
@@ -242,6 +260,25 @@ class Backend(Protocol[HostChoices]):
         """Whether what `examine` found is enough."""
 
 
+@runtime_checkable
+class Pauses(Protocol):
+    """What a backend can do beside the contract, whose machines can stand still in memory."""
+
+    def pause(self, state_dir: StateDir, progress: Progress, machine: str | None) -> bool:
+        """Let the running machines, or the named one, stand still. False: none was running.
+
+        Raises:
+            UsageError: there is no machine of that name, or its driver cannot.
+        """
+
+    def unpause(self, state_dir: StateDir, progress: Progress, machine: str | None) -> bool:
+        """Let the paused machines, or the named one, go on. False: none was paused.
+
+        Raises:
+            UsageError: there is no machine of that name, or its driver cannot.
+        """
+
+
 @dataclass(frozen=True, kw_only=True)
 class Footprint:
     """What the running machines of an environment take of this host.
@@ -264,6 +301,71 @@ class Footprint:
     escape: str
     saves: bool = False
     caveats: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Usage:
+    """What an environment takes of this host now.
+
+    Args:
+        processes: the ids of all processes of its running machines, as far as this host sees them.
+        disk: the bytes that removing it with its volumes, and with what was built for it alone, frees.
+    """
+
+    processes: tuple[int, ...]
+    disk: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cached:
+    """Something that a backend keeps on this host, so that a later start is quick.
+
+    Args:
+        kind: image, disk, box: the word for people.
+        name: what `discard` knows it by.
+        size: the bytes that are free without it.
+        used: when it was last used, in seconds since the epoch.
+        in_use: a machine that exists is made of it.
+        needed_by: environments that would start from it, by their unique names.
+        recorded: an environment of this user has, or had, it; or it lies in this user's own cache.
+    """
+
+    kind: str
+    name: str
+    size: int
+    used: float
+    in_use: bool
+    needed_by: tuple[str, ...] = ()
+    recorded: bool = True
+
+
+@runtime_checkable
+class Weighs(Protocol):
+    """What a backend can do beside the contract, so that `provision list` can tell what is taken."""
+
+    def usage(self, state_dirs: Sequence[StateDir]) -> Mapping[str, Usage]:
+        """What each of these environments takes, by its id; changes nothing."""
+
+
+@runtime_checkable
+class KeepsCaches(Protocol):
+    """What a backend can do beside the contract, so that `provision gc` can tidy up."""
+
+    def cached(
+        self, environments: Sequence[KnownEnvironment], gone: Sequence[KnownEnvironment]
+    ) -> tuple[Cached, ...]:
+        """All that it keeps for later starts, whoever's; changes nothing.
+
+        Args:
+            environments: this user's, in every state folder, whose project is there.
+            gone: those whose project was removed.
+        """
+
+    def half_made(self) -> tuple[Path, ...]:
+        """Files and folders that a build left when it was killed, and that nobody goes on with."""
+
+    def discard(self, cached: Sequence[Cached]) -> None:
+        """Remove these; one that a machine is made of by now stays."""
 
 
 @runtime_checkable

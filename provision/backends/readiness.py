@@ -307,7 +307,10 @@ def wait_until_ready(
             return
         if isinstance(verdict, Failure):
             raise EnvironmentFailed(
-                verdict.message, evidence=_evidence(verdict, last_lines), hint=verdict.hint
+                verdict.message,
+                evidence=_evidence(verdict, last_lines),
+                hint=verdict.hint,
+                machine=machine.name,
             )
         if isinstance(verdict, Ended):
             if revive is not None:

@@ -246,6 +246,13 @@ def machine_option(command: Callable[P, R]) -> Callable[P, R]:
     return click.option("-m", "--machine", metavar="NAME", help="Select one of several machines.")(command)
 
 
+def timeout_option(command: Callable[P, R]) -> Callable[P, R]:
+    """`--timeout`, for the verbs that wait."""
+    return click.option("--timeout", type=click.FloatRange(min=0, min_open=True), default=900,
+                        show_default=True, metavar="SECONDS",
+                        help="Time for each machine to become ready, setup included.")(command)  # fmt: skip
+
+
 def format_option(command: Callable[P, R]) -> Callable[P, R]:
     """`--format`, for the answers that a program may read."""
     return click.option(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from provision import process
@@ -19,6 +21,7 @@ START_HINT = (
 )
 Cgroups = Literal["1", "2"]
 NOT_FOUND = 404
+_UNITS = {"": 1, "k": 1000, "M": 1000**2, "G": 1000**3, "T": 1000**4}
 _LIST = {"containers": ["ps", "--all"], "volumes": ["volume", "ls"], "networks": ["network", "ls"]}
 
 
@@ -43,13 +46,17 @@ class Container:
 
 @dataclass(frozen=True, kw_only=True)
 class Image:
-    """An image; `size` in bytes, `architecture` as Go names it: amd64, arm64."""
+    """An image; `size` in bytes, `architecture` as Go names it: amd64, arm64.
+
+    `tagged` is when it last got a name, in seconds since the epoch: a build gives it one.
+    """
 
     id: str
     tags: tuple[str, ...]
     labels: Mapping[str, str]
     size: int
     architecture: str
+    tagged: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +67,23 @@ class Objects:
     images: Mapping[str, Image]
     volumes: Mapping[str, Mapping[str, str]]
     networks: Mapping[str, Mapping[str, str]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageUsage:
+    """What an image takes that no other image does, in bytes; whether a container is of it."""
+
+    size: int
+    containers: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiskUsage:
+    """What takes the engine's disk: images by id; containers and volumes by labels and bytes."""
+
+    images: Mapping[str, ImageUsage]
+    containers: tuple[tuple[Mapping[str, str], int], ...]
+    volumes: tuple[tuple[Mapping[str, str], int], ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,6 +217,37 @@ def written_bytes(containers: Sequence[str]) -> int:
     return sum(int(container.get("SizeRw") or 0) for container in sized)
 
 
+def disk_usage() -> DiskUsage:
+    """What images, containers and volumes take.
+
+    Raises:
+        HostLacks: there is no engine, or it does not answer.
+    """
+    raw = json.loads(_output(["system", "df", "--verbose", "--format", "{{json .}}"]))
+    return DiskUsage(
+        images={
+            image["ID"]: ImageUsage(
+                size=_bytes(image["UniqueSize"]), containers=image["Containers"] not in ("0", "N/A")
+            )
+            for image in raw["Images"] or ()
+        },
+        containers=tuple(_sized(container) for container in raw["Containers"] or ()),
+        volumes=tuple(_sized(volume) for volume in raw["Volumes"] or ()),
+    )
+
+
+def _sized(raw: Mapping[str, str]) -> tuple[Mapping[str, str], int]:
+    return _labels(raw["Labels"]), _bytes(raw["Size"].partition(" ")[0])
+
+
+def init_processes(label: str) -> tuple[tuple[str, int], ...]:
+    """The value of a label of each running container that carries it, and its first process on the host."""
+    ids = _lines(["ps", "--quiet", "--no-trunc", "--filter", f"label={label}"])
+    form = f'{{{{.State.Pid}}}} {{{{index .Config.Labels "{label}"}}}}'
+    lines = _lines(["inspect", "--format", form, *ids]) if ids else ()
+    return tuple((value, int(number)) for number, _, value in (line.partition(" ") for line in lines))
+
+
 def process_ids(container: str) -> tuple[int, ...]:
     """The ids that the container's processes have on the host; the first is its init."""
     return tuple(int(line) for line in _lines(["top", container, "-eo", "pid"])[1:])
@@ -316,7 +371,27 @@ def _image(raw: Mapping[str, Any]) -> Image:
         labels=dict((raw.get("Config") or {}).get("Labels") or {}),
         size=int(raw.get("Size") or 0),
         architecture=raw.get("Architecture") or "",
+        tagged=max(map(_seconds, ((raw.get("Metadata") or {}).get("LastTagTime"), raw.get("Created")))),
     )
+
+
+def _seconds(text: str | None) -> float:
+    """A time as the engine writes it, in seconds since the epoch; 0 for none."""
+    match = re.match(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d+)?(Z|[+-]\d\d:\d\d)", text or "")
+    if match is None or match[1].startswith("0001"):
+        return 0.0
+    return datetime.fromisoformat(match[1] + match[2].replace("Z", "+00:00")).timestamp()
+
+
+def _bytes(text: str) -> int:
+    """A size as the command line writes it: 18.28kB."""
+    match = re.fullmatch(r"([0-9.]+(?:e[+-]?\d+)?)([kMGT]?)B", text)
+    return int(float(match[1]) * _UNITS[match[2]]) if match else 0
+
+
+def _labels(text: str) -> Mapping[str, str]:
+    """Labels as the command line lists them, `a=b,c=d`: a value with a comma in it is cut."""
+    return dict(part.split("=", 1) for part in text.split(",") if "=" in part)
 
 
 def _container(raw: Mapping[str, Any]) -> Container:

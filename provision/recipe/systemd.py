@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from provision import guest_paths, lent
-from provision.model import ATTACH, RESERVED, SETUP
+from provision.model import ATTACH, DEFAULT_PATH, RESERVED, SETUP
 from provision.recipe.contents import CRASHES, SOON
 from provision.recipe.limits import HARD_FILES, LOCKED_MEMORY, SOFT_FILES, effective, machine_limits, written
 from provision.rendering import RenderedFile, render
@@ -76,6 +76,7 @@ def systemd_scripts(machine: Machine, *, cgroup_v1: bool = False) -> Mapping[str
         "written": written,
         "files": (SOFT_FILES, HARD_FILES),
         "locked": LOCKED_MEMORY,
+        "search_path": DEFAULT_PATH,
     }
     context |= {"apart": cgroup_v1, "lines": _lines_of}
     own = {name: _file(f"systemd/{name}.j2", context, executable=True) for name in SCRIPTS}

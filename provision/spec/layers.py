@@ -127,6 +127,15 @@ class Reader:
         """What was read, the lowest first."""
         return tuple(self._documents)
 
+    def take(self, key: str) -> Node | None:
+        """Take a key that is no part of a spec out of what was read last."""
+        document = self._documents[-1] if self._documents else None
+        if document is None or not isinstance(document.value, dict) or key not in document.value:
+            return None
+        rest = {name: child for name, child in document.value.items() if name != key}
+        self._documents[-1] = document.with_value(rest)
+        return document.value[key]
+
     def read(self, path: Path, above: tuple[Path, ...] = ()) -> None:
         """Read a file after what it extends."""
         real = real_path(path)

@@ -198,7 +198,7 @@ WORDS = {
     "bases": "bases list",
 }
 # Those that would take down what the others are asked about.
-LAST = ["restart", "stop", "down"]
+LAST = ["restart", "pause", "unpause", "stop", "start", "down"]
 
 
 @pytest.mark.parametrize("streams", CLOSED)

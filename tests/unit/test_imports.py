@@ -19,12 +19,13 @@ PACKAGE = Path(__file__).parent.parent.parent / "provision"
 FLOORS = (
     {"__main__"},
     {"cli"},
-    {"selection", "comparison", "drift", "matrix", "listing", "measure", "page"} | {"jobs", "shards"},
+    {"aftermath", "selection", "comparison", "drift", "matrix", "listing", "measure", "page"}
+    | {"jobs", "shards", "garbage"},
     {"engine"},
     {"backends", "inventory", "verify"},
-    {"attach", "copying", "lent", "recipe", "relay", "rendering", "spec", "state"},
+    {"applied", "attach", "copying", "lent", "recipe", "relay", "rendering", "spec", "state"},
     {"bases"},
-    {"docker_client", "records", "runtime", "trust"},
+    {"docker_client", "records", "runtime", "trust", "leftovers"},
     {"target", "model", "errors", "fetch_errors", "files", "lock", "process", "progress", "resources"}
     | {"guest_paths", "secrets", "confined", "walls", "hints", "registry"},
 )
@@ -147,6 +148,7 @@ def test_backends_and_checks_are_strangers() -> None:
                 "readiness",
                 "volumes",
                 "requirements",
+                "starting",
                 "starts",
                 "unmet",
             },

@@ -40,6 +40,7 @@ from provision.backends.machines import warn_of_roots
 from provision.backends.order import in_order
 from provision.backends.ports import choose, keep
 from provision.backends.readiness import BETWEEN, patience, wait_until_ready
+from provision.backends.starting import decide_start
 from provision.confined import ConfinedFolder
 from provision.docker_client import commands, queries
 from provision.errors import EnvironmentFailed
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
 
     from provision.backends.base import Plan
     from provision.backends.docker.observe import Observed
+    from provision.backends.starting import Stands
     from provision.model import Environment, Machine
     from provision.progress import Progress
     from provision.rendering import Rendering
@@ -87,6 +89,20 @@ class Application:
                 return plan
         self._wait_for_all(plan, progress)
         starts.note(self.state_dir, plan, begun)
+        return plan
+
+    def start(self, progress: Progress, machine: str | None) -> Plan:
+        """Start the containers that are stopped, or one machine's, as they were made."""
+        with self.state_dir.lock(progress):
+            with progress.wait("checking what is running"):
+                there = {each.labels[MACHINE]: each for each in of_environment(self.state_dir)}
+            names = [each.name for each in self.environment.machines]
+            plan = decide_start({name: _stands(there.get(name)) for name in names}, machine)
+            if plan.changes:
+                if self._forwards:
+                    agent.prepare(self.state_dir)
+                self._lay_secrets()
+                self._wait_for_all(plan, progress, start=True)
         return plan
 
     @property
@@ -144,8 +160,7 @@ class Application:
         """What `.env` says of this host, after secrets were laid where it says."""
         environment = self.environment
         told = {PROJECT: str(environment.project), OWNER: str(os.getuid())}
-        if any(is_laid(file, environment) for file in secret_files(environment).values()):
-            told |= secrets.lay(environment, self.state_dir)
+        told |= self._lay_secrets()
         if self._forwards:
             told[AGENT] = str(agent.folder(self.state_dir))
         named = [
@@ -154,6 +169,13 @@ class Application:
         if named:
             told[IDENTITY] = lent.identity(named[0])
         return {**told, **kept_ports(environment, chosen)}
+
+    def _lay_secrets(self) -> Mapping[str, str]:
+        """Have the files of secrets in the host's memory, which a restart of the host empties."""
+        environment = self.environment
+        if not any(is_laid(file, environment) for file in secret_files(environment).values()):
+            return {}
+        return secrets.lay(environment, self.state_dir)
 
     def _build(
         self,
@@ -215,8 +237,11 @@ class Application:
                 require_compose()
                 raise
 
-    def _wait_for_all(self, plan: Plan, progress: Progress) -> None:
-        """Start what has not started yet, in order, and wait for everything that was not ready."""
+    def _wait_for_all(self, plan: Plan, progress: Progress, *, start: bool = False) -> None:
+        """Start what has not started yet, in order, and wait for everything that was not ready.
+
+        With `start` nothing of it has; else that is so where machines need others.
+        """
         waiting = [m for m in self.environment.machines if plan.actions[m.name] != "none"]
         if not waiting:
             return
@@ -224,7 +249,7 @@ class Application:
 
         def one(machine: Machine) -> None:
             was_up = plan.actions[machine.name] == "wait"
-            if self._ordered and not was_up:
+            if (start or self._ordered) and not was_up:
                 self._start(machine)
             if alone:
                 self._wait(machine, progress, was_up=was_up)
@@ -273,7 +298,16 @@ class Application:
                     + ("" if found.running else f" with code {found.exit_code}"),
                     evidence=last_lines(""),
                     hint=f"see {command('logs', machine=machine.name if self.environment.several else None)}",
+                    machine=machine.name,
                 ) from error
+
+
+def _stands(found: queries.Container | None) -> Stands:
+    if found is None:
+        return "absent"
+    if found.paused:
+        return "paused"
+    return "running" if found.running or found.restarting else "stopped"
 
 
 def _entered(container: str, machine: Machine) -> Target:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from provision import guest_paths
 from provision.backends import causes, ports, starts
@@ -37,14 +37,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from provision.backends.base import Capabilities, Finding, Footprint, Plan
+    from provision.backends.base import Cached, Capabilities, Finding, Footprint, Plan, Usage
     from provision.backends.log_view import LogView
     from provision.docker_client.queries import Container
     from provision.errors import Problem
     from provision.model import Base, Environment, Machine
     from provision.progress import Progress
     from provision.rendering import Rendering
-    from provision.state import StateDir
+    from provision.state import KnownEnvironment, StateDir
     from provision.target import Target
 
 RECORDS = {ports.RECORD: ports.PortsRecord, images_of.RECORD: images_of.ImagesRecord,
@@ -115,6 +115,32 @@ class Docker:
             environment=environment, state_dir=state_dir, rendering=rendering, timeout=timeout
         )
         return application.up(progress, rebuild=rebuild)
+
+    def start(
+        self,
+        environment: Environment,
+        state_dir: StateDir,
+        progress: Progress,
+        *,
+        machine: str | None,
+        timeout: float,
+    ) -> Plan:
+        """`docker start`, in order, and wait."""
+        application = Application(
+            environment=environment,
+            state_dir=state_dir,
+            rendering=self.render(environment, state_dir.rendering, self.choose(environment, state_dir)),
+            timeout=timeout,
+        )
+        return application.start(progress, machine)
+
+    def pause(self, state_dir: StateDir, progress: Progress, machine: str | None) -> bool:
+        """`docker pause`, of all at once."""
+        return _freeze(state_dir, progress, machine, "pause")
+
+    def unpause(self, state_dir: StateDir, progress: Progress, machine: str | None) -> bool:
+        """`docker unpause`, of all at once."""
+        return _freeze(state_dir, progress, machine, "unpause")
 
     def stop(self, name: str, state_dir: StateDir, progress: Progress, machine: str | None) -> bool:
         """`docker stop`, of all at once."""
@@ -272,6 +298,30 @@ class Docker:
 
         return footprint(state_dir)
 
+    def usage(self, state_dirs: Sequence[StateDir]) -> Mapping[str, Usage]:
+        """Containers, volumes, images of one environment alone."""
+        from provision.backends.docker.keeping import usage
+
+        return usage(state_dirs)
+
+    def cached(
+        self, environments: Sequence[KnownEnvironment], gone: Sequence[KnownEnvironment]
+    ) -> tuple[Cached, ...]:
+        """Images."""
+        from provision.backends.docker.keeping import cached
+
+        return cached(environments, gone)
+
+    def half_made(self) -> tuple[Path, ...]:
+        """Nothing: the engine's builder tidies up."""
+        return ()
+
+    def discard(self, cached: Sequence[Cached]) -> None:
+        """Images that no container is of."""
+        from provision.backends.docker.keeping import discard
+
+        discard(cached)
+
     def forget_saved(self, state_dir: StateDir) -> bool:  # noqa: ARG002 - the contract's words
         """A container has no saved state."""
         return False
@@ -285,6 +335,21 @@ class Docker:
     def is_usable(self, findings: Sequence[Finding]) -> bool:
         """All of them are needed."""
         return all(finding.usable for finding in findings)
+
+
+def _freeze(
+    state_dir: StateDir, progress: Progress, machine: str | None, word: Literal["pause", "unpause"]
+) -> bool:
+    """Pause what runs, or let go on what is paused; False where there was nothing of that kind."""
+    with state_dir.lock(progress):
+        containers = {each.labels[MACHINE]: each for each in of_environment(state_dir)}
+        refuse_unknown(machine, containers)
+        asked = [each for name, each in containers.items() if machine in (None, name)]
+        meant = [each.name for each in asked if (each.running if word == "pause" else each.paused)]
+        if meant:
+            with progress.step("pausing" if word == "pause" else "going on"):
+                (commands.pause if word == "pause" else commands.unpause)(meant)
+    return bool(meant)
 
 
 def _refusals(environment: Environment) -> Sequence[Problem]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from provision.backends.docker.containers import of_environment
 from provision.backends.docker.ownership import ID, RECIPE
 from provision.docker_client import commands, queries
-from provision.state import known_environments
+from provision.state import known_environments, state_folders
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -20,18 +20,21 @@ RECORD = "images"
 
 @dataclass(frozen=True, kw_only=True)
 class ImagesRecord:
-    """The images that an environment's machines were made of, by name."""
+    """The images that machines were made of, by name; `current` are those of the last `up`."""
 
     names: tuple[str, ...]
+    current: tuple[str, ...] = ()
 
 
 def remember_images(state_dir: StateDir, names: Iterable[str]) -> None:
     """Note what the machines are made of now, beside what they were made of before."""
     former = state_dir.load(RECORD, ImagesRecord)
-    known = former.names if former else ()
-    new = tuple(dict.fromkeys((*known, *names)))
-    if new != known:
-        state_dir.save(RECORD, ImagesRecord(names=new))
+    current = tuple(dict.fromkeys(names))
+    record = ImagesRecord(
+        names=tuple(dict.fromkeys((*(former.names if former else ()), *current))), current=current
+    )
+    if record != former:
+        state_dir.save(RECORD, record)
 
 
 def remembered_images(state_dir: StateDir) -> tuple[str, ...]:
@@ -54,9 +57,9 @@ def remove_images(state_dir: StateDir, names: Iterable[str]) -> tuple[str, ...]:
 
 
 def _of_others(state_dir: StateDir) -> set[str]:
-    """What other environments of this user note that they need."""
+    """What other environments of this user note that they need, in every state folder."""
     needed: set[str] = set()
-    for known in known_environments():
+    for known in (each for folder in state_folders() for each in known_environments(folder)):
         if known.id != state_dir.id:
             record = known.state_dir(state_dir.folder.name).load_sound(RECORD, ImagesRecord)
             needed |= set(record.names) if record else set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from provision.backends.readiness import HEALTHY, service_states
 from provision.backends.requirements import refuse, unmet
 from provision.backends.vm import acceleration, capabilities, drivers, offline
 from provision.backends.vm.apply import Application
-from provision.backends.vm.driver import KeepsVolumes, SavesState, TakesBoxes, volumes_of
+from provision.backends.vm.driver import KeepsVolumes, Pauses, SavesState, TakesBoxes, volumes_of
 from provision.backends.vm.guest import agent, ssh, sync
 from provision.backends.vm.guest.commands import SAYS_WITHIN, ask, enter, read_lines
 from provision.backends.vm.guest.network import cards
@@ -41,14 +42,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from provision.backends.base import Capabilities, Finding, Footprint, Plan
+    from provision.backends.base import Cached, Capabilities, Finding, Footprint, Plan, Usage
     from provision.backends.log_view import LogView
     from provision.backends.vm.driver import Driver, GuestState
     from provision.model import Base, Environment, Machine, MachineState
     from provision.progress import Progress
     from provision.records import Record
     from provision.rendering import Rendering
-    from provision.state import StateDir
+    from provision.state import KnownEnvironment, StateDir
     from provision.target import Target
 
 
@@ -146,6 +147,55 @@ class VirtualMachines:
             environment=environment, driver=driver, state_dir=state_dir, rendering=rendering, timeout=timeout
         )
         return application.up(progress, rebuild=rebuild)
+
+    def start(
+        self,
+        environment: Environment,
+        state_dir: StateDir,
+        progress: Progress,
+        *,
+        machine: str | None,
+        timeout: float,
+    ) -> Plan:
+        """Boot or resume them, in order, and wait."""
+        choices = self.choose(environment, state_dir)
+        driver = drivers.find(choices.driver)
+        drivers.require(driver)
+        _require_accelerator(environment, driver)
+        application = Application(
+            environment=environment,
+            driver=driver,
+            state_dir=state_dir,
+            rendering=self.render(environment, state_dir.rendering, choices),
+            timeout=timeout,
+        )
+        return application.start(progress, machine)
+
+    def pause(self, state_dir: StateDir, progress: Progress, machine: str | None) -> bool:
+        """As their driver does it."""
+        with state_dir.lock(progress):
+            meant = [
+                (driver, name)
+                for driver, name in _running(state_dir, machine)
+                if driver.silence(state_dir, name) != "paused"
+            ]
+            with progress.step("pausing") if meant else nullcontext():
+                for driver, name in meant:
+                    _pausing(driver).pause(state_dir, name)
+        return bool(meant)
+
+    def unpause(self, state_dir: StateDir, progress: Progress, machine: str | None) -> bool:
+        """As their driver does it."""
+        with state_dir.lock(progress):
+            meant = [
+                (driver, name)
+                for driver, name in _running(state_dir, machine)
+                if driver.silence(state_dir, name) == "paused"
+            ]
+            with progress.step("going on") if meant else nullcontext():
+                for driver, name in meant:
+                    _pausing(driver).unpause(state_dir, name)
+        return bool(meant)
 
     def stop(self, name: str, state_dir: StateDir, progress: Progress, machine: str | None) -> bool:
         """As their driver ends them."""
@@ -299,6 +349,34 @@ class VirtualMachines:
 
         return footprint(state_dir)
 
+    def usage(self, state_dirs: Sequence[StateDir]) -> Mapping[str, Usage]:
+        """Their disks and processes, as far as their driver tells them."""
+        from provision.backends.vm.keeping import usage
+
+        return usage(state_dirs)
+
+    def cached(
+        self,
+        environments: Sequence[KnownEnvironment],
+        gone: Sequence[KnownEnvironment],  # noqa: ARG002 - the contract's words
+    ) -> tuple[Cached, ...]:
+        """Disks and boxes."""
+        from provision.backends.vm.keeping import cached
+
+        return cached(environments)
+
+    def half_made(self) -> tuple[Path, ...]:
+        """Disks and boxes that never became whole."""
+        from provision.backends.vm.keeping import half_made
+
+        return half_made()
+
+    def discard(self, cached: Sequence[Cached]) -> None:
+        """Disks and boxes that no machine is made of."""
+        from provision.backends.vm.keeping import discard
+
+        discard(cached)
+
     def forget_saved(self, state_dir: StateDir) -> bool:
         """The states that are kept for the next start."""
         from provision.backends.vm.footprint import forget_saved
@@ -321,6 +399,26 @@ class VirtualMachines:
     def is_usable(self, findings: Sequence[Finding]) -> bool:
         """One driver will do."""
         return any(finding.usable for finding in findings)
+
+
+def _running(state_dir: StateDir, machine: str | None) -> list[tuple[Driver, str]]:
+    """The machines that run, or the named one if it does, each with its driver."""
+    refuse_unknown(machine, machine_records(state_dir))
+    return [
+        (driver, name)
+        for driver in map(drivers.find, drivers.names())
+        for name in driver.machines(state_dir)
+        if machine in (None, name) and driver.state(state_dir, name) == "running"
+    ]
+
+
+def _pausing(driver: Driver) -> Pauses:
+    if not isinstance(driver, Pauses):
+        raise UsageError(
+            f"provision cannot pause machines of {driver.name}",
+            hint=f"{command('stop')} stops them and keeps their data",
+        )
+    return driver
 
 
 def _names(environment: Environment) -> Sequence[str]:

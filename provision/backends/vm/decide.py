@@ -12,6 +12,7 @@ from provision.backends.volumes import notes_on_volumes
 
 if TYPE_CHECKING:
     from provision.backends.base import Action
+    from provision.backends.starting import Stands
     from provision.backends.vm.observe import Observed, SeenMachine
     from provision.model import Environment, Machine
     from provision.rendering import Rendering
@@ -50,6 +51,15 @@ def decide(
     }
     volumes = notes_on_volumes(wanted, around.volumes, observed.there)
     return replace(plan, notes=(*volumes, *around.notes_on_ports))
+
+
+def stands_as(seen: SeenMachine, definition: str) -> Stands:
+    """How a machine stands to one that was made as `definition`, for `start`."""
+    if seen.state == "absent":
+        return "absent"
+    if seen.definition != definition:
+        return "another"
+    return seen.state
 
 
 def _action(machine: Machine, rendering: Rendering, observed: Observed, *, rebuild: bool) -> PlannedAction:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from provision.backends.base import Finding, Footprint
+    from provision.backends.vm.image.store import Artifact, ArtifactStore
     from provision.backends.vm.qemu.console import GuestConsole
     from provision.model import Environment, Machine, PortStatus, Step
     from provision.progress import Progress
@@ -170,11 +171,12 @@ class Driver(Protocol):
         progress: Progress,
         rendering: Rendering,
         *,
+        only: Collection[str],
         again: Collection[str],
     ) -> None:
-        """Make or boot all machines, at the same time, and return when they answer.
+        """Make or boot machines, at the same time, and return when they answer.
 
-        `again` are running ones to boot anew.
+        `only` are those that are meant, `again` running ones among them to boot anew.
 
         The text of an ssh configuration that reaches each by its name is in
         `state_dir.folder / "ssh_config"` afterwards.
@@ -221,6 +223,19 @@ class TakesBoxes(Protocol):
 
 
 @runtime_checkable
+class MakesArtifacts(Protocol):
+    """A driver that makes disks or boxes of images, and keeps them in a folder of the cache."""
+
+    store: ArtifactStore
+
+    def artifacts(self, state_dir: StateDir) -> tuple[str, ...]:
+        """The names in `store` of what the environment's machines are, or were last, made of."""
+
+    def forget_artifact(self, artifact: Artifact) -> None:
+        """Remove what the hypervisor keeps of one that is about to be removed."""
+
+
+@runtime_checkable
 class HasGuestConsole(Protocol):
     """A driver that can run commands in a machine quicker than ssh, and before sshd is up."""
 
@@ -249,6 +264,25 @@ class SavesState(Protocol):
 
     def saved_bytes(self, state_dir: StateDir, machine: str) -> int:
         """The bytes that a saved state takes; 0 where there is none. The machine may be removed."""
+
+
+@runtime_checkable
+class Pauses(Protocol):
+    """A driver that can let a running machine stand still in memory; `silence` says `paused` then."""
+
+    def pause(self, state_dir: StateDir, machine: str) -> None:
+        """Let it stand still.
+
+        Raises:
+            EnvironmentFailed: the hypervisor refused.
+        """
+
+    def unpause(self, state_dir: StateDir, machine: str) -> None:
+        """Let it go on, with the right time.
+
+        Raises:
+            EnvironmentFailed: the hypervisor refused.
+        """
 
 
 @runtime_checkable

@@ -138,4 +138,5 @@ def _step_failed(
         f"the step {name} exited with code {error.code}{place_of(name, machine.run)}",
         evidence=output[begun[-1] + 1 :][-LAST_LINES:],
         hint=hint,
+        machine=machine.name,
     )

@@ -7,6 +7,7 @@ import os
 import platform
 import re
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,16 +25,18 @@ from provision.errors import EnvironmentFailed, HostLacks, ProvisionError
 from provision.recipe.proxy import proxy_variables
 from provision.rendering import digest_of
 from provision.resources import cache
+from provision.runtime import TEMPORARY
 from provision.secrets import value_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from provision.model import Base, Machine, Secret
     from provision.progress import Progress
     from provision.rendering import Rendering
     from provision.state import StateDir
 
+SAVED = ".kept"  # what the file of a machine's saved state ends with
 MEMORY = "/dev/shm"  # noqa: S108 - a folder of our own in it
 BuildStrategy = Literal["image", "provision"]
 INSTEAD = "`backends: {vm: {build: provision}}` avoids this: the machine then runs its build steps itself"
@@ -65,9 +68,8 @@ class Artifact:
     def release(self, user: Path) -> bool:
         """Remove it, unless others than `user` need it; whether it was there, and is removed."""
         self._claim_of(user).unlink(missing_ok=True)
-        for claim in self._claim_of(user).parent.glob("*"):
-            if Path(claim.read_text()).exists():
-                return False
+        if self.claimed:
+            return False
         going = self.folder.with_name(f"{self.name}.gone")
         try:
             self.folder.rename(going)  # at once: half of it would be taken for all
@@ -75,6 +77,15 @@ class Artifact:
             return False
         shutil.rmtree(going, ignore_errors=True)
         return True
+
+    @property
+    def claimed(self) -> bool:
+        """Whether a machine is there that needs it, or a state that is saved of one."""
+        for claim in (self.folder / "users").glob("*"):
+            user = claim.read_text()
+            if Path(user).exists() or Path(f"{user}{SAVED}").exists():
+                return True
+        return False
 
     def _claim_of(self, user: Path) -> Path:
         return self.folder / "users" / hashlib.sha256(str(user).encode()).hexdigest()[:16]
@@ -162,12 +173,30 @@ class ArtifactStore:
                 (recipes / recipe).write_text(made.name)
         return made
 
+    def half_made(self) -> Iterator[Path]:
+        """What a build or a removal that was killed has left."""
+        from filelock import FileLock, Timeout
+
+        yield from self.folder.glob("*.gone")
+        for half in self.folder.glob("*.part"):
+            recipe = self.folder / "recipes" / f"{half.name.removesuffix('.part')}.lock"
+            lock = recipe if recipe.exists() else half.with_suffix(".lock")
+            try:
+                with FileLock(lock, timeout=0):
+                    yield half
+            except Timeout:
+                continue  # it is being made
+
     def _recorded(self, record: Path) -> Artifact | None:
         try:
             made = self.get(record.read_text())
         except OSError:
             return None
-        return made if made.exists else None
+        if not made.exists:
+            return None
+        with suppress(OSError):
+            os.utime(made.folder)  # the oldest goes first where caches have a limit
+        return made
 
     def _keep(self, half: Path) -> Artifact:
         """Put it where its content's hash says; an equal one that is there already stays."""
@@ -184,7 +213,7 @@ class ArtifactStore:
     ) -> None:
         with (
             state_dir.log.open("a", buffering=1) as log,
-            TemporaryDirectory(dir=MEMORY if Path(MEMORY).is_dir() else None) as temporary,
+            TemporaryDirectory(prefix=TEMPORARY, dir=MEMORY if Path(MEMORY).is_dir() else None) as temporary,
         ):
             private, lines = Path(temporary), BuildLines()
 

@@ -12,7 +12,7 @@ from provision.backends.base import Finding
 from provision.backends.vm import acceleration
 from provision.backends.vm.architecture import ARCHITECTURES, architecture
 from provision.backends.vm.image.store import base_is_here
-from provision.backends.vm.qemu import footprint, launch, network, records, render, snapshot
+from provision.backends.vm.qemu import footprint, launch, network, qmp, records, render, snapshot
 from provision.backends.vm.qemu.instance import Instance
 from provision.errors import EnvironmentFailed
 from provision.hints import command
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from provision.backends.base import Footprint
     from provision.backends.vm.driver import Guest, GuestState, Silence
+    from provision.backends.vm.image.store import Artifact, ArtifactStore
     from provision.backends.vm.qemu.console import GuestConsole
     from provision.model import Environment, Machine
     from provision.progress import Progress
@@ -134,10 +135,11 @@ class QemuDriver:
         progress: Progress,
         rendering: Rendering,
         *,
+        only: Collection[str],
         again: Collection[str],  # noqa: ARG002 - what runs otherwise than it should is found out
     ) -> None:
         """From a saved state, from its disk, or created."""
-        launch.start(environment, state_dir, progress, rendering)
+        launch.start(environment, state_dir, progress, rendering, only=only)
 
     def resume(self, state_dir: StateDir, machine: str, recipe: str) -> None:
         """Tell it the time, and let what waits begin."""
@@ -149,6 +151,16 @@ class QemuDriver:
                 evidence=output.stdout.decode("utf-8", "replace").splitlines(),
                 hint=f"{command('up', '--rebuild')} recreates it",
             )
+
+    def pause(self, state_dir: StateDir, machine: str) -> None:
+        """Stop its processors."""
+        qmp.execute(Instance(state_dir=state_dir, machine=machine).monitor, "stop")
+
+    def unpause(self, state_dir: StateDir, machine: str) -> None:
+        """Let its processors run; its clock stood still."""
+        instance = Instance(state_dir=state_dir, machine=machine)
+        qmp.execute(instance.monitor, "cont")
+        instance.shell.run(f"date --set @{time.time():.3f}", answers_within=launch.ANSWERS_WITHIN)
 
     def guest_console(self, state_dir: StateDir, machine: str) -> GuestConsole:
         """A shell on a virtual console."""
@@ -215,6 +227,19 @@ class QemuDriver:
             if known.disk:
                 launch.DISKS.get(known.disk).release(instance.overlay)
         state_dir.forget(records.RECORD)
+
+    @property
+    def store(self) -> ArtifactStore:
+        """That of disks."""
+        return launch.DISKS
+
+    def artifacts(self, state_dir: StateDir) -> tuple[str, ...]:
+        """The disks under the machines' own."""
+        record = state_dir.load_sound(records.RECORD, records.InstancesRecord)
+        return tuple({each.disk: None for each in record.machines.values() if each.disk}) if record else ()
+
+    def forget_artifact(self, artifact: Artifact) -> None:
+        """Nothing is kept elsewhere."""
 
     def volumes(self, state_dir: StateDir) -> tuple[str, ...]:
         """Files beside the machines' disks."""

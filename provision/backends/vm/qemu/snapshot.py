@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from provision import guest_paths, process
+from provision.backends.vm.image.store import SAVED
 from provision.backends.vm.qemu import qmp
 from provision.errors import EnvironmentFailed, ProvisionError
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 TAG = "provision"
 FORMAT = 1  # of what is held back, and how a machine goes on
 RECORD = "memory"
-KEPT = ".kept"
+KEPT = SAVED
 _KINDS = ("model name", "flags", "CPU implementer", "CPU variant", "CPU part", "CPU revision", "Features")
 ON_ROOT = {"vmstate": "root", "devices": ["root"]}
 SUSPENDED = "suspended"

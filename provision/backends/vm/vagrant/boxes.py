@@ -152,8 +152,15 @@ def _of_image(
     except UsageError:
         made.release(state_dir.folder)  # nobody would remember it
         raise
-    name = (made.folder / NAME).read_text()
-    return Box(name=f"provision/{name}-{made.name[:16]}", url=file.as_uri(), made=made)
+    return Box(name=str(box_name(made)), url=file.as_uri(), made=made)
+
+
+def box_name(made: Artifact) -> str | None:
+    """What Vagrant calls a box that was made of an image; None of anything else."""
+    try:
+        return f"provision/{(made.folder / NAME).read_text()}-{made.name[:16]}"
+    except OSError:
+        return None
 
 
 def _finish(machine: Machine, provider: BoxProvider, folder: Path) -> None:

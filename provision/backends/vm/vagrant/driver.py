@@ -19,7 +19,9 @@ from provision.backends.vm.guest.sync import INSIDE, LEFT_OUT
 from provision.backends.vm.render import HOME
 from provision.backends.vm.vagrant import box_refs
 from provision.backends.vm.vagrant.boxes import (
+    BOXES,
     box_files,
+    box_name,
     ensure_box,
     forget_box,
     missing_box,
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from provision.backends.vm.driver import Guest, GuestState, Silence
+    from provision.backends.vm.image.store import Artifact, ArtifactStore
     from provision.errors import ProvisionError
     from provision.model import Environment, Machine
     from provision.progress import Progress
@@ -179,6 +182,7 @@ class VagrantDriver:
         progress: Progress,
         rendering: Rendering,
         *,
+        only: Collection[str],
         again: Collection[str],
     ) -> None:
         """`vagrant up` or `reload`, without provisioning: that is done over our own connection."""
@@ -186,21 +190,28 @@ class VagrantDriver:
         self.remember_volumes(environment, state_dir)
         boxes = self.boxes(environment, state_dir, progress, rendering)
         self._choose(environment, state_dir, boxes, progress)
+        others = [each.name for each in environment.machines if each.name not in only]
+        # Where none is to stay stopped none is named: then Vagrant boots them at the same time.
+        stays = any(self.state(state_dir, name) != "running" for name in others)
+        meant = tuple(only) if stays else ()
         try:
-            self._boot(state_dir, progress, again=again)
+            self._boot(state_dir, progress, meant, again=again)
         except Leftover as error:
             progress.note(f"{error.message}: removing it first")
             self._clear(environment, state_dir, progress)
-            self._boot(state_dir, progress, again=())
+            self._boot(state_dir, progress, meant, again=())
         except Hangs as error:
             if not self.give_up_acceleration(environment, boxes):
                 raise
             progress.note(f"{error.message}: not using KVM for this box any more")
             self._clear(environment, state_dir, progress)
             self._choose(environment, state_dir, boxes, progress)
-            self._boot(state_dir, progress, again=())
-        configuration = _vagrant(state_dir, _ignore).ssh_config()
-        (state_dir.folder / "ssh_config").write_text(configuration)
+            self._boot(state_dir, progress, meant, again=())
+        vagrant = _vagrant(state_dir, _ignore)
+        running = [name for name in others if self.state(state_dir, name) == "running"]
+        named: tuple[str | None, ...] = (*only, *running) if stays else (None,)  # None: all of them at once
+        texts = [vagrant.ssh_config(vm_name=name) for name in named]
+        (state_dir.folder / "ssh_config").write_text("\n".join(texts))
 
     def _choose(
         self,
@@ -217,11 +228,15 @@ class VagrantDriver:
         }
         (state_dir.rendering / CHOICES).write_text(json.dumps(choices, indent=2) + "\n")
 
-    def _boot(self, state_dir: StateDir, progress: Progress, *, again: Collection[str]) -> None:
+    def _boot(
+        self, state_dir: StateDir, progress: Progress, meant: Collection[str], *, again: Collection[str]
+    ) -> None:
         with progress.step("booting"), self._conversation(state_dir, progress) as vagrant:
             for machine in again:
                 vagrant.reload(vm_name=machine, provision=False)
-            vagrant.up(provision=False, provider=self.name)
+            names: Collection[str | None] = meant or (None,)
+            for name in names:
+                vagrant.up(vm_name=name, provision=False, provider=self.name)
 
     def _clear(self, environment: Environment, state_dir: StateDir, progress: Progress) -> None:
         """Let Vagrant remove what is left of the machines that are no more."""
@@ -291,6 +306,20 @@ class VagrantDriver:
         """Throw away boxes made of images that nobody else uses; those of bases stay."""
         for box in box_refs.drop_all(state_dir, self.name):
             self._forget_box(box)
+
+    @property
+    def store(self) -> ArtifactStore:
+        """That of boxes, which all providers share."""
+        return BOXES
+
+    def artifacts(self, state_dir: StateDir) -> tuple[str, ...]:
+        """The boxes of images."""
+        return box_refs.artifacts_of(state_dir, self.name)
+
+    def forget_artifact(self, artifact: Artifact) -> None:
+        """What Vagrant and the hypervisor have of a box."""
+        if (name := box_name(artifact)) is not None:
+            self._forget_box(name)
 
     def refuse_strangers(self, environment: Environment, state_dir: StateDir) -> None:
         """Raise EnvironmentFailed where something of the hypervisor's is called as what is to be made."""

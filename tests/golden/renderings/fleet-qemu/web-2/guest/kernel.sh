@@ -45,8 +45,10 @@ depmod -b "$work" "$version"
 mkdir -p /kernel initrd/bin initrd/dev initrd/proc initrd/sys initrd/root initrd/modules
 cp boot/vmlinuz-* /kernel/vmlinuz
 cp -a lib/modules /kernel/modules
-[ -e bin/busybox ] || mv usr/bin bin
-cp bin/busybox initrd/bin/busybox
+# Its package has it in /bin or in /usr/bin, by release; other packages can have made either folder.
+for busybox in bin/busybox usr/bin/busybox; do
+  [ ! -f "$busybox" ] || cp "$busybox" initrd/bin/busybox
+done
 ln -s busybox initrd/bin/sh
 cp "${0%/*}/init" initrd/init
 chmod 0755 initrd/init
