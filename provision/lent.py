@@ -37,8 +37,8 @@ def identity(machine: Machine) -> str:
 
 def _asked(folder: Path, key: str) -> str:
     """A value of git's; the person's own where the folder is a repository that git does not take."""
-    said = process.run(["git", "-C", str(folder), "config", "--get", key], check=False)
-    return said.stdout.rstrip("\n") if said.code == 0 else ""
+    completed = process.run(["git", "-C", str(folder), "config", "--get", key], check=False)
+    return completed.stdout.rstrip("\n") if completed.code == 0 else ""
 
 
 def agent() -> Path | None:

@@ -295,23 +295,23 @@ def _run(
         if interrupted.is_set():
             return given_up
         trial, environment, backend = trials[called], environments[called], trials[called].request.backend
-        said = Labelled(progress, called)
+        labelled = Labelled(progress, called)
         begun = time.monotonic()
         ref = trial.resolve()
         try:
-            take_down(ref, said)
+            take_down(ref, labelled)
             claim(ref.state_dir)
-            engine.up(environment, backend, said, rebuild=False, timeout=timeout, offline=offline)
+            engine.up(environment, backend, labelled, rebuild=False, timeout=timeout, offline=offline)
             if interrupted.is_set():
                 return given_up
             with verifying:
-                results = engine.verify(environment, backend, progress=said)
+                results = engine.verify(environment, backend, progress=labelled)
             if interrupted.is_set():
                 return given_up
-            again = _up_again(own, environment, backend, said, timeout=timeout, offline=offline)
+            again = _up_again(own, environment, backend, labelled, timeout=timeout, offline=offline)
             if called not in to_compare:
                 return Run(results=(*results, again))
-            with said.step("taking the inventory"):
+            with labelled.step("taking the inventory"):
                 found = inventories_of(environment, backend, environment.machines)
             return Run(results=(*results, again), inventories=found)
         except ProvisionError as error:
@@ -322,7 +322,7 @@ def _run(
             return Run(results=(failed,), came_up=False)
         finally:
             if not keep:
-                engine.down(ref, said, volumes=True, images=False)
+                engine.down(ref, labelled, volumes=True, images=False)
 
     with ThreadPoolExecutor(at_once) as pool:
         running = {called: pool.submit(one, called) for called in trials}

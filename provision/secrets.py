@@ -95,6 +95,6 @@ class Question:
 
     def stale(self, answer: str) -> Sequence[str]:
         """The secrets of which the machine holds another value, or none, by what the script printed."""
-        said = [line.split(" ")[0] for line in answer.splitlines()] + [""] * len(self._expected)
-        return [name for (name, digest), found in zip(self._expected.items(), said, strict=False)
+        digests = [line.split(" ")[0] for line in answer.splitlines()] + [""] * len(self._expected)
+        return [name for (name, digest), found in zip(self._expected.items(), digests, strict=False)
                 if found != digest]  # fmt: skip

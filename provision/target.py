@@ -239,6 +239,6 @@ class _Stream:
 
 def _last_lines(*streams: _Stream) -> list[str]:
     """What was said instead of an answer, by whichever stream."""
-    said = b"\n".join(stream.content() for stream in streams)
-    lines = said.decode("utf-8", "replace").splitlines()
+    output = b"\n".join(stream.content() for stream in streams)
+    lines = output.decode("utf-8", "replace").splitlines()
     return [line for line in lines if line.strip()][-LAST_LINES:]

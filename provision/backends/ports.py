@@ -203,11 +203,11 @@ def _elsewhere(state_dir: StateDir) -> Mapping[int, str]:
 def _bind(port: Port, host: int) -> int:
     family = socket.AF_INET6 if ":" in port.address else socket.AF_INET
     kind = socket.SOCK_STREAM if port.protocol == "tcp" else socket.SOCK_DGRAM
-    with socket.socket(family, kind) as asked:
+    with socket.socket(family, kind) as bound:
         if port.protocol == "tcp":
-            asked.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        asked.bind((port.address, host))
-        return int(asked.getsockname()[1])
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind((port.address, host))
+        return int(bound.getsockname()[1])
 
 
 def _free(port: Port) -> int:

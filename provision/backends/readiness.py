@@ -104,11 +104,11 @@ class Overdue:
 
 def service_states(machine: Machine, reasons: Sequence[str]) -> tuple[ServiceStatus, ...]:
     """The state of each service, by the reasons for which the machine is not healthy."""
-    told = _told(reasons)
+    answers = _told(reasons)
     return tuple(
         ServiceStatus(
             name=service.name,
-            state=_state(told.get(service.name, "")) or "running",
+            state=_state(answers.get(service.name, "")) or "running",
         )
         for service in machine.services
     )
@@ -116,15 +116,15 @@ def service_states(machine: Machine, reasons: Sequence[str]) -> tuple[ServiceSta
 
 def unready(reasons: Sequence[str]) -> tuple[list[str], bool]:
     """The reasons that are of services which are not ready, and whether one never will be."""
-    told = [reason for reason in reasons if reason.startswith("service ")]
-    states = {reason: _state(reason.partition(": ")[2]) for reason in told}
-    unready = [reason for reason in told if states[reason] != "ended"]
+    of_services = [reason for reason in reasons if reason.startswith("service ")]
+    states = {reason: _state(reason.partition(": ")[2]) for reason in of_services}
+    unready = [reason for reason in of_services if states[reason] != "ended"]
     return unready, any(states[reason] in FINAL for reason in unready)
 
 
-def _state(said: str) -> str:
+def _state(answer: str) -> str:
     """The state that a reason names; empty where it is a running service's probe that speaks."""
-    word = said.partition(" (")[0]
+    word = answer.partition(" (")[0]
     return word if word in NOT_RUNNING else ""
 
 
@@ -211,8 +211,8 @@ class Judge:
         """A service that nothing can be asked of is believed when it has not ended at once."""
         if self._healthy_since is None:
             self._healthy_since = waited
-        asked = all(service.ready or service.oneshot for service in self._machine.services)
-        return Ready() if asked or waited - self._healthy_since >= self._settles else Waiting()
+        has_signs = all(service.ready or service.oneshot for service in self._machine.services)
+        return Ready() if has_signs or waited - self._healthy_since >= self._settles else Waiting()
 
     def _failed(self, reasons: Sequence[str]) -> Failure:
         """Setup has failed, or what comes before it."""
@@ -238,7 +238,7 @@ class Judge:
 
     def _not_yet(self, reasons: Sequence[str], waited: float) -> Verdict:
         machine = self._machine
-        over = self._overdue.among({name: _state(said) for name, said in _told(reasons).items()}, waited)
+        over = self._overdue.among({name: _state(answer) for name, answer in _told(reasons).items()}, waited)
         if failure := self._service(reasons, over):
             return failure
         if waited > self._timeout:
@@ -252,20 +252,20 @@ class Judge:
 
     def _service(self, reasons: Sequence[str], over: Mapping[str, float]) -> Failure | None:
         """The failure of a service that will not be ready, or is over its time, with the seconds it had."""
-        machine, told = self._machine, _told(reasons)
+        machine, answers = self._machine, _told(reasons)
         services = {service.name: service for service in machine.services}
-        final = [name for name, said in told.items() if _state(said) in FINAL]
-        late = [name for name, said in told.items() if name in over and _state(said) != "ended"]
+        final = [name for name, answer in answers.items() if _state(answer) in FINAL]
+        late = [name for name, answer in answers.items() if name in over and _state(answer) != "ended"]
         name = next(iter(final or late), None)
         if name is None:
             return None
-        service, said = services[name], told[name]
+        service, answer = services[name], answers[name]
         hint = f"see {service.origin}, and {command('logs', name, machine=self._named)}"
-        if _state(said) == "background":
+        if _state(answer) == "background":
             hint = f"run it in the foreground: see {service.origin}, and the program's options"
-        late_by = f"was not ready within {over.get(name, 0):g} s: {said}{_asked(service, said)}"
+        late_by = f"was not ready within {over.get(name, 0):g} s: {answer}{_asked(service, answer)}"
         return Failure(
-            message=f"service {name} of machine {machine.name} {_how(said) if final else late_by}",
+            message=f"service {name} of machine {machine.name} {_how(answer) if final else late_by}",
             log=name,
             hint=hint,
         )
@@ -340,30 +340,30 @@ def _ended(machine: Machine, code: int, reasons: Sequence[str]) -> list[str]:
 
 def _told(reasons: Sequence[str]) -> dict[str, str]:
     """Why each service is not ready, by its name."""
-    told = (reason.removeprefix("service ") for reason in reasons if reason.startswith("service "))
-    return dict(each.split(": ", 1) for each in told if ": " in each)
+    of_services = (reason.removeprefix("service ") for reason in reasons if reason.startswith("service "))
+    return dict(each.split(": ", 1) for each in of_services if ": " in each)
 
 
 def _with_probe(machine: Machine, reason: str) -> str:
     """A reason for which a machine is not ready; of a probe that says nothing, what it asks."""
-    name, _, said = reason.removeprefix("service ").partition(": ")
+    name, _, answer = reason.removeprefix("service ").partition(": ")
     service = next((each for each in machine.services if each.name == name), None)
-    return f"{reason.rstrip(': ')}{_asked(service, said)}" if service and not said.strip() else reason
+    return f"{reason.rstrip(': ')}{_asked(service, answer)}" if service and not answer.strip() else reason
 
 
-def _asked(service: Service, said: str) -> str:
+def _asked(service: Service, answer: str) -> str:
     probe = service.ready
-    return f" ({probe.kind} {probe.subject})" if probe and not _state(said) else ""
+    return f" ({probe.kind} {probe.subject})" if probe and not _state(answer) else ""
 
 
-def _how(said: str) -> str:
+def _how(answer: str) -> str:
     """What became of a service, by the state that it is in for good."""
-    code = said.partition(" (")[2].removesuffix(")").removeprefix("exit ")
+    code = answer.partition(" (")[2].removesuffix(")").removeprefix("exit ")
     return {
         "failed": f"exited with {code}",
         "crashing": f"keeps exiting with {code}" if code else "keeps exiting",
         "background": "exited with code 0 while another of its processes kept running",
-    }[_state(said)]
+    }[_state(answer)]
 
 
 def once(lines: Sequence[str]) -> Sequence[str]:

@@ -54,11 +54,11 @@ def _services(sections: Mapping[str, bytes]) -> Iterator[Fact]:
 
 
 def _status(
-    told: list[str], users: Mapping[str, str], groups: Mapping[str, str]
+    lines: list[str], users: Mapping[str, str], groups: Mapping[str, str]
 ) -> Iterator[tuple[str, str]]:
     """What the kernel says of a process, as far as it is the same at each start."""
     own: set[str] = set()  # the first group, which some list among the others too
-    for line in told:
+    for line in lines:
         name, _, value = line.partition(":")
         value = value.strip()
         if name in _IDS:
@@ -85,8 +85,8 @@ def _signals(mask: int) -> Iterator[str]:
                 yield str(number)
 
 
-def _limits(told: list[str]) -> Iterator[tuple[str, str]]:
-    for line in told:
+def _limits(lines: list[str]) -> Iterator[tuple[str, str]]:
+    for line in lines:
         if found := _LIMIT.match(line):
             soft, hard = found[2], found[3]
             yield found[1], soft if soft == hard else f"{soft} (hard limit {hard})"

@@ -46,11 +46,11 @@ def read_system(sections: Mapping[str, bytes]) -> Iterator[Fact]:
         yield Fact(section="jobs", subject=unit, attributes={"state": active})
 
 
-def _system(told: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    limits = [int(each) // 1024 for each in told["memory limit"].split() if each.isdecimal()]
-    kilobytes = min([_number(told["memory"]), *(each for each in limits if each < _UNLIMITED // 1024)])
+def _system(values: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    limits = [int(each) // 1024 for each in values["memory limit"].split() if each.isdecimal()]
+    kilobytes = min([_number(values["memory"]), *(each for each in limits if each < _UNLIMITED // 1024)])
     steps = -(-kilobytes // (MEMORY_STEP * 1024))
-    for name, value in told.items():
+    for name, value in values.items():
         if name == "memory":
             yield name, f"{steps * MEMORY_STEP} MiB"
         elif name == "swap":
@@ -64,10 +64,10 @@ def _number(line: str) -> int:
     return int(found[0]) if found else 0
 
 
-def _mounts(told: list[str]) -> Iterator[Fact]:
+def _mounts(lines: list[str]) -> Iterator[Fact]:
     """By the path; of several at one path the last, which hides the others."""
     found = {}
-    for line in told:
+    for line in lines:
         left, _, right = line.partition(" - ")
         path, options = left.split(" ")[4:6]
         kind, _, more = right.split(" ", 2)

@@ -80,16 +80,16 @@ def compare(
     with hold(matrix.lock_of(own.state_dir.project or Path(), f"{own.name}{END}"), progress,
               holder=lambda: f"another {command(VERB)} of {own.name}"):  # fmt: skip
         for name, trial in trials.items():
-            said = Labelled(progress, name)
+            labelled = Labelled(progress, name)
             try:
-                subject = _Subject.of(trial, rows, said, runs=runs, timeout=timeout, machine=machine)
+                subject = _Subject.of(trial, rows, labelled, runs=runs, timeout=timeout, machine=machine)
                 chosen, count = subject.machine.name, len(subject.environment.machines)
                 cells, found = subject.measure()
             except UsageError:
                 raise
             except ProvisionError as error:
                 errors.append(error)
-                said.note(f"not measured: {_reason(error)}")
+                labelled.note(f"not measured: {_reason(error)}")
                 forms.append(_form(name, {}, missing=_reason(error)))
                 continue
             forms.append(_form(name, cells, caveats=found.caveats if found else ()))
@@ -350,10 +350,12 @@ class _Subject:
                 self.cells[name] = cell
 
     def _ask_port(self) -> None:
-        asked = self._inside(lambda target: host.endpoint(self.machine, target.ports))
+        endpoint = self._inside(lambda target: host.endpoint(self.machine, target.ports))
         with self.progress.wait("measuring: requests"):
-            found = (Cell(note=asked),) * 2 if isinstance(asked, str) else host.network(asked, self.runs)
-        self.cells |= dict(zip(("requests", "latency"), found, strict=True))
+            cells = (
+                (Cell(note=endpoint),) * 2 if isinstance(endpoint, str) else host.network(endpoint, self.runs)
+            )
+        self.cells |= dict(zip(("requests", "latency"), cells, strict=True))
 
 
 _KINDS = ("write", "create", "read", "walk")

@@ -108,8 +108,8 @@ def _safe(machine: Machine) -> tuple[str, ...]:
 
 def _service(machine: Machine, service: Service, *, cgroup_v1: bool) -> Iterator[tuple[str, RenderedFile]]:
     probe = service.ready
-    asked = {"http": "%s", "tcp": "tcp://%s"}.get(probe.kind) if probe else None
-    address = urlsplit(asked % probe.subject) if probe and asked else None
+    url_form = {"http": "%s", "tcp": "tcp://%s"}.get(probe.kind) if probe else None
+    address = urlsplit(url_form % probe.subject) if probe and url_form else None
     context = {
         "machine": machine,
         "service": service,

@@ -70,8 +70,8 @@ def fill_template(text: str, context: Mapping[str, object], budget: Budget) -> s
 def _fill(kind: str, text: str, context: Mapping[str, object], budget: Budget) -> object:
     if budget.seconds <= 0:
         raise SpentError("the time limit for all expressions is used up")
-    asked = {"kind": kind, "text": text, "context": context, "seconds": min(LONGEST, budget.seconds)}
-    answer = _sandbox().ask(json.dumps(asked, default=_parts).encode())
+    question = {"kind": kind, "text": text, "context": context, "seconds": min(LONGEST, budget.seconds)}
+    answer = _sandbox().ask(json.dumps(question, default=_parts).encode())
     if answer is None:
         budget.seconds = 0
         raise ExpressionError(f"evaluating it takes longer than {LONGEST:g} s")
@@ -126,10 +126,10 @@ class _Sandbox:
         try:
             self._heard(child)
         except (EOFError, TimeoutError) as error:
-            said = child.communicate()[1].decode("utf-8", "replace") if child.poll() is not None else ""
+            output = child.communicate()[1].decode("utf-8", "replace") if child.poll() is not None else ""
             raise ProvisionError(
                 "the process that evaluates expressions and templates does not start",
-                evidence=said.splitlines(),
+                evidence=output.splitlines(),
                 hint=f"try it by hand: {shlex.join(words)}",
             ) from error
         return child

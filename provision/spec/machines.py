@@ -227,8 +227,8 @@ def _size(node: Node) -> int:
 
 def _count(documents: Sequence[Node], variables: Variables) -> int | None:
     """How many there are; None where there is no `count`, or no good one: the schema says so."""
-    said = [node for document in documents if (node := _child(document, "count")) is not None]
-    value = variables.fill(said[-1]).value if said else None
+    nodes = [node for document in documents if (node := _child(document, "count")) is not None]
+    value = variables.fill(nodes[-1]).value if nodes else None
     good = isinstance(value, int) and not isinstance(value, bool) and 0 < value <= MOST
     return value if good and isinstance(value, int) else None
 

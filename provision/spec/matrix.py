@@ -63,12 +63,12 @@ def variations(
 
 def _combinations(item: Node, backends: Sequence[str]) -> list[Variation]:
     fields = item.value if isinstance(item.value, dict) else {}
-    asked = [str(value) for value in _values(fields.get("backend"))] or list(backends)
+    wanted = [str(value) for value in _values(fields.get("backend"))] or list(backends)
     bases: list[str | None] = [str(value) for value in _values(fields.get("base"))]
     settings = [_settings(value) for value in _values(fields.get("vars"))]
     return [
         Variation(backend=backend, base=base, settings=values)
-        for base, values, backend in itertools.product(bases or [None], settings or [()], asked)
+        for base, values, backend in itertools.product(bases or [None], settings or [()], wanted)
     ]
 
 

@@ -64,5 +64,5 @@ def _outcome(context: CheckContext, check: Check, text: str) -> Iterator[str]:
 
 
 def _last_words(output: Output) -> str:
-    said = text_of(output.stderr or output.stdout).strip()
-    return f": {shortened(said)}" if said else ""
+    text = text_of(output.stderr or output.stdout).strip()
+    return f": {shortened(text)}" if text else ""

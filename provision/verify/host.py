@@ -51,8 +51,8 @@ class TargetBackend(BaseBackend):  # type: ignore[misc] # testinfra has no types
             code, stdout = self._known[text]
             return self.result(code, text.encode(), stdout, b"")
         # Testinfra reads stat's English words, whatever the machine's language is.
-        asked = f"LC_ALL=C {text}" if text.startswith("stat ") else text
-        output = self._target.run(asked, user=self._user)
+        script = f"LC_ALL=C {text}" if text.startswith("stat ") else text
+        output = self._target.run(script, user=self._user)
         return self.result(output.code, text.encode(), output.stdout, output.stderr)
 
     def decode(self, data: bytes) -> str:

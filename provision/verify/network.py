@@ -75,10 +75,10 @@ def _from_host(context: CheckContext, check: Check, protocol: Protocol, number: 
 def _answer_problems(port: PortStatus) -> Iterator[str]:
     """Why a port of the host gives no connection that lasts; a server that waits for us to speak is good."""
     try:
-        with socket.create_connection((reachable(port.address), port.host), PATIENCE) as asked:
-            asked.settimeout(HANG_UP)
+        with socket.create_connection((reachable(port.address), port.host), PATIENCE) as connection:
+            connection.settimeout(HANG_UP)
             try:
-                heard = asked.recv(1, socket.MSG_PEEK)
+                heard = connection.recv(1, socket.MSG_PEEK)
             except TimeoutError:
                 return
             except ConnectionResetError:

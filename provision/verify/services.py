@@ -25,14 +25,14 @@ FIELDS = frozenset({"is_running", "is_enabled"})
 
 def service(context: CheckContext, check: Check) -> Iterator[str]:
     """Running, and ready where it has a probe, unless the fields say otherwise."""
-    asked = context.host.service(check.subject)
+    unit = context.host.service(check.subject)
     claims = {"is_running": True, **check.fields}
     if claims["is_running"] and _of_the_spec(context, check.subject):
         del claims["is_running"]
         yield from _readiness(context, check.subject)
         yield from _limits(context, check.subject)
     for attribute, expected in claims.items():
-        yield from value_problems(attribute.removeprefix("is_"), getattr(asked, attribute), expected)
+        yield from value_problems(attribute.removeprefix("is_"), getattr(unit, attribute), expected)
 
 
 def _of_the_spec(context: CheckContext, name: str) -> bool:
@@ -42,18 +42,18 @@ def _of_the_spec(context: CheckContext, name: str) -> bool:
 def _readiness(context: CheckContext, name: str) -> Iterator[str]:
     """State and probe in one command."""
     probe = f"{STATE.rpartition('/')[0]}/services/{shlex.quote(name)}/ready"
-    asked = context.run(
+    output = context.run(
         f'state=$({STATE} {shlex.quote(name)}) || exit 99; echo "$state"; '
         f"case $state in running | ended) ;; *) exit 0 ;; esac; [ -x {probe} ] || exit 0; {probe}",
         user="root",
     )
-    state, _, said = text_of(asked.stdout).partition("\n")
-    if asked.code == 99:
-        yield f"its state cannot be read: {shortened(text_of(asked.stderr))}"
+    state, _, reason = text_of(output.stdout).partition("\n")
+    if output.code == 99:
+        yield f"its state cannot be read: {shortened(text_of(output.stderr))}"
     elif state not in ("running", "ended"):
         yield f"is {state or 'unknown'}, expected running"
-    elif asked.code != 0:
-        last = (said + text_of(asked.stderr)).strip().splitlines()[-1:]
+    elif output.code != 0:
+        last = (reason + text_of(output.stderr)).strip().splitlines()[-1:]
         yield f"is {state}, but its ready probe fails{''.join(f': {line}' for line in last)}"
 
 

@@ -159,16 +159,16 @@ class Application:
     def _variables(self, chosen: Mapping[str, int]) -> Mapping[str, str]:
         """What `.env` says of this host, after secrets were laid where it says."""
         environment = self.environment
-        told = {PROJECT: str(environment.project), OWNER: str(os.getuid())}
-        told |= self._lay_secrets()
+        variables = {PROJECT: str(environment.project), OWNER: str(os.getuid())}
+        variables |= self._lay_secrets()
         if self._forwards:
-            told[AGENT] = str(agent.folder(self.state_dir))
+            variables[AGENT] = str(agent.folder(self.state_dir))
         named = [
             machine for machine in environment.machines if machine.workspace and machine.workspace.identity
         ]
         if named:
-            told[IDENTITY] = lent.identity(named[0])
-        return {**told, **kept_ports(environment, chosen)}
+            variables[IDENTITY] = lent.identity(named[0])
+        return {**variables, **kept_ports(environment, chosen)}
 
     def _lay_secrets(self) -> Mapping[str, str]:
         """Have the files of secrets in the host's memory, which a restart of the host empties."""

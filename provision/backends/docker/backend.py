@@ -148,8 +148,8 @@ class Docker:
         with state_dir.lock(progress):
             containers = {each.labels[MACHINE]: each for each in of_environment(state_dir)}
             refuse_unknown(machine, containers)
-            asked = [each for label, each in containers.items() if machine in (None, label)]
-            running = [each.name for each in asked if each.running or each.restarting or each.paused]
+            chosen = [each for label, each in containers.items() if machine in (None, label)]
+            running = [each.name for each in chosen if each.running or each.restarting or each.paused]
             if running:
                 with progress.step("stopping"):
                     commands.stop(running)
@@ -224,16 +224,16 @@ class Docker:
         """The running machines of an environment; user and folder as their labels say."""
         containers = {each.labels[MACHINE]: each for each in of_environment(state_dir)}
         refuse_unknown(machine, containers)
-        asked = {name: each for name, each in containers.items() if machine in (None, name)}
-        running = {name: each for name, each in asked.items() if each.running}
+        chosen = {name: each for name, each in containers.items() if machine in (None, name)}
+        running = {name: each for name, each in chosen.items() if each.running}
         if not running:
             how = "not up" if not containers else "not running"
-            how = "restarting" if any(each.restarting for each in asked.values()) else how
+            how = "restarting" if any(each.restarting for each in chosen.values()) else how
             what = f"environment {name}" if machine in (None, name) else f"machine {machine} of {name}"
             raise Unreachable(
                 f"{what} is {how} in docker",
                 hint=f"{command('up')} starts it"
-                + (f"; {command('logs', machine=machine)} shows why it ended" if asked else ""),
+                + (f"; {command('logs', machine=machine)} shows why it ended" if chosen else ""),
             )
         return {name: enter(each) for name, each in running.items()}
 
@@ -344,8 +344,8 @@ def _freeze(
     with state_dir.lock(progress):
         containers = {each.labels[MACHINE]: each for each in of_environment(state_dir)}
         refuse_unknown(machine, containers)
-        asked = [each for name, each in containers.items() if machine in (None, name)]
-        meant = [each.name for each in asked if (each.running if word == "pause" else each.paused)]
+        chosen = [each for name, each in containers.items() if machine in (None, name)]
+        meant = [each.name for each in chosen if (each.running if word == "pause" else each.paused)]
         if meant:
             with progress.step("pausing" if word == "pause" else "going on"):
                 (commands.pause if word == "pause" else commands.unpause)(meant)

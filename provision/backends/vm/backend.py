@@ -204,8 +204,8 @@ class VirtualMachines:
         with state_dir.lock(progress):
             refuse_unknown(machine, machine_records(state_dir))
             for driver in map(drivers.find, drivers.names()):
-                asked = [each for each in driver.machines(state_dir) if machine in (None, each)]
-                running = [each for each in asked if driver.state(state_dir, each) == "running"]
+                chosen = [each for each in driver.machines(state_dir) if machine in (None, each)]
+                running = [each for each in chosen if driver.state(state_dir, each) == "running"]
                 if running:
                     stop(driver, state_dir, progress, running)
                     stopped = True
@@ -284,10 +284,10 @@ class VirtualMachines:
             for driver in map(drivers.find, drivers.names())
             for each in driver.machines(state_dir)
         }
-        asked = [each for each in facts if machine in (None, each)]
-        running = [each for each in asked if states.get(each) == "running"]
+        chosen = [each for each in facts if machine in (None, each)]
+        running = [each for each in chosen if states.get(each) == "running"]
         if not running:
-            there = any(states.get(each, "absent") != "absent" for each in asked)
+            there = any(states.get(each, "absent") != "absent" for each in chosen)
             what = f"environment {name}" if machine in (None, name) else f"machine {machine} of {name}"
             raise Unreachable(
                 f"{what} is {'not running' if there else 'not up'} in vm",

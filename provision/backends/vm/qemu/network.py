@@ -77,6 +77,6 @@ def _trial() -> str | None:
 
 def free_port() -> int:
     """A port of the host's loopback that nobody has now."""
-    with socket.socket() as asked:
-        asked.bind(("127.0.0.1", 0))
-        return int(asked.getsockname()[1])
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        return int(bound.getsockname()[1])
