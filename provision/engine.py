@@ -378,8 +378,8 @@ def status(environment: Environment, backend: str, machine: str | None = None) -
     """The status of every machine, or of the named one."""
     acting, state_dir = backends.find(backend), state_of(environment, backend)
     request = {each.name for each in _chosen(environment, machine)}
-    found = acting.status(environment, state_dir)
-    return tuple(status for status in found if status.name in request)
+    statuses = acting.status(environment, state_dir)
+    return tuple(status for status in statuses if status.name in request)
 
 
 def _chosen(environment: Environment, machine: str | None) -> tuple[Machine, ...]:
@@ -489,11 +489,11 @@ def _restart(
     if machine is not None:
         targets = {machine: target(ref, machine)}
     there = {name: _services(each) for name, each in targets.items()}
-    unknown = [service for service in services if not any(service in found for found in there.values())]
+    unknown = [service for service in services if not any(service in names for names in there.values())]
     if unknown:
         raise UsageError(
             f"there is no service {unknown[0]}",
-            hint=f"the services are {', '.join(sorted({s for found in there.values() for s in found}))}",
+            hint=f"the services are {', '.join(sorted({s for names in there.values() for s in names}))}",
         )
     restarted = []
     for name, each in targets.items():

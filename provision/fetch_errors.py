@@ -71,7 +71,7 @@ class Failure:
 
 def find_failures(lines: Iterable[str]) -> tuple[Failure, ...]:
     """The mirrors and proxies that did not answer, by what a package manager printed."""
-    found = []
+    failures = []
     for line in lines:
         for pattern in _SAID:
             match = pattern.search(line)
@@ -81,9 +81,9 @@ def find_failures(lines: Iterable[str]) -> tuple[Failure, ...]:
             reason = groups["why"] + (groups.get("more") or "")
             if not _ANSWERED.search(reason):
                 fatal = groups.get("fatal", "E") == "E" and "WARNING:" not in line
-                found.append(Failure(url=groups["url"], reason=reason, fatal=fatal, line=line.strip()))
+                failures.append(Failure(url=groups["url"], reason=reason, fatal=fatal, line=line.strip()))
             break
-    return tuple(found)
+    return tuple(failures)
 
 
 def fetch_failed(failures: Sequence[Failure], log: str = "") -> FetchFailed:

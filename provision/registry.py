@@ -35,7 +35,7 @@ def external() -> dict[str, str]:
     """The backends of other packages: name → module. Asking takes 30 ms, so ask late."""
     from importlib.metadata import entry_points
 
-    return {found.name: found.value for found in entry_points(group=GROUP) if found.name not in built_in()}
+    return {entry.name: entry.value for entry in entry_points(group=GROUP) if entry.name not in built_in()}
 
 
 def module_of(name: str) -> str | None:
@@ -47,10 +47,10 @@ def own_module(name: str, part: str) -> ModuleType | None:
     """A module of the backend that others find by its name; None where the backend has none."""
     module = module_of(name)
     try:
-        found = module and importlib.util.find_spec(f"{module}.{part}")
+        spec = module and importlib.util.find_spec(f"{module}.{part}")
     except ModuleNotFoundError:  # the backend is a single module
         return None
-    return importlib.import_module(f"{module}.{part}") if found else None
+    return importlib.import_module(f"{module}.{part}") if spec else None
 
 
 def options_schema(name: str) -> dict[str, Any]:
@@ -61,10 +61,10 @@ def options_schema(name: str) -> dict[str, Any]:
     if name in built_in():
         folder = _folder() / name
     else:
-        found = importlib.util.find_spec(module)
-        if found is None or found.origin is None:
+        spec = importlib.util.find_spec(module)
+        if spec is None or spec.origin is None:
             return {}
-        folder = Path(found.origin).parent
+        folder = Path(spec.origin).parent
     try:
         schema: dict[str, Any] = json.loads((folder / OPTIONS_FILE).read_text("utf-8"))
     except FileNotFoundError:

@@ -276,7 +276,7 @@ def environments() -> Path:
 
 def known_environments(within: Path | None = None) -> tuple[KnownEnvironment, ...]:
     """All that have a folder in this state folder, or in another one, by name."""
-    found = []
+    refs = []
     for folder in sorted((within / ENVIRONMENTS if within else environments()).glob("*-*")):
         name, _, identity = folder.name.rpartition("-")
         if not folder.is_dir() or not name or len(identity) != ID_DIGITS:
@@ -285,8 +285,8 @@ def known_environments(within: Path | None = None) -> tuple[KnownEnvironment, ..
             record = records.load(_record_of(folder), EnvironmentRecord)
         except DamagedRecord:
             record = None
-        found.append(KnownEnvironment(name=name, id=identity, folder=folder, record=record))
-    return tuple(found)
+        refs.append(KnownEnvironment(name=name, id=identity, folder=folder, record=record))
+    return tuple(refs)
 
 
 def _note_state_folder() -> None:

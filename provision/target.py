@@ -229,9 +229,9 @@ class _Stream:
         self.hung_up = not data
         searched = max(0, len(self._received) - self._overlap)
         self._received += data
-        if found := self._mark.search(self._received, searched):
-            self.code = int(found[1])
-            del self._received[found.start() :]
+        if match := self._mark.search(self._received, searched):
+            self.code = int(match[1])
+            del self._received[match.start() :]
 
     def content(self) -> bytes:
         return bytes(self._received)

@@ -53,11 +53,11 @@ def noted_aspects(state_dir: StateDir) -> Mapping[str, Mapping[str, str]]:
 
 def aspects(machine: Machine) -> Mapping[str, str]:
     """The parts of a machine's spec, in a person's words; of each the hash. Pure."""
-    found: dict[str, list[object]] = {}
+    inputs: dict[str, list[object]] = {}
     for words, value in _aspects(machine):
         if value not in (None, "", (), {}, False):
-            found.setdefault(words, []).append(_plain(value))
-    return {words: hashlib.sha256(repr(values).encode()).hexdigest()[:16] for words, values in found.items()}
+            inputs.setdefault(words, []).append(_plain(value))
+    return {words: hashlib.sha256(repr(values).encode()).hexdigest()[:16] for words, values in inputs.items()}
 
 
 def differences(former: Mapping[str, str], now: Mapping[str, str]) -> tuple[str, ...]:
@@ -74,11 +74,11 @@ def differences(former: Mapping[str, str], now: Mapping[str, str]) -> tuple[str,
 
 def cause(former: Mapping[str, str] | None, now: Mapping[str, str], unknown: str = UNKNOWN) -> str:
     """Why a machine is not what it was, in a few words; `unknown` where no aspect tells. Pure."""
-    found = differences(former, now) if former is not None else ()
-    if not found:
+    changed = differences(former, now) if former is not None else ()
+    if not changed:
         return unknown
-    more = f" and {len(found) - MOST} more" if len(found) > MOST else ""
-    return ", ".join(found[:MOST]) + more
+    more = f" and {len(changed) - MOST} more" if len(changed) > MOST else ""
+    return ", ".join(changed[:MOST]) + more
 
 
 def of_the_image(found: Mapping[str, str] | None) -> Mapping[str, str] | None:

@@ -192,12 +192,12 @@ def _held(port: Port, host: int) -> str:
 
 def _elsewhere(state_dir: StateDir) -> Mapping[int, str]:
     """The ports that namesakes have, and whose each is."""
-    found: dict[int, str] = {}
+    holders: dict[int, str] = {}
     for sibling in state_dir.siblings():
         record = sibling.load_sound(RECORD, PortsRecord)
         where = "in another backend" if sibling.id == state_dir.id else f"of {sibling.project}"
-        found |= dict.fromkeys(record.ports.values() if record else (), f"{sibling.name} {where}")
-    return found
+        holders |= dict.fromkeys(record.ports.values() if record else (), f"{sibling.name} {where}")
+    return holders
 
 
 def _bind(port: Port, host: int) -> int:

@@ -81,8 +81,8 @@ def read(sections: Mapping[str, bytes]) -> Iterator[Fact]:
 
 def in_order(facts: Iterable[Fact]) -> tuple[Fact, ...]:
     """By section and subject, each subject once."""
-    found = {(SECTIONS.index(fact.section), fact.subject): fact for fact in facts}
-    return tuple(found[key] for key in sorted(found))
+    ordered = {(SECTIONS.index(fact.section), fact.subject): fact for fact in facts}
+    return tuple(ordered[key] for key in sorted(ordered))
 
 
 def declared_paths(machine: Machine) -> tuple[str, ...]:

@@ -87,9 +87,9 @@ def _signals(mask: int) -> Iterator[str]:
 
 def _limits(lines: list[str]) -> Iterator[tuple[str, str]]:
     for line in lines:
-        if found := _LIMIT.match(line):
-            soft, hard = found[2], found[3]
-            yield found[1], soft if soft == hard else f"{soft} (hard limit {hard})"
+        if match := _LIMIT.match(line):
+            soft, hard = match[2], match[3]
+            yield match[1], soft if soft == hard else f"{soft} (hard limit {hard})"
 
 
 def _begun(now: bytes, start: bytes) -> Mapping[str, str]:
@@ -97,7 +97,7 @@ def _begun(now: bytes, start: bytes) -> Mapping[str, str]:
     return variables(now) or variables(start) or {}
 
 
-def _environment(whose: str, found: Mapping[str, str]) -> Iterator[Fact]:
-    for name, value in found.items():
+def _environment(whose: str, variables: Mapping[str, str]) -> Iterator[Fact]:
+    for name, value in variables.items():
         if name not in _OF_A_SHELL:
             yield Fact(section="environment", subject=f"{whose}: {name}", attributes={"value": value})

@@ -60,13 +60,13 @@ def _system(values: Mapping[str, str]) -> Iterator[tuple[str, str]]:
 
 
 def _number(line: str) -> int:
-    found = re.search(r"\d+", line)
-    return int(found[0]) if found else 0
+    match = re.search(r"\d+", line)
+    return int(match[0]) if match else 0
 
 
 def _mounts(lines: list[str]) -> Iterator[Fact]:
     """By the path; of several at one path the last, which hides the others."""
-    found = {}
+    mounts = {}
     for line in lines:
         left, _, right = line.partition(" - ")
         path, options = left.split(" ")[4:6]
@@ -80,8 +80,8 @@ def _mounts(lines: list[str]) -> Iterator[Fact]:
                 name, _, value = option.partition("=")
                 if name in _OPTIONS_OF_MEMORY:
                     attributes[name] = value
-        found[_unescaped(path)] = attributes
-    for path, attributes in found.items():
+        mounts[_unescaped(path)] = attributes
+    for path, attributes in mounts.items():
         yield Fact(section="mounts", subject=path, attributes=attributes)
 
 
@@ -123,12 +123,12 @@ def _names(resolver: list[str], hosts: list[str], own: Collection[str]) -> Itera
 
     The machine's own addresses, which are others in each network, are called that.
     """
-    told: dict[str, list[str]] = {}
+    settings: dict[str, list[str]] = {}
     for line in resolver:
         word, *values = line.split() or [""]
         if word in ("nameserver", "search", "domain", "options", "sortlist"):
-            told.setdefault(word, []).extend(values)
-    for word, values in told.items():
+            settings.setdefault(word, []).extend(values)
+    for word, values in settings.items():
         yield Fact(section="dns", subject=word, attributes={"value": " ".join(values)})
     addresses: dict[str, list[str]] = {}
     for line in hosts:

@@ -301,24 +301,26 @@ class _Subject:
         acting = backends.find(self.backend)
         if not isinstance(acting, Measurable):
             return None
-        found = acting.footprint(self.ref.state_dir)
+        footprint = acting.footprint(self.ref.state_dir)
         if self.wants("memory", "further", "fit"):
-            weighed = host.memory(found.processes) if found.processes else "this backend does not tell"
+            weighed = (
+                host.memory(footprint.processes) if footprint.processes else "this backend does not tell"
+            )
             self.cells |= {name: cell for name, cell in _memory(weighed).items() if self.wants(name)}
         if self.wants("stored", "sent"):
             with self.progress.wait("measuring what would be sent"):
-                sent = found.stored is None or self.wants("sent")
-                raw, packed = host.sizes(found.sent) if found.sent and sent else (0, 0)
+                sent = footprint.stored is None or self.wants("sent")
+                raw, packed = host.sizes(footprint.sent) if footprint.sent and sent else (0, 0)
             unknown = "this backend does not tell"
-            stored = found.stored or raw
+            stored = footprint.stored or raw
             self.cells["stored"] = Cell(values=(stored,)) if stored else Cell(note=unknown)
             self.cells["sent"] = Cell(values=(packed,)) if packed else Cell(note=unknown)
         if self.wants("copy"):
-            known = found.own is not None
-            self.cells["copy"] = Cell(values=(float(found.own or 0),) if known else ())
+            known = footprint.own is not None
+            self.cells["copy"] = Cell(values=(float(footprint.own or 0),) if known else ())
         if self.wants("escape"):
-            self.cells["escape"] = Cell(text=found.escape)
-        return found
+            self.cells["escape"] = Cell(text=footprint.escape)
+        return footprint
 
     def _ask_inside(self) -> None:
         """The rows that are measured by the machine's own shell."""

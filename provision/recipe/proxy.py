@@ -29,8 +29,8 @@ def proxy_variables(machine: Machine, beside: Iterable[str] = ()) -> Mapping[str
     if proxy is None:
         return {}
     direct = ",".join(dict.fromkeys((*DIRECT, machine.name, *beside, *proxy.no_proxy)))
-    found = {"http_proxy": proxy.http, "https_proxy": proxy.https, "no_proxy": direct}
-    lower = {name: value for name, value in found.items() if value}
+    variables = {"http_proxy": proxy.http, "https_proxy": proxy.https, "no_proxy": direct}
+    lower = {name: value for name, value in variables.items() if value}
     return lower | {name.upper(): value for name, value in lower.items()}
 
 

@@ -168,8 +168,8 @@ def _claims(kind: CheckKind, fields: Fields, node: Node, scope: Scope) -> dict[s
 
 
 def _options(claims: Mapping[str, object]) -> tuple[object, ...]:
-    found = claims.get("options", ())
-    return found if isinstance(found, tuple) else ()
+    options = claims.get("options", ())
+    return options if isinstance(options, tuple) else ()
 
 
 def _is_denied(kind: CheckKind, fields: Fields) -> bool:

@@ -68,10 +68,10 @@ def json_schema(others: tuple[str, ...] = ()) -> dict[str, Any]:
     Args:
         others: backends that other packages bring, whose keys it has too.
     """
-    found: dict[str, Any] = json.loads(text())
+    schema: dict[str, Any] = json.loads(text())
     for name in others:
-        _add_options(found, name)
-    definitions = found.pop("$defs")
+        _add_options(schema, name)
+    definitions = schema.pop("$defs")
     done: dict[str, Any] = {}
 
     def written_out(part: Any) -> Any:
@@ -89,7 +89,7 @@ def json_schema(others: tuple[str, ...] = ()) -> dict[str, Any]:
             done[name] = written_out(definitions[name])
         return {**done[name], **own}
 
-    whole: dict[str, Any] = written_out(found)
+    whole: dict[str, Any] = written_out(schema)
     return whole
 
 
@@ -144,8 +144,8 @@ def _others(root: Node) -> tuple[str, ...]:
 
 
 def _entries(node: Node, key: str) -> dict[str, Node]:
-    found = node.value.get(key) if isinstance(node.value, dict) else None
-    return found.value if found is not None and isinstance(found.value, dict) else {}
+    child = node.value.get(key) if isinstance(node.value, dict) else None
+    return child.value if child is not None and isinstance(child.value, dict) else {}
 
 
 def _without_machines(root: Node) -> Node:

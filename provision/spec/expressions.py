@@ -118,8 +118,8 @@ class _Sandbox:
 
     def _begun(self) -> Popen[bytes]:
         """A new process; it says that it is there, so that its start is not taken for its answer."""
-        folders = {Path(str(found.origin)).parent.parent
-                   for name in _IMPORTED if (found := importlib.util.find_spec(name))}  # fmt: skip
+        folders = {Path(str(spec.origin)).parent.parent
+                   for name in _IMPORTED if (spec := importlib.util.find_spec(name))}  # fmt: skip
         program = Path(__file__).with_name("sandbox.py")
         words = [sys.executable, "-I", "-S", str(program), *map(str, folders)]
         child = process.start(words, own_session=True)  # Ctrl-C is this process's matter
@@ -147,15 +147,15 @@ class _Sandbox:
 
     def _bytes(self, child: Popen[bytes], length: int, deadline: float) -> bytes:
         assert child.stdout is not None  # noqa: S101 - process.start gives three pipes
-        found = bytearray()
-        while len(found) < length:
+        data = bytearray()
+        while len(data) < length:
             if not select.select([child.stdout], [], [], max(0.0, deadline - time.monotonic()))[0]:
                 raise TimeoutError
-            part = child.stdout.read(min(length - len(found), 1024**2))
+            part = child.stdout.read(min(length - len(data), 1024**2))
             if not part:
                 raise EOFError
-            found += part
-        return bytes(found)
+            data += part
+        return bytes(data)
 
     def end(self) -> None:
         """End the process, if there is one."""

@@ -78,8 +78,8 @@ def declared_vars(documents: Iterable[Node]) -> Mapping[str, Node]:
             parts = []
         if section is not None and isinstance(section.value, dict):
             parts.append(section)
-    found = stack([nothing, *parts]).value
-    return found if isinstance(found, dict) else {}
+    declared = stack([nothing, *parts]).value
+    return declared if isinstance(declared, dict) else {}
 
 
 def layers_of_machines(
@@ -250,12 +250,12 @@ def _refuse_private(document: Node, problems: Problems) -> None:
 def _defaults(document: Node) -> Node:
     """What a document says of every machine; of secrets it only says where they come from."""
     entries = document.value.items() if isinstance(document.value, dict) else ()
-    found = {key: child for key, child in entries if key in DEFAULTS}
-    backends = found.get("backends")
+    defaults = {key: child for key, child in entries if key in DEFAULTS}
+    backends = defaults.get("backends")
     if backends is not None and isinstance(backends.value, dict):
         overlays = {name: _without(child, "secrets") for name, child in backends.value.items()}
-        found["backends"] = backends.with_value(overlays)
-    return document.with_value(found)
+        defaults["backends"] = backends.with_value(overlays)
+    return document.with_value(defaults)
 
 
 def _without(document: Node, key: str) -> Node:

@@ -56,9 +56,9 @@ def variations(
     problems.raise_all()
     matrix = root.value.get("matrix") if isinstance(root.value, dict) else None
     items = matrix.value if matrix is not None and isinstance(matrix.value, list) else []
-    found = [each for item in items for each in _combinations(item, backends)]
-    found = found or [Variation(backend=backend) for backend in backends]
-    return reading.variables.name, tuple(dict.fromkeys(found))
+    combinations = [each for item in items for each in _combinations(item, backends)]
+    combinations = combinations or [Variation(backend=backend) for backend in backends]
+    return reading.variables.name, tuple(dict.fromkeys(combinations))
 
 
 def _combinations(item: Node, backends: Sequence[str]) -> list[Variation]:

@@ -147,8 +147,8 @@ def _part(node: nodes.Expr) -> tuple[nodes.Expr | None, object]:
     return None, None
 
 
-def _with_parts(found: dict[str, Any]) -> object:
-    return SimpleNamespace(**found[NAMESPACE]) if NAMESPACE in found else found
+def _with_parts(value: dict[str, Any]) -> object:
+    return SimpleNamespace(**value[NAMESPACE]) if NAMESPACE in value else value
 
 
 def _answer(question: bytes) -> bytes:

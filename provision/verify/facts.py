@@ -173,9 +173,9 @@ def _apt(packages: list[str]) -> Question:
     def answers(code: int, output: bytes) -> Iterator[tuple[str, Answer]]:
         if code not in (0, 1):
             return
-        found = dict(line.split("|", 1) for line in _text(output).splitlines())
+        statuses = dict(line.split("|", 1) for line in _text(output).splitlines())
         for package in packages:
-            status, _, version = found.get(package, "").partition("|")
+            status, _, version = statuses.get(package, "").partition("|")
             known = (0, status.encode()) if status else NO
             yield f"dpkg-query -f '${{Status}}' -W {package}", known
             if status:
@@ -188,10 +188,10 @@ def _apt(packages: list[str]) -> Question:
 
 def _dnf(packages: list[str]) -> Question:
     def answers(_: int, output: bytes) -> Iterator[tuple[str, Answer]]:
-        found = dict(line.split("|", 1) for line in _text(output).splitlines() if "|" in line)
+        statuses = dict(line.split("|", 1) for line in _text(output).splitlines() if "|" in line)
         for package in packages:
-            if package in found:  # another may still be there as what a package provides
-                version, release = found[package].split("|", 1)
+            if package in statuses:  # another may still be there as what a package provides
+                version, release = statuses[package].split("|", 1)
                 yield f"rpm -q --quiet {package} 2>&1", YES
                 yield f'rpm -q --queryformat="%{{VERSION}}" {package}', (0, version.encode())
                 yield f'rpm -q --queryformat="%{{RELEASE}}" {package}', (0, release.encode())

@@ -69,14 +69,14 @@ def _content(context: CheckContext, check: Check, expected: object) -> Iterator[
         yield from text_problems("content", str(remote.content_string), expected)
     # sha256sum marks a path that it had to escape with a backslash before the sum
     elif remote.sha256sum.lstrip("\\") != hashlib.sha256(expected).hexdigest():
-        found = context.run(f"head -c {MOST_COMPARED} {shlex.quote(check.subject)}", user="root").stdout
-        yield _difference(found, int(remote.size), expected)
+        content = context.run(f"head -c {MOST_COMPARED} {shlex.quote(check.subject)}", user="root").stdout
+        yield _difference(content, int(remote.size), expected)
 
 
-def _difference(found: bytes, size: int, expected: bytes) -> str:
+def _difference(content: bytes, size: int, expected: bytes) -> str:
     """Where the content first differs, or how long it is where it is no text."""
-    if b"\0" not in found + expected and size == len(found):
-        for number, (here, wanted) in enumerate(zip_longest(_lines(found), _lines(expected)), 1):
+    if b"\0" not in content + expected and size == len(content):
+        for number, (here, wanted) in enumerate(zip_longest(_lines(content), _lines(expected)), 1):
             if here is None:
                 return f"it ends before line {number}, expected {shortened(wanted or '')}"
             if wanted is None:
@@ -95,11 +95,11 @@ def _lines(content: bytes) -> list[str]:
 
 def _link(context: CheckContext, check: Check, expected: object) -> Iterator[str]:
     """The link's own text, not where it leads in the end (`linked_to`)."""
-    found = context.host.run("readlink %s", check.subject)
-    if found.rc != 0:
+    target = context.host.run("readlink %s", check.subject)
+    if target.rc != 0:
         yield "is not a symbolic link"
     else:
-        yield from value_problems("link", found.stdout.removesuffix("\n"), expected)
+        yield from value_problems("link", target.stdout.removesuffix("\n"), expected)
 
 
 def _tree(context: CheckContext, check: Check, expected: object) -> Iterator[str]:

@@ -82,8 +82,8 @@ class MachineHost(Host):  # type: ignore[misc] # testinfra has no types
         ours = type("SpecService", (SpecService,), {"_host": self})
 
         def service(name: str) -> Module:
-            found: Module = ours(name) if name in self._services else others(name)
-            return found
+            module: Module = ours(name) if name in self._services else others(name)
+            return module
 
         return service
 
@@ -95,8 +95,8 @@ class MachineHost(Host):  # type: ignore[misc] # testinfra has no types
     @cached_property
     def process(self) -> ProcProcess:
         """`host.process.get(comm="nginx", user="root")`, and `filter` for all of them."""
-        found: ProcProcess = type("ProcProcess", (ProcProcess,), {"_host": self})()
-        return found
+        module: ProcProcess = type("ProcProcess", (ProcProcess,), {"_host": self})()
+        return module
 
 
 class SpecService(Module):  # type: ignore[misc] # testinfra has no types
@@ -178,10 +178,10 @@ class ProcProcess(Module):  # type: ignore[misc] # testinfra has no types
         Raises:
             RuntimeError: there is none, or more than one.
         """
-        found = self.filter(**attributes)
-        if len(found) != 1:
-            raise RuntimeError(f"{len(found)} processes with {attributes}, expected one")
-        return found[0]
+        matching = self.filter(**attributes)
+        if len(matching) != 1:
+            raise RuntimeError(f"{len(matching)} processes with {attributes}, expected one")
+        return matching[0]
 
     def __repr__(self) -> str:
         return "<process>"

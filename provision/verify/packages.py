@@ -32,11 +32,11 @@ def package(context: CheckContext, check: Check) -> Iterator[str]:
     expected = check.fields.get("version")
     if expected is None:
         return
-    found = [str(installed.version)]
+    versions = [str(installed.version)]
     if context.machine.base.family != "apt":
-        found.append(f"{found[0]}-{installed.release}")
-    if not any(_agrees(version, str(expected)) for version in found):
-        yield f"version is {found[-1]}, expected {expected}"
+        versions.append(f"{versions[0]}-{installed.release}")
+    if not any(_agrees(version, str(expected)) for version in versions):
+        yield f"version is {versions[-1]}, expected {expected}"
 
 
 def _agrees(found: str, expected: str) -> bool:

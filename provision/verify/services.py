@@ -64,11 +64,11 @@ def _limits(context: CheckContext, name: str) -> Iterator[str]:
         return
     process_of = f"$(cat {guest_paths.PROCESSES}/{shlex.quote(name)})"
     table = text_of(context.run(f"cat /proc/{process_of}/limits", user="root").stdout)
-    found = {line[:26].strip(): line[26:].split() for line in table.splitlines()}
+    limits = {line[:26].strip(): line[26:].split() for line in table.splitlines()}
     for limit, value in service.limits.items():
-        soft, hard = (*found.get(TITLES[limit], ()), "", "")[:2]
+        soft, hard = (*limits.get(TITLES[limit], ()), "", "")[:2]
         expected = written(effective(limit, value))
-        if found and (soft, hard) != (expected, expected):
+        if limits and (soft, hard) != (expected, expected):
             yield f"its limit {limit} is {soft}:{hard}, expected {expected}"
 
 

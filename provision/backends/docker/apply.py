@@ -285,17 +285,17 @@ class Application:
                         several=self.environment.several,
                     )
             except Unreachable as error:
-                found = queries.inspect(containers=[name]).containers.get(name)
-                if found is None:
+                container = queries.inspect(containers=[name]).containers.get(name)
+                if container is None:
                     raise
                 allowed = min(self.timeout, max(patience(machine).values(), default=0.0))
-                comes_back = found.running or found.restarting
+                comes_back = container.running or container.restarting
                 if comes_back and time.monotonic() - begun < allowed:
                     time.sleep(BETWEEN)
                     continue
                 raise EnvironmentFailed(
                     f"the container of machine {machine.name} {'keeps exiting' if comes_back else 'exited'}"
-                    + ("" if found.running else f" with code {found.exit_code}"),
+                    + ("" if container.running else f" with code {container.exit_code}"),
                     evidence=last_lines(""),
                     hint=f"see {command('logs', machine=machine.name if self.environment.several else None)}",
                     machine=machine.name,

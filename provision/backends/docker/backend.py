@@ -211,9 +211,9 @@ class Docker:
     def status(self, environment: Environment, state_dir: StateDir) -> tuple[MachineStatus, ...]:  # noqa: ARG002 - the contract's words
         """Every machine, with the state of each service where it runs."""
         names = {m.name: container_name(environment, m.name) for m in environment.machines}
-        found = queries.inspect(containers=names.values())
-        refuse_strangers(environment.id, found)
-        seen = found.containers
+        objects = queries.inspect(containers=names.values())
+        refuse_strangers(environment.id, objects)
+        seen = objects.containers
 
         def one(machine: Machine) -> MachineStatus:
             return _status(machine, seen.get(names[machine.name]))
@@ -356,23 +356,25 @@ def _refusals(environment: Environment) -> Sequence[Problem]:
     return (*unmet(environment, capabilities.lacks, capabilities.HINT), *systemd.without_systemd(environment))
 
 
-def _status(machine: Machine, found: Container | None) -> MachineStatus:
+def _status(machine: Machine, container: Container | None) -> MachineStatus:
     services = tuple(ServiceStatus(name=each.name, state="stopped") for each in machine.services)
-    shown = state(found)
-    if found is not None and found.running and (services or shown == "unhealthy"):
+    shown = state(container)
+    if container is not None and container.running and (services or shown == "unhealthy"):
         try:
-            answer = commands.execute(found.name, [guest_paths.HEALTHY], user="root", workdir="/", timeout=60)
+            answer = commands.execute(
+                container.name, [guest_paths.HEALTHY], user="root", workdir="/", timeout=60
+            )
             services = service_states(machine, answer.stdout.splitlines())
             if answer.code == 0:
                 shown = "running"  # the engine's own word may be ten seconds old
-            elif found.health == "starting":
+            elif container.health == "starting":
                 shown = "starting"
         except Unreachable:
             shown = "not answering"  # it runs: it ends, or begins again
     return MachineStatus(
         name=machine.name,
         state=shown,
-        address=found.address if found else None,
-        ports=found.ports if found and found.running else (),
+        address=container.address if container else None,
+        ports=container.ports if container and container.running else (),
         services=services,
     )

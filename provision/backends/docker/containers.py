@@ -40,15 +40,15 @@ def in_order_of_ending(containers: Sequence[Container]) -> tuple[tuple[Container
     return tuple(groups)
 
 
-def state(found: Container | None) -> MachineState:
+def state(container: Container | None) -> MachineState:
     """A machine's state, from its container alone."""
-    if found is None:
+    if container is None:
         return "absent"
-    if found.paused:
+    if container.paused:
         return "paused"
-    if found.restarting or (found.running and found.health == "unhealthy"):
+    if container.restarting or (container.running and container.health == "unhealthy"):
         return "unhealthy"
-    return "running" if found.running else "stopped"
+    return "running" if container.running else "stopped"
 
 
 def enter(container: Container) -> Target:

@@ -18,9 +18,9 @@ def require_compose() -> None:
     """Raise HostLacks where this docker has no Compose v2: it takes `compose` for a word of its own then."""
     from provision.backends.docker.doctor import compose
 
-    found = compose()
-    if not found.usable:
-        raise HostLacks("Docker has no Compose v2 on this host", evidence=[found.detail], hint=found.hint)
+    finding = compose()
+    if not finding.usable:
+        raise HostLacks("Docker has no Compose v2 on this host", evidence=[finding.detail], hint=finding.hint)
 
 
 def start_failed(error: CommandFailed, state_dir: StateDir, environment: Environment) -> EnvironmentFailed:

@@ -102,8 +102,8 @@ class _Reader:
         if self._timed:
             self._seen = [*self._seen, raw] if time == self.last else [raw]
             self.last = time
-        label, found, rest = line.partition(" | ")
-        labelled = bool(found) and label in (*self._known, "setup")
+        label, separator, rest = line.partition(" | ")
+        labelled = bool(separator) and label in (*self._known, "setup")
         service = label if labelled else (self._known[0] if self._known else "")
         if not self._chosen or service in self._chosen:
             text = rest if labelled else line

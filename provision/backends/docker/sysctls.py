@@ -52,10 +52,10 @@ def refused_sysctls(environment: Environment) -> tuple[str, ...]:
 def sysctl_refused(lines: Sequence[str], environment: Environment) -> EnvironmentFailed | None:
     """The error where the engine could not set a kernel parameter; None where that was not the matter."""
     for line in lines:
-        found = re.search(r"/proc/sys/([\w/.-]+)|sysctl key ([\w.-]+)", line)
-        if found is None:
+        match = re.search(r"/proc/sys/([\w/.-]+)|sysctl key ([\w.-]+)", line)
+        if match is None:
             continue
-        name = (found[1] or found[2]).replace("/", ".")
+        name = (match[1] or match[2]).replace("/", ".")
         places = [
             f"{sysctl.origin.file}:{sysctl.origin.line}: {name}: {sysctl.value}"
             for machine in environment.machines

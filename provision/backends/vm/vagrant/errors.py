@@ -129,8 +129,8 @@ def fault(output: Sequence[str], provider: str, console: Sequence[str], log: str
     shown = legible(output)
     words = "\n".join(shown)
     for known in FAULTS:
-        if found := re.search(known.pattern, words):
-            named = {name: value or "" for name, value in found.groupdict().items()}
+        if match := re.search(known.pattern, words):
+            named = {name: value or "" for name, value in match.groupdict().items()}
             return known.kind(
                 known.message.format(**named),
                 evidence=(console if known.shows_console and console else shown)[-LAST_LINES:],
