@@ -25,7 +25,7 @@ def read_regular(path: Path, *, largest: int, in_place: bool = False) -> tuple[b
     Args:
         path: the file.
         largest: the bytes that it may have.
-        in_place: follow no link in the path: whoever writes there may have put one since it was read.
+        in_place: follow no link in the path: somebody may have put one there since the path was read.
 
     Raises:
         OSError: it cannot be read; NotReadable where it is no file, or too large.

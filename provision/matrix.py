@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 IDEMPOTENT = "second up changes nothing"
 LONGEST_NAME = 41
 MOMENT = 0.2  # seconds within which an interrupt is noticed
-MARK = "trial"  # the file by which an environment is known for one of ours, whatever became of its test
+MARK = "trial"  # the file that marks an environment as one of a test, however the test ended
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -374,7 +374,7 @@ def _last_run(trials: Mapping[str, Trial], own: str) -> Path:
 
 
 def claim(state_dir: StateDir) -> None:
-    """Mark an environment as one of ours, before anything of it is made."""
+    """Mark an environment as one of a test, before anything of it is made."""
     state_dir.make()
     (state_dir.folder / MARK).touch()
 
@@ -385,13 +385,13 @@ def is_ours(state_dir: StateDir) -> bool:
 
 
 def take_down(ref: engine.EnvironmentRef, progress: Progress) -> None:
-    """Remove what is there of an environment of ours, but for images and disks."""
+    """Remove what exists of a test's environment, except images and disks."""
     if is_ours(ref.state_dir):
         engine.down(ref, progress, volumes=True, images=False)
 
 
 def require_ours(name: str, state_dir: StateDir, verb: str = "test") -> None:
-    """Raise UsageError where a person made the environment that this verb would take down."""
+    """Raise UsageError if a person made the environment that this verb would take down."""
     if state_dir.rendering.exists() and not is_ours(state_dir):
         raise UsageError(
             f"the environment {name} is not from {command(verb)}, and a {verb} would remove it",

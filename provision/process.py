@@ -275,7 +275,7 @@ def attach(argv: Sequence[str], interrupted: Callable[[KeyboardInterrupt], None]
 
 
 def start(argv: Sequence[str], *, own_session: bool = False) -> subprocess.Popen[bytes]:
-    """Start a command with three pipes, for a conversation.
+    """Start a command with three pipes, to talk to it.
 
     Args:
         argv: the words of the command; no shell reads them.

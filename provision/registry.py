@@ -3,7 +3,7 @@
 Another package adds a backend by an entry point of the group `provision.backends` that names a
 module with a `BACKEND`. Beside that module, `options.schema.json` describes the keys of
 `backends.NAME` that only this backend knows. An option without `"x-harmless": true` in that
-file needs the word `privileges`, for it comes from whoever wrote the spec.
+file needs the word `privileges`, because it comes from the author of the spec.
 """
 
 from __future__ import annotations

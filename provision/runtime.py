@@ -19,7 +19,7 @@ MEMORY = Path("/dev/shm")  # noqa: S108 - likewise
 
 
 def sockets() -> Path:
-    """The folder of this user's sockets and locks: a short path, for a socket's may have 108 bytes.
+    """The folder of this user's sockets and locks: a short path, because a socket's is limited to 108 bytes.
 
     It is not in /dev/shm, which systemd-logind empties when a user has logged out.
 

@@ -206,7 +206,7 @@ class StateDir:
             raise DamagedRecord(error.path, error.reason, hint) from error
 
     def load_sound(self, what: str, kind: type[R]) -> R | None:
-        """As `load`, for what has to work with a damaged record too: None then."""
+        """Like `load`, for callers that must work with a damaged record: None then."""
         try:
             return self.load(what, kind)
         except DamagedRecord:
@@ -331,7 +331,7 @@ def _mount_points(table: Path) -> Iterator[Path]:
 
 
 def refuse_mounted(environment: Environment) -> None:
-    """Raise UsageError where a machine would have what the tool keeps, which the host trusts."""
+    """Raise UsageError if a machine would have what the tool keeps, which the host trusts."""
     from provision.resources import cache
 
     ours = [Path(os.path.realpath(folder)) for folder in (state(), cache())]

@@ -1,4 +1,4 @@
-"""What a builder prints, as a person reads it while it works: the step by its name, then its last line."""
+"""A builder's output, made readable while it works: the step's name, then its last line."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class BuildLines:
         self._steps: dict[str, str] = {}
 
     def readable(self, line: str) -> str:
-        """The line without the builder's numbers and mounts, led by the step whose it is."""
+        """The line without the builder's numbers and mounts, after the name of its step."""
         if begins := _BEGINS.fullmatch(line):
             number, instruction = begins.groups()
             ours = _OURS.search(instruction)

@@ -34,7 +34,7 @@ BETWEEN = 0.03
 
 
 class Asked(Protocol):
-    """A machine that can be asked as root: a `Target`, or a quicker way."""
+    """A machine that runs commands as root: a `Target`, or something faster."""
 
     def run(self, script: str, *, user: str | None = None, timeout: float = 60) -> Output:
         """Run a script for `sh` inside and wait until it has finished.
@@ -45,7 +45,7 @@ class Asked(Protocol):
 
 
 def patience(machine: Machine, *, stretch: float = 1.0) -> dict[str, float]:
-    """Seconds after which each service should be ready: its own time after that of its needs.
+    """Seconds after which each service should be ready: its own time plus that of its needs.
 
     What the spec says is taken as it is; `stretch` is for what it leaves out, on a slow machine.
     """
@@ -103,7 +103,7 @@ class Overdue:
 
 
 def service_states(machine: Machine, reasons: Sequence[str]) -> tuple[ServiceStatus, ...]:
-    """The state of each service, by the reasons for which the machine is not healthy."""
+    """The state of each service, from the reasons why the machine is not healthy."""
     answers = _told(reasons)
     return tuple(
         ServiceStatus(
@@ -115,7 +115,7 @@ def service_states(machine: Machine, reasons: Sequence[str]) -> tuple[ServiceSta
 
 
 def unready(reasons: Sequence[str]) -> tuple[list[str], bool]:
-    """The reasons that are of services which are not ready, and whether one never will be."""
+    """The reasons about services that are not ready, and whether one of them never will be."""
     of_services = [reason for reason in reasons if reason.startswith("service ")]
     states = {reason: _state(reason.partition(": ")[2]) for reason in of_services}
     unready = [reason for reason in of_services if states[reason] != "ended"]
@@ -123,33 +123,33 @@ def unready(reasons: Sequence[str]) -> tuple[list[str], bool]:
 
 
 def _state(answer: str) -> str:
-    """The state that a reason names; empty where it is a running service's probe that speaks."""
+    """The state that a reason names; empty if it is the message of a running service's probe."""
     word = answer.partition(" (")[0]
     return word if word in NOT_RUNNING else ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ready:
-    """The machine is what it is for."""
+    """The machine is ready."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Waiting:
-    """It may still get ready; `reason` is what it waits for, where it says so."""
+    """It may still become ready; `reason` is what it waits for, if it says so."""
 
     reason: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ended:
-    """Services had ended before it was first looked at, or `setup`, or `attach`: they are to be started."""
+    """Services, `setup` or `attach` had ended before the first look: start them."""
 
     names: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Failure:
-    """It will not get ready; the evidence is at hand, or the end of a log: a service's, `setup`, `attach`."""
+    """It will not become ready; `evidence` says why, or the end of a log: a service's, `setup`, `attach`."""
 
     message: str
     hint: str
@@ -161,7 +161,7 @@ Verdict = Ready | Waiting | Ended | Failure
 
 
 class Judge:
-    """Judges what a machine answers, look by look. Pure: it is told the time.
+    """Judges each answer of a machine. Pure: it gets the time as an argument.
 
     Args:
         machine: what it should be.
@@ -330,7 +330,7 @@ def _evidence(failure: Failure, last_lines: Callable[[str], Sequence[str]]) -> S
 
 
 def _ended(machine: Machine, code: int, reasons: Sequence[str]) -> list[str]:
-    """The services that do not run any more; `setup` or `attach` where that has failed."""
+    """The services that no longer run; `setup` or `attach` if that has failed."""
     states = service_states(machine, reasons)
     ended = [service.name for service in states if service.state in ("stopped", *FINAL)]
     if code != FAILED:
@@ -345,7 +345,7 @@ def _told(reasons: Sequence[str]) -> dict[str, str]:
 
 
 def _with_probe(machine: Machine, reason: str) -> str:
-    """A reason for which a machine is not ready; of a probe that says nothing, what it asks."""
+    """A reason why a machine is not ready; if a probe printed nothing, what the probe asks."""
     name, _, answer = reason.removeprefix("service ").partition(": ")
     service = next((each for each in machine.services if each.name == name), None)
     return f"{reason.rstrip(': ')}{_asked(service, answer)}" if service and not answer.strip() else reason
@@ -357,7 +357,7 @@ def _asked(service: Service, answer: str) -> str:
 
 
 def _how(answer: str) -> str:
-    """What became of a service, by the state that it is in for good."""
+    """How a service ended, by its final state."""
     code = answer.partition(" (")[2].removesuffix(")").removeprefix("exit ")
     return {
         "failed": f"exited with {code}",
@@ -367,7 +367,7 @@ def _how(answer: str) -> str:
 
 
 def once(lines: Sequence[str]) -> Sequence[str]:
-    """The last of lines that repeat themselves: a service that ends and begins says the same each time."""
+    """Lines without repetitions: a service that restarts prints the same each time."""
     for size in range(1, len(lines) // 2 + 1):
         last = lines[-size:]
         if lines[-2 * size : -size] == last:

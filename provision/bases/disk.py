@@ -45,7 +45,7 @@ def can_make_disk(base: Base) -> bool:
 def build_disk(base: Base, destination: Path, progress: Progress) -> Path:
     """Have a folder in `destination` with disk.qcow2, vmlinuz and initrd of `base`.
 
-    The one of an earlier call, or one made now; whoever makes it at the same time is waited for.
+    The one of an earlier call, or one made now; waits if another process makes it at the same time.
 
     Raises:
         HostLacks: a tool, the mirror or its keyring is missing; nothing half-made is left.

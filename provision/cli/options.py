@@ -28,7 +28,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 AUTO = "auto"
-CHOOSING = ("up", "plan", "render", "validate", "explain")  # the verbs for which auto chooses anew
+CHOOSING = ("up", "plan", "render", "validate", "explain")  # the verbs for which auto chooses again
 SPEC_ENDINGS = (".yaml", ".yml")
 
 
@@ -48,7 +48,7 @@ def with_request(command: Callable[Concatenate[Request, P], R]) -> Callable[P, R
 def with_request_and_backends(
     meaning: str,
 ) -> Callable[[Callable[Concatenate[Request, tuple[str, ...], P], R]], Callable[P, R]]:
-    """As `with_request`, for a command of several backends: it gets their names as well, each once.
+    """Like `with_request`, for a command on several backends: it gets their names too, each once.
 
     The request is for the first of them.
 
@@ -77,7 +77,7 @@ def with_request_and_backends(
 def with_request_and_words(
     metavar: str, *, at_least: int = 0
 ) -> Callable[[Callable[Concatenate[Request, P], R]], Callable[P, R]]:
-    """As `with_request`, for a command whose words may begin with SPEC.
+    """Like `with_request`, for a command whose words may begin with SPEC.
 
     Args:
         metavar: shows the words in the help.

@@ -108,7 +108,7 @@ def _outcomes(runs: Mapping[str, Sequence[Result]]) -> dict[tuple[str, str], set
 
 
 def _as_result(own: str, comparison: Comparison) -> Result:
-    """A comparison as a check of its own, for a report that knows nothing else."""
+    """A comparison as a check, for reports that know only checks."""
     from provision.model import Result
 
     lines = [

@@ -1,4 +1,4 @@
-"""Services and whoever enters: the state, rights, limits and environment of their processes."""
+"""Services and logins: the state, rights, limits and environment of their processes."""
 
 from __future__ import annotations
 

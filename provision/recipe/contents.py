@@ -100,7 +100,7 @@ _COMMON = ("as", "healthy", "sessions", "setup", "wait")
 
 
 def _safe(machine: Machine) -> tuple[str, ...]:
-    """The folders of the host whose repositories git is to take, whoever owns them, and those in them."""
+    """The host's folders in which git accepts repositories of any owner, and the folders below them."""
     live = [machine.workspace.path] if machine.workspace else []
     live += [mount.path for mount in machine.mounts if not mount.source.is_file()]
     return tuple(path for folder in live for path in (folder, f"{folder}/*"))

@@ -48,4 +48,4 @@ def proxy_files(machine: Machine, beside: Iterable[str] = ()) -> Mapping[str, Re
     variables = {**proxy_variables(machine, beside), **trust_variables(machine)}
     text = "".join(f"export {name}='{value}'\n" for name, value in variables.items())
     ca = {} if machine.proxy.ca is None else {"ca.crt": RenderedFile(content=machine.proxy.ca)}
-    return ca | {"environment": RenderedFile(content=text.encode())}  # whoever sees the last sees all
+    return ca | {"environment": RenderedFile(content=text.encode())}  # a reader that sees this one sees all

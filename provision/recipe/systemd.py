@@ -28,7 +28,7 @@ def unit_of(service: str) -> str:
 
 
 def restart_script(services: Iterable[str]) -> str:
-    """Text for `sh` that starts these anew; their earlier starts do not count as a crash loop."""
+    """Text for `sh` that restarts these; their earlier starts do not count towards a crash loop."""
     named = tuple(services)
     counts = " ".join(f"{guest_paths.STARTS}/{service}" for service in named)
     return f"rm -f {counts}; systemctl restart {' '.join(map(unit_of, named))}"

@@ -57,7 +57,7 @@ def build(
         several: the spec names its machines; else it has one, named as it is.
         spec: its file.
         layers: the user's own files that were merged over it.
-        scope: takes problems; with some in it, what is given back is not to be used.
+        scope: takes problems; if it has any, do not use the result.
     """
     neighbours = {
         member.name: {

@@ -180,7 +180,7 @@ def _is_denied(kind: CheckKind, fields: Fields) -> bool:
 def _subject(
     kind: CheckKind, fields: Fields, node: Node, scope: Scope
 ) -> tuple[str, tuple[str, ...], dict[str, object]]:
-    """What is asked, the words of a command, and what the subject says beside its name."""
+    """What is asked, the words of a command, and what the subject says besides its name."""
     value = fields.node(kind) or node
     if kind == "command":
         words = scope.variables.words(value)

@@ -165,7 +165,7 @@ def _translate(error: ValidationError, root: Node, called: str, problems: Proble
     if node.value is None and problems.at(node):
         return  # the tree has said why nothing is there
     if "dependentSchemas" in error.absolute_schema_path:
-        return  # of keys beside machines; whoever reads the machines says it better
+        return  # of keys next to machines; the reader of machines explains it better
     if error.validator == "pattern" and "$comment" in cast("dict[str, object]", error.schema):
         return  # it names who says it better
     if error.validator == "additionalProperties":

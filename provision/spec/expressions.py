@@ -94,7 +94,7 @@ def _sandbox() -> _Sandbox:
 
 
 class _Sandbox:
-    """The other process: begun when it is first asked, and anew after it was ended."""
+    """The other process: started at the first question, and again after it was stopped."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -43,7 +43,7 @@ def share_host_port(one: Port, other: Port) -> bool:
 
 
 def _clash(port: Port, other: Port) -> str | None:
-    """What is wrong with a port beside one before it."""
+    """What is wrong with a port, given an earlier one."""
     line = f"first in line {other.origin.line}"
     if share_host_port(port, other):
         return f"the host's port {port.host} is used twice, {line}"

@@ -1,7 +1,7 @@
 """Backend options that weaken a machine's isolation need the word `privileges`.
 
-Which do, a backend's own module `privileges` says, for it knows what they do: `ask_for_privileges`
-there gets the machine's fields, the backend's own among them, the machine's name and the scope.
+A backend's own module `privileges` knows which do: its function `ask_for_privileges`
+gets the machine's fields, the backend's own options, the machine's name and the scope.
 Without such a module, each option needs it that the backend's schema does not call harmless.
 """
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from provision.spec.tree import Node
 
 LARGEST = 4 * 1024 * 1024  # the certificates of all public authorities are 0.2 MiB
-# No text beside them, and no header in them: a private key may stand in the same file.
+# No other text and no headers: the same file may contain a private key.
 _CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----\s([A-Za-z0-9+/=\s]+)-----END CERTIFICATE-----")
 
 

@@ -129,7 +129,7 @@ def read(
 
 
 def local_layer(path: Path) -> Path | None:
-    """The user's own layer of a spec, NAME.local.yaml beside it, if it exists."""
+    """The user's own layer of a spec, NAME.local.yaml next to it, if it exists."""
     own = path.parent / f"{path.stem}.local{path.suffix}"
     return own if os.path.lexists(own) else None
 

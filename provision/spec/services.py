@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from provision.spec.users import KnownUsers
 
 TIMEOUT = 60.0
-OWN_VARIABLES = ("LOGNAME", "USER")  # of whoever runs something inside
+OWN_VARIABLES = ("LOGNAME", "USER")  # of the user that runs something inside
 
 
 def read_environment(nodes: Mapping[str, Node]) -> dict[str, str]:

@@ -157,7 +157,7 @@ class Application:
         return begun
 
     def _variables(self, chosen: Mapping[str, int]) -> Mapping[str, str]:
-        """What `.env` says of this host, after secrets were laid where it says."""
+        """The variables of `.env`: what it says of this host, once the secrets are where it says."""
         environment = self.environment
         variables = {PROJECT: str(environment.project), OWNER: str(os.getuid())}
         variables |= self._lay_secrets()
@@ -208,7 +208,7 @@ class Application:
             commands.restart(container_name(self.environment, name))
 
     def _compose(self, words: Sequence[str], progress: Progress, variables: Mapping[str, str]) -> None:
-        """Run Compose on the rendering, whatever else lies beside it; what it says goes to the log too."""
+        """Run Compose on the rendering and no other file in its folder; its output goes to the log too."""
         folder = self.state_dir.rendering
         files = [name for name in (COMPOSE, OVERRIDE) if name in self.rendering.files]
         project = [

@@ -160,7 +160,7 @@ class Docker:
     def down(
         self, name: str, state_dir: StateDir, progress: Progress, *, volumes: bool, images: bool
     ) -> bool:
-        """`docker compose down`; by the project's name alone where the rendering is gone."""
+        """Stop and remove what carries the environment's id."""
         del name  # what is its own carries its id
         with state_dir.lock(progress):
             return self._down(state_dir, progress, volumes=volumes, images=images)

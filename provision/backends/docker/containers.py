@@ -28,7 +28,7 @@ def of_environment(state_dir: StateDir) -> tuple[Container, ...]:
 
 
 def in_order_of_ending(containers: Sequence[Container]) -> tuple[tuple[Container, ...], ...]:
-    """Groups that may end at the same time: whoever needs another ends before it."""
+    """Groups that may stop at the same time: a machine stops before those that it needs."""
     left = {each.labels[MACHINE]: each for each in containers}
     groups = []
     while left:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def require_compose() -> None:
-    """Raise HostLacks where this docker has no Compose v2: it takes `compose` for a word of its own then."""
+    """Raise HostLacks if this docker has no Compose v2: then it reads `compose` as one of its own arguments."""
     from provision.backends.docker.doctor import compose
 
     finding = compose()

@@ -41,7 +41,7 @@ def ask_for_privileges(fields: Fields, options: Fields, machine: str, scope: Sco
 
 
 def _unsafe(key: str, node: Node, scope: Scope) -> list[Node]:
-    """What of one of Compose's keys lowers the walls: the whole of it, or items of its list."""
+    """What part of a Compose key weakens the isolation: all of it, or items of its list."""
     if key in COMPOSE or key.startswith("x-"):
         return []
     if key == "environment" and isinstance(node.value, dict | list):
@@ -54,7 +54,7 @@ def _unsafe(key: str, node: Node, scope: Scope) -> list[Node]:
 
 
 def _without_value(node: Node) -> list[tuple[str, Node]]:
-    """Variables that Compose takes from the host, for none is given a value."""
+    """Variables without a value, which Compose takes from the host."""
     if isinstance(node.value, dict):
         return [(name, child) for name, child in node.value.items() if child.value is None]
     items = node.value if isinstance(node.value, list) else []

@@ -467,13 +467,13 @@ def _of_boxes(environment: Environment) -> bool:
 
 
 def _require_accelerator(environment: Environment, driver: Driver) -> None:
-    """Raise HostLacks where the host's variable names an accelerator that there is not."""
+    """Raise HostLacks if the host's variable names an accelerator that there is not."""
     for machine in environment.machines if driver.accelerators else ():
         acceleration.wanted(machine)
 
 
 def _refuse_former(environment: Environment, driver: Driver, state_dir: StateDir) -> None:
-    """Raise UsageError where another driver's machines are there: they would be forgotten, and run on."""
+    """Raise UsageError if another driver's machines are there: they would be forgotten, and run on."""
     former = driver_of(state_dir)
     if former not in drivers.names() or former == driver.name:
         return

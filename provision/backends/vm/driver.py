@@ -219,7 +219,7 @@ class TakesBoxes(Protocol):
     """A driver whose machines are made of boxes."""
 
     def refuse_small_disk(self, machine: Machine) -> None:
-        """Raise UsageError where the spec's disk is smaller than the box's, as far as that is known here."""
+        """Raise UsageError if the spec's disk is smaller than the box's, as far as that is known here."""
 
 
 @runtime_checkable

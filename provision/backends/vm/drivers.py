@@ -51,7 +51,7 @@ def first_usable(*, of_boxes: bool = False) -> str | None:
 
 
 def require(driver: Driver) -> None:
-    """Raise HostLacks where this host cannot use it, and name one that would do instead."""
+    """Raise HostLacks if this host cannot use it, and name one that would do instead."""
     finding = driver.examine()
     if finding.usable:
         return

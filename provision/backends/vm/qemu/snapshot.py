@@ -174,7 +174,7 @@ def discard(instance: Instance) -> None:
 
 
 def _require_room(instance: Instance) -> None:
-    """Raise EnvironmentFailed where the state may not fit: what a failed save wrote is not given back."""
+    """Raise EnvironmentFailed if the state may not fit: what a failed save wrote is not given back."""
     running = instance.process()
     taken = running.memory_info().rss if running else 0  # more than the state, which has no empty pages
     free = shutil.disk_usage(instance.folder).free

@@ -247,7 +247,7 @@ def _made(path: Path) -> Box:
 
 
 def refuse_small_disk(machine: Machine, provider: str) -> None:
-    """Raise UsageError where the disk that is asked for is smaller than what the box holds.
+    """Raise UsageError if the disk that is asked for is smaller than what the box holds.
 
     Vagrant would take the box's size without a word. A box that is not here yet is not known.
     """

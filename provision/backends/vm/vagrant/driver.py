@@ -322,7 +322,7 @@ class VagrantDriver:
             self._forget_box(name)
 
     def refuse_strangers(self, environment: Environment, state_dir: StateDir) -> None:
-        """Raise EnvironmentFailed where something of the hypervisor's is called as what is to be made."""
+        """Raise EnvironmentFailed if something of the hypervisor's is called as what is to be made."""
 
     def remember_volumes(self, environment: Environment, state_dir: StateDir) -> None:
         """Note the volumes that are about to be made, where nothing else says whose they are."""
