@@ -65,7 +65,7 @@ class Recording:
 
 
 def recorded(state_dir: StateDir, machine: str) -> Inventory:
-    """A machine's inventory of when it became ready.
+    """A machine's inventory from when it became ready.
 
     Raises:
         EnvironmentFailed: there is none, or it cannot be read.

@@ -344,7 +344,7 @@ def _run(
 def _up_again(
     own: str, environment: Environment, backend: str, progress: Progress, *, timeout: float, offline: bool
 ) -> Result:
-    """Bring up what is up already: whether that leaves everything as it is."""
+    """Bring up what is up already, and check that nothing changes."""
     begun = time.monotonic()
     plan = engine.up(environment, backend, progress, rebuild=False, timeout=timeout, offline=offline)
     lines = [f"{action}: {name}" for name, action in plan.actions.items() if action not in ("none", "wait")]

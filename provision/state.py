@@ -194,7 +194,7 @@ class StateDir:
             LOGGER.setLevel(level)
 
     def load(self, what: str, kind: type[R]) -> R | None:
-        """What was remembered under a name; None where nothing was.
+        """The record under a name; None if there is none.
 
         Raises:
             DamagedRecord: it cannot be read; the hint says the way out.

@@ -113,7 +113,7 @@ def environment_options(command: Callable[P, R]) -> Callable[P, R]:
 
 
 def variation_options(command: Callable[P, R]) -> Callable[P, R]:
-    """Those of them that say which variation of a spec is meant, in whatever backend."""
+    """Those of them that select a variation of a spec, in any backend."""
     for option in (
         click.option("--set", "settings", multiple=True, metavar="NAME=VALUE",
                      help="Override a variable of the spec."),

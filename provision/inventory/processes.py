@@ -56,7 +56,7 @@ def _services(sections: Mapping[str, bytes]) -> Iterator[Fact]:
 def _status(
     lines: list[str], users: Mapping[str, str], groups: Mapping[str, str]
 ) -> Iterator[tuple[str, str]]:
-    """What the kernel says of a process, as far as it is the same at each start."""
+    """What the kernel reports about a process, as far as it is the same at each start."""
     own: set[str] = set()  # the first group, which some list among the others too
     for line in lines:
         name, _, value = line.partition(":")

@@ -380,7 +380,7 @@ def _asked_first(machines: Sequence[Machine]) -> Machine:
 
 @contextmanager
 def _host_folder() -> Iterator[str]:
-    """A folder of the host that whoever works in a machine can write."""
+    """A folder of the host that a machine's user can write to."""
     with tempfile.TemporaryDirectory(prefix="provision-compare-") as folder:
         Path(folder).chmod(0o777)
         yield folder

@@ -131,7 +131,7 @@ def check(root: Node, problems: Problems) -> None:
 
 
 def check_machine(root: Node, called: str, problems: Problems) -> None:
-    """Take what the schema refuses in all that was said of one machine."""
+    """Collect what the schema refuses in all keys of one machine."""
     for error in _machine_validator(_others(root)).iter_errors(root.plain_data()):
         _translate(error, root, called, problems)
 

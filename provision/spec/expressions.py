@@ -102,7 +102,7 @@ class _Sandbox:
         atexit.register(self.end)
 
     def ask(self, question: bytes) -> dict[str, Any] | None:
-        """Its answer; None where it took its time, or died of what it was asked."""
+        """Its answer; None if it took too long, or the question killed it."""
         with self._lock:
             if self._child is None:
                 self._child = self._begun()

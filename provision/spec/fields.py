@@ -89,7 +89,7 @@ class Fields:
         return size
 
     def mode(self, key: str) -> int | None:
-        """A mode in octal digits; None where it is none, for the schema has said so."""
+        """A mode in octal digits; None if it isn't one, which the schema has reported."""
         text = self.data(key)
         try:
             return int(text, 8) if isinstance(text, str) else None
@@ -143,7 +143,7 @@ class Fields:
         return {}
 
     def data(self, key: str) -> object:
-        """Whatever stands there, without its places; None where nothing does."""
+        """The value there, without its places; None if there is none."""
         node = self._entries.get(key)
         return None if node is None else node.plain_data()
 

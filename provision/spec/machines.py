@@ -85,7 +85,7 @@ def declared_vars(documents: Iterable[Node]) -> Mapping[str, Node]:
 def layers_of_machines(
     documents: Sequence[Node], reading: Callable[[], Reader], problems: Problems
 ) -> Mapping[str, Layers] | None:
-    """What stands in `machines`, by name; None where there is no such key.
+    """The entries of `machines`, by name; None if there is no such key.
 
     Args:
         documents: of the spec, the lowest first; by the one rule of layers, a null takes a
@@ -226,7 +226,7 @@ def _size(node: Node) -> int:
 
 
 def _count(documents: Sequence[Node], variables: Variables) -> int | None:
-    """How many there are; None where there is no `count`, or no good one: the schema says so."""
+    """How many there are; None if there is no valid `count`, which the schema reports."""
     nodes = [node for document in documents if (node := _child(document, "count")) is not None]
     value = variables.fill(nodes[-1]).value if nodes else None
     good = isinstance(value, int) and not isinstance(value, bool) and 0 < value <= MOST
@@ -248,7 +248,7 @@ def _refuse_private(document: Node, problems: Problems) -> None:
 
 
 def _defaults(document: Node) -> Node:
-    """What a document says of every machine; of secrets it only says where they come from."""
+    """What a document says about every machine; for secrets only where they come from."""
     entries = document.value.items() if isinstance(document.value, dict) else ()
     defaults = {key: child for key, child in entries if key in DEFAULTS}
     backends = defaults.get("backends")

@@ -39,7 +39,7 @@ class KnownSecrets:
             self._nodes = {name: node for name, node in declared.items() if name in names}
 
     def named(self, nodes: Iterable[Node]) -> tuple[str, ...]:
-        """The secrets that a list names; a problem for each that is none."""
+        """The secrets that a list names; a problem for each unknown name."""
         secrets = []
         for node in nodes:
             if not isinstance(node.value, str):

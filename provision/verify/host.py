@@ -173,7 +173,7 @@ class ProcProcess(Module):  # type: ignore[misc] # testinfra has no types
         ]
 
     def get(self, **attributes: object) -> Process:
-        """The only one with these attributes.
+        """The only process with these attributes.
 
         Raises:
             RuntimeError: there is none, or more than one.

@@ -135,7 +135,7 @@ def _probed(probe: Probe) -> str | None:
 
 
 def _user_fields(user: User, groups: Sequence[Group]) -> Mapping[str, object]:
-    """What the spec says of a user; what it leaves open may be as the base has it."""
+    """What the spec says about a user; the rest may be as the base has it."""
     attributes = {"shell": user.shell, "home": user.home, "uid": user.uid, "gid": gid_of(user, groups)}
     fields: dict[str, object] = {name: value for name, value in attributes.items() if value is not None}
     if user.groups:

@@ -167,7 +167,7 @@ def _last_lines(text: str) -> str:
 
 @contextlib.contextmanager
 def _undisturbed() -> Iterator[None]:
-    """No options or plugins of the host's pytest, and nothing written beside the user's files."""
+    """Ignore options and plugins of the host's pytest, and write nothing next to the user's files."""
     bytecode = sys.dont_write_bytecode
     before = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith(FAMILY)}
     sys.dont_write_bytecode = True

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def require_compose() -> None:
-    """Raise HostLacks if this docker has no Compose v2: then it reads `compose` as one of its own arguments."""
+    """Raise HostLacks if this docker has no Compose v2; its own message would be misleading."""
     from provision.backends.docker.doctor import compose
 
     finding = compose()

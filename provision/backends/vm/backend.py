@@ -473,7 +473,7 @@ def _require_accelerator(environment: Environment, driver: Driver) -> None:
 
 
 def _refuse_former(environment: Environment, driver: Driver, state_dir: StateDir) -> None:
-    """Raise UsageError if another driver's machines are there: they would be forgotten, and run on."""
+    """Raise UsageError if another driver's machines are there: they would be forgotten, and keep running."""
     former = driver_of(state_dir)
     if former not in drivers.names() or former == driver.name:
         return

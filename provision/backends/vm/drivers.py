@@ -36,7 +36,7 @@ def find(name: str) -> Driver:
 
 
 def examine() -> Iterator[Finding]:
-    """What this host lacks for each of them, the preferred first; one at a time, for each takes its time."""
+    """What this host lacks for each of them, the preferred first; checked one at a time, which is slow."""
     return (find(name).examine() for name in names())
 
 

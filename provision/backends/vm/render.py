@@ -155,7 +155,7 @@ def _folder(
 
 
 def _machine(guest: Guest, scripts: Mapping[str, RenderedFile]) -> Mapping[str, RenderedFile]:
-    """What is laid into the machine and run there by root, as `apply`."""
+    """What is written into the machine and run there by root, as `apply`."""
     machine, taken = guest.machine, guest.steps
     context: dict[str, object] = {
         "machine": machine,

@@ -45,7 +45,7 @@ def push_identity(state_dir: StateDir, machine: Machine) -> None:
 
 
 def push(state_dir: StateDir, machine: Machine) -> None:
-    """Lay the values into the machine, for root alone: `apply` and `settle` take them from there.
+    """Write the values into the machine, for root alone: `apply` and `secrets` take them from there.
 
     Raises:
         SpecError: the host lacks one of them.
@@ -63,7 +63,7 @@ def install(state_dir: StateDir, machine: Machine) -> None:
 
 
 def renew(state_dir: StateDir, machine: Machine) -> None:
-    """Give a running machine the values that the host has now; services that have others start anew."""
+    """Give a running machine the host's present values; services restart if theirs differ."""
     push(state_dir, machine)
     process.run(ssh.command(state_dir, machine.name, ["sh", "-c", RENEW]))
 

@@ -49,7 +49,7 @@ def address(state_dir: StateDir, machine: str) -> str | None:
 
 
 def become_root(state_dir: StateDir, machine: str) -> Sequence[str]:
-    """The words inside by which whoever enters is root."""
+    """The words that make the entering user root inside."""
     return () if _configured(state_dir, machine, "User") == "root" else ("sudo", "--")
 
 
@@ -108,7 +108,7 @@ def _options(state_dir: StateDir, machine: str) -> list[str]:
 
 
 def socket_path(state_dir: StateDir, name: str) -> Path:
-    """Where a socket of the environment lies: a short path, for it may have 108 bytes."""
+    """The path of a socket of the environment: short, because it is limited to 108 bytes."""
     return runtime.sockets() / hashlib.sha256(f"{state_dir.folder}\0{name}".encode()).hexdigest()[:16]
 
 

@@ -37,7 +37,7 @@ OPTIONS = "trans=virtio,version=9p2000.L,msize=262144,cache=mmap"
 
 
 class QemuDriver:
-    """Machines of QEMU on this host, live folders through 9p, volumes as disks beside them."""
+    """QEMU machines on this host, with live folders through 9p and volumes as disks."""
 
     name = "qemu"
     live_folders = "9p"
@@ -242,7 +242,7 @@ class QemuDriver:
         """Nothing is kept elsewhere."""
 
     def volumes(self, state_dir: StateDir) -> tuple[str, ...]:
-        """Files beside the machines' disks."""
+        """Files next to the machines' disks."""
         return tuple(sorted(path.stem for path in self._volumes(state_dir).glob("*.qcow2")))
 
     def remove_volumes(self, state_dir: StateDir) -> None:

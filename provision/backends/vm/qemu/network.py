@@ -30,7 +30,7 @@ def network() -> Network:
 
 @cache
 def passt_lacks() -> str | None:
-    """Why machines have QEMU's own network on this host; None where passt works: it is tried."""
+    """Why machines have QEMU's own network on this host; None if passt works, which is tried."""
     if platform.system() != "Linux":
         return "passt is only for Linux"
     missing = [program for program in ("passt", "pasta") if process.find(program) is None]

@@ -110,7 +110,7 @@ def is_suspended(instance: Instance, key: str) -> bool:
 
 
 def resume(instance: Instance) -> None:
-    """Let a machine that stands still go on where `stop` ended; once, for its disk goes on too.
+    """Resume a suspended machine; only once, because its disk changes from there on.
 
     Raises:
         ProvisionError: the state is damaged.
@@ -144,7 +144,7 @@ def stash(instance: Instance) -> bool:
 
 
 def restore(instance: Instance, key: str) -> bool:
-    """Have the overlay of a kept state in its place, if there is one.
+    """Put the overlay of a stashed state in its place, if there is one.
 
     Raises:
         EnvironmentFailed: there is one of another key; nothing of it is left.
@@ -211,7 +211,7 @@ def _note_saved(instance: Instance, key: str) -> None:
 
 
 def _saved(instance: Instance) -> SavedStateRecord | None:
-    """What is known of a kept state; one whose record is damaged is none, and the machine boots."""
+    """The record of a stashed state; None if it is damaged: then the machine boots."""
     return instance.state_dir.load_sound(f"{RECORD}-{instance.machine}", SavedStateRecord)
 
 

@@ -215,7 +215,7 @@ def _of_base(machine: Machine, provider: str, progress: Progress) -> Box:
 
 
 def missing_box(machine: Machine, provider: str, rendering: Rendering) -> tuple[str, ...] | None:
-    """What has to be fetched for a machine's box; None where it is here with all steps done."""
+    """What must be downloaded for a machine's box; None if it is here with all steps done."""
     if may_use_image(machine, provider) and build_strategy(machine, instead=True)[0] == "image":
         if BOXES.find(machine, rendering) is not None:
             return None

@@ -134,7 +134,7 @@ class VagrantDriver:
         return tuple(sorted(path.parent.parent.name for path in identities))
 
     def state(self, state_dir: StateDir, machine: str) -> GuestState:
-        """As the hypervisor says: Vagrant is not asked, for that runs a Vagrantfile."""
+        """The hypervisor's answer: asking Vagrant would run a Vagrantfile."""
         identity = self.identity(state_dir, machine)
         return "absent" if identity is None else self.state_of(identity, state_dir, machine)
 

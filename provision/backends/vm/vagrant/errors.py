@@ -142,7 +142,7 @@ def fault(output: Sequence[str], provider: str, console: Sequence[str], log: str
 
 
 def legible(output: Sequence[str]) -> Sequence[str]:
-    """What a person wants of it: no frames of Ruby, no bars that were drawn over each other."""
+    """The part that helps a person: no Ruby stack frames, no progress bars drawn over each other."""
     return tuple(_lines(output))
 
 
