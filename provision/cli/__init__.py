@@ -64,7 +64,7 @@ class Verbs(click.Group):
             return None
         module = importlib.import_module(f"provision.cli.{cmd_name.replace('-', '_')}")
         command = module.command
-        assert isinstance(command, click.Command)  # noqa: S101 - a module of ours
+        assert isinstance(command, click.Command)  # noqa: S101 - our own module
         from provision.cli.verbose import add_option
 
         return add_option(command)
