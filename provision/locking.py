@@ -16,7 +16,7 @@ from provision.hints import command
 from provision.installed import read_installed
 from provision.lock import hold
 from provision.lockfile import BaseLock
-from provision.lockfile.merge import Take, changes, dropped, empty, merge, released
+from provision.lockfile.merge import KERNEL, Take, changes, dropped, empty, merge, released
 from provision.matrix import claim, lock_of, name_of, require_ours, take_down, variations, with_free_ports
 from provision.progress import Labelled
 
@@ -166,7 +166,7 @@ def _trials(request: Request, names: Sequence[str]) -> tuple[str, Mapping[str, T
 
 def _require_locked(upgrade: Collection[str] | None, lock: Lock, path: Path) -> None:
     known = {name for bases in lock.bases.values() for base in bases.values() for name in base.packages}
-    unknown = sorted({*(upgrade or ())} - known - {"kernel"})
+    unknown = sorted({*(upgrade or ())} - known - {KERNEL})
     if unknown:
         from difflib import get_close_matches
 
@@ -184,10 +184,8 @@ def _of_trial(
 ) -> list[Take]:
     backend, ref = trial.request.backend, trial.resolve()
     asked = engine.load_unlocked(trial.request)
-    held = lockfile.freeze(
-        asked, current, file=file, backend=backend, exact=False,
-        architecture=engine.architecture_of(backend),
-    )  # fmt: skip
+    form, architecture = engine.form_of(replace(asked, name=trial.name), backend)
+    held = lockfile.freeze(asked, current, file=file, architecture=architecture, form=form, exact=False)
     environment = replace(with_free_ports(held), name=trial.name)
     require_ours(trial.name, ref.state_dir, "lock")
     try:
@@ -197,7 +195,7 @@ def _of_trial(
             _refresh(asked, progress)
         engine.up(environment, backend, progress, rebuild=fresh, timeout=timeout)
         with progress.step("reading what is installed"):
-            return _takes(asked, environment, backend)
+            return _takes(asked, environment, backend, form)
     finally:
         engine.down(ref, progress, volumes=True, images=False)
 
@@ -210,7 +208,7 @@ def _refresh(environment: Environment, progress: Progress) -> None:
         refresh_image(base, progress)
 
 
-def _takes(asked: Environment, environment: Environment, backend: str) -> list[Take]:
+def _takes(asked: Environment, environment: Environment, backend: str, form: str) -> list[Take]:
     acting = backends.find(backend)
     targets = acting.targets(environment.name, engine.state_of(environment, backend))
     bases = {machine.base.image: _base(machine.base) for machine in environment.machines}
@@ -220,7 +218,7 @@ def _takes(asked: Environment, environment: Environment, backend: str) -> list[T
         with targets[machine.name] as target:
             installed = read_installed(target, kernel="kernel" in acting.supports(machine))
         base = replace(bases[machine.base.image], image=as_asked[machine.name].base.image)
-        return Take(machine=as_asked[machine.name], backend=backend, installed=installed, base=base)
+        return Take(machine=as_asked[machine.name], form=form, installed=installed, base=base)
 
     return list(side_by_side(one, environment.machines))
 

@@ -101,10 +101,10 @@ def _lines(lock: Lock) -> Iterator[str]:
             if found.repositories:
                 yield from _list("repositories", found.repositories, 6)
             yield from _map("installed", found.installed, 6)
-            for architecture, backends in sorted(found.installed.items()):
+            for architecture, forms in sorted(found.installed.items()):
                 yield f"        {_key(architecture)}:"
-                for backend, hashed in sorted(backends.items()):
-                    yield f"          {_key(backend)}: {yaml_scalar(hashed)}"
+                for form, hashed in sorted(forms.items()):
+                    yield f"          {_key(form)}: {yaml_scalar(hashed)}"
     yield from _map("bases", lock.bases, 0)
     for base, architectures in sorted(lock.bases.items()):
         yield f"  {_key(base)}:"
@@ -117,10 +117,12 @@ def _base(base: BaseLock) -> Iterator[str]:
     for name in ("image", "digest", "mirror", "made", "root", "date"):
         if value := getattr(base, name):
             yield f"      {name}: {yaml_scalar(value)}"
-    if base.kernel:
-        yield "      kernel:"
-        yield f"        release: {yaml_scalar(base.kernel.release)}"
-        yield f"        build: {yaml_scalar(base.kernel.build)}"
+    if base.kernels:
+        yield "      kernels:"
+    for form, kernel in sorted(base.kernels.items()):
+        yield f"        {_key(form)}:"
+        yield f"          release: {yaml_scalar(kernel.release)}"
+        yield f"          build: {yaml_scalar(kernel.build)}"
     yield from _map("packages", base.packages, 6)
     for name, version in sorted(base.packages.items()):
         if isinstance(version, str):
@@ -168,7 +170,7 @@ def _read(data: Mapping[str, Any]) -> Lock:
 
 
 def _read_base(own: Mapping[str, Any]) -> BaseLock:
-    kernel = own.get("kernel")
+    kernels = {form: Kernel(**kernel) for form, kernel in own.get("kernels", {}).items()}
     packages = {
         name: version
         if isinstance(version, str)
@@ -176,7 +178,7 @@ def _read_base(own: Mapping[str, Any]) -> BaseLock:
         for name, version in own["packages"].items()
     }
     plain = {name: own.get(name, "") for name in ("image", "digest", "mirror", "made", "root", "date")}
-    return BaseLock(**plain, kernel=Kernel(**kernel) if kernel else None, packages=packages)
+    return BaseLock(**plain, kernels=kernels, packages=packages)
 
 
 @cache
