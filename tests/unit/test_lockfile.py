@@ -124,7 +124,7 @@ def test_the_text_is_read_back_and_does_not_depend_on_any_order(tmp_path: Path) 
         machines={"dev": {"debian:12": MachineLock(asks=("a", "jq"), repositories=("v https://a s m",))}},
         bases={"debian:12": {"arm64": base_lock({}), "amd64": base_lock(
             packages, digest=HASH, mirror="m", made="20261125T022230Z", root=HASH, date="20261125T022230Z",
-            kernel=Kernel(release="6.1.0-1-amd64", build='#1 SMP: a "b"'),
+            kernels={"vm-x": Kernel(release="6.1.0-1-amd64", build='#1 SMP: a "b"')},
         )}},
     )  # fmt: skip
     path = tmp_path / "dev.lock.yaml"
