@@ -125,7 +125,7 @@ def take(
         for called, trial in trials.items():
             current = merge(kept, takes, __version__) if takes else kept
             said = Labelled(progress, called) if len(trials) > 1 else progress
-            takes += _of_trial(trial, current, said, file=path.name, fresh=upgrade is None, timeout=timeout)
+            takes += _of_trial(trial, current, said, file=path.name, upgrade=upgrade, timeout=timeout)
     lock = merge(former, takes, __version__)
     return Locked(
         path=path,
@@ -180,7 +180,13 @@ def _require_locked(upgrade: Collection[str] | None, lock: Lock, path: Path) -> 
 
 
 def _of_trial(
-    trial: Trial, current: Lock, progress: Progress, *, file: str, fresh: bool, timeout: float
+    trial: Trial,
+    current: Lock,
+    progress: Progress,
+    *,
+    file: str,
+    upgrade: Collection[str] | None,
+    timeout: float,
 ) -> list[Take]:
     backend, ref = trial.request.backend, trial.resolve()
     asked = engine.load_unlocked(trial.request)
@@ -191,9 +197,11 @@ def _of_trial(
     try:
         take_down(ref, progress)
         claim(ref.state_dir)
-        if fresh:
+        if upgrade is None:
             _refresh(asked, progress)
-        engine.up(environment, backend, progress, rebuild=fresh, timeout=timeout)
+        # The builder's caches may hold what was the newest once.
+        rebuild = upgrade is None or bool(upgrade)
+        engine.up(environment, backend, progress, rebuild=rebuild, timeout=timeout)
         with progress.step("reading what is installed"):
             return _takes(asked, environment, backend, form)
     finally:

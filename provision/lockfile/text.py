@@ -41,8 +41,12 @@ def load(path: Path) -> Lock | None:
 
     Raises:
         SpecError: it is no lock: each problem with its place.
-        UsageError: it is of another version of the format.
+        UsageError: it is a link, or of another version of the format.
     """
+    if path.is_symlink():
+        raise UsageError(
+            f"{path} is a link", hint="put the lock itself there: a repository could point anywhere"
+        )
     if not path.exists():
         return None
     problems = Problems()

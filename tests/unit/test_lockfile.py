@@ -172,6 +172,12 @@ def test_a_lock_of_a_later_version_says_so(tmp_path: Path) -> None:
         lockfile.load(path)
 
 
+def test_a_link_is_no_lock(tmp_path: Path) -> None:
+    (tmp_path / "dev.lock.yaml").symlink_to("/etc/passwd")
+    with pytest.raises(UsageError, match="is a link"):
+        lockfile.load(tmp_path / "dev.lock.yaml")
+
+
 def take(
     machine: Machine, packages: dict[str, str], form: str = "docker", architecture: str = "amd64",
     kernel: Kernel | None = None, date: str = "",
