@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from provision import applied, backends, lent, secrets, trust, walls
+from provision import applied, backends, guest_paths, lent, secrets, trust, walls
 from provision.errors import EnvironmentFailed, HostLacks, SpecError, UsageError
 from provision.hints import command
-from provision.state import StateDir, refuse_mounted
+from provision.state import StateDir, known_environments, refuse_mounted
 from provision.target import Unreachable
 
 if TYPE_CHECKING:
@@ -466,8 +466,8 @@ def status(environment: Environment, backend: str, machine: str | None = None) -
     """The status of every machine, or of the named one."""
     acting, state_dir = backends.find(backend), state_of(environment, backend)
     request = {each.name for each in _chosen(environment, machine)}
-    found = acting.status(environment, state_dir)
-    return tuple(status for status in found if status.name in request)
+    statuses = acting.status(environment, state_dir)
+    return tuple(status for status in statuses if status.name in request)
 
 
 def _chosen(environment: Environment, machine: str | None) -> tuple[Machine, ...]:
@@ -520,6 +520,24 @@ def down(ref: EnvironmentRef, progress: Progress, *, volumes: bool, images: bool
     others = [f"volume {name}" for name in before.volumes if name not in left.volumes]
     others += [name for name in before.built if name not in left.built]
     return Removed(machines=there, others=tuple(others), left=left)
+
+
+def by_id(identity: str, backend: str) -> EnvironmentRef:
+    """An environment of this user by its id, whatever its spec says and wherever it is.
+
+    Raises:
+        UsageError: there is none.
+    """
+    known = next((each for each in known_environments() if each.id == identity), None)
+    if known is None:
+        raise UsageError(f"no environment has the id {identity}", hint="`provision list` shows them all")
+    backends.require(backend)
+    return EnvironmentRef(name=known.name, backend=backends.find(backend), state_dir=known.state_dir(backend))
+
+
+def targets(ref: EnvironmentRef, machine: str | None) -> Mapping[str, Target]:
+    """The running machines by name, or the named one."""
+    return ref.backend.targets(ref.name, ref.state_dir, machine)
 
 
 def target(ref: EnvironmentRef, machine: str | None, *, named_by: str = "--machine") -> Target:
@@ -577,11 +595,11 @@ def _restart(
     if machine is not None:
         targets = {machine: target(ref, machine)}
     there = {name: _services(each) for name, each in targets.items()}
-    unknown = [service for service in services if not any(service in found for found in there.values())]
+    unknown = [service for service in services if not any(service in names for names in there.values())]
     if unknown:
         raise UsageError(
             f"there is no service {unknown[0]}",
-            hint=f"the services are {', '.join(sorted({s for found in there.values() for s in found}))}",
+            hint=f"the services are {', '.join(sorted({s for names in there.values() for s in names}))}",
         )
     restarted = []
     for name, each in targets.items():
@@ -600,11 +618,11 @@ def _of(machine: str, targets: Mapping[str, Target]) -> str:
 
 def _services(target: Target) -> list[str]:
     """The services that a machine was created with, as it reports itself."""
-    return target.run("ls /usr/lib/provision/services 2>/dev/null", user="root").stdout.decode().split()
+    return target.run(f"ls {guest_paths.SERVICES} 2>/dev/null", user="root").stdout.decode().split()
 
 
 def _wait_for(target: Target, services: Sequence[str], machine: str | None) -> None:
-    waited = target.run(f"/usr/lib/provision/wait {' '.join(services)}", user="root", timeout=LONGEST_START)
+    waited = target.run(f"{guest_paths.WAIT} {' '.join(services)}", user="root", timeout=LONGEST_START)
     if waited.code != 0:
         raise EnvironmentFailed(
             waited.stdout.decode("utf-8", "replace").strip(),

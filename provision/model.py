@@ -547,7 +547,7 @@ class Result:
 SETUP, ATTACH = "setup", "attach"
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # PATH, unless the spec sets it
 UNLIMITED = -1  # among the limits of a service, as Compose has it
-RESERVED = (SETUP, ATTACH)  # what logs and errors call steps of ours: the name of no service
+RESERVED = (SETUP, ATTACH)  # what logs and errors call our own steps: no service can have these names
 
 
 def bracketed(address: str) -> str:

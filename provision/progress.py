@@ -52,7 +52,7 @@ class Progress(Protocol):
         """A context that shows `title` while it runs and its duration at the end."""
 
     def wait(self, title: str) -> AbstractContextManager[None]:
-        """As `step`, for what is mostly over soon: nothing is left of it then."""
+        """Like `step`, for something that is usually quick: then it leaves no line."""
 
 
 class Silent:
@@ -189,7 +189,7 @@ class ParallelProgress(Labelled):
 
     @contextmanager
     def wait(self, title: str) -> Iterator[None]:
-        """Show it beside the step that it is within."""
+        """Show it next to the step that it belongs to."""
         self.line(title)
         yield
 
@@ -209,7 +209,7 @@ class Live:
         self._console.print(visible(text, lines=True), markup=False)
 
     def line(self, text: str) -> None:
-        """Show the command's last line beside the spinner."""
+        """Show the command's last line next to the spinner."""
         if self._status is not None:
             from rich.text import Text
 

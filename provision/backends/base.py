@@ -6,19 +6,19 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol, TypeVar, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from provision.backends.log_view import LogView
     from provision.errors import Problem
-    from provision.model import Environment, Machine, MachineState, MachineStatus, PortStatus
+    from provision.model import Base, Environment, Machine, MachineState, MachineStatus, PortStatus
     from provision.progress import Progress
     from provision.rendering import Rendering
     from provision.state import KnownEnvironment, StateDir
     from provision.target import Target
 
 HostChoices = TypeVar("HostChoices")
-"""What a host decides about an environment, beside its spec: a frozen value of the backend's own."""
+"""What a host decides about an environment, in addition to its spec: a frozen value of the backend's own."""
 
 Action = Literal["create", "recreate", "change", "refresh", "start", "wait", "none", "remove"]
 """`refresh` delivers a secret's new value to a machine and restarts its services."""
@@ -125,7 +125,7 @@ class Backend(Protocol[HostChoices]):
     """If several backends can meet a spec, the lowest is chosen: it costs least."""
 
     def supports(self, machine: Machine) -> frozenset[str]:
-        """Which of the capabilities that checks can require a machine has: kernel, systemd, kvm, gpu."""
+        """Which capabilities a machine has, of those that checks can require: kernel, systemd, kvm, gpu."""
 
     def describe(self, environment: Environment, state_dir: StateDir) -> Capabilities:
         """What it would offer an environment on this host, for `explain`; changes nothing."""
@@ -221,7 +221,7 @@ class Backend(Protocol[HostChoices]):
         """
 
     def lend(self, state_dir: StateDir, target: Target) -> None:
-        """Give a running machine that forwards an SSH agent the one of this process."""
+        """Connect a running machine that forwards an SSH agent to this process's agent."""
 
     def sync(self, state_dir: StateDir, progress: Progress, *, watch: bool) -> int:
         """Copy folders that are not live into the machines; return how many there were.
@@ -262,7 +262,7 @@ class Backend(Protocol[HostChoices]):
 
 @runtime_checkable
 class Pauses(Protocol):
-    """What a backend can do beside the contract, whose machines can stand still in memory."""
+    """What a backend can do in addition to the contract if its machines can be paused in memory."""
 
     def pause(self, state_dir: StateDir, progress: Progress, machine: str | None) -> bool:
         """Let the running machines, or the named one, stand still. False: none was running.
@@ -341,7 +341,7 @@ class Cached:
 
 @runtime_checkable
 class Weighs(Protocol):
-    """What a backend can do beside the contract, so that `provision list` can tell what is taken."""
+    """What a backend can do in addition to the contract, so that `provision list` can tell what is used."""
 
     def usage(self, state_dirs: Sequence[StateDir]) -> Mapping[str, Usage]:
         """What each of these environments takes, by its id; changes nothing."""
@@ -349,12 +349,12 @@ class Weighs(Protocol):
 
 @runtime_checkable
 class KeepsCaches(Protocol):
-    """What a backend can do beside the contract, so that `provision gc` can tidy up."""
+    """What a backend can do in addition to the contract, so that `provision gc` can tidy up."""
 
     def cached(
         self, environments: Sequence[KnownEnvironment], gone: Sequence[KnownEnvironment]
     ) -> tuple[Cached, ...]:
-        """All that it keeps for later starts, whoever's; changes nothing.
+        """All that it keeps for later starts, of every environment; changes nothing.
 
         Args:
             environments: this user's, in every state folder, whose project is there.
@@ -369,8 +369,25 @@ class KeepsCaches(Protocol):
 
 
 @runtime_checkable
+class BuildsBases(Protocol):
+    """What a backend can do in addition to the contract if its machines start from a base's image or box."""
+
+    def build_base(self, base: Base, progress: Progress, *, provider: str | None) -> Iterator[str]:
+        """Build these from the mirror of the base's distribution; yield the name of each once it is built.
+
+        Args:
+            base: the base.
+            progress: told each step.
+            provider: build it for this provider of machines only; of no meaning to some backends.
+
+        Raises:
+            UsageError: there is nothing to build for this provider.
+        """
+
+
+@runtime_checkable
 class MayBeSlow(Protocol):
-    """What a backend can do beside the contract, whose machines are slow on some hosts."""
+    """What a backend can do in addition to the contract if its machines are slow on some hosts."""
 
     def is_slow(self, environment: Environment) -> bool:
         """Whether its machines work many times slower than this host, so that extras are not worth it."""
@@ -389,7 +406,7 @@ class HasForms(Protocol):
 
 @runtime_checkable
 class Measurable(Protocol):
-    """What a backend can do beside the contract, so that `provision compare` can tell what it costs."""
+    """What a backend can do besides the contract, so that `provision compare` can tell what it costs."""
 
     def footprint(self, state_dir: StateDir) -> Footprint:
         """What its running machines take of this host; changes nothing."""

@@ -1,12 +1,14 @@
-"""What a builder prints, as a person reads it while it works: the step by its name, then its last line."""
+"""A builder's output, made readable while it works: the step's name, then its last line."""
 
 from __future__ import annotations
 
 import re
 
+from provision import guest_paths
+
 FOR_US = "provision: "  # what a step tells `build_problems`, not a person
 _BEGINS = re.compile(r"#(\d+) \[[^\]]*\] (.*)")
-_OURS = re.compile(r"target=/run/provision/(?:steps/\d+-|guest/)([\w-]+)\.sh")
+_OURS = re.compile(rf"target={guest_paths.BUILDS}/(?:steps/\d+-|guest/)([\w-]+)\.sh")
 _WORDS = re.compile(r"#(\d+) (?:\d+\.\d+ )?(.*)")
 # Of a step that is none of the spec's, its instruction says little, and its options less.
 _OPTIONS = re.compile(r"^RUN( +--\S+)+ *")
@@ -19,7 +21,7 @@ class BuildLines:
         self._steps: dict[str, str] = {}
 
     def readable(self, line: str) -> str:
-        """The line without the builder's numbers and mounts, led by the step whose it is."""
+        """The line without the builder's numbers and mounts, after the name of its step."""
         if begins := _BEGINS.fullmatch(line):
             number, instruction = begins.groups()
             ours = _OURS.search(instruction)

@@ -55,11 +55,11 @@ def refuse_found(output: Iterable[str], machines: Sequence[Machine]) -> None:
 
 
 def _of_failed_steps(lines: Sequence[str]) -> list[str]:
-    """What the steps that failed printed: of BuildKit's log by their numbers, of a machine's the last."""
+    """The output of the failed steps: by number in BuildKit's log, the last step's in a machine's log."""
     failed = {match[1] for line in lines if (match := re.match(r"#(\d+) ERROR", line))}
     if failed:
-        found = (re.match(r"#(\d+) \d+\.\d+ (.*)", line) for line in lines)
-        return [match[2] for match in found if match and match[1] in failed]
+        matches = (re.match(r"#(\d+) \d+\.\d+ (.*)", line) for line in lines)
+        return [match[2] for match in matches if match and match[1] in failed]
     begun = max((number for number, line in enumerate(lines) if line.startswith("==> ")), default=0)
     return list(lines[begun:])
 
@@ -98,12 +98,12 @@ def _problems(line: str, machine: Machine) -> Iterable[Problem]:
 def _taken_ids(
     machine: Machine, kind: str, name: str, key: str, number: str, holder: str
 ) -> Iterable[Problem]:
-    """A user or group whose number the base, or a package, has given to another."""
+    """A user or group whose number the base or a package already uses for another."""
     message = f"{kind} {name} cannot have {key} {number}: in {machine.base.name} it is {holder}'s"
     declared: Sequence[User | Group] = machine.users if kind == "user" else machine.groups
-    found = next((each for each in declared if each.name == name), None)
-    if found is not None:
-        yield Problem(message, found.origin, f"give it another {key}")
+    declaration = next((each for each in declared if each.name == name), None)
+    if declaration is not None:
+        yield Problem(message, declaration.origin, f"give it another {key}")
         return
     for user in machine.users:
         if user.name == name:  # whose own group it is

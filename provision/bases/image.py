@@ -67,7 +67,7 @@ def ensure_image(base: Base, progress: Progress) -> None:
 
 def _fetch(base: Base, progress: Progress) -> None:
     if base.snapshot is not None:
-        # Only we make dated ones; whoever owned that name in a registry would be believed.
+        # Only we make dated images: one from a registry would be trusted without reason.
         build_image(base, progress)
         return
     try:

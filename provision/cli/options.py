@@ -29,7 +29,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 AUTO = "auto"
-CHOOSING = ("up", "plan", "render", "validate", "explain")  # the verbs for which auto chooses anew
+CHOOSING = ("up", "plan", "render", "validate", "explain")  # the verbs for which auto chooses again
 SPEC_ENDINGS = (".yaml", ".yml")
 
 
@@ -49,7 +49,7 @@ def with_request(command: Callable[Concatenate[Request, P], R]) -> Callable[P, R
 def with_request_and_backends(
     meaning: str, *, words: str = ""
 ) -> Callable[[Callable[Concatenate[Request, tuple[str, ...], P], R]], Callable[P, R]]:
-    """As `with_request`, for a command of several backends: it gets their names as well, each once.
+    """Like `with_request`, for a command on several backends: it gets their names too, each once.
 
     The request is for the first of them.
 
@@ -89,7 +89,7 @@ def with_request_and_backends(
 def with_request_and_words(
     metavar: str, *, at_least: int = 0
 ) -> Callable[[Callable[Concatenate[Request, P], R]], Callable[P, R]]:
-    """As `with_request`, for a command whose words may begin with SPEC.
+    """Like `with_request`, for a command whose words may begin with SPEC.
 
     Args:
         metavar: shows the words in the help.
@@ -125,7 +125,7 @@ def environment_options(command: Callable[P, R]) -> Callable[P, R]:
 
 
 def variation_options(command: Callable[P, R]) -> Callable[P, R]:
-    """Those of them that say which variation of a spec is meant, in whatever backend."""
+    """Those of them that select a variation of a spec, in any backend."""
     for option in (
         click.option("--set", "settings", multiple=True, metavar="NAME=VALUE",
                      help="Override a variable of the spec."),

@@ -171,7 +171,7 @@ def _keep_limit(shown: Progress) -> None:
 
 
 def _record(environment: Environment, backend: str, wanted: bool | None) -> Recording | None:  # noqa: FBT001
-    """Begin to record what is in machines that were made or changed; beside the checks it costs little.
+    """Begin to record what is in machines that were made or changed; next to the checks it costs little.
 
     An emulated machine would take ten seconds and more, so it must be wanted there.
     """

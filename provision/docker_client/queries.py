@@ -152,8 +152,8 @@ def image(name: str) -> Image | None:
     Raises:
         HostLacks: there is no engine, or it does not answer.
     """
-    found = _inspect_all({"images": (name,)})["images"]
-    return _image(found[0]) if found else None
+    images = _inspect_all({"images": (name,)})["images"]
+    return _image(images[0]) if images else None
 
 
 def images_with(label: str, *, dangling: bool) -> tuple[Image, ...]:
@@ -322,7 +322,7 @@ def refusal(lines: Sequence[str]) -> EnvironmentFailed | HostLacks:
 
 def _inspect_all(names: Mapping[str, Sequence[str]]) -> Mapping[str, list[Any]]:
     """The engine's own description of each object that exists, by kind."""
-    found: dict[str, list[Any]] = {kind: [] for kind in ("containers", "images", "volumes", "networks")}
+    objects: dict[str, list[Any]] = {kind: [] for kind in ("containers", "images", "volumes", "networks")}
     paths = {"containers": "/containers/{}/json", "images": "/images/{}/json"}
     for kind, wanted in names.items():
         for name in wanted:
@@ -330,8 +330,8 @@ def _inspect_all(names: Mapping[str, Sequence[str]]) -> Mapping[str, list[Any]]:
             if response is None:
                 return _inspect_by_command(names)
             if response.status != NOT_FOUND:
-                found[kind].append(_content(response))
-    return found
+                objects[kind].append(_content(response))
+    return objects
 
 
 def _inspect_by_command(names: Mapping[str, Sequence[str]]) -> Mapping[str, list[Any]]:

@@ -51,11 +51,11 @@ def take(target: Target, machine: Machine, backend: str, *, aside: bool = False)
     scripts = {"user.sh": (target.user, ()), "machine.sh": ("root", declared_paths(machine))}
     for name, (user, paths) in scripts.items():
         script = f"set -- {shlex.join((mark, *paths))}\n{Path(__file__).with_name(name).read_text('utf-8')}"
-        told = target.run(script, user=user, timeout=LONGEST)
+        output = target.run(script, user=user, timeout=LONGEST)
         try:
-            sections |= split(told.stdout, mark)
+            sections |= split(output.stdout, mark)
         except EnvironmentFailed as error:
-            error.evidence = (*error.evidence, *text(told.stderr).splitlines()[-5:])
+            error.evidence = (*error.evidence, *text(output.stderr).splitlines()[-5:])
             raise
     try:
         facts = in_order(elided(read(sections), machine))
@@ -81,8 +81,8 @@ def read(sections: Mapping[str, bytes]) -> Iterator[Fact]:
 
 def in_order(facts: Iterable[Fact]) -> tuple[Fact, ...]:
     """By section and subject, each subject once."""
-    found = {(SECTIONS.index(fact.section), fact.subject): fact for fact in facts}
-    return tuple(found[key] for key in sorted(found))
+    ordered = {(SECTIONS.index(fact.section), fact.subject): fact for fact in facts}
+    return tuple(ordered[key] for key in sorted(ordered))
 
 
 def declared_paths(machine: Machine) -> tuple[str, ...]:

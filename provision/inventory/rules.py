@@ -92,7 +92,7 @@ def _rule(entry: Mapping[str, object]) -> Rule:
 
 
 def _patterns(written: object) -> Mapping[str, re.Pattern[str]]:
-    assert isinstance(written, dict)  # noqa: S101 - a file of ours
+    assert isinstance(written, dict)  # noqa: S101 - our own file
     return {str(name): _pattern(value) for name, value in written.items()}
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class NamedPackage:
-    """A package that the spec names, as it is looked up; empty is what the spec leaves open."""
+    """A package that the spec names, in parts; what the spec leaves open is empty."""
 
     name: str
     version: str

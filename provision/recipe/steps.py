@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
+from provision import guest_paths
 from provision.model import DEFAULT_PATH, Step
 from provision.recipe.accounts import FIRST_OF_PEOPLE, accounts, accounts_of_packages, gid_of
 from provision.recipe.contents import folders, payload
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
     from provision.recipe.accounts import Accounts
     from provision.rendering import RenderedFile
 
-RECORDS = "/var/lib/provision/steps"
-UNITS = "/var/lib/provision/enabled-units"  # those that a build step enabled itself
+RECORDS = guest_paths.STEPS
+UNITS = guest_paths.ENABLED_UNITS  # those that a build step enabled itself
 
 
 def steps(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from provision import lent
+from provision import guest_paths, lent
 from provision.model import ATTACH, DEFAULT_PATH, RESERVED, SETUP
 from provision.recipe.contents import CRASHES, SOON
 from provision.recipe.limits import HARD_FILES, LOCKED_MEMORY, SOFT_FILES, effective, machine_limits, written
@@ -28,9 +28,9 @@ def unit_of(service: str) -> str:
 
 
 def restart_script(services: Iterable[str]) -> str:
-    """Text for `sh` that starts these anew; their earlier starts do not count as a crash loop."""
+    """Text for `sh` that restarts these; their earlier starts do not count towards a crash loop."""
     named = tuple(services)
-    counts = " ".join(f"/run/provision/starts/{service}" for service in named)
+    counts = " ".join(f"{guest_paths.STARTS}/{service}" for service in named)
     return f"rm -f {counts}; systemctl restart {' '.join(map(unit_of, named))}"
 
 

@@ -31,7 +31,8 @@ def plant(root: Path) -> Path:
     for folder in ("etc/conf.d", "usr/bin", "var/log", "tmp"):
         (root / folder).mkdir(parents=True)
     for name, text in {"etc/passwd": "root\n", "etc/old": "old\n", "etc/conf.d/one": "1\n", ODD: "odd\n",
-                       "etc/kept": "kept\n"}.items():  # fmt: skip
+                       "etc/kept": "kept\n", "etc/passwd-": "backup\n",
+                       "etc/passwd.d": ""}.items():  # fmt: skip
         (root / name).write_text(text)
     (root / "etc/link").symlink_to("passwd")
     return root
@@ -40,6 +41,8 @@ def plant(root: Path) -> Path:
 def install(root: Path) -> None:
     """What the step changes: a file is rewritten, others come, go, or are another kind."""
     (root / "etc/passwd").write_text("root\nsshd\n")
+    (root / "etc/passwd-").write_text("root\n")
+    (root / "etc/passwd.d").unlink()
     (root / "usr/bin/sshd").write_text("program\n")
     (root / "etc/old").unlink()
     (root / ODD).write_text("odder\n")

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from provision import lent, process
+from provision import guest_paths, lent, process
 from provision.backends import causes, starts
 from provision.backends.build_errors import build_failed
 from provision.backends.build_lines import BuildLines
 from provision.backends.build_problems import refuse_found
 from provision.backends.docker import agent, secrets, systemd
-from provision.backends.docker.containers import CONTROL, MACHINE, enter, of_environment
+from provision.backends.docker.containers import MACHINE, enter, of_environment
 from provision.backends.docker.failures import require_compose, start_failed
 from provision.backends.docker.images import remember_images
 from provision.backends.docker.logs import read_logs
@@ -39,7 +39,7 @@ from provision.backends.docker.render import (
 from provision.backends.machines import warn_of_roots
 from provision.backends.order import in_order
 from provision.backends.ports import choose, keep
-from provision.backends.readiness import BETWEEN, SETUP_STATE, patience, wait_until_ready
+from provision.backends.readiness import BETWEEN, patience, wait_until_ready
 from provision.backends.starting import decide_start
 from provision.confined import ConfinedFolder
 from provision.docker_client import commands, queries
@@ -61,7 +61,6 @@ if TYPE_CHECKING:
     from provision.state import StateDir
     from provision.target import Target
 
-SETUP = "/usr/lib/provision/setup"
 LAST_LINES = 20
 
 
@@ -158,18 +157,18 @@ class Application:
         return begun
 
     def _variables(self, chosen: Mapping[str, int]) -> Mapping[str, str]:
-        """What `.env` says of this host, after secrets were laid where it says."""
+        """The variables of `.env`: what it says of this host, once the secrets are where it says."""
         environment = self.environment
-        told = {PROJECT: str(environment.project), OWNER: str(os.getuid())}
-        told |= self._lay_secrets()
+        variables = {PROJECT: str(environment.project), OWNER: str(os.getuid())}
+        variables |= self._lay_secrets()
         if self._forwards:
-            told[AGENT] = str(agent.folder(self.state_dir))
+            variables[AGENT] = str(agent.folder(self.state_dir))
         named = [
             machine for machine in environment.machines if machine.workspace and machine.workspace.identity
         ]
         if named:
-            told[IDENTITY] = lent.identity(named[0])
-        return {**told, **kept_ports(environment, chosen)}
+            variables[IDENTITY] = lent.identity(named[0])
+        return {**variables, **kept_ports(environment, chosen)}
 
     def _lay_secrets(self) -> Mapping[str, str]:
         """Have the files of secrets in the host's memory, which a restart of the host empties."""
@@ -209,7 +208,7 @@ class Application:
             commands.restart(container_name(self.environment, name))
 
     def _compose(self, words: Sequence[str], progress: Progress, variables: Mapping[str, str]) -> None:
-        """Run Compose on the rendering, whatever else lies beside it; what it says goes to the log too."""
+        """Run Compose on the rendering and no other file in its folder; its output goes to the log too."""
         folder = self.state_dir.rendering
         files = [name for name in (COMPOSE, OVERRIDE) if name in self.rendering.files]
         project = [
@@ -286,17 +285,17 @@ class Application:
                         several=self.environment.several,
                     )
             except Unreachable as error:
-                found = queries.inspect(containers=[name]).containers.get(name)
-                if found is None:
+                container = queries.inspect(containers=[name]).containers.get(name)
+                if container is None:
                     raise
                 allowed = min(self.timeout, max(patience(machine).values(), default=0.0))
-                comes_back = found.running or found.restarting
+                comes_back = container.running or container.restarting
                 if comes_back and time.monotonic() - begun < allowed:
                     time.sleep(BETWEEN)
                     continue
                 raise EnvironmentFailed(
                     f"the container of machine {machine.name} {'keeps exiting' if comes_back else 'exited'}"
-                    + ("" if found.running else f" with code {found.exit_code}"),
+                    + ("" if container.running else f" with code {container.exit_code}"),
                     evidence=last_lines(""),
                     hint=f"see {command('logs', machine=machine.name if self.environment.several else None)}",
                     machine=machine.name,
@@ -331,7 +330,7 @@ def _revive(container: str, service: str, *, units: bool) -> None:
     if units:
         commands.run_inside(container, ["sh", "-c", restart_script([service])])
     elif service == "setup":
-        commands.run_inside(container, ["rm", "--force", SETUP_STATE])
-        commands.begin_inside(container, [SETUP])
+        commands.run_inside(container, ["rm", "--force", guest_paths.SETUP_STATE])
+        commands.begin_inside(container, [guest_paths.SETUP])
     else:
-        commands.run_inside(container, [CONTROL, "restart", service])
+        commands.run_inside(container, [guest_paths.CONTROL, "restart", service])

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Literal
 
+from provision import guest_paths
 from provision.backends import causes, ports, starts
 from provision.backends.base import Remains
 from provision.backends.docker import agent, capabilities, offline, removal, secrets, systemd
 from provision.backends.docker import images as images_of
 from provision.backends.docker.apply import Application
 from provision.backends.docker.containers import (
-    CONTROL,
     MACHINE,
     enter,
     of_environment,
@@ -24,31 +24,28 @@ from provision.backends.docker.render import container_name, render_environment
 from provision.backends.docker.sysctls import notes_on_sysctl_files
 from provision.backends.docker.systemd import EngineChoices
 from provision.backends.machines import read_all, refuse_unknown, side_by_side
-from provision.backends.readiness import HEALTHY_PROGRAM, service_states
+from provision.backends.readiness import service_states
 from provision.backends.requirements import refuse, unmet
 from provision.docker_client import commands, queries
-from provision.errors import EnvironmentFailed
+from provision.errors import EnvironmentFailed, UsageError
 from provision.hints import command
 from provision.model import MachineStatus, ServiceStatus
 from provision.recipe.systemd import restart_script
 from provision.target import Unreachable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from provision.backends.base import Cached, Capabilities, Finding, Footprint, Plan, Usage
     from provision.backends.log_view import LogView
     from provision.docker_client.queries import Container
     from provision.errors import Problem
-    from provision.model import Environment, Machine
+    from provision.model import Base, Environment, Machine
     from provision.progress import Progress
     from provision.rendering import Rendering
     from provision.state import KnownEnvironment, StateDir
     from provision.target import Target
-
-UNITS = "/usr/lib/provision/units"
-
 
 RECORDS = {ports.RECORD: ports.PortsRecord, images_of.RECORD: images_of.ImagesRecord,
            starts.RECORD: starts.StartRecord, causes.RECORD: causes.AspectsRecord}  # fmt: skip
@@ -151,8 +148,8 @@ class Docker:
         with state_dir.lock(progress):
             containers = {each.labels[MACHINE]: each for each in of_environment(state_dir)}
             refuse_unknown(machine, containers)
-            asked = [each for label, each in containers.items() if machine in (None, label)]
-            running = [each.name for each in asked if each.running or each.restarting or each.paused]
+            chosen = [each for label, each in containers.items() if machine in (None, label)]
+            running = [each.name for each in chosen if each.running or each.restarting or each.paused]
             if running:
                 with progress.step("stopping"):
                     commands.stop(running)
@@ -163,7 +160,7 @@ class Docker:
     def down(
         self, name: str, state_dir: StateDir, progress: Progress, *, volumes: bool, images: bool
     ) -> bool:
-        """`docker compose down`; by the project's name alone where the rendering is gone."""
+        """Stop and remove what carries the environment's id."""
         del name  # what is its own carries its id
         with state_dir.lock(progress):
             return self._down(state_dir, progress, volumes=volumes, images=images)
@@ -214,9 +211,9 @@ class Docker:
     def status(self, environment: Environment, state_dir: StateDir) -> tuple[MachineStatus, ...]:  # noqa: ARG002 - the contract's words
         """Every machine, with the state of each service where it runs."""
         names = {m.name: container_name(environment, m.name) for m in environment.machines}
-        found = queries.inspect(containers=names.values())
-        refuse_strangers(environment.id, found)
-        seen = found.containers
+        objects = queries.inspect(containers=names.values())
+        refuse_strangers(environment.id, objects)
+        seen = objects.containers
 
         def one(machine: Machine) -> MachineStatus:
             return _status(machine, seen.get(names[machine.name]))
@@ -227,16 +224,16 @@ class Docker:
         """The running machines of an environment; user and folder as their labels say."""
         containers = {each.labels[MACHINE]: each for each in of_environment(state_dir)}
         refuse_unknown(machine, containers)
-        asked = {name: each for name, each in containers.items() if machine in (None, name)}
-        running = {name: each for name, each in asked.items() if each.running}
+        chosen = {name: each for name, each in containers.items() if machine in (None, name)}
+        running = {name: each for name, each in chosen.items() if each.running}
         if not running:
             how = "not up" if not containers else "not running"
-            how = "restarting" if any(each.restarting for each in asked.values()) else how
+            how = "restarting" if any(each.restarting for each in chosen.values()) else how
             what = f"environment {name}" if machine in (None, name) else f"machine {machine} of {name}"
             raise Unreachable(
                 f"{what} is {how} in docker",
                 hint=f"{command('up')} starts it"
-                + (f"; {command('logs', machine=machine)} shows why it ended" if asked else ""),
+                + (f"; {command('logs', machine=machine)} shows why it ended" if chosen else ""),
             )
         return {name: enter(each) for name, each in running.items()}
 
@@ -252,11 +249,11 @@ class Docker:
         """Asks their supervisors."""
         ours = of_environment(state_dir)
         container = next(each.name for each in ours if each.labels[MACHINE] == target.machine)
-        if target.run(f"test -d {UNITS}", user="root").code == 0:
+        if target.run(f"test -d {guest_paths.UNITS}", user="root").code == 0:
             script = restart_script(services)
             commands.run_inside(container, ["sh", "-c", script], check=False)  # the state says more
         else:
-            commands.run_inside(container, [CONTROL, "restart", *services])
+            commands.run_inside(container, [guest_paths.CONTROL, "restart", *services])
 
     def logs(
         self,
@@ -285,6 +282,15 @@ class Docker:
             read_logs(container.name, known[one], wanted, line, view=view, journal=journal)
 
         read_all(known, services, each_line, read, follow=view.follow)
+
+    def build_base(self, base: Base, progress: Progress, *, provider: str | None) -> Iterator[str]:
+        """The image, in the engine."""
+        from provision.bases.image import build_image
+
+        if provider is not None:
+            raise UsageError(f"an image is for no provider, such as {provider}", hint="-b vm builds boxes")
+        build_image(base, progress)
+        yield base.image
 
     def footprint(self, state_dir: StateDir) -> Footprint:
         """Of its containers, their shims and port proxies."""
@@ -338,8 +344,8 @@ def _freeze(
     with state_dir.lock(progress):
         containers = {each.labels[MACHINE]: each for each in of_environment(state_dir)}
         refuse_unknown(machine, containers)
-        asked = [each for name, each in containers.items() if machine in (None, name)]
-        meant = [each.name for each in asked if (each.running if word == "pause" else each.paused)]
+        chosen = [each for name, each in containers.items() if machine in (None, name)]
+        meant = [each.name for each in chosen if (each.running if word == "pause" else each.paused)]
         if meant:
             with progress.step("pausing" if word == "pause" else "going on"):
                 (commands.pause if word == "pause" else commands.unpause)(meant)
@@ -350,23 +356,25 @@ def _refusals(environment: Environment) -> Sequence[Problem]:
     return (*unmet(environment, capabilities.lacks, capabilities.HINT), *systemd.without_systemd(environment))
 
 
-def _status(machine: Machine, found: Container | None) -> MachineStatus:
+def _status(machine: Machine, container: Container | None) -> MachineStatus:
     services = tuple(ServiceStatus(name=each.name, state="stopped") for each in machine.services)
-    shown = state(found)
-    if found is not None and found.running and (services or shown == "unhealthy"):
+    shown = state(container)
+    if container is not None and container.running and (services or shown == "unhealthy"):
         try:
-            answer = commands.execute(found.name, [HEALTHY_PROGRAM], user="root", workdir="/", timeout=60)
+            answer = commands.execute(
+                container.name, [guest_paths.HEALTHY], user="root", workdir="/", timeout=60
+            )
             services = service_states(machine, answer.stdout.splitlines())
             if answer.code == 0:
                 shown = "running"  # the engine's own word may be ten seconds old
-            elif found.health == "starting":
+            elif container.health == "starting":
                 shown = "starting"
         except Unreachable:
             shown = "not answering"  # it runs: it ends, or begins again
     return MachineStatus(
         name=machine.name,
         state=shown,
-        address=found.address if found else None,
-        ports=found.ports if found and found.running else (),
+        address=container.address if container else None,
+        ports=container.ports if container and container.running else (),
         services=services,
     )

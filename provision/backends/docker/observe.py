@@ -71,9 +71,9 @@ def observe(environment: Environment, state_dir: StateDir, rendering: Rendering)
     answering = [
         machine
         for machine in environment.machines
-        if (found := containers.get(machine.name)) is not None
-        and found.running
-        and found.labels.get(RENDERING) == rendering.digests[machine.name]
+        if (container := containers.get(machine.name)) is not None
+        and container.running
+        and container.labels.get(RENDERING) == rendering.digests[machine.name]
     ]
     return Observed(
         seen=seen,

@@ -42,7 +42,7 @@ COMPOSE, OVERRIDE, VARIABLES = "compose.yaml", "compose.override.yaml", ".env"
 SECRETS = "SECRETS"
 IDENTITY, AGENT = "IDENTITY", "AGENT"  # the person's name for git, the folder of the agent's socket
 PROJECT, OWNER = "PROVISION_PROJECT", "PROVISION_OWNER"  # what labels say of this host
-_PLAIN = re.compile(r"[\w./ +@-]+")  # a path that means itself within ${NAME:-…}
+_PLAIN = re.compile(r"[\w./ +@-]+")  # a path that needs no quoting within ${NAME:-…}
 CA = "proxy.ca"  # no secret of a spec can have this name
 GRACE = 30  # seconds that a service has to end
 MORE = 10  # that the container has beyond its services
@@ -55,7 +55,7 @@ def container_name(environment: Environment, machine: str) -> str:
 
 
 def volume_names(environment: Environment, machine: Machine) -> Mapping[str, str]:
-    """The engine's name of each of a machine's volumes, by the spec's."""
+    """The engine's name for each of a machine's volumes, by its path in the spec."""
     prefix = f"{environment.unique_name}_" + (f"{machine.name}." if environment.several else "")
     return {volume.name: f"{prefix}{volume.name}" for volume in machine.volumes}
 
@@ -67,7 +67,7 @@ def port_variable(environment: Environment, machine: Machine, port: Port) -> str
 
 
 def render_environment(environment: Environment, location: Path, choices: EngineChoices) -> Rendering:
-    """Everything that `docker compose up` needs of an engine of such choices, for a folder at `location`."""
+    """Everything that `docker compose up` needs with such an engine, for a folder at `location`."""
     images = _images(environment, choices)
     recipes = {name: digest_of(image.files) for name, image in images.items()}
     items = [
@@ -98,7 +98,7 @@ def render_environment(environment: Environment, location: Path, choices: Engine
 
 @dataclass(frozen=True, kw_only=True)
 class Image:
-    """What a machine, or all machines that are equal, are started from: its build context by path."""
+    """The image of a machine, or of all equal machines: its build context, by path."""
 
     name: str
     folder: str
@@ -107,7 +107,7 @@ class Image:
 
 
 def image_names(environment: Environment, recipes: Mapping[str, str]) -> Mapping[str, str]:
-    """The image of each machine, by the machine's name: named by its content, so that equals have one."""
+    """The image of each machine, by the machine's name: named by its content, so equal machines share one."""
     named = {
         machine.name: f"provision/{environment.name}" + (f"/{machine.group}" if environment.several else "")
         for machine in environment.machines
@@ -116,7 +116,7 @@ def image_names(environment: Environment, recipes: Mapping[str, str]) -> Mapping
 
 
 def folder_names(environment: Environment, recipes: Mapping[str, str]) -> Mapping[str, str]:
-    """The folder that each machine is built in: one for equals, unless their builds differ."""
+    """The folder that each machine is built in: one for equal machines, unless their builds differ."""
     if not environment.several:
         return {machine.name: "." for machine in environment.machines}
     builds: dict[str, set[str]] = {}
@@ -176,7 +176,7 @@ def _context(
 
 
 def start_stages(machine: Machine) -> tuple[tuple[str, ...], ...]:
-    """The names of its services, those first that others need; they stop the other way round."""
+    """The names of its services, needed ones first; they stop in reverse order."""
     services = {service.name: service for service in machine.services}
 
     def depth(name: str) -> int:
@@ -198,7 +198,7 @@ class _Bind:
 
 @dataclass(frozen=True, kw_only=True)
 class _Item:
-    """What compose.yaml says of a machine beside what the machine says itself."""
+    """What compose.yaml says of a machine, in addition to what the machine says itself."""
 
     machine: Machine
     image: Image
@@ -248,7 +248,7 @@ class _Item:
         )
 
     def digest(self, environment: Environment, recipe: str) -> str:
-        """The hash of all that is the machine's own; the label that carries it cannot be a part of it."""
+        """The hash of everything that belongs to the machine, except the label that carries the hash."""
         blank = {COMPOSE: _text(self.service(environment, recipe, ""))}
         beside = {
             **_override(environment, self.machine.name),
@@ -288,7 +288,7 @@ def _own_scripts(machine: Machine, *, cgroup_v1: bool) -> Mapping[str, RenderedF
 
 
 def _told(machine: Machine) -> tuple[str, ...]:
-    """What the entry point is told: the person's name for git, the spec's variables; as YAML."""
+    """The arguments of the entry point: the person's name for git, the spec's variables; as YAML."""
     identity = machine.workspace is not None and machine.workspace.identity
     words = (f"${{{IDENTITY}:-}}" if identity else "", *machine.env)
     return tuple(map(yaml_scalar, words)) if any(words) else ()
@@ -308,7 +308,7 @@ def certificate_name(environment: Environment, machine: Machine) -> str | None:
 
 
 def _certificates(environment: Environment, only: str | None = None) -> Mapping[str, RenderedFile]:
-    """The certificates of the machines' proxies, and nothing else of the files that they are read from."""
+    """The certificates of the machines' proxies, and nothing else from the files that contain them."""
     return {
         f"proxy/{name}": RenderedFile(content=machine.proxy.ca)
         for machine in environment.machines
@@ -318,12 +318,12 @@ def _certificates(environment: Environment, only: str | None = None) -> Mapping[
 
 
 def secret_files(environment: Environment) -> Mapping[str, Path | None]:
-    """The host's file of each secret of compose.yaml, by its name; None for one of a variable."""
+    """The host's file of each secret in compose.yaml, by name; None if the secret comes from a variable."""
     return {secret.name: secret.file for machine in environment.machines for secret in machine.secrets}
 
 
 def is_laid(file: Path | None, environment: Environment) -> bool:
-    """Whether a secret is no file that the engine may open: a variable, or one that a machine can replace."""
+    """Whether the engine can't open a secret's file: there is none, or a machine could replace it."""
     return file is None or replaced_through(file, environment.machines) is not None
 
 
@@ -354,7 +354,7 @@ def _secret_sources(environment: Environment, location: Path) -> Mapping[str, st
 
 
 def unset_variables(environment: Environment) -> Mapping[str, str]:
-    """All that compose.yaml takes from its environment, empty: the host may have something by that name."""
+    """All variables that compose.yaml reads, emptied: the host may have variables of these names."""
     ports = [port_variable(environment, each, port) for each in environment.machines for port in each.ports]
     return dict.fromkeys(
         (SECRETS, IDENTITY, AGENT, *ports, *map(secret_variable, secret_files(environment))), ""
@@ -362,7 +362,7 @@ def unset_variables(environment: Environment) -> Mapping[str, str]:
 
 
 def _override(environment: Environment, only: str | None = None) -> Mapping[str, RenderedFile]:
-    """`backends.docker.compose` of each machine, which Compose itself lays over its service."""
+    """`backends.docker.compose` of each machine, which Compose itself merges into its service."""
     services = {
         machine.name: options_of(machine).compose
         for machine in environment.machines
@@ -374,7 +374,7 @@ def _override(environment: Environment, only: str | None = None) -> Mapping[str,
 
 
 def kept_ports(environment: Environment, chosen: Mapping[str, int]) -> Mapping[str, str]:
-    """The variables of `.env` that give compose.yaml the host's sides that differ from its own."""
+    """The variables of `.env` for host ports that differ from those in compose.yaml."""
     return {
         port_variable(environment, machine, port): str(chosen[key(machine.name, port)])
         for machine in environment.machines
@@ -384,7 +384,7 @@ def kept_ports(environment: Environment, chosen: Mapping[str, int]) -> Mapping[s
 
 
 def env_file(variables: Mapping[str, str]) -> str:
-    """The text of `.env`, in which no value fills in anything."""
+    """The text of `.env`, with values quoted so that nothing in them is expanded."""
     text = ""
     for name, value in variables.items():
         escaped = re.sub(r'(["\\$])', r"\\\1", value).replace("\n", "\\n").replace("\r", "\\r")

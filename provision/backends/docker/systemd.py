@@ -1,4 +1,4 @@
-"""Systemd as a container's init, without privileges: what it takes of engine, cgroups and base."""
+"""systemd as a container's init, without privileges: what engine, cgroups and base must provide."""
 
 from __future__ import annotations
 

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
+from provision import guest_paths
 from provision.backends import causes, starts
 from provision.backends.machines import warn_of_roots
 from provision.backends.order import in_order
 from provision.backends.ports import choose, keep, kept
-from provision.backends.readiness import BETWEEN, SETUP_STATE, wait_until_ready
+from provision.backends.readiness import BETWEEN, wait_until_ready
 from provision.backends.starting import decide_start
 from provision.backends.vm import acceleration
 from provision.backends.vm.decide import BOOTED, stands_as
@@ -217,7 +218,7 @@ class Application:
             if service == ATTACH:
                 script += " && systemctl restart provision.target"
             if service == SETUP:
-                script = f"rm -f {SETUP_STATE}; {script}"
+                script = f"rm -f {guest_paths.SETUP_STATE}; {script}"
             ask(self.driver, state_dir, name, script)
 
         begun = time.monotonic()

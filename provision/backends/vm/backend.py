@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from provision.backends.base import Cached, Capabilities, Finding, Footprint, Plan, Usage
     from provision.backends.log_view import LogView
     from provision.backends.vm.driver import Driver, GuestState
-    from provision.model import Environment, Machine, MachineState
+    from provision.model import Base, Environment, Machine, MachineState
     from provision.progress import Progress
     from provision.records import Record
     from provision.rendering import Rendering
@@ -206,8 +206,8 @@ class VirtualMachines:
         with state_dir.lock(progress):
             refuse_unknown(machine, machine_records(state_dir))
             for driver in map(drivers.find, drivers.names()):
-                asked = [each for each in driver.machines(state_dir) if machine in (None, each)]
-                running = [each for each in asked if driver.state(state_dir, each) == "running"]
+                chosen = [each for each in driver.machines(state_dir) if machine in (None, each)]
+                running = [each for each in chosen if driver.state(state_dir, each) == "running"]
                 if running:
                     stop(driver, state_dir, progress, running)
                     stopped = True
@@ -286,10 +286,10 @@ class VirtualMachines:
             for driver in map(drivers.find, drivers.names())
             for each in driver.machines(state_dir)
         }
-        asked = [each for each in facts if machine in (None, each)]
-        running = [each for each in asked if states.get(each) == "running"]
+        chosen = [each for each in facts if machine in (None, each)]
+        running = [each for each in chosen if states.get(each) == "running"]
         if not running:
-            there = any(states.get(each, "absent") != "absent" for each in asked)
+            there = any(states.get(each, "absent") != "absent" for each in chosen)
             what = f"environment {name}" if machine in (None, name) else f"machine {machine} of {name}"
             raise Unreachable(
                 f"{what} is {'not running' if there else 'not up'} in vm",
@@ -394,6 +394,15 @@ class VirtualMachines:
 
         return forget_saved(state_dir)
 
+    def build_base(self, base: Base, progress: Progress, *, provider: str | None) -> Iterator[str]:
+        """Its boxes for Vagrant, in the folder of boxes."""
+        from provision.bases.box import boxes_folder, build_box
+        from provision.bases.packing import BOX_PROVIDERS
+
+        for each in BOX_PROVIDERS:
+            if provider in (None, each):
+                yield str(build_box(base, each, boxes_folder(), progress))
+
     def examine(self) -> tuple[Finding, ...]:
         """Every driver: one that is usable is enough."""
         return tuple(drivers.examine())
@@ -469,13 +478,13 @@ def _of_boxes(environment: Environment) -> bool:
 
 
 def _require_accelerator(environment: Environment, driver: Driver) -> None:
-    """Raise HostLacks where the host's variable names an accelerator that there is not."""
+    """Raise HostLacks if the host's variable names an accelerator that there is not."""
     for machine in environment.machines if driver.accelerators else ():
         acceleration.wanted(machine)
 
 
 def _refuse_former(environment: Environment, driver: Driver, state_dir: StateDir) -> None:
-    """Raise UsageError where another driver's machines are there: they would be forgotten, and run on."""
+    """Raise UsageError if another driver's machines are there: they would be forgotten, and keep running."""
     former = driver_of(state_dir)
     if former not in drivers.names() or former == driver.name:
         return

@@ -219,7 +219,7 @@ class TakesBoxes(Protocol):
     """A driver whose machines are made of boxes."""
 
     def refuse_small_disk(self, machine: Machine) -> None:
-        """Raise UsageError where the spec's disk is smaller than the box's, as far as that is known here."""
+        """Raise UsageError if the spec's disk is smaller than the box's, as far as that is known here."""
 
 
 @runtime_checkable
@@ -313,7 +313,7 @@ class OpensLoopback(Protocol):
     """A driver whose machines may reach what listens on the host's loopback alone."""
 
     def opens_loopback(self) -> str | None:
-        """Why they reach it on this host; None where they do not."""
+        """Why they reach it on this host; None if they don't."""
 
 
 def release(driver: Driver, state_dir: StateDir, machine: str) -> None:
@@ -333,7 +333,7 @@ def starts_provisioned(driver: Driver, state_dir: StateDir) -> TypeGuard[StartsP
 
 
 def loopback_reason(driver: Driver) -> str | None:
-    """Why its machines reach what listens on this host's loopback alone; None where they do not."""
+    """Why its machines reach services on this host's loopback; None if they don't."""
     return driver.opens_loopback() if isinstance(driver, OpensLoopback) else None
 
 

@@ -8,6 +8,7 @@ import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from provision import guest_paths
 from provision.backends.vm.driver import Disk, Folder, Guest
 from provision.backends.vm.guest.network import cards
 from provision.backends.vm.guest.sync import COPIED, INSIDE, CopiedFolder, copied
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from provision.backends.vm.driver import Card, Driver
     from provision.model import Environment, Machine
 
-HOME = "/var/lib/provision/rendering"  # where a machine has its folder of the rendering
+HOME = guest_paths.KEPT_RENDERING  # where a machine has its folder of the rendering
 MEBIBYTE = 1024**2
 GIBIBYTE = 1024**3
 OWN_SCRIPTS = ("attach", "enter")
@@ -154,7 +155,7 @@ def _folder(
 
 
 def _machine(guest: Guest, scripts: Mapping[str, RenderedFile]) -> Mapping[str, RenderedFile]:
-    """What is laid into the machine and run there by root, as `apply`."""
+    """What is written into the machine and run there by root, as `apply`."""
     machine, taken = guest.machine, guest.steps
     context: dict[str, object] = {
         "machine": machine,

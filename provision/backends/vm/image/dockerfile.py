@@ -34,7 +34,7 @@ class DiskFormat:
 
 
 def image_files(guest: Guest, disk_format: DiskFormat) -> Mapping[str, RenderedFile]:
-    """What a machine's disk is built of beside its steps, in the machine's folder."""
+    """What a machine's disk is built from in addition to its steps, in the machine's folder."""
     machine = guest.machine
     installing = until_packages(machine, guest.steps)
     context: dict[str, object] = {

@@ -347,7 +347,7 @@ def _forget_layers() -> None:
 
 
 def _source(secret: Secret, private: Path) -> str:
-    """Where the builder reads a secret; of a file a copy, for a machine may replace that."""
+    """Where the builder reads a secret; a file is copied, because a machine could replace it."""
     if secret.file is None:
         return f"id={secret.name},env={secret.variable}"
     (private / secret.name).write_bytes(value_of(secret))

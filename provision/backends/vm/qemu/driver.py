@@ -7,7 +7,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from provision import process
+from provision import guest_paths, process
 from provision.backends.base import Finding
 from provision.backends.vm import acceleration
 from provision.backends.vm.architecture import ARCHITECTURES, architecture
@@ -37,7 +37,7 @@ OPTIONS = "trans=virtio,version=9p2000.L,msize=262144,cache=mmap"
 
 
 class QemuDriver:
-    """Machines of QEMU on this host, live folders through 9p, volumes as disks beside them."""
+    """QEMU machines on this host, with live folders through 9p and volumes as disks."""
 
     name = "qemu"
     live_folders = "9p"
@@ -143,7 +143,7 @@ class QemuDriver:
 
     def resume(self, state_dir: StateDir, machine: str, recipe: str) -> None:
         """Tell it the time, and let what waits begin."""
-        script = f". /usr/lib/provision-guest/resume {time.time():.3f} {recipe}"
+        script = f". {guest_paths.RESUME} {time.time():.3f} {recipe}"
         output = Instance(state_dir=state_dir, machine=machine).shell.run(script)
         if output.code != 0:
             raise EnvironmentFailed(
@@ -242,7 +242,7 @@ class QemuDriver:
         """Nothing is kept elsewhere."""
 
     def volumes(self, state_dir: StateDir) -> tuple[str, ...]:
-        """Files beside the machines' disks."""
+        """Files next to the machines' disks."""
         return tuple(sorted(path.stem for path in self._volumes(state_dir).glob("*.qcow2")))
 
     def remove_volumes(self, state_dir: StateDir) -> None:

@@ -181,7 +181,7 @@ def _note_booted(context: LaunchContext, machine: Machine, launch: Launch) -> No
 
 
 def _start(context: LaunchContext, machine: Machine) -> Launch | None:
-    """Start a machine, in the quickest way there is; None where it runs as it should."""
+    """Start a machine in the quickest way; None if it already runs as it should."""
     instance = context.instance(machine)
     former, record = _records(context, machine)
     decided = decide_course(former, record, has_disk=instance.overlay.exists())

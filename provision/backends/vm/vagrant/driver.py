@@ -134,7 +134,7 @@ class VagrantDriver:
         return tuple(sorted(path.parent.parent.name for path in identities))
 
     def state(self, state_dir: StateDir, machine: str) -> GuestState:
-        """As the hypervisor says: Vagrant is not asked, for that runs a Vagrantfile."""
+        """The hypervisor's answer: asking Vagrant would run a Vagrantfile."""
         identity = self.identity(state_dir, machine)
         return "absent" if identity is None else self.state_of(identity, state_dir, machine)
 
@@ -322,7 +322,7 @@ class VagrantDriver:
             self._forget_box(name)
 
     def refuse_strangers(self, environment: Environment, state_dir: StateDir) -> None:
-        """Raise EnvironmentFailed where something of the hypervisor's is called as what is to be made."""
+        """Raise EnvironmentFailed if something of the hypervisor's is called as what is to be made."""
 
     def remember_volumes(self, environment: Environment, state_dir: StateDir) -> None:
         """Note the volumes that are about to be made, where nothing else says whose they are."""

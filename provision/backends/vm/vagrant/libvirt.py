@@ -246,7 +246,7 @@ def _pool() -> tuple[str, ...]:
 
 
 def processor(kind: Accelerator) -> Mapping[str, str]:
-    """What vagrant-libvirt is told of a machine that runs with this accelerator here."""
+    """The options of vagrant-libvirt for a machine that runs with this accelerator here."""
     arm = architecture() is AARCH64
     driver = KVM
     if kind == "emulation":

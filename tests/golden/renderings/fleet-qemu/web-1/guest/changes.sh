@@ -22,7 +22,7 @@ facts() (
     -o \( -path './var/log/*' -o -path './var/cache/ldconfig/*' \) -printf '%p//\t%m %U:%G\0' \
     -o -printf '%p//\t%m %U:%G %s %T@ %l\0' | sort -z
 )
-paths() { sed -z 's|//\t.*$||'; }
+paths() { sed -z 's|//\t.*$||' | sort -z -u; } # without what follows them, they sort otherwise
 # describe ROOT PATHS: what is at these paths: two records for a file, one for anything else, none for
 # nothing. By what is in it, and not by its time: packages that were installed anew have files of another.
 describe() (
@@ -52,7 +52,7 @@ note)
 fit)
   from=$(cd "$2" && pwd)
   other=$(describe "$root" "$from/touched" | comm -z -3 "$from/before" - | sed -z 's/^\t//' | paths |
-    sort -z -u | sed -z 's/^\.//' | head -z -n 3 | tr '\0' ' ')
+    sed -z 's/^\.//' | head -z -n 3 | tr '\0' ' ')
   [ -z "$other" ] || { echo "changed by a step: $other"; exit 1; }
   ;;
 make)
