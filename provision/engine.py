@@ -101,8 +101,8 @@ def locked(environment: Environment, request: Request) -> Environment:
         return environment
     lock = lockfile.load(path)
     assert lock is not None  # noqa: S101 - it exists
-    mine = architecture_of(request.backend)
-    misfits = lockfile.misfits(environment, lock, architecture=mine, backend=request.backend)
+    form, architecture = form_of(environment, request.backend)
+    misfits = lockfile.misfits(environment, lock, architecture=architecture, form=form)
     if misfits and request.lock == "exactly":
         raise EnvironmentFailed(
             f"{path} does not fit the spec",
@@ -110,7 +110,7 @@ def locked(environment: Environment, request: Request) -> Environment:
             hint=f"{command('lock')} updates it; --no-frozen uses what fits",
         )
     frozen = lockfile.freeze(
-        environment, lock, file=path.name, architecture=mine, backend=request.backend, exact=not misfits
+        environment, lock, file=path.name, architecture=architecture, form=form, exact=not misfits
     )
     notes = [f"{path.name} does not fit: {reason}" for reason in misfits]
     if misfits:
@@ -118,13 +118,16 @@ def locked(environment: Environment, request: Request) -> Environment:
     return replace(frozen, lock_notes=tuple(notes))
 
 
-def architecture_of(backend: str) -> str:
-    """The architecture of a backend's machines on this host, as Debian says it."""
+def form_of(environment: Environment, backend: str) -> tuple[str, str]:
+    """What a lock calls a backend's machines on this host, and their architecture as Debian says it."""
     from provision import lockfile
-    from provision.backends.base import HasArchitecture
+    from provision.backends.base import HasForms
 
     acting = backends.find(backend)
-    return lockfile.architecture(acting.architecture() if isinstance(acting, HasArchitecture) else None)
+    if not isinstance(acting, HasForms):
+        return backend, lockfile.architecture()
+    form = acting.form(environment, state_of(environment, backend))
+    return form, lockfile.architecture(acting.architecture())
 
 
 def trust_of(request: Request) -> Trust:

@@ -394,8 +394,11 @@ class MayBeSlow(Protocol):
 
 
 @runtime_checkable
-class HasArchitecture(Protocol):
-    """What a backend can do beside the contract, whose machines may have another processor than this host."""
+class HasForms(Protocol):
+    """What a backend can do beside the contract, whose machines are not made of the same on every host."""
+
+    def form(self, environment: Environment, state_dir: StateDir) -> str:
+        """What a lock calls its machines on this host: its own name, and what else they depend on."""
 
     def architecture(self) -> str:
         """That of its machines, as `uname -m` says it."""

@@ -340,6 +340,10 @@ class VirtualMachines:
 
         read_all(known, services, each_line, read, follow=view.follow)
 
+    def form(self, environment: Environment, state_dir: StateDir) -> str:
+        """With its driver: each has packages and a kernel of its own."""
+        return f"{self.name}-{self.choose(environment, state_dir).driver}"
+
     def architecture(self) -> str:
         """That which is emulated, or this host's."""
         ours = architecture()
