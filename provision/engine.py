@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from provision import applied, backends, guest_paths, lent, secrets, trust, walls
 from provision.errors import EnvironmentFailed, HostLacks, SpecError, UsageError
@@ -26,12 +26,13 @@ if TYPE_CHECKING:
 
 # After these a machine is what its spec says; a mere start keeps what someone changed in it.
 MADE = ("create", "recreate", "change", "refresh")
+LockUse = Literal["exactly", "where it fits", "not at all"]
 LONGEST_START = 3600.0  # seconds; each service's own time ends sooner
 
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What the command line asks for: which spec, which backend, which overrides."""
+    """What the command line asks for: which spec, which backend, which overrides, what of its lock."""
 
     spec: Path
     backend: str
@@ -40,6 +41,7 @@ class Request:
     base: str | None = None
     local: bool = True
     allow: tuple[Word, ...] = ()
+    lock: LockUse = "where it fits"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,12 +54,21 @@ class EnvironmentRef:
 
 
 def load(request: Request, *, looking: bool = False) -> Environment:
-    """Read and check a spec; SpecError with every problem in it.
+    """Read and check a spec, and hold it to its lock.
 
     Args:
         request: which one.
         looking: nothing is going to be started or shown, so no permission is needed.
+
+    Raises:
+        SpecError: with every problem in the spec, or in the lock.
+        EnvironmentFailed: the lock is to be used exactly, and does not fit the spec.
     """
+    return locked(load_unlocked(request, looking=looking), request)
+
+
+def load_unlocked(request: Request, *, looking: bool = False) -> Environment:
+    """Read and check a spec, without its lock; SpecError with every problem in it."""
     from provision import spec
 
     return spec.load(
@@ -69,6 +80,51 @@ def load(request: Request, *, looking: bool = False) -> Environment:
         local=request.local,
         allows=spec.everything if looking else trust_of(request).allows,
     )
+
+
+def locked(environment: Environment, request: Request) -> Environment:
+    """The environment, held to its lock as far as that is asked for.
+
+    Raises:
+        EnvironmentFailed: the lock is to be used exactly, and does not fit the spec.
+        SpecError: the lock is damaged.
+        UsageError: it is to be used exactly, and there is none.
+    """
+    from provision import lockfile
+
+    path = lockfile.path_of(request.spec)
+    if request.lock == "not at all":
+        return environment
+    if not path.exists():
+        if request.lock == "exactly":
+            raise UsageError(f"there is no lock {path}", hint=f"{command('lock')} writes it")
+        return environment
+    lock = lockfile.load(path)
+    assert lock is not None  # noqa: S101 - it exists
+    mine = architecture_of(request.backend)
+    misfits = lockfile.misfits(environment, lock, architecture=mine, backend=request.backend)
+    if misfits and request.lock == "exactly":
+        raise EnvironmentFailed(
+            f"{path} does not fit the spec",
+            evidence=misfits,
+            hint=f"{command('lock')} updates it; --no-frozen uses what fits",
+        )
+    frozen = lockfile.freeze(
+        environment, lock, file=path.name, architecture=mine, backend=request.backend, exact=not misfits
+    )
+    notes = [f"{path.name} does not fit: {reason}" for reason in misfits]
+    if misfits:
+        notes.append(f"what fits of it is used; {command('lock')} updates it")
+    return replace(frozen, lock_notes=tuple(notes))
+
+
+def architecture_of(backend: str) -> str:
+    """The architecture of a backend's machines on this host, as Debian says it."""
+    from provision import lockfile
+    from provision.backends.base import HasArchitecture
+
+    acting = backends.find(backend)
+    return lockfile.architecture(acting.architecture() if isinstance(acting, HasArchitecture) else None)
 
 
 def trust_of(request: Request) -> Trust:
@@ -208,7 +264,7 @@ def plan(environment: Environment, backend: str) -> Plan:
     _require_possible(environment, backend)
     acting, state_dir = backends.find(backend), state_of(environment, backend)
     plan = acting.plan(environment, state_dir)
-    return replace(plan, notes=(*plan.notes, *skipped(environment, backend)))
+    return replace(plan, notes=(*environment.lock_notes, *plan.notes, *skipped(environment, backend)))
 
 
 def skipped(environment: Environment, backend: str) -> tuple[str, ...]:
@@ -237,7 +293,7 @@ def up(
     acting, state_dir = backends.find(backend), state_of(environment, backend)
     _require_possible(environment, backend)
     walls.require_in_place([each.source for each in walls.live(environment.machines)])
-    for note in lent.notes(environment):
+    for note in (*environment.lock_notes, *lent.notes(environment)):
         progress.note(note)
     with progress.wait("checking this host"):
         missing = acting.missing(environment, state_dir) if offline else ()
@@ -259,7 +315,36 @@ def up(
         state_dir.forget_inventories()
     if plan.changes or not state_dir.path_of(applied.RECORD).exists():
         applied.keep(state_dir, environment)
+    if plan.changes:
+        require_locked(environment, backend, progress)
     return plan
+
+
+def require_locked(environment: Environment, backend: str, progress: Progress) -> None:
+    """Compare what is installed with the lock, where that fits the spec.
+
+    Raises:
+        EnvironmentFailed: a machine has something else.
+        Unreachable: a machine does not answer.
+    """
+    if not any(machine.lock and machine.lock.installed for machine in environment.machines):
+        return
+    from provision.installed import differences, read_installed
+
+    acting, evidence = backends.find(backend), list[str]()
+    with progress.wait("comparing with the lock"):
+        targets = acting.targets(environment.name, state_of(environment, backend))
+        for machine in environment.machines:
+            with targets[machine.name] as target:
+                found = read_installed(target, kernel="kernel" in acting.supports(machine))
+            evidence += [f"{machine.name}: {each}" for each in differences(machine, found)]
+    if evidence:
+        file = next(machine.lock.file for machine in environment.machines if machine.lock)
+        raise EnvironmentFailed(
+            f"{environment.name} is up, but not as {file} has it",
+            evidence=evidence,
+            hint=f"{command('lock')} locks what is there; {command('up', '--no-lock')} ignores the lock",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -61,7 +61,7 @@ class Trial:
 
     def load(self) -> Environment:
         """The environment, on ports of the host that are free when it comes up."""
-        return replace(_with_free_ports(engine.load(self.request)), name=self.name)
+        return replace(with_free_ports(engine.load(self.request)), name=self.name)
 
     def resolve(self) -> engine.EnvironmentRef:
         """The environment by its name."""
@@ -399,7 +399,7 @@ def require_ours(name: str, state_dir: StateDir, verb: str = "test") -> None:
         )
 
 
-def _with_free_ports(environment: Environment) -> Environment:
+def with_free_ports(environment: Environment) -> Environment:
     """The environment on ports of the host that are free when it comes up."""
 
     def once(machine: Machine) -> tuple[Port, ...]:

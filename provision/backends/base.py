@@ -394,6 +394,14 @@ class MayBeSlow(Protocol):
 
 
 @runtime_checkable
+class HasArchitecture(Protocol):
+    """What a backend can do beside the contract, whose machines may have another processor than this host."""
+
+    def architecture(self) -> str:
+        """That of its machines, as `uname -m` says it."""
+
+
+@runtime_checkable
 class Measurable(Protocol):
     """What a backend can do besides the contract, so that `provision compare` can tell what it costs."""
 

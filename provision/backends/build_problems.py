@@ -9,6 +9,7 @@ import re
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
+from provision.backends.locked import refuse_gone, refuse_unlocked
 from provision.backends.unmet import find_unmet, unmet_problems
 from provision.errors import Problem, SpecError
 from provision.fetch_errors import fetch_failed, find_failures
@@ -35,12 +36,15 @@ def refuse_found(output: Iterable[str], machines: Sequence[Machine]) -> None:
         machines: those whose step it may have been.
 
     Raises:
+        LockFailed: a version of the lock can no longer be had, or a package is missing in the lock.
         FetchFailed: a mirror or proxy did not answer; what it would have given is not known.
         SpecError: the spec asks for what cannot be.
     """
     lines = list(output)
+    refuse_gone(_of_failed_steps(lines), machines)
     problems = [problem for machine in machines for line in lines for problem in _problems(line, machine)]
     unmet = find_unmet(_of_failed_steps(lines))
+    refuse_unlocked(_of_failed_steps(lines), unmet, machines)
     problems += [problem for machine in machines for problem in unmet_problems(unmet, machine)]
     # A package manager goes on with a warning, and then knows no package: the warning is the reason.
     unreached = [each for each in find_failures(_of_failed_steps(lines)) if each.fatal or problems]

@@ -97,6 +97,7 @@ def _aspects(machine: Machine) -> Iterator[tuple[str, object]]:
     """Words and a value for each aspect; values with equal words are combined."""
     yield from {
         "the base": machine.base,
+        "the lock": machine.lock,
         "the memory limit": machine.resources.memory,
         "the CPU limit": machine.resources.cpus,
         "the disk size": machine.resources.disk,

@@ -25,6 +25,8 @@ VERBS = {
     "diff": "Compare container and VM, two machines, or a saved inventory.",
     "compare": "Measure what container and virtual machine cost on this host.",
     "graph": "Draw the machines, ports, volumes and needs.",
+    "lock": "Write down the versions of everything, for the same environment later.",
+    "outdated": "Show which locked versions are older than the archives' newest.",
     "test": "Bring a spec up in several backends, verify, compare, take it down.",
     "sync": "Copy changed folders into the machine.",
     "stop": "Stop the machines and keep them.",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from provision.cli.diff import show_comparison
-from provision.cli.options import as_arguments, html_option, with_request_and_backends
+from provision.cli.options import as_arguments, html_option, lock_options, with_request_and_backends
 from provision.cli.show import MARKS, count, say, table
 from provision.progress import Plain
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 
 @click.command("test")
+@lock_options
 @with_request_and_backends("A backend to test; repeat it for several.")
 @click.option(
     "--junit", type=click.Path(path_type=Path, dir_okay=False), help="Write a JUnit report as well."

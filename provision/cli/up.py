@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from provision import hints
-from provision.cli.options import as_arguments, completed, timeout_option, with_request
+from provision.cli.options import as_arguments, completed, lock_options, timeout_option, with_request
 from provision.cli.port_ranges import port_ranges, spelled
 from provision.cli.show import answer_to, count, progress, say, show_error, show_result
 from provision.cli.trust import load_asking
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 
 @click.command("up")
+@lock_options
 @with_request
 @click.option("--no-verify", is_flag=True, help="Do not verify the environment once it is up.")
 @click.option("--rebuild", is_flag=True, help="Build again, without any cache.")

@@ -48,7 +48,8 @@ class Container:
 class Image:
     """An image; `size` in bytes, `architecture` as Go names it: amd64, arm64.
 
-    `tagged` is when it last got a name, in seconds since the epoch: a build gives it one.
+    `tagged` is when it last got a name, in seconds since the epoch: a build gives it one. `digests`
+    are those by which registries know it (`debian@sha256:…`), `layers` the hashes of its layers.
     """
 
     id: str
@@ -57,6 +58,8 @@ class Image:
     size: int
     architecture: str
     tagged: float = 0.0
+    digests: tuple[str, ...] = ()
+    layers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,7 +136,8 @@ def inspect(
         "networks": tuple(dict.fromkeys(networks)),
     }
     raw = _inspect_all(names)
-    tagged = {tag: image for image in map(_image, raw["images"]) for tag in image.tags}
+    found = map(_image, raw["images"])
+    tagged = {name: image for image in found for name in (*image.tags, *image.digests)}
     return Objects(
         containers={container.name: container for container in map(_container, raw["containers"])},
         images={tag.removesuffix(":latest"): image for tag, image in tagged.items()},
@@ -372,6 +376,8 @@ def _image(raw: Mapping[str, Any]) -> Image:
         size=int(raw.get("Size") or 0),
         architecture=raw.get("Architecture") or "",
         tagged=max(map(_seconds, ((raw.get("Metadata") or {}).get("LastTagTime"), raw.get("Created")))),
+        digests=tuple(raw.get("RepoDigests") or ()),
+        layers=tuple((raw.get("RootFS") or {}).get("Layers") or ()),
     )
 
 

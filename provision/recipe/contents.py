@@ -144,6 +144,8 @@ def _setup(machine: Machine, step: Script, path: str) -> RenderedFile:
             "record": f"{SETUP_RECORDS[step.every]}/{digest}",
             "name": step.name,
             "trusting": (),
+            "locked": False,
+            "epoch": None,
             "search_path": machine.env.get("PATH", DEFAULT_PATH),
         },
     )

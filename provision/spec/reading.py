@@ -206,7 +206,7 @@ def find_spec(start: Path) -> Path:
     candidates = [
         path
         for path in (sorted(folder.glob("*.yaml")) if folder.is_dir() else ())
-        if not path.name.endswith(".local.yaml")
+        if not path.name.endswith((".local.yaml", ".lock.yaml"))
     ]
     if len(candidates) == 1:
         return candidates[0]

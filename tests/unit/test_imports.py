@@ -19,10 +19,10 @@ PACKAGE = Path(__file__).parent.parent.parent / "provision"
 FLOORS = (
     {"__main__"},
     {"cli"},
-    {"aftermath", "selection", "comparison", "drift", "matrix", "listing", "measure", "page"}
-    | {"jobs", "shards", "garbage"},
+    {"aftermath", "selection", "comparison", "drift", "matrix", "listing", "locking", "measure", "page"}
+    | {"jobs", "shards", "garbage", "outdated"},
     {"engine"},
-    {"backends", "inventory", "verify"},
+    {"backends", "inventory", "verify", "installed", "lockfile"},
     {"applied", "attach", "copying", "lent", "recipe", "relay", "rendering", "spec", "state"},
     {"bases"},
     {"docker_client", "records", "runtime", "trust", "leftovers"},
@@ -41,7 +41,7 @@ KEPT = {
     "_pytest": {"verify"},
     "docker": set(),  # its SDK: docker_client does what it would, and starts in no time
     "vagrant": {"backends"},
-    "jsonschema": {"spec"},
+    "jsonschema": {"spec", "lockfile"},
     "click": {"__main__", "cli"},
     "rich": {"cli", "progress"},
 }
@@ -140,6 +140,7 @@ def test_backends_and_checks_are_strangers() -> None:
                 "build_problems",
                 "causes",
                 "journal",
+                "locked",
                 "log_view",
                 "machines",
                 "offline",

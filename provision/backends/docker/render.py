@@ -14,7 +14,7 @@ from provision.backends.docker.options import options_of
 from provision.backends.docker.systemd import PACKAGES, is_init
 from provision.backends.ports import key, variable
 from provision.backends.readiness import patience
-from provision.recipe import contents, payload, repository_files, steps
+from provision.recipe import FOLDER, contents, lock_files, payload, repository_files, steps
 from provision.recipe.contents import CRASHES, SOON
 from provision.recipe.limits import SOFT_FILES, ULIMITS, hard_files, machine_limits, shared_memory
 from provision.recipe.proxy import proxy_variables, trust_variables
@@ -171,6 +171,7 @@ def _context(
         made[f"steps/{step.name}.sh"] = RenderedFile(content=step.script.encode(), executable=True)
     made |= {f"files/{path}": file for path, file in payload(machine).items()}
     made |= {f"repositories/{path}": file for path, file in repository_files(machine).items()}
+    made |= {f"{FOLDER}/{path}": file for path, file in lock_files(machine).items()}
     return made | {f"machine/{path}": file for path, file in scripts.items()}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from provision.backends.readiness import HEALTHY, service_states
 from provision.backends.requirements import refuse, unmet
 from provision.backends.vm import acceleration, capabilities, drivers, offline
 from provision.backends.vm.apply import Application
+from provision.backends.vm.architecture import architecture
 from provision.backends.vm.driver import KeepsVolumes, Pauses, SavesState, TakesBoxes, volumes_of
 from provision.backends.vm.guest import agent, ssh, sync
 from provision.backends.vm.guest.commands import SAYS_WITHIN, ask, enter, read_lines
@@ -337,6 +339,11 @@ class VirtualMachines:
             read_lines(state_dir, one, names, line, view=view, labelled=len(known[one]) > 1)
 
         read_all(known, services, each_line, read, follow=view.follow)
+
+    def architecture(self) -> str:
+        """That which is emulated, or this host's."""
+        ours = architecture()
+        return ours.name if ours else platform.machine()
 
     def is_slow(self, environment: Environment) -> bool:
         """Where they are emulated."""

@@ -13,7 +13,7 @@ from provision.backends.vm.driver import Disk, Folder, Guest
 from provision.backends.vm.guest.network import cards
 from provision.backends.vm.guest.sync import COPIED, INSIDE, CopiedFolder, copied
 from provision.backends.vm.options import options_of
-from provision.recipe import contents, payload, repository_files, steps
+from provision.recipe import FOLDER, contents, lock_files, payload, repository_files, steps
 from provision.recipe.limits import CPUS, MEMORY, hard_files, shared_memory
 from provision.recipe.proxy import proxy_files
 from provision.recipe.steps import RECORDS
@@ -170,6 +170,7 @@ def _machine(guest: Guest, scripts: Mapping[str, RenderedFile]) -> Mapping[str, 
         files[f"steps/{step.name}.sh"] = RenderedFile(content=step.script.encode(), executable=True)
     files |= {f"files/{path}": file for path, file in payload(machine).items()}
     files |= {f"repositories/{path}": file for path, file in repository_files(machine).items()}
+    files |= {f"{FOLDER}/{path}": file for path, file in lock_files(machine).items()}
     return files | {f"machine/{path}": file for path, file in scripts.items()}
 
 

@@ -40,7 +40,7 @@ SAVED = ".kept"  # what the file of a machine's saved state ends with
 MEMORY = "/dev/shm"  # noqa: S108 - a folder of our own in it
 BuildStrategy = Literal["image", "provision"]
 INSTEAD = "`backends: {vm: {build: provision}}` avoids this: the machine then runs its build steps itself"
-MADE_OF = ("Dockerfile", f"{GUEST}/", "steps/", "files/", "repositories/", "machine/")
+MADE_OF = ("Dockerfile", f"{GUEST}/", "steps/", "files/", "repositories/", "lock/", "machine/")
 
 
 @dataclass(frozen=True, kw_only=True)
