@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     help="Record each machine's inventory for `diff --since-up`. Default: unless it is emulated.",
 )
 @click.option("--offline", is_flag=True, help="Download nothing; report at once what is missing.")
+@click.option("--yes", is_flag=True, help="Do not ask before a virtual machine's disk is thrown away.")
 @click.option("--timeout", type=click.FloatRange(min=0, min_open=True), default=900,
               show_default=True, metavar="SECONDS",
               help="Time for each machine to become ready, setup included.")  # fmt: skip
@@ -42,6 +44,7 @@ def command(
     rebuild: bool,  # noqa: FBT001
     record: bool | None,  # noqa: FBT001
     offline: bool,  # noqa: FBT001
+    yes: bool,  # noqa: FBT001
     timeout: float,
 ) -> None:
     """Bring the environment up and verify it; unchanged machines are left alone."""
@@ -58,7 +61,15 @@ def command(
     for demand in environment.demands:
         if not demand.given:
             shown.note(f"{demand.what}: {answer_to(demand)}; {demand.word} allows it")
-    plan = engine.up(environment, request.backend, shown, rebuild=rebuild, timeout=timeout, offline=offline)
+
+    def approve(plan: Plan) -> None:
+        _show(plan, shown)
+        _ask(plan, environment, yes=yes)
+
+    plan = engine.up(
+        environment, request.backend, shown,
+        rebuild=rebuild, timeout=timeout, offline=offline, approve=approve,
+    )  # fmt: skip
     if plan.build or plan.named("create", "recreate"):
         _keep_limit(shown)
     recording = None if no_verify else _record(environment, request.backend, record)
@@ -75,6 +86,38 @@ def command(
     if recording:
         recording.finish(shown)
     _report(environment, request, plan, begun, count(results) if results else "")
+
+
+def _show(plan: Plan, shown: Progress) -> None:
+    """Say what is about to be done, as `plan` does."""
+    from provision.cli.plan import WORDS, consequences
+
+    for build in plan.build:
+        shown.note(f"the image {build.image} is built first: {build.cause}")
+    for planned in plan.machines:
+        if planned.action not in ("none", "wait"):
+            shown.note(f"{planned.machine}: {WORDS[planned.action]} ({planned.cause})")
+    for line in consequences(plan):
+        shown.note(line)
+
+
+def _ask(plan: Plan, environment: Environment, *, yes: bool) -> None:
+    """On a terminal, let the person decide whether a disk is thrown away.
+
+    Raises:
+        UsageError: the answer is no.
+    """
+    from provision.errors import UsageError
+
+    losing = [planned.machine for planned in plan.machines if planned.precious]
+    if not losing or yes or not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return
+    words = f"{', '.join(losing)} will lose {'its' if len(losing) == 1 else 'their'} disk. Go on?"
+    if not click.confirm(words, err=True):
+        raise UsageError(
+            f"{environment.name} is as it was",
+            hint=f"{hints.command('up', '--yes')} does not ask; a volume keeps what is to outlive a machine",
+        )
 
 
 def _keep_limit(shown: Progress) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from provision.backends import causes, ports, starts
-from provision.backends.base import Remains
+from provision.backends import causes, in_place, ports, starts
+from provision.backends.base import Remains, approve_all
 from provision.backends.docker import agent, capabilities, offline, removal, secrets, systemd
 from provision.backends.docker import images as images_of
 from provision.backends.docker.apply import Application
@@ -50,7 +50,8 @@ UNITS = "/usr/lib/provision/units"
 
 
 RECORDS = {ports.RECORD: ports.PortsRecord, images_of.RECORD: images_of.ImagesRecord,
-           starts.RECORD: starts.StartRecord, causes.RECORD: causes.AspectsRecord}  # fmt: skip
+           starts.RECORD: starts.StartRecord, causes.RECORD: causes.AspectsRecord,
+           in_place.RECORD: in_place.PartsRecord}  # fmt: skip
 
 
 class Docker:
@@ -103,6 +104,7 @@ class Docker:
         *,
         rebuild: bool,
         timeout: float,
+        approve: Callable[[Plan], None] = approve_all,
     ) -> Plan:
         """Build what changed, let Compose converge, start in order, and wait until every machine is ready."""
         rendering = self.render(environment, state_dir.rendering)
@@ -110,7 +112,7 @@ class Docker:
         application = Application(
             environment=environment, state_dir=state_dir, rendering=rendering, timeout=timeout
         )
-        return application.up(progress, rebuild=rebuild)
+        return application.up(progress, rebuild=rebuild, approve=approve)
 
     def stop(self, name: str, state_dir: StateDir, progress: Progress, machine: str | None) -> bool:
         """`docker stop`, of all at once."""

@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from provision import process
-from provision.backends import causes, ports, starts
-from provision.backends.base import Remains
+from provision.backends import causes, in_place, ports, starts
+from provision.backends.base import Remains, approve_all
 from provision.backends.machines import read_all, refuse_unknown, side_by_side
 from provision.backends.readiness import HEALTHY, service_states
 from provision.backends.requirements import refuse, unmet
@@ -57,6 +57,7 @@ RECORDS: Mapping[str, type[Record]] = {  # beside the driver's own
     ports.RECORD: ports.PortsRecord,
     starts.RECORD: starts.StartRecord,
     causes.RECORD: causes.AspectsRecord,
+    in_place.RECORD: in_place.PartsRecord,
     sync.SYNCED: sync.SyncedRecord,
 }
 
@@ -124,6 +125,7 @@ class VirtualMachines:
         *,
         rebuild: bool,
         timeout: float,
+        approve: Callable[[Plan], None] = approve_all,
     ) -> Plan:
         """Make or boot what is not there, apply what changed, in order, until all are ready."""
         driver = _driver(environment)
@@ -135,7 +137,7 @@ class VirtualMachines:
         application = Application(
             environment=environment, driver=driver, state_dir=state_dir, rendering=rendering, timeout=timeout
         )
-        return application.up(progress, rebuild=rebuild)
+        return application.up(progress, rebuild=rebuild, approve=approve)
 
     def stop(self, name: str, state_dir: StateDir, progress: Progress, machine: str | None) -> bool:
         """As their driver ends them."""

@@ -151,6 +151,10 @@ class QemuDriver:
                 hint=f"{command('up', '--rebuild')} recreates it",
             )
 
+    def note_applied(self, machine: Machine, state_dir: StateDir, rendering: Rendering) -> None:
+        """Its disk holds the change, and so will its next state."""
+        launch.note_applied(machine, state_dir, rendering)
+
     def guest_console(self, state_dir: StateDir, machine: str) -> GuestConsole:
         """A shell on a virtual console."""
         return Instance(state_dir=state_dir, machine=machine).shell
