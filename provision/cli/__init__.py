@@ -27,6 +27,7 @@ VERBS = {
     "graph": "Draw the machines, ports, volumes and needs.",
     "test": "Bring a spec up in several backends, verify, compare, take it down.",
     "sync": "Copy changed folders into the machine.",
+    "watch": "Bring up whatever changes, each time the spec or one of its files does.",
     "stop": "Stop the machines and keep them.",
     "down": "Remove the machines.",
     "gc": "Remove what nobody needs any more on this host.",

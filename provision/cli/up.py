@@ -48,12 +48,46 @@ def command(
     timeout: float,
 ) -> None:
     """Bring the environment up and verify it; unchanged machines are left alone."""
+    begun = time.monotonic()
+    environment = load_asking(request)
+    bring_up(
+        request, environment, begun,
+        verifies=not no_verify, rebuild=rebuild, record=record, offline=offline, yes=yes, timeout=timeout,
+    )  # fmt: skip
+
+
+def bring_up(
+    request: Request,
+    environment: Environment,
+    begun: float,
+    *,
+    verifies: bool,
+    rebuild: bool = False,
+    record: bool | None = None,
+    offline: bool = False,
+    yes: bool = False,
+    timeout: float,
+) -> None:
+    """Bring a loaded environment up, verify it, and say what a person needs next.
+
+    Args:
+        request: what was asked for.
+        environment: what it means.
+        begun: when the person began to wait, by the monotonic clock.
+        verifies: whether the checks are run.
+        rebuild: trust nothing that was built before.
+        record: whether to take inventories; None: where they cost little.
+        offline: download nothing.
+        yes: do not ask.
+        timeout: the seconds that each machine has.
+
+    Raises:
+        ProvisionError: it did not come up, or a check failed.
+    """
     from provision import engine
     from provision.errors import EnvironmentFailed
 
-    begun = time.monotonic()
-    environment = load_asking(request)
-    if not no_verify:
+    if verifies:
         engine.prepare_to_verify(environment)
     shown = progress()
     for layer in environment.layers:
@@ -72,8 +106,8 @@ def command(
     )  # fmt: skip
     if plan.build or plan.named("create", "recreate"):
         _keep_limit(shown)
-    recording = None if no_verify else _record(environment, request.backend, record)
-    results = () if no_verify else engine.verify(environment, request.backend, progress=shown)
+    recording = None if not verifies else _record(environment, request.backend, record)
+    results = () if not verifies else engine.verify(environment, request.backend, progress=shown)
     for result in results:
         if result.outcome != "passed":
             show_result(result)

@@ -52,7 +52,7 @@ def _hook(event: str, arguments: tuple[Any, ...]) -> None:
         path = os.fsdecode(arguments[0])
         folder = arguments[-1]  # a descriptor, where the path is relative to one
         if not path.startswith("/") and isinstance(folder, int) and folder >= 0:
-            path = f"{os.readlink(f'/proc/self/fd/{folder}')}/{path}"
+            path = f"{Path(f'/proc/self/fd/{folder}').readlink()}/{path}"
         if not path.startswith(cache):
             raise AssertionError(f"plan did {event} to {path}")
 
