@@ -139,6 +139,7 @@ def test_backends_and_checks_are_strangers() -> None:
                 "build_lines",
                 "build_problems",
                 "causes",
+                "in_place",
                 "journal",
                 "log_view",
                 "machines",

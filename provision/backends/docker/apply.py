@@ -258,6 +258,8 @@ class Application:
             def each_line(line: str) -> None:
                 log.write(line + "\n")
                 progress.line(lines.readable(line))
+                if done := lines.done(line):
+                    progress.note(done)
 
             try:
                 commands.compose(
