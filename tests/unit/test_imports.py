@@ -137,6 +137,7 @@ def test_backends_and_checks_are_strangers() -> None:
                 "base",
                 "build_errors",
                 "build_lines",
+                "host_faults",
                 "build_problems",
                 "causes",
                 "in_place",
