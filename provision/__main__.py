@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from provision.errors import ProvisionError
 
 # What a host says of its disk to any program that writes; everything else is a bug of ours.
@@ -41,22 +43,22 @@ def _run() -> int:
     import click
 
     from provision.cli import commands
-    from provision.errors import EXIT_SIGNALLED, ProvisionError
+    from provision.errors import ProvisionError
 
     _handle_signals()
     stdout = sys.stdout
     try:
         code = commands.main(prog_name="provision", standalone_mode=False)
     except ProvisionError as error:
-        return _refuse(error)
+        # What fails because a signal has ended it did not fail.
+        return _interrupted(_Received.signal) if _Received.signal else _refuse(error)
     except click.exceptions.Exit as wanted:
         return wanted.exit_code
     except (KeyboardInterrupt, click.Abort) as error:
-        _ignore_signals()
-        _say("interrupted")
         # click has put its own Abort in the interrupt's place
         interrupt = error if isinstance(error, KeyboardInterrupt) else error.__cause__
-        return EXIT_SIGNALLED + int(getattr(interrupt, "number", signal.SIGINT))
+        notes = getattr(interrupt, "__notes__", ())
+        return _interrupted(int(getattr(interrupt, "number", signal.SIGINT)), notes)
     except click.ClickException as error:
         _say(error)
         return error.exit_code
@@ -138,9 +140,26 @@ def _ignore_signals() -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
+class _Received:
+    """The signal that this process was told to end by, if any."""
+
+    signal = 0
+
+
+def _interrupted(number: int, notes: Sequence[str] = ()) -> int:
+    """Say so, and what is left; the exit code."""
+    from provision.errors import EXIT_SIGNALLED
+
+    _ignore_signals()
+    for line in ("interrupted", *notes):
+        _say(line)
+    return EXIT_SIGNALLED + number
+
+
 def _interrupt(number: int, _frame: object) -> None:
     from provision.errors import Interrupted
 
+    _Received.signal = number
     if process := sys.modules.get("provision.process"):
         process.end_children()
     raise KeyboardInterrupt if number == signal.SIGINT else Interrupted(number)

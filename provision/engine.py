@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
-from provision import backends, lent, secrets, trust, walls
+from provision import applied, backends, guest_paths, lent, secrets, trust, walls
 from provision.backends.base import approve_all
 from provision.errors import EnvironmentFailed, HostLacks, SpecError, UsageError
 from provision.hints import command
-from provision.state import StateDir, refuse_mounted
+from provision.state import StateDir, known_environments, refuse_mounted
 from provision.target import Unreachable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from provision.backends.base import Backend, Plan, Remains
+    from provision.backends.base import Backend, Pauses, Plan, Remains
     from provision.backends.log_view import LogView
     from provision.errors import Problem
     from provision.model import Demand, Environment, Machine, MachineStatus, PortStatus, Result, Word
@@ -27,12 +27,13 @@ if TYPE_CHECKING:
 
 # After these a machine is what its spec says; a mere start keeps what someone changed in it.
 MADE = ("create", "recreate", "change", "refresh")
+LockUse = Literal["exactly", "where it fits", "not at all"]
 LONGEST_START = 3600.0  # seconds; each service's own time ends sooner
 
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What the command line asks for: which spec, which backend, which overrides."""
+    """What the command line asks for: which spec, which backend, which overrides, what of its lock."""
 
     spec: Path
     backend: str
@@ -41,6 +42,7 @@ class Request:
     base: str | None = None
     local: bool = True
     allow: tuple[Word, ...] = ()
+    lock: LockUse = "where it fits"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,17 +50,26 @@ class EnvironmentRef:
     """An environment by its name alone: enough for what is running, whatever the spec says now."""
 
     name: str
-    backend: Backend
+    backend: Backend[Any]
     state_dir: StateDir
 
 
 def load(request: Request, *, looking: bool = False) -> Environment:
-    """Read and check a spec; SpecError with every problem in it.
+    """Read and check a spec, and hold it to its lock.
 
     Args:
         request: which one.
         looking: nothing is going to be started or shown, so no permission is needed.
+
+    Raises:
+        SpecError: with every problem in the spec, or in the lock.
+        EnvironmentFailed: the lock is to be used exactly, and does not fit the spec.
     """
+    return locked(load_unlocked(request, looking=looking), request)
+
+
+def load_unlocked(request: Request, *, looking: bool = False) -> Environment:
+    """Read and check a spec, without its lock; SpecError with every problem in it."""
     from provision import spec
 
     return spec.load(
@@ -70,6 +81,51 @@ def load(request: Request, *, looking: bool = False) -> Environment:
         local=request.local,
         allows=spec.everything if looking else trust_of(request).allows,
     )
+
+
+def locked(environment: Environment, request: Request) -> Environment:
+    """The environment, held to its lock as far as that is asked for.
+
+    Raises:
+        EnvironmentFailed: the lock is to be used exactly, and does not fit the spec.
+        SpecError: the lock is damaged.
+        UsageError: it is to be used exactly, and there is none.
+    """
+    from provision import lockfile
+
+    path = lockfile.path_of(request.spec)
+    if request.lock == "not at all":
+        return environment
+    if not path.exists():
+        if request.lock == "exactly":
+            raise UsageError(f"there is no lock {path}", hint=f"{command('lock')} writes it")
+        return environment
+    lock = lockfile.load(path)
+    assert lock is not None  # noqa: S101 - it exists
+    mine = architecture_of(request.backend)
+    misfits = lockfile.misfits(environment, lock, architecture=mine, backend=request.backend)
+    if misfits and request.lock == "exactly":
+        raise EnvironmentFailed(
+            f"{path} does not fit the spec",
+            evidence=misfits,
+            hint=f"{command('lock')} updates it; --no-frozen uses what fits",
+        )
+    frozen = lockfile.freeze(
+        environment, lock, file=path.name, architecture=mine, backend=request.backend, exact=not misfits
+    )
+    notes = [f"{path.name} does not fit: {reason}" for reason in misfits]
+    if misfits:
+        notes.append(f"what fits of it is used; {command('lock')} updates it")
+    return replace(frozen, lock_notes=tuple(notes))
+
+
+def architecture_of(backend: str) -> str:
+    """The architecture of a backend's machines on this host, as Debian says it."""
+    from provision import lockfile
+    from provision.backends.base import HasArchitecture
+
+    acting = backends.find(backend)
+    return lockfile.architecture(acting.architecture() if isinstance(acting, HasArchitecture) else None)
 
 
 def trust_of(request: Request) -> Trust:
@@ -195,7 +251,9 @@ def render(request: Request, folder: Path | None) -> tuple[Mapping[str, bytes], 
         raise SpecError(problems)
     backend, state_dir = backends.find(request.backend), state_of(environment, request.backend)
     rendering = backend.render(
-        backend.settle(environment, state_dir), folder.resolve() if folder else state_dir.rendering
+        environment,
+        folder.resolve() if folder else state_dir.rendering,
+        backend.choose(environment, state_dir),
     )
     if folder:
         rendering.write(folder)
@@ -206,8 +264,8 @@ def plan(environment: Environment, backend: str) -> Plan:
     """What `up` would do now."""
     _require_possible(environment, backend)
     acting, state_dir = backends.find(backend), state_of(environment, backend)
-    plan = acting.plan(acting.settle(environment, state_dir), state_dir)
-    return replace(plan, notes=(*plan.notes, *skipped(environment, backend)))
+    plan = acting.plan(environment, state_dir)
+    return replace(plan, notes=(*environment.lock_notes, *plan.notes, *skipped(environment, backend)))
 
 
 def skipped(environment: Environment, backend: str) -> tuple[str, ...]:
@@ -240,11 +298,10 @@ def up(
     acting, state_dir = backends.find(backend), state_of(environment, backend)
     _require_possible(environment, backend)
     walls.require_in_place([each.source for each in walls.live(environment.machines)])
-    for note in lent.notes(environment):
+    for note in (*environment.lock_notes, *lent.notes(environment)):
         progress.note(note)
     with progress.wait("checking this host"):
-        settled = acting.settle(environment, state_dir)
-        missing = acting.missing(settled, state_dir) if offline else ()
+        missing = acting.missing(environment, state_dir) if offline else ()
     if missing:
         raise HostLacks(
             f"{environment.name} cannot be brought up offline: {len(missing)} things are missing"
@@ -256,14 +313,116 @@ def up(
     walls.make_mount_points(environment.machines)
     try:
         plan = acting.up(
-            settled, state_dir, progress, rebuild=rebuild, timeout=timeout, approve=approve or approve_all
+            environment, state_dir, progress, rebuild=rebuild, timeout=timeout, approve=approve or approve_all
         )
     except BaseException:
         state_dir.forget_inventories()  # how far it came is not known
         raise
     if plan.build or any(action in MADE for action in plan.actions.values()):
         state_dir.forget_inventories()
+    if plan.changes or not state_dir.path_of(applied.RECORD).exists():
+        applied.keep(state_dir, environment)
+    if plan.changes:
+        require_locked(environment, backend, progress)
     return plan
+
+
+def require_locked(environment: Environment, backend: str, progress: Progress) -> None:
+    """Compare what is installed with the lock, where that fits the spec.
+
+    Raises:
+        EnvironmentFailed: a machine has something else.
+        Unreachable: a machine does not answer.
+    """
+    if not any(machine.lock and machine.lock.installed for machine in environment.machines):
+        return
+    from provision.installed import differences, read_installed
+
+    acting, evidence = backends.find(backend), list[str]()
+    with progress.wait("comparing with the lock"):
+        targets = acting.targets(environment.name, state_of(environment, backend))
+        for machine in environment.machines:
+            with targets[machine.name] as target:
+                found = read_installed(target, kernel="kernel" in acting.supports(machine))
+            evidence += [f"{machine.name}: {each}" for each in differences(machine, found)]
+    if evidence:
+        file = next(machine.lock.file for machine in environment.machines if machine.lock)
+        raise EnvironmentFailed(
+            f"{environment.name} is up, but not as {file} has it",
+            evidence=evidence,
+            hint=f"{command('lock')} locks what is there; {command('up', '--no-lock')} ignores the lock",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Started:
+    """What `start` did, and why the spec is another than the one that was applied; empty where it is not."""
+
+    plan: Plan
+    changed: str
+
+
+def start(
+    request: Request, ref: EnvironmentRef, progress: Progress, *, machine: str | None, timeout: float
+) -> Started:
+    """Start what `stop` stopped, as it was last applied, and wait until it is ready.
+
+    Raises:
+        EnvironmentFailed: nothing is there that was applied, or a machine cannot be started.
+    """
+    environment = applied.kept(ref.state_dir)
+    if environment is None:
+        raise EnvironmentFailed(
+            f"{ref.name} is not up in {ref.backend.name}: there is nothing to start",
+            hint=f"{command('up')} brings it up",
+        )
+    changed = _changed(request, ref, environment)
+    plan = ref.backend.start(environment, ref.state_dir, progress, machine=machine, timeout=timeout)
+    return Started(plan=plan, changed=changed)
+
+
+def _changed(request: Request, ref: EnvironmentRef, former: Environment) -> str:
+    """Why a spec no longer describes what was last applied, in words; empty where it does."""
+    from provision.backends import causes
+
+    backend, location = ref.backend, ref.state_dir.rendering
+    try:
+        now = load(request, looking=True)
+        digests = backend.render(now, location, backend.choose(now, ref.state_dir)).digests
+    except SpecError:
+        return "it has problems now"
+    former_digests = backend.render(former, location, backend.choose(former, ref.state_dir)).digests
+    former_machines = {machine.name: causes.aspects(machine) for machine in former.machines}
+    machines = {machine.name: causes.aspects(machine) for machine in now.machines}
+    words = [f"machine {name} removed" for name in former_machines if name not in machines]
+    words += [f"machine {name} added" for name in machines if name not in former_machines]
+    words += [
+        f"{name}: {causes.cause(former_machines[name], machines[name])}"
+        for name in machines
+        if name in former_machines and digests[name] != former_digests[name]
+    ]
+    return "; ".join(words)
+
+
+def pause(ref: EnvironmentRef, progress: Progress, machine: str | None) -> bool:
+    """Let the machines, or the named one, stand still in memory; False if none was running."""
+    return _pausing(ref).pause(ref.state_dir, progress, machine)
+
+
+def unpause(ref: EnvironmentRef, progress: Progress, machine: str | None) -> bool:
+    """Let the machines, or the named one, go on; False if none was paused."""
+    return _pausing(ref).unpause(ref.state_dir, progress, machine)
+
+
+def _pausing(ref: EnvironmentRef) -> Pauses:
+    from provision.backends.base import Pauses
+
+    if not isinstance(ref.backend, Pauses):
+        raise UsageError(
+            f"{ref.backend.title} cannot pause machines",
+            hint=f"{command('stop')} stops them and keeps their data",
+        )
+    return ref.backend
 
 
 def prepare_to_verify(environment: Environment) -> None:
@@ -311,8 +470,8 @@ def status(environment: Environment, backend: str, machine: str | None = None) -
     """The status of every machine, or of the named one."""
     acting, state_dir = backends.find(backend), state_of(environment, backend)
     request = {each.name for each in _chosen(environment, machine)}
-    found = acting.status(acting.settle(environment, state_dir), state_dir)
-    return tuple(status for status in found if status.name in request)
+    statuses = acting.status(environment, state_dir)
+    return tuple(status for status in statuses if status.name in request)
 
 
 def _chosen(environment: Environment, machine: str | None) -> tuple[Machine, ...]:
@@ -357,6 +516,7 @@ def down(ref: EnvironmentRef, progress: Progress, *, volumes: bool, images: bool
     before = ref.backend.remains(state_dir)
     there = ref.backend.down(ref.name, state_dir, progress, volumes=volumes, images=images)
     state_dir.forget_inventories()
+    state_dir.forget(applied.RECORD)
     left = ref.backend.remains(state_dir)
     gone = state_dir.project is not None and not state_dir.project.exists()
     if not (left.machines or left.volumes or left.built) and (gone or (volumes and images)):
@@ -364,6 +524,24 @@ def down(ref: EnvironmentRef, progress: Progress, *, volumes: bool, images: bool
     others = [f"volume {name}" for name in before.volumes if name not in left.volumes]
     others += [name for name in before.built if name not in left.built]
     return Removed(machines=there, others=tuple(others), left=left)
+
+
+def by_id(identity: str, backend: str) -> EnvironmentRef:
+    """An environment of this user by its id, whatever its spec says and wherever it is.
+
+    Raises:
+        UsageError: there is none.
+    """
+    known = next((each for each in known_environments() if each.id == identity), None)
+    if known is None:
+        raise UsageError(f"no environment has the id {identity}", hint="`provision list` shows them all")
+    backends.require(backend)
+    return EnvironmentRef(name=known.name, backend=backends.find(backend), state_dir=known.state_dir(backend))
+
+
+def targets(ref: EnvironmentRef, machine: str | None) -> Mapping[str, Target]:
+    """The running machines by name, or the named one."""
+    return ref.backend.targets(ref.name, ref.state_dir, machine)
 
 
 def target(ref: EnvironmentRef, machine: str | None, *, named_by: str = "--machine") -> Target:
@@ -421,11 +599,11 @@ def _restart(
     if machine is not None:
         targets = {machine: target(ref, machine)}
     there = {name: _services(each) for name, each in targets.items()}
-    unknown = [service for service in services if not any(service in found for found in there.values())]
+    unknown = [service for service in services if not any(service in names for names in there.values())]
     if unknown:
         raise UsageError(
             f"there is no service {unknown[0]}",
-            hint=f"the services are {', '.join(sorted({s for found in there.values() for s in found}))}",
+            hint=f"the services are {', '.join(sorted({s for names in there.values() for s in names}))}",
         )
     restarted = []
     for name, each in targets.items():
@@ -444,11 +622,11 @@ def _of(machine: str, targets: Mapping[str, Target]) -> str:
 
 def _services(target: Target) -> list[str]:
     """The services that a machine was created with, as it reports itself."""
-    return target.run("ls /usr/lib/provision/services 2>/dev/null", user="root").stdout.decode().split()
+    return target.run(f"ls {guest_paths.SERVICES} 2>/dev/null", user="root").stdout.decode().split()
 
 
 def _wait_for(target: Target, services: Sequence[str], machine: str | None) -> None:
-    waited = target.run(f"/usr/lib/provision/wait {' '.join(services)}", user="root", timeout=LONGEST_START)
+    waited = target.run(f"{guest_paths.WAIT} {' '.join(services)}", user="root", timeout=LONGEST_START)
     if waited.code != 0:
         raise EnvironmentFailed(
             waited.stdout.decode("utf-8", "replace").strip(),

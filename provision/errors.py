@@ -28,15 +28,19 @@ class ProvisionError(Exception):
         message: what failed, in one sentence without a full stop.
         evidence: lines that prove it: the end of a log, a command's own words.
         hint: what to do about it.
+        machine: the one that it is about, where it is about one.
     """
 
     exit_code: ClassVar[int] = 1
 
-    def __init__(self, message: str, *, evidence: Sequence[str] = (), hint: str = "") -> None:
+    def __init__(
+        self, message: str, *, evidence: Sequence[str] = (), hint: str = "", machine: str = ""
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.evidence = tuple(evidence)
         self.hint = hint
+        self.machine = machine
 
 
 class EnvironmentFailed(ProvisionError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from provision import backends, engine, leftovers, spec
 from provision.backends.base import KeepsCaches, Weighs
@@ -248,7 +248,7 @@ def collect(garbage: Garbage, progress: Progress) -> Collected:
     return Collected(count=done, failed=tuple(failed))
 
 
-def _discard(backend: Backend, going: Sequence[Cached], progress: Progress) -> list[Cached]:
+def _discard(backend: Backend[Any], going: Sequence[Cached], progress: Progress) -> list[Cached]:
     """Remove cached things; those that are still there."""
     assert isinstance(backend, KeepsCaches)  # noqa: S101 - they were found in it
     with progress.step(f"removing what {backend.name} keeps and nobody needs"):
@@ -264,7 +264,7 @@ def keep_limit(progress: Progress) -> None:
     if limit is None:
         return
     there, gone = _environments()
-    caches: list[tuple[Backend, Cached]] = []
+    caches: list[tuple[Backend[Any], Cached]] = []
     for name in backends.names():
         backend = backends.find(name)
         if isinstance(backend, KeepsCaches):

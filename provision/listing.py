@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from provision import backends
 from provision.backends.base import Remains, Weighs
@@ -110,14 +110,14 @@ def find_environments(word: str, backend: str | None = None) -> tuple[Environmen
     Raises:
         UsageError: there is none, or several have this name.
     """
-    found = [
+    refs = [
         ref
         for ref, _ in _refs()
         if word in (ref.name, ref.state_dir.id, ref.state_dir.unique_name)
         and backend in (None, ref.backend.name)
     ]
-    folders = {ref.state_dir.id: ref.state_dir.project for ref in found}
-    if not found:
+    folders = {ref.state_dir.id: ref.state_dir.project for ref in refs}
+    if not refs:
         raise UsageError(
             f"no environment is called {word}" + (f" in {backend}" if backend else ""),
             hint="`provision list` shows them all; to name a spec, include its extension: `down dev.yaml`",
@@ -130,7 +130,7 @@ def find_environments(word: str, backend: str | None = None) -> tuple[Environmen
             ],
             hint=f"choose one by its id, for example {command('down', min(folders))}",
         )
-    return tuple(found)
+    return tuple(refs)
 
 
 def _refs() -> Iterator[tuple[EnvironmentRef, str]]:
@@ -152,7 +152,7 @@ def _refs() -> Iterator[tuple[EnvironmentRef, str]]:
                 yield EnvironmentRef(name=called, backend=backend, state_dir=state_dir), ""
 
 
-def _of_engine(backend: Backend) -> Mapping[str, tuple[str, str]]:
+def _of_engine(backend: Backend[Any]) -> Mapping[str, tuple[str, str]]:
     try:
         return backend.engine_environments()
     except ProvisionError:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 EVIDENCE_LINES = 25
 ANSWERS_WITHIN = 20.0  # seconds, for a command that only looks
 LOGGER = logging.getLogger(__name__)  # INFO: each command; DEBUG: what a streamed one prints
+CANCELED = "Canceled: context canceled"
 ENDS_WITHIN = 5.0  # seconds, for a command whose work inside a machine has ended
 _ENDABLE: set[subprocess.Popen[bytes]] = set()  # what runs now and ends with this process
 # Variables by which a program takes another project, file, option or target than the one that it
@@ -209,7 +210,8 @@ def stream(
 
 def was_interrupted(error: CommandFailed) -> bool:
     """Whether a command ended for an interrupt that it got itself: as who heeds one says it, or by it."""
-    return error.code in (EXIT_SIGNALLED + signal.SIGINT, -signal.SIGINT)
+    last_line = error.evidence[-1] if error.evidence else ""  # buildx exits with 1 then
+    return error.code in (EXIT_SIGNALLED + signal.SIGINT, -signal.SIGINT) or last_line.endswith(CANCELED)
 
 
 def end_children() -> None:
@@ -273,7 +275,7 @@ def attach(argv: Sequence[str], interrupted: Callable[[KeyboardInterrupt], None]
 
 
 def start(argv: Sequence[str], *, own_session: bool = False) -> subprocess.Popen[bytes]:
-    """Start a command with three pipes, for a conversation.
+    """Start a command with three pipes, to talk to it.
 
     Args:
         argv: the words of the command; no shell reads them.
@@ -295,6 +297,28 @@ def start(argv: Sequence[str], *, own_session: bool = False) -> subprocess.Popen
         )
     except FileNotFoundError as error:
         raise _missing(argv, error) from error
+
+
+def start_on_terminal(argv: Sequence[str]) -> tuple[subprocess.Popen[bytes], int]:
+    """Start a command on a terminal of its own; also the descriptor of the terminal's other end.
+
+    Raises:
+        HostLacks: the program is not there.
+    """
+    import pty
+
+    LOGGER.info("$ %s # started on a terminal", shlex.join(argv))
+    screen, keys = pty.openpty()
+    try:
+        child = subprocess.Popen(
+            argv, stdin=keys, stdout=keys, stderr=keys, start_new_session=True, env=environment()
+        )
+    except FileNotFoundError as error:
+        os.close(screen)
+        raise _missing(argv, error) from error
+    finally:
+        os.close(keys)
+    return child, screen
 
 
 def kill(child: subprocess.Popen[bytes]) -> None:

@@ -54,7 +54,7 @@ class Progress(Protocol):
         """A context that shows `title` while it runs and its duration at the end."""
 
     def wait(self, title: str) -> AbstractContextManager[None]:
-        """As `step`, for what is mostly over soon: nothing is left of it then."""
+        """Like `step`, for something that is usually quick: then it leaves no line."""
 
 
 class Silent:
@@ -199,7 +199,7 @@ class ParallelProgress(Labelled):
 
     @contextmanager
     def wait(self, title: str) -> Iterator[None]:
-        """Show it beside the step that it is within."""
+        """Show it next to the step that it belongs to."""
         with self._row(title):
             yield
 
@@ -240,7 +240,7 @@ class Live:
         self._console.print(visible(text, lines=True), markup=False)
 
     def line(self, text: str) -> None:
-        """Show the command's last line beside the spinner."""
+        """Show the command's last line next to the spinner."""
         if self._shown is not None:
             self._shown.line = visible(text.strip())
 

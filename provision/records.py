@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import gzip
 import json
@@ -10,20 +11,19 @@ import types
 import typing
 import zlib
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar, cast
+from pathlib import Path, PurePath, PurePosixPath
+from typing import Any, ClassVar, Protocol, TypeVar, cast
 
 from provision.errors import EnvironmentFailed
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 VERSION = 1
 GZIP = b"\x1f\x8b"
 
 
 class Record(Protocol):
-    """A frozen dataclass of strings, numbers, booleans, tuples, mappings and such dataclasses.
+    """A frozen dataclass of strings, bytes, numbers, booleans, paths, tuples, mappings and such dataclasses.
 
+    A value of type `object` is what JSON can say: a sequence in it is read as a list.
     What else has to hold (a name that must not be a path) its `__post_init__` sees to, with ValueError.
     """
 
@@ -69,18 +69,36 @@ def load(path: Path, kind: type[R]) -> R | None:
 
 
 def save(path: Path, record: Record) -> None:
-    """Write a record, whole or not at all."""
+    """Write a record, whole or not at all; maps keep their order, which a rendering may show."""
     content = {"version": VERSION, **dataclasses.asdict(cast("Any", record))}
     beside = path.with_suffix(".new")
     beside.unlink(missing_ok=True)
-    beside.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n")
+    beside.write_text(json.dumps(content, indent=2, default=_plain) + "\n")
     os.replace(beside, path)  # noqa: PTH105 - the atomic one
+
+
+def _plain(value: object) -> str:
+    """A value that JSON has no word for."""
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    if isinstance(value, PurePath):
+        return str(value)
+    raise TypeError(f"a record cannot hold {type(value).__name__}")
 
 
 def require_name(value: str, what: str) -> None:
     """Raise ValueError where a recorded name is not one part of a path."""
     if not value or value in (".", "..") or "/" in value or "\0" in value:
         raise ValueError(f"{what} {value!r} is not a name")
+
+
+# What JSON holds as text, and the names that a dataclass may have imported for its types alone.
+_OF_TEXT: Mapping[object, Any] = {
+    Path: Path,
+    PurePosixPath: PurePosixPath,
+    bytes: lambda text: base64.b64decode(text, validate=True),
+}
+_NAMES = {"Mapping": Mapping, "Path": Path, "PurePosixPath": PurePosixPath}
 
 
 def _read(kind: Any, value: object, where: str) -> object:
@@ -95,13 +113,21 @@ def _read(kind: Any, value: object, where: str) -> object:
     if origin is typing.Literal:
         if value in arguments:
             return value
+    elif origin is tuple and arguments[1:] != (...,):
+        if isinstance(value, list) and len(value) == len(arguments):
+            return tuple(
+                _read(argument, each, f"{where}[{at}]")
+                for at, (argument, each) in enumerate(zip(arguments, value, strict=True))
+            )
     elif origin is tuple:
         if isinstance(value, list):
             return tuple(_read(arguments[0], each, f"{where}[{at}]") for at, each in enumerate(value))
     elif origin is Mapping:
         if isinstance(value, dict):
             return {key: _read(arguments[1], each, f"{where}.{key}") for key, each in value.items()}
-    elif type(value) is kind:
+    elif isinstance(value, str) and kind in _OF_TEXT:
+        return _OF_TEXT[kind](value)
+    elif type(value) is kind or kind is object or (kind is float and type(value) is int):
         return value
     raise TypeError(f"{where} is not {_word(kind)}")
 
@@ -109,7 +135,7 @@ def _read(kind: Any, value: object, where: str) -> object:
 def _read_fields(kind: Any, value: object, where: str) -> object:
     if not isinstance(value, dict):
         raise TypeError(f"{where} is not a map")
-    hints = typing.get_type_hints(kind, localns={"Mapping": Mapping})
+    hints = typing.get_type_hints(kind, localns=_NAMES)
     unknown = value.keys() - {each.name for each in dataclasses.fields(kind)}
     if unknown:
         raise ValueError(f"{where} has an unknown {min(unknown)}")

@@ -143,7 +143,7 @@ def compose_scalar(value: object) -> str:
 
 
 def compose_document(value: object) -> str:
-    """A whole document for Compose: as `compose_scalar`, of maps and lists too, laid out as JSON."""
+    """A whole document for Compose: as `compose_scalar`, for maps and lists too, formatted as JSON."""
 
     def literal(inner: object) -> object:
         if isinstance(inner, Mapping):
@@ -172,7 +172,7 @@ def ruby(value: object) -> str:
 
 
 def identifier(value: str) -> str:
-    """Text as a name of letters, digits and `-`, for what needs one."""
+    """Text as a name of letters, digits and `-`."""
     return re.sub(r"[^A-Za-z0-9]+", "-", value).strip("-")
 
 

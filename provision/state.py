@@ -132,8 +132,8 @@ class StateDir:
             runtime.private(environments())
             _note_state_folder()
             with self._shared_folder():
-                self.folder.parent.mkdir(mode=0o700, exist_ok=True)
-                self.folder.mkdir(mode=0o700, exist_ok=True)
+                runtime.private(self.folder.parent)
+                runtime.private(self.folder)
                 self._note_environment()
         except OSError as error:
             raise HostLacks(
@@ -194,7 +194,7 @@ class StateDir:
             LOGGER.setLevel(level)
 
     def load(self, what: str, kind: type[R]) -> R | None:
-        """What was remembered under a name; None where nothing was.
+        """The record under a name; None if there is none.
 
         Raises:
             DamagedRecord: it cannot be read; the hint says the way out.
@@ -206,7 +206,7 @@ class StateDir:
             raise DamagedRecord(error.path, error.reason, hint) from error
 
     def load_sound(self, what: str, kind: type[R]) -> R | None:
-        """As `load`, for what has to work with a damaged record too: None then."""
+        """Like `load`, for callers that must work with a damaged record: None then."""
         try:
             return self.load(what, kind)
         except DamagedRecord:
@@ -276,7 +276,7 @@ def environments() -> Path:
 
 def known_environments(within: Path | None = None) -> tuple[KnownEnvironment, ...]:
     """All that have a folder in this state folder, or in another one, by name."""
-    found = []
+    refs = []
     for folder in sorted((within / ENVIRONMENTS if within else environments()).glob("*-*")):
         name, _, identity = folder.name.rpartition("-")
         if not folder.is_dir() or not name or len(identity) != ID_DIGITS:
@@ -285,8 +285,8 @@ def known_environments(within: Path | None = None) -> tuple[KnownEnvironment, ..
             record = records.load(_record_of(folder), EnvironmentRecord)
         except DamagedRecord:
             record = None
-        found.append(KnownEnvironment(name=name, id=identity, folder=folder, record=record))
-    return tuple(found)
+        refs.append(KnownEnvironment(name=name, id=identity, folder=folder, record=record))
+    return tuple(refs)
 
 
 def _note_state_folder() -> None:
@@ -331,7 +331,7 @@ def _mount_points(table: Path) -> Iterator[Path]:
 
 
 def refuse_mounted(environment: Environment) -> None:
-    """Raise UsageError where a machine would have what the tool keeps, which the host trusts."""
+    """Raise UsageError if a machine would have what the tool keeps, which the host trusts."""
     from provision.resources import cache
 
     ours = [Path(os.path.realpath(folder)) for folder in (state(), cache())]

@@ -31,6 +31,16 @@ CHUNK = 65536
 LAST_LINES = 5
 LAST_WORDS = 1.0  # seconds to hear why, after the machine hung up
 
+# Bytes both ways: bash opens sockets itself; where there is none, busybox brings nc.
+# It ends when the server hangs up, and when we do.
+CONNECT = """
+command -v bash >/dev/null || exec nc "$1" "$2"
+exec bash -c 'exec 3<>"/dev/tcp/$1/$2" 4<&0 || exit 7
+  { cat <&4 >&3; kill $$; } >/dev/null 2>&1 &
+  exec cat <&3' bash "$1" "$2"
+"""
+LOGIN_SHELL = 'shell=$(getent passwd "$(id -un)" | cut -d: -f7); exec "${shell:-/bin/sh}" -l'
+
 
 class Unreachable(EnvironmentFailed):
     """The machine does not answer; it is never treated as an empty machine."""
@@ -229,9 +239,9 @@ class _Stream:
         self.hung_up = not data
         searched = max(0, len(self._received) - self._overlap)
         self._received += data
-        if found := self._mark.search(self._received, searched):
-            self.code = int(found[1])
-            del self._received[found.start() :]
+        if match := self._mark.search(self._received, searched):
+            self.code = int(match[1])
+            del self._received[match.start() :]
 
     def content(self) -> bytes:
         return bytes(self._received)
@@ -239,6 +249,6 @@ class _Stream:
 
 def _last_lines(*streams: _Stream) -> list[str]:
     """What was said instead of an answer, by whichever stream."""
-    said = b"\n".join(stream.content() for stream in streams)
-    lines = said.decode("utf-8", "replace").splitlines()
+    output = b"\n".join(stream.content() for stream in streams)
+    lines = output.decode("utf-8", "replace").splitlines()
     return [line for line in lines if line.strip()][-LAST_LINES:]

@@ -117,6 +117,10 @@ class Project:
         """The output of a script run in the machine, as `provision exec` runs it."""
         return self.good("exec", *(["-u", user] if user else []), "--", "sh", "-c", script)
 
+    def inside_of(self, machine: str, script: str) -> str:
+        """The output of a script that root runs in one of several machines."""
+        return self.good("exec", "-m", machine, "-u", "root", "--", "sh", "-c", script)
+
     def plan(self, *options: str) -> dict[str, Any]:
         """What `up` would do, as JSON; its exit code says whether that changes anything."""
         said = self.run("plan", "--format", "json", *options)

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Literal, Protocol, TypeVar, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from provision.backends.log_view import LogView
     from provision.errors import Problem
-    from provision.model import Environment, Machine, MachineState, MachineStatus, PortStatus
+    from provision.model import Base, Environment, Machine, MachineState, MachineStatus, PortStatus
     from provision.progress import Progress
     from provision.rendering import Rendering
     from provision.state import KnownEnvironment, StateDir
     from provision.target import Target
+
+HostChoices = TypeVar("HostChoices")
+"""What a host decides about an environment, in addition to its spec: a frozen value of the backend's own."""
 
 Action = Literal["create", "recreate", "change", "refresh", "start", "wait", "none", "remove"]
 """`refresh` delivers a secret's new value to a machine and restarts its services."""
@@ -124,7 +127,7 @@ def approve_all(plan: Plan) -> None:
     """Approve whatever is planned."""
 
 
-class Backend(Protocol):
+class Backend(Protocol[HostChoices]):
     """A way to create machines.
 
     `state_dir` is where this backend keeps the environment's state on the host. Verbs
@@ -141,7 +144,7 @@ class Backend(Protocol):
     """If several backends can meet a spec, the lowest is chosen: it costs least."""
 
     def supports(self, machine: Machine) -> frozenset[str]:
-        """Which of the capabilities that checks can require a machine has: kernel, systemd, kvm, gpu."""
+        """Which capabilities a machine has, of those that checks can require: kernel, systemd, kvm, gpu."""
 
     def describe(self, environment: Environment, state_dir: StateDir) -> Capabilities:
         """What it would offer an environment on this host, for `explain`; changes nothing."""
@@ -149,8 +152,8 @@ class Backend(Protocol):
     def notes(self, environment: Environment) -> tuple[str, ...]:
         """Notes about parts of a spec that have no effect in this backend; pure."""
 
-    def settle(self, environment: Environment, state_dir: StateDir) -> Environment:
-        """The environment with this host's choices filled in, such as the provider."""
+    def choose(self, environment: Environment, state_dir: StateDir) -> HostChoices:
+        """What this host decides about the environment, such as the driver; changes nothing."""
 
     def refusals(self, environment: Environment, state_dir: StateDir) -> Sequence[Problem]:
         """Why it can never create these machines, each with its place in the spec; empty if it can.
@@ -158,8 +161,16 @@ class Backend(Protocol):
         `render`, `plan` and `up` refuse exactly these.
         """
 
-    def render(self, environment: Environment, location: Path) -> Rendering:
-        """What `up` would give the engine, as files for the folder `location`; pure."""
+    def render(
+        self, environment: Environment, location: Path, choices: HostChoices | None = None
+    ) -> Rendering:
+        """What `up` would give the engine, as files for the folder `location`; pure.
+
+        Args:
+            environment: what to render.
+            location: the folder that relative paths in the files start from.
+            choices: what `choose` said of a host; None where it shall not depend on a host.
+        """
 
     def missing(self, environment: Environment, state_dir: StateDir) -> tuple[str, ...]:
         """What `up` would have to download, in words; changes nothing."""
@@ -180,6 +191,24 @@ class Backend(Protocol):
         """Make the machines match the environment and wait until they are ready; return what was done.
 
         `approve` gets the plan before any of it is carried out, and raises to stop that.
+        """
+
+    def start(
+        self,
+        environment: Environment,
+        state_dir: StateDir,
+        progress: Progress,
+        *,
+        machine: str | None,
+        timeout: float,
+    ) -> Plan:
+        """Start the stopped machines, or the named one, and wait until they are ready; return what was done.
+
+        `environment` is what was last applied. Nothing is created, changed or removed.
+
+        Raises:
+            UsageError: there is no machine of that name.
+            EnvironmentFailed: one cannot be started: it is gone, paused, or made as something else.
         """
 
     def stop(self, name: str, state_dir: StateDir, progress: Progress, machine: str | None) -> bool:
@@ -215,7 +244,7 @@ class Backend(Protocol):
         """
 
     def lend(self, state_dir: StateDir, target: Target) -> None:
-        """Give a running machine that forwards an SSH agent the one of this process."""
+        """Connect a running machine that forwards an SSH agent to this process's agent."""
 
     def sync(self, state_dir: StateDir, progress: Progress, *, watch: bool) -> int:
         """Copy folders that are not live into the machines; return how many there were.
@@ -252,6 +281,25 @@ class Backend(Protocol):
 
     def is_usable(self, findings: Sequence[Finding]) -> bool:
         """Whether what `examine` found is enough."""
+
+
+@runtime_checkable
+class Pauses(Protocol):
+    """What a backend can do in addition to the contract if its machines can be paused in memory."""
+
+    def pause(self, state_dir: StateDir, progress: Progress, machine: str | None) -> bool:
+        """Let the running machines, or the named one, stand still. False: none was running.
+
+        Raises:
+            UsageError: there is no machine of that name, or its driver cannot.
+        """
+
+    def unpause(self, state_dir: StateDir, progress: Progress, machine: str | None) -> bool:
+        """Let the paused machines, or the named one, go on. False: none was paused.
+
+        Raises:
+            UsageError: there is no machine of that name, or its driver cannot.
+        """
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -316,7 +364,7 @@ class Cached:
 
 @runtime_checkable
 class Weighs(Protocol):
-    """What a backend can do beside the contract, so that `provision list` can tell what is taken."""
+    """What a backend can do in addition to the contract, so that `provision list` can tell what is used."""
 
     def usage(self, state_dirs: Sequence[StateDir]) -> Mapping[str, Usage]:
         """What each of these environments takes, by its id; changes nothing."""
@@ -324,12 +372,12 @@ class Weighs(Protocol):
 
 @runtime_checkable
 class KeepsCaches(Protocol):
-    """What a backend can do beside the contract, so that `provision gc` can tidy up."""
+    """What a backend can do in addition to the contract, so that `provision gc` can tidy up."""
 
     def cached(
         self, environments: Sequence[KnownEnvironment], gone: Sequence[KnownEnvironment]
     ) -> tuple[Cached, ...]:
-        """All that it keeps for later starts, whoever's; changes nothing.
+        """All that it keeps for later starts, of every environment; changes nothing.
 
         Args:
             environments: this user's, in every state folder, whose project is there.
@@ -344,16 +392,41 @@ class KeepsCaches(Protocol):
 
 
 @runtime_checkable
+class BuildsBases(Protocol):
+    """What a backend can do in addition to the contract if its machines start from a base's image or box."""
+
+    def build_base(self, base: Base, progress: Progress, *, provider: str | None) -> Iterator[str]:
+        """Build these from the mirror of the base's distribution; yield the name of each once it is built.
+
+        Args:
+            base: the base.
+            progress: told each step.
+            provider: build it for this provider of machines only; of no meaning to some backends.
+
+        Raises:
+            UsageError: there is nothing to build for this provider.
+        """
+
+
+@runtime_checkable
 class MayBeSlow(Protocol):
-    """What a backend can do beside the contract, whose machines are slow on some hosts."""
+    """What a backend can do in addition to the contract if its machines are slow on some hosts."""
 
     def is_slow(self, environment: Environment) -> bool:
         """Whether its machines work many times slower than this host, so that extras are not worth it."""
 
 
 @runtime_checkable
+class HasArchitecture(Protocol):
+    """What a backend can do beside the contract, whose machines may have another processor than this host."""
+
+    def architecture(self) -> str:
+        """That of its machines, as `uname -m` says it."""
+
+
+@runtime_checkable
 class Measurable(Protocol):
-    """What a backend can do beside the contract, so that `provision compare` can tell what it costs."""
+    """What a backend can do besides the contract, so that `provision compare` can tell what it costs."""
 
     def footprint(self, state_dir: StateDir) -> Footprint:
         """What its running machines take of this host; changes nothing."""

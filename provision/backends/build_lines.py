@@ -1,14 +1,16 @@
-"""What a builder prints, as a person reads it while it works: the step by its name, then its last line."""
+"""A builder's output, made readable while it works: the step's name, then its last line."""
 
 from __future__ import annotations
 
 import re
 
+from provision import guest_paths
+
 FOR_US = "provision: "  # what a step tells `build_problems`, not a person
 _BEGINS = re.compile(r"#(\d+) \[(?:[^\]]*?(\d+)/(\d+)|[^\]]*)\] (.*)")
 _DONE = re.compile(r"#(\d+) DONE (\d+\.\d)s")
 TOLD = 1.0  # seconds: a step that took less is not worth a line of its own
-_OURS = re.compile(r"target=/run/provision/(?:steps/\d+-|guest/)([\w-]+)\.sh")
+_OURS = re.compile(rf"target={guest_paths.BUILDS}/(?:steps/\d+-|guest/)([\w-]+)\.sh")
 _WORDS = re.compile(r"#(\d+) (?:\d+\.\d+ )?(.*)")
 # Of a step that is none of the spec's, its instruction says little, and its options less.
 _OPTIONS = re.compile(r"^RUN( +--\S+)+ *")
@@ -30,7 +32,7 @@ class BuildLines:
         return f"{step}{self._places[match[1]]}: {match[2]} s"
 
     def readable(self, line: str) -> str:
-        """The line without the builder's numbers and mounts, led by the step whose it is."""
+        """The line without the builder's numbers and mounts, after the name of its step."""
         if begins := _BEGINS.fullmatch(line):
             number, place, of, instruction = begins.groups()
             ours = _OURS.search(instruction)

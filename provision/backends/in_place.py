@@ -15,10 +15,9 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
+from provision import guest_paths
 from provision.errors import EnvironmentFailed
 from provision.hints import command
-from provision.recipe.contents import HOME
-from provision.recipe.steps import RECORDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -36,7 +35,7 @@ _SERVICE = re.compile(r"machine/services/([^/]+)/(run|script|ready|ready\.script
 _SETUP = re.compile(r"machine/setup\.d/(\d+)-([^/]+?)(\.sh)?")
 _READ_ANYWAY = ("machine/healthy", "machine/wait")  # at each call, and they follow from the probes
 # A build step's hash covers those before it, so it says nothing about the step itself.
-_HASH = re.compile(rb"(/var/lib/provision/steps/)[0-9a-f]{32}")
+_HASH = re.compile(rf"({guest_paths.STEPS}/)[0-9a-f]{{32}}".encode())
 # What is read at a boot, at a login or by the system: a new machine would have begun with it.
 _READ_AT_BOOT = (
     "boot", "etc/default", "etc/environment", "etc/environment.d", "etc/fstab", "etc/group",
@@ -211,7 +210,7 @@ def _place(
     executable = file is not None and file.executable
     kind, _, rest = path.partition("/")
     if kind == "machine":
-        return f"{HOME}/{rest}", 0o755 if executable else 0o644, ""
+        return f"{guest_paths.HOME}/{rest}", 0o755 if executable else 0o644, ""
     mode, owner = owners[rest]
     return f"/{rest}", mode if mode is not None else 0o755 if executable else 0o644, owner
 
@@ -243,7 +242,7 @@ def _records(files: Mapping[str, RenderedFile]) -> Iterable[str]:
             names[PurePosixPath(record[1].decode()).name] = path.partition("-")[2].removesuffix(".sh")
     if not names:
         return
-    yield f"cd {RECORDS}"
+    yield f"cd {guest_paths.STEPS}"
     yield f'for record in *; do case $record in {"|".join(names)}) ;; *) rm -f "$record" ;; esac; done'
     for digest, name in names.items():
         yield f"[ -e {digest} ] || echo {shlex.quote(name)} >{digest}"

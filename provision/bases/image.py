@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from provision import process, resources
+from provision.bases.catalogue import SNAPSHOT
 from provision.bases.root import archive_time, can_make, make_root, write_file
 from provision.docker_client import commands, queries
 from provision.errors import HostLacks, ProvisionError
@@ -66,7 +67,7 @@ def ensure_image(base: Base, progress: Progress) -> None:
 
 def _fetch(base: Base, progress: Progress) -> None:
     if base.snapshot is not None:
-        # Only we make dated ones; whoever owned that name in a registry would be believed.
+        # Only we make dated images: one from a registry would be trusted without reason.
         build_image(base, progress)
         return
     try:
@@ -113,6 +114,63 @@ def build_image(base: Base, progress: Progress) -> None:
                 evidence=error.evidence,
                 hint="run `provision doctor`; is the disk full?",
             ) from error
+
+
+def refresh_image(base: Base, progress: Progress) -> None:
+    """Have today's image of `base` in the engine, if that can be pulled or made; else what is there stays.
+
+    Raises:
+        HostLacks: it is to be made, and cannot be.
+    """
+    if base.snapshot is not None or "@" in base.image or not queries.is_installed():
+        return
+    try:
+        commands.pull(base.image, progress.line)
+    except process.CommandFailed:
+        if not can_make(base):
+            return
+    else:
+        return
+    if provenance(base).made != f"{archive_time(base):{SNAPSHOT}}":
+        build_image(base, progress)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Provenance:
+    """Where an image of a base is from: pulled, then it has a `digest`; or made of an archive.
+
+    `made` is that archive's date (`20261101T000000Z`), `root` the hash of the root file system.
+    """
+
+    digest: str = ""
+    mirror: str = ""
+    made: str = ""
+    root: str = ""
+
+
+def provenance(base: Base) -> Provenance:
+    """Where this host's image of `base` is from; of one that no engine has, the mirror alone."""
+    try:
+        found = queries.image(base.image)
+    except ProvisionError:
+        found = None  # no engine answers
+    return Provenance(mirror=base.mirror or "") if found is None else provenance_of(base, found)
+
+
+def provenance_of(base: Base, image: queries.Image) -> Provenance:
+    """The same of what an engine tells of an image; pure."""
+    labels = image.labels
+    if MADE_LABEL in labels:
+        time = labels.get("provision.archive-time", "")
+        return Provenance(
+            mirror=labels.get("provision.mirror", ""),
+            made=base.snapshot or time.replace("-", "").replace(":", ""),
+            root=next(iter(image.layers), ""),  # `docker import` takes the tar file as it is
+        )
+    named = base.image.partition("@")[0]
+    known = [digest.partition("@") for digest in image.digests]
+    own = [digest for name, _, digest in known if name in (named, named.rpartition(":")[0])]
+    return Provenance(digest=next(iter([*own, *(digest for _, _, digest in known)]), ""))
 
 
 def statuses(bases: Sequence[Base]) -> tuple[BaseStatus, ...]:

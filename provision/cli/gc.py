@@ -80,7 +80,7 @@ def _cached(unneeded: Unneeded) -> str:
 
 
 def _counted(leftovers: tuple[Leftover, ...]) -> list[str]:
-    """A line for each; of sockets, which are many and empty, one for all."""
+    """A line for each; one line for all sockets, which are many and empty."""
     sockets = [each for each in leftovers if each.kind == "dead socket"]
     others = [
         f"{each.kind} {each.path} ({shown_size(each.size)})" for each in leftovers if each not in sockets

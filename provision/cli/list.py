@@ -29,11 +29,11 @@ def command(form: str) -> None:
     from provision.listing import list_environments
 
     with progress().wait("querying the engines"):
-        found = list_environments()
+        listed = list_environments()
     if form == "json":
-        click.echo(json.dumps({"environments": [_data(each) for each in found]}, indent=2))
+        click.echo(json.dumps({"environments": [_data(each) for each in listed]}, indent=2))
         return
-    if not found:
+    if not listed:
         click.echo("no environments yet: `provision up SPEC` creates one")
         return
     rows = [
@@ -49,10 +49,10 @@ def command(form: str) -> None:
             str(each.ref.state_dir.project or "-"),
             _notes(each),
         )
-        for each in found
+        for each in listed
     ]
     table(["NAME", "ID", "BACKEND", "STATE", "PORTS", "AGE", "DISK", "MEMORY", "FOLDER", "NOTES"], rows)
-    if any(each.remains.volumes and not each.remains.machines for each in found):
+    if any(each.remains.volumes and not each.remains.machines for each in listed):
         click.echo("`provision down NAME --volumes` removes an environment's volumes and their data")
 
 

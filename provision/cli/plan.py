@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from provision.cli.options import format_option, with_request
+from provision.cli.options import format_option, lock_options, with_request
 from provision.cli.show import demands_data, left_behind, progress, say, show_demands, table
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ WORDS = {
 
 
 @click.command("plan")
+@lock_options
 @with_request
 @format_option
 def command(request: Request, form: str) -> None:

@@ -9,11 +9,11 @@ import click
 
 from provision.cli.options import machine_option, with_request
 from provision.cli.show import progress
+from provision.target import LOGIN_SHELL
 
 if TYPE_CHECKING:
-    from provision.engine import Request
-
-LOGIN_SHELL = 'shell=$(getent passwd "$(id -un)" | cut -d: -f7); exec "${shell:-/bin/sh}" -l'
+    from provision.engine import EnvironmentRef, Request
+    from provision.target import Target
 
 
 @click.command("shell")
@@ -25,17 +25,23 @@ LOGIN_SHELL = 'shell=$(getent passwd "$(id -un)" | cut -d: -f7); exec "${shell:-
 def command(request: Request, machine: str | None, user: str | None) -> None:
     """Open a login shell in a machine, in the workspace."""
     from provision import engine
-    from provision.attach import run_attached
 
     ref = engine.resolve(request)
     with progress().wait("checking what is running"):
         target = engine.target(ref, machine)
+    raise click.exceptions.Exit(open_shell(ref, target, user))
+
+
+def open_shell(ref: EnvironmentRef, target: Target, user: str | None = None) -> int:
+    """Open a login shell on this process's streams; its exit code."""
+    from provision import engine
+    from provision.attach import run_attached
+
     engine.lend(ref, target)
-    code = run_attached(
+    return run_attached(
         target,
         ["sh", "-c", LOGIN_SHELL],
         user=user or target.user,
         workdir=target.workdir,
         terminal=sys.stdin.isatty() and sys.stdout.isatty(),
     )
-    raise click.exceptions.Exit(code)

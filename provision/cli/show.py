@@ -118,7 +118,7 @@ def show_result(result: Result) -> None:
 
 
 def count(results: Sequence[Result]) -> str:
-    """`31 checks passed, 1 failed, 2 skipped`: what there is none of is not said."""
+    """`31 checks passed, 1 failed, 2 skipped`; zeros are left out."""
     numbers = {outcome: sum(r.outcome == outcome for r in results) for outcome in MARKS}
     words = [f"{numbers['passed']} check{'' if numbers['passed'] == 1 else 's'} passed"]
     words += [f"{numbers[outcome]} {outcome}" for outcome in ("failed", "skipped") if numbers[outcome]]

@@ -4,27 +4,31 @@ from __future__ import annotations
 
 import sys
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import click
 
 from provision import hints
-from provision.cli.options import as_arguments, with_request
+from provision.cli.options import as_arguments, completed, lock_options, timeout_option, with_request
 from provision.cli.port_ranges import port_ranges, spelled
-from provision.cli.show import answer_to, count, progress, say, show_result
+from provision.cli.show import answer_to, count, progress, say, show_error, show_result
 from provision.cli.trust import load_asking
+from provision.errors import ProvisionError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
+    from provision.aftermath import OnFailure
     from provision.backends.base import Plan
     from provision.drift import Recording
     from provision.engine import Request
-    from provision.model import Environment, PortStatus
+    from provision.model import Environment, MachineState, PortStatus, Result
     from provision.progress import Progress
 
 
 @click.command("up")
+@lock_options
 @with_request
 @click.option("--no-verify", is_flag=True, help="Do not verify the environment once it is up.")
 @click.option("--rebuild", is_flag=True, help="Build again, without any cache.")
@@ -35,9 +39,15 @@ if TYPE_CHECKING:
 )
 @click.option("--offline", is_flag=True, help="Download nothing; report at once what is missing.")
 @click.option("--yes", is_flag=True, help="Do not ask before a virtual machine's disk is thrown away.")
-@click.option("--timeout", type=click.FloatRange(min=0, min_open=True), default=900,
-              show_default=True, metavar="SECONDS",
-              help="Time for each machine to become ready, setup included.")  # fmt: skip
+@timeout_option
+@click.option(
+    "--on-failure",
+    type=click.Choice(["keep", "destroy", "shell"]),
+    default="keep",
+    show_default=True,
+    help="What to do with the machines if this fails: keep them, remove those it made, or open a shell"
+    " in the one that failed.",
+)
 def command(
     request: Request,
     no_verify: bool,  # noqa: FBT001 - click's flag
@@ -46,13 +56,17 @@ def command(
     offline: bool,  # noqa: FBT001
     yes: bool,  # noqa: FBT001
     timeout: float,
+    on_failure: OnFailure,
 ) -> None:
     """Bring the environment up and verify it; unchanged machines are left alone."""
     begun = time.monotonic()
+    if on_failure == "shell" and not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise click.UsageError("--on-failure shell needs a terminal.")
     environment = load_asking(request)
     bring_up(
         request, environment, begun,
-        verifies=not no_verify, rebuild=rebuild, record=record, offline=offline, yes=yes, timeout=timeout,
+        verifies=not no_verify, rebuild=rebuild, record=record, offline=offline, yes=yes,
+        timeout=timeout, on_failure=on_failure,
     )  # fmt: skip
 
 
@@ -67,6 +81,7 @@ def bring_up(
     offline: bool = False,
     yes: bool = False,
     timeout: float,
+    on_failure: OnFailure = "keep",
 ) -> None:
     """Bring a loaded environment up, verify it, and say what a person needs next.
 
@@ -80,12 +95,12 @@ def bring_up(
         offline: download nothing.
         yes: do not ask.
         timeout: the seconds that each machine has.
+        on_failure: what is done with the machines if it fails.
 
     Raises:
         ProvisionError: it did not come up, or a check failed.
     """
     from provision import engine
-    from provision.errors import EnvironmentFailed
 
     if verifies:
         engine.prepare_to_verify(environment)
@@ -100,14 +115,25 @@ def bring_up(
         _show(plan, shown)
         _ask(plan, environment, yes=yes)
 
-    plan = engine.up(
-        environment, request.backend, shown,
-        rebuild=rebuild, timeout=timeout, offline=offline, approve=approve,
-    )  # fmt: skip
-    if plan.build or plan.named("create", "recreate"):
-        _keep_limit(shown)
-    recording = None if not verifies else _record(environment, request.backend, record)
-    results = () if not verifies else engine.verify(environment, request.backend, progress=shown)
+    with _aftermath(request, environment, shown, on_failure):
+        plan = engine.up(
+            environment, request.backend, shown,
+            rebuild=rebuild, timeout=timeout, offline=offline, approve=approve,
+        )  # fmt: skip
+        if plan.build or plan.named("create", "recreate"):
+            _keep_limit(shown)
+        recording = _record(environment, request.backend, record) if verifies else None
+        results = engine.verify(environment, request.backend, progress=shown) if verifies else ()
+        _require_passed(environment, request, results)
+        if recording:
+            recording.finish(shown)
+    _report(environment, request, plan, begun, count(results) if results else "")
+
+
+def _require_passed(environment: Environment, request: Request, results: Sequence[Result]) -> None:
+    """Show what did not pass, and raise EnvironmentFailed if a check failed."""
+    from provision.errors import EnvironmentFailed
+
     for result in results:
         if result.outcome != "passed":
             show_result(result)
@@ -116,10 +142,66 @@ def bring_up(
         raise EnvironmentFailed(
             f"{environment.name} is up in {request.backend}, but {count(results)}",
             hint=f"fix it, then run {hints.command('verify')}",
+            machine=failed[0].machine,
         )
-    if recording:
-        recording.finish(shown)
-    _report(environment, request, plan, begun, count(results) if results else "")
+
+
+@contextmanager
+def _aftermath(
+    request: Request, environment: Environment, shown: Progress, on_failure: OnFailure
+) -> Iterator[None]:
+    """Say what is left after an interrupt, and do after a failure what was asked for."""
+    from provision import aftermath
+    from provision.errors import EnvironmentFailed
+
+    backend = request.backend
+    before = aftermath.machines_of(environment, backend) if on_failure == "destroy" else {}
+    try:
+        yield
+    except KeyboardInterrupt as interrupt:
+        interrupt.add_note(completed(aftermath.left(aftermath.machines_of(environment, backend)), request))
+        raise
+    except EnvironmentFailed as error:
+        if on_failure == "destroy":
+            error.hint = "; ".join(
+                filter(None, [error.hint, _destroyed(environment, backend, before, shown)])
+            )
+            raise
+        machines = aftermath.machines_of(environment, backend)
+        error.hint = aftermath.way_on(error.hint, machines, error.machine, several=environment.several)
+        if on_failure == "shell":
+            _look_inside(request, environment, error, machines)
+        raise
+
+
+def _destroyed(
+    environment: Environment, backend: str, before: Mapping[str, MachineState], shown: Progress
+) -> str:
+    from provision import aftermath
+
+    try:
+        return aftermath.destroy(environment, backend, before, shown)
+    except ProvisionError as error:
+        return f"the machines could not be destroyed: {error.message}"
+
+
+def _look_inside(
+    request: Request, environment: Environment, error: ProvisionError, machines: Mapping[str, MachineState]
+) -> None:
+    """Show the error, then open a shell in the machine that failed; the exit code stays the error's."""
+    from provision import aftermath, engine
+    from provision.cli.shell import open_shell
+
+    found = aftermath.inside(machines, error.machine, several=environment.several)
+    if found is None:
+        error.hint = f"no machine runs to open a shell in; {error.hint}"
+        return
+    error.hint = completed(error.hint, request)
+    show_error(error)
+    say(f"a shell in {found[0]}; exit leaves it, and the machine stays", err=True)
+    ref = engine.resolve(request)
+    open_shell(ref, engine.target(ref, found[0]))
+    raise click.exceptions.Exit(error.exit_code)
 
 
 def _show(plan: Plan, shown: Progress) -> None:
@@ -166,7 +248,7 @@ def _keep_limit(shown: Progress) -> None:
 
 
 def _record(environment: Environment, backend: str, wanted: bool | None) -> Recording | None:  # noqa: FBT001
-    """Begin to record what is in machines that were made or changed; beside the checks it costs little.
+    """Begin to record what is in machines that were made or changed; next to the checks it costs little.
 
     An emulated machine would take ten seconds and more, so it must be wanted there.
     """

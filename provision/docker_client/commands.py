@@ -28,6 +28,11 @@ def restart(container: str) -> None:
     process.run(["docker", "restart", container])
 
 
+def pause(containers: Sequence[str]) -> None:
+    """Freeze the processes of containers."""
+    process.run(["docker", "pause", *containers])
+
+
 def unpause(containers: Sequence[str]) -> None:
     """Let paused containers go on."""
     process.run(["docker", "unpause", *containers])

@@ -6,7 +6,7 @@ import json
 import re
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from provision import process
 from provision.docker_client import api
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 START_HINT = (
     "start it (`systemctl start docker`, or Docker Desktop), or install it: scripts/host-setup docker"
 )
+Cgroups = Literal["1", "2"]
 NOT_FOUND = 404
 _UNITS = {"": 1, "k": 1000, "M": 1000**2, "G": 1000**3, "T": 1000**4}
 _LIST = {"containers": ["ps", "--all"], "volumes": ["volume", "ls"], "networks": ["network", "ls"]}
@@ -48,7 +49,8 @@ class Container:
 class Image:
     """An image; `size` in bytes, `architecture` as Go names it: amd64, arm64.
 
-    `tagged` is when it last got a name, in seconds since the epoch: a build gives it one.
+    `tagged` is when it last got a name, in seconds since the epoch: a build gives it one. `digests`
+    are those by which registries know it (`debian@sha256:…`), `layers` the hashes of its layers.
     """
 
     id: str
@@ -57,6 +59,8 @@ class Image:
     size: int
     architecture: str
     tagged: float = 0.0
+    digests: tuple[str, ...] = ()
+    layers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +100,7 @@ class Engine:
     architecture: str
     storage: str
     root: str
-    cgroups: str
+    cgroups: Cgroups
     has_gpu: bool
     security_options: tuple[str, ...]
 
@@ -133,7 +137,8 @@ def inspect(
         "networks": tuple(dict.fromkeys(networks)),
     }
     raw = _inspect_all(names)
-    tagged = {tag: image for image in map(_image, raw["images"]) for tag in image.tags}
+    found = map(_image, raw["images"])
+    tagged = {name: image for image in found for name in (*image.tags, *image.digests)}
     return Objects(
         containers={container.name: container for container in map(_container, raw["containers"])},
         images={tag.removesuffix(":latest"): image for tag, image in tagged.items()},
@@ -148,8 +153,8 @@ def image(name: str) -> Image | None:
     Raises:
         HostLacks: there is no engine, or it does not answer.
     """
-    found = _inspect_all({"images": (name,)})["images"]
-    return _image(found[0]) if found else None
+    images = _inspect_all({"images": (name,)})["images"]
+    return _image(images[0]) if images else None
 
 
 def images_with(label: str, *, dangling: bool) -> tuple[Image, ...]:
@@ -318,7 +323,7 @@ def refusal(lines: Sequence[str]) -> EnvironmentFailed | HostLacks:
 
 def _inspect_all(names: Mapping[str, Sequence[str]]) -> Mapping[str, list[Any]]:
     """The engine's own description of each object that exists, by kind."""
-    found: dict[str, list[Any]] = {kind: [] for kind in ("containers", "images", "volumes", "networks")}
+    objects: dict[str, list[Any]] = {kind: [] for kind in ("containers", "images", "volumes", "networks")}
     paths = {"containers": "/containers/{}/json", "images": "/images/{}/json"}
     for kind, wanted in names.items():
         for name in wanted:
@@ -326,8 +331,8 @@ def _inspect_all(names: Mapping[str, Sequence[str]]) -> Mapping[str, list[Any]]:
             if response is None:
                 return _inspect_by_command(names)
             if response.status != NOT_FOUND:
-                found[kind].append(_content(response))
-    return found
+                objects[kind].append(_content(response))
+    return objects
 
 
 def _inspect_by_command(names: Mapping[str, Sequence[str]]) -> Mapping[str, list[Any]]:
@@ -372,6 +377,8 @@ def _image(raw: Mapping[str, Any]) -> Image:
         size=int(raw.get("Size") or 0),
         architecture=raw.get("Architecture") or "",
         tagged=max(map(_seconds, ((raw.get("Metadata") or {}).get("LastTagTime"), raw.get("Created")))),
+        digests=tuple(raw.get("RepoDigests") or ()),
+        layers=tuple((raw.get("RootFS") or {}).get("Layers") or ()),
     )
 
 

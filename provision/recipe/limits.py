@@ -88,5 +88,5 @@ def shared_memory(machine: Machine) -> int:
 
 def hard_files(machine: Machine) -> int:
     """The most files that a process of the machine may open."""
-    asked = machine_limits(machine).get("nofile")
-    return max(asked.hard if asked else 0, HARD_FILES)
+    limit = machine_limits(machine).get("nofile")
+    return max(limit.hard if limit else 0, HARD_FILES)

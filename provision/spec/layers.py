@@ -43,8 +43,8 @@ def lay(over: Node, under: Node, path: tuple[str, ...] = ()) -> Node:
         return over.with_value(entries)
     if isinstance(over.value, list) and isinstance(under.value, list):
         if path[-1:] == ("ports",):
-            said = {guest for item in over.value for guest in guest_ports(item)}
-            kept = [left for item in under.value for left in without(item, said)]
+            guests = {guest for item in over.value for guest in guest_ports(item)}
+            kept = [left for item in under.value for left in without(item, guests)]
             return over.with_value([*kept, *over.value])
         known = {_identity(item) for item in under.value}
         return over.with_value([*under.value, *(item for item in over.value if _identity(item) not in known)])

@@ -1,4 +1,4 @@
-"""What a person's own configuration says that is no part of any spec: the limit of the caches."""
+"""What the user's own configuration sets outside any spec: the limit of the caches."""
 
 from __future__ import annotations
 

@@ -131,7 +131,7 @@ def read(
 
 
 def local_layer(path: Path) -> Path | None:
-    """The user's own layer of a spec, NAME.local.yaml beside it, if it exists."""
+    """The user's own layer of a spec, NAME.local.yaml next to it, if it exists."""
     own = path.parent / f"{path.stem}.local{path.suffix}"
     return own if os.path.lexists(own) else None
 
@@ -205,17 +205,17 @@ def find_spec(start: Path) -> Path:
     if default.is_file():
         return default
     folder = start / "envs"
-    found = [
+    candidates = [
         path
         for path in (sorted(folder.glob("*.yaml")) if folder.is_dir() else ())
-        if not path.name.endswith(".local.yaml")
+        if not path.name.endswith((".local.yaml", ".lock.yaml"))
     ]
-    if len(found) == 1:
-        return found[0]
-    if found:
+    if len(candidates) == 1:
+        return candidates[0]
+    if candidates:
         raise UsageError(
             "there is no provision.yaml, and more than one spec in envs/",
-            evidence=[str(path) for path in found],
+            evidence=[str(path) for path in candidates],
             hint="name one of them",
         )
     raise UsageError(

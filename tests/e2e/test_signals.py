@@ -190,6 +190,7 @@ WORDS = {
     "exec": "exec -- cat",
     "cp": "cp :/etc/hostname -",
     "logs": "logs one",
+    "ssh": "ssh -- true",
     "schema": "schema",
     "completion": "completion bash",
     "up": "up --no-verify",
@@ -198,7 +199,7 @@ WORDS = {
     "bases": "bases list",
 }
 # Those that would take down what the others are asked about.
-LAST = ["restart", "stop", "down"]
+LAST = ["restart", "pause", "unpause", "stop", "start", "down"]
 
 
 @pytest.mark.parametrize("streams", CLOSED)

@@ -21,6 +21,7 @@ from provision.backends.docker.observe import Surroundings as ContainerSurroundi
 from provision.backends.docker.ownership import ID, RECIPE, RENDERING
 from provision.backends.docker.render import container_name, image_names
 from provision.backends.docker.render import render_environment as render_containers
+from provision.backends.docker.systemd import EngineChoices
 from provision.backends.ports import decide_ports, key
 from provision.backends.vm import decide as vm
 from provision.backends.vm.drivers import find
@@ -155,10 +156,10 @@ def observed_containers(
 def test_decisions_of_containers(case: Case, tmp_path: Path) -> None:
     was = load(tmp_path, case["was"], "docker") if "was" in case else None
     wanted = load(tmp_path, case["wanted"], "docker")
-    rendering = render_containers(wanted, tmp_path / "rendering")
+    rendering = render_containers(wanted, tmp_path / "rendering", EngineChoices())
     renderings = {"wanted": rendering}
     if was is not None:
-        renderings["was"] = render_containers(was, tmp_path / "rendering")
+        renderings["was"] = render_containers(was, tmp_path / "rendering", EngineChoices())
     observed = observed_containers(case, was, wanted, renderings)
     rebuild = case.get("rebuild", False)
     if "refused" in case:

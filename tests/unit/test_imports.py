@@ -19,15 +19,15 @@ PACKAGE = Path(__file__).parent.parent.parent / "provision"
 FLOORS = (
     {"__main__"},
     {"cli"},
-    {"selection", "comparison", "drift", "matrix", "listing", "measure", "page"}
-    | {"jobs", "shards", "garbage"},
+    {"aftermath", "selection", "comparison", "drift", "matrix", "listing", "locking", "measure", "page"}
+    | {"jobs", "shards", "garbage", "outdated"},
     {"engine"},
-    {"backends", "inventory", "verify"},
-    {"attach", "copying", "lent", "recipe", "relay", "rendering", "spec", "state"},
+    {"backends", "inventory", "verify", "installed", "lockfile"},
+    {"applied", "attach", "copying", "lent", "recipe", "relay", "rendering", "spec", "sshd", "state"},
     {"bases"},
     {"docker_client", "records", "runtime", "trust", "leftovers"},
     {"target", "model", "errors", "fetch_errors", "files", "lock", "process", "progress", "resources"}
-    | {"secrets", "confined", "walls", "hints", "registry"},
+    | {"guest_paths", "secrets", "confined", "walls", "hints", "registry"},
 )
 STRANGERS = ({"backends", "verify"}, {"backends", "inventory"}, {"inventory", "verify"})
 
@@ -35,13 +35,14 @@ STRANGERS = ({"backends", "verify"}, {"backends", "inventory"}, {"inventory", "v
 KEPT = {
     "subprocess": {"process"},
     "pty": {"process"},
+    "asyncssh": {"sshd"},
     "multiprocessing": {"process"},
     "testinfra": {"verify"},
     "pytest": {"verify"},
     "_pytest": {"verify"},
     "docker": set(),  # its SDK: docker_client does what it would, and starts in no time
     "vagrant": {"backends"},
-    "jsonschema": {"spec"},
+    "jsonschema": {"spec", "lockfile"},
     "click": {"__main__", "cli"},
     "rich": {"cli", "progress"},
 }
@@ -142,6 +143,7 @@ def test_backends_and_checks_are_strangers() -> None:
                 "causes",
                 "in_place",
                 "journal",
+                "locked",
                 "log_view",
                 "machines",
                 "offline",
@@ -150,6 +152,7 @@ def test_backends_and_checks_are_strangers() -> None:
                 "readiness",
                 "volumes",
                 "requirements",
+                "starting",
                 "starts",
                 "unmet",
             },
@@ -270,6 +273,23 @@ def test_only_the_client_of_docker_starts_docker() -> None:
         or (isinstance(node, ast.Call) and [ast.unparse(a) for a in node.args[:1]] == ["'docker'"])
     ]
     assert others == []
+
+
+# Which backend is taken by default, and the folder of templates that boxes are made of.
+NAMES_OF_BACKENDS = {"provision.registry", "provision.bases.scripts", "provision.bases.packing"}
+
+
+def test_no_module_outside_a_backend_spells_its_name() -> None:
+    """So that what holds for one holds for any, one of another package too."""
+    spelled = [
+        f"{name} (line {node.lineno}) says {node.value!r}"
+        for name, tree in TREES.items()
+        if not name.startswith(("provision.backends.docker", "provision.backends.vm"))
+        and name not in NAMES_OF_BACKENDS
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and node.value in {"docker", "vm"} and room(name) != "docker_client"
+    ]
+    assert spelled == []
 
 
 @pytest.mark.parametrize(

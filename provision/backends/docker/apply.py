@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from provision import lent, process
+from provision import guest_paths, lent, process
 from provision.backends import causes, in_place, starts
 from provision.backends.build_errors import build_failed
 from provision.backends.build_lines import BuildLines
 from provision.backends.build_problems import refuse_found
 from provision.backends.docker import agent, secrets, systemd
-from provision.backends.docker.containers import CONTROL, MACHINE, enter, of_environment
+from provision.backends.docker.containers import MACHINE, enter, of_environment
 from provision.backends.docker.decide import changes_in_place, is_changed
 from provision.backends.docker.failures import require_compose, start_failed
 from provision.backends.docker.images import remember_images
@@ -40,7 +40,8 @@ from provision.backends.docker.render import (
 from provision.backends.machines import warn_of_roots
 from provision.backends.order import in_order
 from provision.backends.ports import choose, keep
-from provision.backends.readiness import BETWEEN, SETUP_STATE, patience, wait_until_ready
+from provision.backends.readiness import BETWEEN, patience, wait_until_ready
+from provision.backends.starting import decide_start
 from provision.confined import ConfinedFolder
 from provision.docker_client import commands, queries
 from provision.errors import EnvironmentFailed
@@ -54,13 +55,13 @@ if TYPE_CHECKING:
 
     from provision.backends.base import Plan
     from provision.backends.docker.observe import Observed
+    from provision.backends.starting import Stands
     from provision.model import Environment, Machine
     from provision.progress import Progress
     from provision.rendering import Rendering
     from provision.state import StateDir
     from provision.target import Target
 
-SETUP = "/usr/lib/provision/setup"
 LAST_LINES = 20
 
 
@@ -91,6 +92,20 @@ class Application:
                 return plan
         self._wait_for_all(plan, progress)
         starts.note(self.state_dir, plan, begun, since)
+        return plan
+
+    def start(self, progress: Progress, machine: str | None) -> Plan:
+        """Start the containers that are stopped, or one machine's, as they were made."""
+        with self.state_dir.lock(progress):
+            with progress.wait("checking what is running"):
+                there = {each.labels[MACHINE]: each for each in of_environment(self.state_dir)}
+            names = [each.name for each in self.environment.machines]
+            plan = decide_start({name: _stands(there.get(name)) for name in names}, machine)
+            if plan.changes:
+                if self._forwards:
+                    agent.prepare(self.state_dir)
+                self._lay_secrets()
+                self._wait_for_all(plan, progress, start=True)
         return plan
 
     @property
@@ -199,19 +214,25 @@ class Application:
         )
 
     def _variables(self, chosen: Mapping[str, int]) -> Mapping[str, str]:
-        """What `.env` says of this host, after secrets were laid where it says."""
+        """The variables of `.env`: what it says of this host, once the secrets are where it says."""
         environment = self.environment
-        told = {PROJECT: str(environment.project), OWNER: str(os.getuid())}
-        if any(is_laid(file, environment) for file in secret_files(environment).values()):
-            told |= secrets.lay(environment, self.state_dir)
+        variables = {PROJECT: str(environment.project), OWNER: str(os.getuid())}
+        variables |= self._lay_secrets()
         if self._forwards:
-            told[AGENT] = str(agent.folder(self.state_dir))
+            variables[AGENT] = str(agent.folder(self.state_dir))
         named = [
             machine for machine in environment.machines if machine.workspace and machine.workspace.identity
         ]
         if named:
-            told[IDENTITY] = lent.identity(named[0])
-        return {**told, **kept_ports(environment, chosen)}
+            variables[IDENTITY] = lent.identity(named[0])
+        return {**variables, **kept_ports(environment, chosen)}
+
+    def _lay_secrets(self) -> Mapping[str, str]:
+        """Have the files of secrets in the host's memory, which a restart of the host empties."""
+        environment = self.environment
+        if not any(is_laid(file, environment) for file in secret_files(environment).values()):
+            return {}
+        return secrets.lay(environment, self.state_dir)
 
     def _build(
         self,
@@ -244,7 +265,7 @@ class Application:
             commands.restart(container_name(self.environment, name))
 
     def _compose(self, words: Sequence[str], progress: Progress, variables: Mapping[str, str]) -> None:
-        """Run Compose on the rendering, whatever else lies beside it; what it says goes to the log too."""
+        """Run Compose on the rendering and no other file in its folder; its output goes to the log too."""
         folder = self.state_dir.rendering
         files = [name for name in (COMPOSE, OVERRIDE) if name in self.rendering.files]
         project = [
@@ -275,8 +296,11 @@ class Application:
                 require_compose()
                 raise
 
-    def _wait_for_all(self, plan: Plan, progress: Progress) -> None:
-        """Start what has not started yet, in order, and wait for everything that was not ready."""
+    def _wait_for_all(self, plan: Plan, progress: Progress, *, start: bool = False) -> None:
+        """Start what has not started yet, in order, and wait for everything that was not ready.
+
+        With `start` nothing of it has; else that is so where machines need others.
+        """
         waiting = [m for m in self.environment.machines if plan.actions[m.name] != "none"]
         if not waiting:
             return
@@ -284,7 +308,7 @@ class Application:
 
         def one(machine: Machine) -> None:
             was_up = plan.actions[machine.name] == "wait"
-            if self._ordered and not was_up:
+            if (start or self._ordered) and not was_up:
                 self._start(machine)
             if alone:
                 self._wait(machine, progress, was_up=was_up)
@@ -320,20 +344,29 @@ class Application:
                         several=self.environment.several,
                     )
             except Unreachable as error:
-                found = queries.inspect(containers=[name]).containers.get(name)
-                if found is None:
+                container = queries.inspect(containers=[name]).containers.get(name)
+                if container is None:
                     raise
                 allowed = min(self.timeout, max(patience(machine).values(), default=0.0))
-                comes_back = found.running or found.restarting
+                comes_back = container.running or container.restarting
                 if comes_back and time.monotonic() - begun < allowed:
                     time.sleep(BETWEEN)
                     continue
                 raise EnvironmentFailed(
                     f"the container of machine {machine.name} {'keeps exiting' if comes_back else 'exited'}"
-                    + ("" if found.running else f" with code {found.exit_code}"),
+                    + ("" if container.running else f" with code {container.exit_code}"),
                     evidence=last_lines(""),
                     hint=f"see {command('logs', machine=machine.name if self.environment.several else None)}",
+                    machine=machine.name,
                 ) from error
+
+
+def _stands(found: queries.Container | None) -> Stands:
+    if found is None:
+        return "absent"
+    if found.paused:
+        return "paused"
+    return "running" if found.running or found.restarting else "stopped"
 
 
 def _entered(container: str, machine: Machine) -> Target:
@@ -356,7 +389,7 @@ def restart(container: str, services: Sequence[str], *, units: bool) -> None:
     if units:
         commands.run_inside(container, ["sh", "-c", restart_script(services)], check=False)
     else:
-        commands.run_inside(container, [CONTROL, "restart", *services])
+        commands.run_inside(container, [guest_paths.CONTROL, "restart", *services])
 
 
 def _revive(container: str, service: str, *, units: bool) -> None:
@@ -364,7 +397,7 @@ def _revive(container: str, service: str, *, units: bool) -> None:
     if units:
         commands.run_inside(container, ["sh", "-c", restart_script([service])])
     elif service == "setup":
-        commands.run_inside(container, ["rm", "--force", SETUP_STATE])
-        commands.begin_inside(container, [SETUP])
+        commands.run_inside(container, ["rm", "--force", guest_paths.SETUP_STATE])
+        commands.begin_inside(container, [guest_paths.SETUP])
     else:
-        commands.run_inside(container, [CONTROL, "restart", service])
+        commands.run_inside(container, [guest_paths.CONTROL, "restart", service])

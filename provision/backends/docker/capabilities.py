@@ -74,8 +74,8 @@ def require_host(environment: Environment) -> None:
 
 
 def _wanted(environment: Environment) -> frozenset[Capability]:
-    asked = required(environment)
-    return asked | {"systemd"} if any(map(systemd.is_init, environment.machines)) else asked
+    requirements = required(environment)
+    return requirements | {"systemd"} if any(map(systemd.is_init, environment.machines)) else requirements
 
 
 def _host_lacks(wanted: frozenset[Capability]) -> Reasons:

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from provision.model import MachineState
     from provision.state import StateDir
 
-CONTROL = "/usr/lib/provision/control"  # restarts services inside
 MACHINE = "provision.machine"  # the label that says which machine a container is
 NEEDS = "provision.needs"
 # The engine gives a command its own limit of open files, whatever the machine's processes have.
@@ -29,7 +28,7 @@ def of_environment(state_dir: StateDir) -> tuple[Container, ...]:
 
 
 def in_order_of_ending(containers: Sequence[Container]) -> tuple[tuple[Container, ...], ...]:
-    """Groups that may end at the same time: whoever needs another ends before it."""
+    """Groups that may stop at the same time: a machine stops before those that it needs."""
     left = {each.labels[MACHINE]: each for each in containers}
     groups = []
     while left:
@@ -41,15 +40,15 @@ def in_order_of_ending(containers: Sequence[Container]) -> tuple[tuple[Container
     return tuple(groups)
 
 
-def state(found: Container | None) -> MachineState:
+def state(container: Container | None) -> MachineState:
     """A machine's state, from its container alone."""
-    if found is None:
+    if container is None:
         return "absent"
-    if found.paused:
+    if container.paused:
         return "paused"
-    if found.restarting or (found.running and found.health == "unhealthy"):
+    if container.restarting or (container.running and container.health == "unhealthy"):
         return "unhealthy"
-    return "running" if found.running else "stopped"
+    return "running" if container.running else "stopped"
 
 
 def enter(container: Container) -> Target:

@@ -42,13 +42,13 @@ def replaced_in(mountinfo: str, files: Mapping[str, str]) -> Sequence[str]:
 
     The kernel follows a file that is renamed, and marks one that is removed.
     """
-    found = []
+    replaced_paths = []
     for line in mountinfo.splitlines():
         fields = line.split(" ")
         path = _plain(fields[4]) if len(fields) > 4 else ""
         if path in files and _plain(fields[3]).rpartition("/")[2] != files[path]:
-            found.append(path)
-    return found
+            replaced_paths.append(path)
+    return replaced_paths
 
 
 def _plain(escaped: str) -> str:

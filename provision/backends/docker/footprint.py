@@ -1,4 +1,4 @@
-"""What the containers of an environment take of this host."""
+"""What the containers of an environment use of this host."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def _processes(containers: Sequence[Container]) -> Iterator[int]:
 
 
 def _size(images: Sequence[str]) -> int | None:
-    """The bytes of one image; None of several, for they share layers."""
+    """The bytes of one image; None for several, because they share layers."""
     if len(images) != 1:
         return None
     image = queries.image(images[0])

@@ -27,7 +27,7 @@ class ImagesRecord:
 
 
 def remember_images(state_dir: StateDir, names: Iterable[str]) -> None:
-    """Note what the machines are made of now, beside what they were made of before."""
+    """Note what the machines are made of now, in addition to what they were made of before."""
     former = state_dir.load(RECORD, ImagesRecord)
     current = tuple(dict.fromkeys(names))
     record = ImagesRecord(
@@ -67,7 +67,7 @@ def _of_others(state_dir: StateDir) -> set[str]:
 
 
 def _remove_untagged(tags: Collection[str]) -> None:
-    """Remove what was built anew under its name, unless a container is of it still."""
+    """Remove images whose name a new build took, unless a container still uses them."""
     dangling = queries.images_with(RECIPE, dangling=True)
     going = [image.id for image in dangling if image.labels[RECIPE][:12] in tags]
     if going:

@@ -48,7 +48,7 @@ def is_local() -> bool:
 
 
 def _most() -> Mapping[str, tuple[int, str]]:
-    """The most that the engine can give of each limit, and what bounds it; none where nothing does."""
+    """The maximum that the engine can grant for each limit, and why; absent if there is no maximum."""
     bounds: dict[str, tuple[int, str]] = {}
     engines = [path.parent for path in PROC.glob("[0-9]*/comm") if _read(path).strip() == ENGINE]
     if engines and not any(map(_may_raise, engines)):

@@ -24,7 +24,7 @@ def read_logs(
     view: LogView = ALL,
     journal: bool = False,
 ) -> None:
-    """Hand on the lines of the wanted services; all of them where none is named.
+    """Pass on the lines of the wanted services, or of all if none is named.
 
     Among several services each line carries its service's name; alone, a service's
     lines are as it wrote them. Setup's always carry theirs. With `journal`, systemd has them.
@@ -84,7 +84,7 @@ class _Reader:
         self._held = deque(maxlen=most)
 
     def release(self) -> None:
-        """Hand on what was kept, and from now on each line as it comes."""
+        """Pass on what was kept, and from now on each line as it comes."""
         for line in self._held or ():
             self._each_line(line)
         self._held, self._again = None, self._seen
@@ -102,8 +102,8 @@ class _Reader:
         if self._timed:
             self._seen = [*self._seen, raw] if time == self.last else [raw]
             self.last = time
-        label, found, rest = line.partition(" | ")
-        labelled = bool(found) and label in (*self._known, "setup")
+        label, separator, rest = line.partition(" | ")
+        labelled = bool(separator) and label in (*self._known, "setup")
         service = label if labelled else (self._known[0] if self._known else "")
         if not self._chosen or service in self._chosen:
             text = rest if labelled else line
@@ -117,7 +117,7 @@ class _Reader:
 
 
 def _microseconds(time: str) -> int | None:
-    """A time as the engine writes it, with nanoseconds; None for what is none."""
+    """Parse a time as the engine writes it, with nanoseconds; None if it isn't one."""
     whole, dot, fraction = time.removesuffix("Z").partition(".")
     if not time.endswith("Z") or not (fraction or "0").isdigit() or bool(dot) != bool(fraction):
         return None

@@ -78,9 +78,9 @@ def observe(environment: Environment, state_dir: StateDir, rendering: Rendering)
     answering = [
         machine
         for machine in environment.machines
-        if (found := containers.get(machine.name)) is not None
-        and found.running
-        and (machine.name in parts or found.labels.get(RENDERING) == rendering.digests[machine.name])
+        if (container := containers.get(machine.name)) is not None
+        and container.running
+        and (machine.name in parts or container.labels.get(RENDERING) == rendering.digests[machine.name])
     ]
     return Observed(
         seen=seen,

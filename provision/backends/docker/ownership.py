@@ -29,11 +29,11 @@ def refuse_strangers(identity: str, seen: Objects, others: Iterable[Container] =
         seen: what the engine has under the names that the environment uses.
         others: containers of a Compose project that is called as the environment's.
     """
-    found = list(dict.fromkeys(_strangers(identity, seen, others)))
-    if found:
+    strangers = list(dict.fromkeys(_strangers(identity, seen, others)))
+    if strangers:
         raise EnvironmentFailed(
             "a name that this environment needs is taken by something else",
-            evidence=found,
+            evidence=strangers,
             hint="remove or rename it if it is yours, or give this environment another name: `--name`",
         )
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def end(containers: Sequence[Container], *, volumes: bool = False) -> None:
-    """Stop containers as they should end, whoever needs another before it, and remove them.
+    """Stop containers properly, each before those that it needs, and remove them.
 
     Args:
         containers: containers of machines.

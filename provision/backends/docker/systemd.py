@@ -1,9 +1,9 @@
-"""Systemd as a container's init, without privileges: what it takes of engine, cgroups and base."""
+"""systemd as a container's init, without privileges: what engine, cgroups and base must provide."""
 
 from __future__ import annotations
 
 import platform
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from provision.model import Origin
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from provision.docker_client.queries import Cgroups
     from provision.model import Environment, Family, Machine
 
 PACKAGES: Mapping[Family, tuple[str, ...]] = {
@@ -42,24 +43,21 @@ def without_systemd(environment: Environment) -> Iterator[Problem]:
             )
 
 
-def cgroups() -> str:
-    """The version of the engine's cgroups: 1 or 2."""
-    try:
-        return queries.engine().cgroups
-    except ProvisionError:
-        return "2"
+@dataclass(frozen=True, kw_only=True)
+class EngineChoices:
+    """What the engine decides about an environment: the version of its cgroups, which systemd must know."""
+
+    cgroups: Cgroups = "2"
 
 
-def settle(environment: Environment) -> Environment:
-    """With the version of this host's cgroups in the machines whose init is systemd."""
+def choose(environment: Environment) -> EngineChoices:
+    """What this host's engine decides; it is asked only for systemd, and need not answer."""
     if not any(map(is_init, environment.machines)):
-        return environment
-    version = cgroups()
-    machines = tuple(
-        replace(machine, options={**machine.options, "cgroups": version}) if is_init(machine) else machine
-        for machine in environment.machines
-    )
-    return replace(environment, machines=machines)
+        return EngineChoices()
+    try:
+        return EngineChoices(cgroups=queries.engine().cgroups)
+    except ProvisionError:
+        return EngineChoices()
 
 
 def lacking() -> str:

@@ -7,17 +7,19 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
+from provision import guest_paths
 from provision.backends import causes, in_place, starts
 from provision.backends.machines import warn_of_roots
 from provision.backends.order import in_order
 from provision.backends.ports import choose, keep, kept
-from provision.backends.readiness import BETWEEN, SETUP_STATE, wait_until_ready
+from provision.backends.readiness import BETWEEN, wait_until_ready
+from provision.backends.starting import decide_start
 from provision.backends.vm import acceleration
-from provision.backends.vm.decide import BOOTED, changes_in_place
+from provision.backends.vm.decide import BOOTED, changes_in_place, stands_as
 from provision.backends.vm.driver import ForwardsLater, HasGuestConsole, release, starts_provisioned
 from provision.backends.vm.guest import agent, secrets, ssh, sync
 from provision.backends.vm.guest.commands import ask, enter, read_lines
-from provision.backends.vm.observe import APPLIED, ports_held
+from provision.backends.vm.observe import APPLIED, observe, ports_held
 from provision.backends.vm.planning import plan_for
 from provision.backends.vm.provisioning import provisioning
 from provision.backends.vm.records import RECORD, MachineRecord, MachinesRecord
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from provision.backends.base import Plan
+    from provision.backends.starting import Stands
     from provision.backends.vm.driver import Driver
     from provision.backends.vm.observe import Observed
     from provision.backends.vm.provisioning import Provisioning
@@ -65,21 +68,48 @@ class Application:
             approve(plan)
             begun = since = time.monotonic()
             if plan.changes:
-                begun = self._boot(plan, observed, progress, rebuild=rebuild)
+                begun = self._carry_out(plan, observed, progress, rebuild=rebuild)
                 if self.environment.several:
-                    self._bring_up(plan, observed, progress)
                     self._note_parts()
                     starts.note(self.state_dir, plan, begun, since)
                     return plan
-                for machine in self.environment.machines:
-                    if plan.actions[machine.name] != "none":
-                        self._prepare(machine, plan, observed, progress)
                 self._note_parts()
             else:
                 sync.push(self.state_dir, sync.known_folders(self.state_dir), progress)
         self._wait_for_all(plan, progress)
         starts.note(self.state_dir, plan, begun, since)
         return plan
+
+    def start(self, progress: Progress, machine: str | None) -> Plan:
+        """Start the machines that are stopped, or one of them, as they were made."""
+        with self.state_dir.lock(progress):
+            with progress.wait("checking what is running"):
+                observed = observe(self.environment, self.driver, self.state_dir, self.rendering)
+            plan = decide_start({name: self._stands(name, observed) for name in observed.machines}, machine)
+            if plan.changes:
+                self._carry_out(plan, observed, progress, rebuild=False)
+        if not self.environment.several:
+            self._wait_for_all(plan, progress)
+        return plan
+
+    def _stands(self, name: str, observed: Observed) -> Stands:
+        stands = stands_as(observed.machines[name], self.rendering.digests[name])
+        paused = stands == "running" and self.driver.silence(self.state_dir, name) == "paused"
+        return "paused" if paused else stands
+
+    def _carry_out(self, plan: Plan, observed: Observed, progress: Progress, *, rebuild: bool) -> float:
+        """Boot, and let each machine be what it is for; when they began to start, by the monotonic clock.
+
+        Several are ready then.
+        """
+        begun = self._boot(plan, observed, progress, rebuild=rebuild)
+        if self.environment.several:
+            self._bring_up(plan, observed, progress)
+            return begun
+        for machine in self.environment.machines:
+            if plan.actions[machine.name] != "none":
+                self._prepare(machine, plan, observed, progress)
+        return begun
 
     def _boot(self, plan: Plan, observed: Observed, progress: Progress, *, rebuild: bool) -> float:
         """Have every machine running, with its ports chosen and its copied folders pushed.
@@ -109,7 +139,7 @@ class Application:
             for name in booted:
                 ssh.close(state_dir, name)
             again = plan.named("recreate")
-            driver.start(environment, state_dir, progress, self.rendering, again=again)
+            driver.start(environment, state_dir, progress, self.rendering, only=booted, again=again)
         self._note()
         folders = copied_folders(environment, driver, state_dir.rendering)
         sync.note_folders(state_dir, folders)
@@ -189,7 +219,7 @@ class Application:
             in_place.apply(target, machine, found, files, progress)
             restarts = [restart_script(found.services)] if found.services else []
             if found.setup:
-                restarts.append(f"rm -f {SETUP_STATE}; {restart_script([SETUP])}")
+                restarts.append(f"rm -f {guest_paths.SETUP_STATE}; {restart_script([SETUP])}")
             lines = [f"echo {recipe} >{APPLIED}", *restarts]
             target.run("\n".join(lines), user="root", timeout=in_place.WITHIN)
         driver.note_applied(machine, state_dir, self.rendering)
@@ -227,7 +257,7 @@ class Application:
             if service == ATTACH:
                 script += " && systemctl restart provision.target"
             if service == SETUP:
-                script = f"rm -f {SETUP_STATE}; {script}"
+                script = f"rm -f {guest_paths.SETUP_STATE}; {script}"
             ask(self.driver, state_dir, name, script)
 
         begun = time.monotonic()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
+import platform
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from provision import process
@@ -14,7 +16,8 @@ from provision.backends.readiness import HEALTHY, service_states
 from provision.backends.requirements import refuse, unmet
 from provision.backends.vm import acceleration, capabilities, drivers, offline
 from provision.backends.vm.apply import Application
-from provision.backends.vm.driver import KeepsVolumes, SavesState, TakesBoxes, volumes_of
+from provision.backends.vm.architecture import architecture
+from provision.backends.vm.driver import KeepsVolumes, Pauses, SavesState, TakesBoxes, volumes_of
 from provision.backends.vm.guest import agent, ssh, sync
 from provision.backends.vm.guest.commands import SAYS_WITHIN, ask, enter, read_lines
 from provision.backends.vm.guest.network import cards
@@ -44,7 +47,7 @@ if TYPE_CHECKING:
     from provision.backends.base import Cached, Capabilities, Finding, Footprint, Plan, Usage
     from provision.backends.log_view import LogView
     from provision.backends.vm.driver import Driver, GuestState
-    from provision.model import Environment, Machine, MachineState
+    from provision.model import Base, Environment, Machine, MachineState
     from provision.progress import Progress
     from provision.records import Record
     from provision.rendering import Rendering
@@ -60,6 +63,13 @@ RECORDS: Mapping[str, type[Record]] = {  # beside the driver's own
     in_place.RECORD: in_place.PartsRecord,
     sync.SYNCED: sync.SyncedRecord,
 }
+
+
+@dataclass(frozen=True, kw_only=True)
+class HostChoices:
+    """What the host decides about an environment: the name of its driver."""
+
+    driver: str
 
 
 class VirtualMachines:
@@ -82,40 +92,42 @@ class VirtualMachines:
         """Nothing: a machine reads whatever a boot reads."""
         return ()
 
-    def settle(self, environment: Environment, state_dir: StateDir) -> Environment:
-        """With the driver: the spec's, $PROVISION_PROVIDER, the one it has, the first of this host."""
-        if _names(environment):
-            return environment
+    def choose(self, environment: Environment, state_dir: StateDir) -> HostChoices:
+        """The driver: the spec's, $PROVISION_PROVIDER, the one it has, the first that this host can use."""
         preferred = os.environ.get("PROVISION_PROVIDER") or driver_of(state_dir)
-        chosen = preferred or drivers.first_usable(of_boxes=_of_boxes(environment))
-        machines = tuple(
-            replace(machine, options={**machine.options, "provider": chosen} if chosen else machine.options)
-            for machine in environment.machines
-        )
-        return replace(environment, machines=machines)
+        if _names(environment) or not preferred:
+            usable = None if _names(environment) else drivers.first_usable(of_boxes=_of_boxes(environment))
+            return HostChoices(driver=usable) if usable else _any_host(environment)
+        return HostChoices(driver=preferred)
 
     def refusals(self, environment: Environment, state_dir: StateDir) -> Sequence[Problem]:
         """What no machine of the driver that `up` would take can be."""
-        settled = self.settle(environment, state_dir)
-        problems = _refusals(settled)
-        return problems or list(_small_disks(settled, _driver(settled)))
+        choices = self.choose(environment, state_dir)
+        problems = _refusals(environment, choices)
+        return problems or list(_small_disks(environment, drivers.find(choices.driver)))
 
-    def render(self, environment: Environment, location: Path) -> Rendering:
+    def render(
+        self, environment: Environment, location: Path, choices: HostChoices | None = None
+    ) -> Rendering:
         """The driver's definition of the machines, and what prepares each of them; pure."""
-        refuse(_refusals(environment))
-        return render_environment(environment, _driver(environment), location)
+        choices = choices or _any_host(environment)
+        refuse(_refusals(environment, choices))
+        return render_environment(environment, drivers.find(choices.driver), location)
 
     def missing(self, environment: Environment, state_dir: StateDir) -> tuple[str, ...]:
         """What `up` would have to fetch: boxes, bases, and packages that no disk holds."""
-        rendering = self.render(environment, state_dir.rendering)
-        return tuple(offline.missing(environment, _driver(environment), state_dir, rendering))
+        choices = self.choose(environment, state_dir)
+        rendering = self.render(environment, state_dir.rendering, choices)
+        return tuple(offline.missing(environment, drivers.find(choices.driver), state_dir, rendering))
 
     def plan(self, environment: Environment, state_dir: StateDir) -> Plan:
         """What `up` would do: a machine says itself what was applied to it."""
-        driver = _driver(environment)
+        choices = self.choose(environment, state_dir)
+        rendering = self.render(environment, state_dir.rendering, choices)
+        driver = drivers.find(choices.driver)
         _require_accelerator(environment, driver)
         capabilities.require_host(environment)
-        return plan_for(environment, driver, state_dir, self.render(environment, state_dir.rendering))[1]
+        return plan_for(environment, driver, state_dir, rendering)[1]
 
     def up(
         self,
@@ -128,8 +140,9 @@ class VirtualMachines:
         approve: Callable[[Plan], None] = approve_all,
     ) -> Plan:
         """Make or boot what is not there, apply what changed, in order, until all are ready."""
-        driver = _driver(environment)
-        rendering = self.render(environment, state_dir.rendering)
+        choices = self.choose(environment, state_dir)
+        rendering = self.render(environment, state_dir.rendering, choices)
+        driver = drivers.find(choices.driver)
         drivers.require(driver)
         _require_accelerator(environment, driver)
         capabilities.require_host(environment)
@@ -139,6 +152,55 @@ class VirtualMachines:
         )
         return application.up(progress, rebuild=rebuild, approve=approve)
 
+    def start(
+        self,
+        environment: Environment,
+        state_dir: StateDir,
+        progress: Progress,
+        *,
+        machine: str | None,
+        timeout: float,
+    ) -> Plan:
+        """Boot or resume them, in order, and wait."""
+        choices = self.choose(environment, state_dir)
+        driver = drivers.find(choices.driver)
+        drivers.require(driver)
+        _require_accelerator(environment, driver)
+        application = Application(
+            environment=environment,
+            driver=driver,
+            state_dir=state_dir,
+            rendering=self.render(environment, state_dir.rendering, choices),
+            timeout=timeout,
+        )
+        return application.start(progress, machine)
+
+    def pause(self, state_dir: StateDir, progress: Progress, machine: str | None) -> bool:
+        """As their driver does it."""
+        with state_dir.lock(progress):
+            meant = [
+                (driver, name)
+                for driver, name in _running(state_dir, machine)
+                if driver.silence(state_dir, name) != "paused"
+            ]
+            with progress.step("pausing") if meant else nullcontext():
+                for driver, name in meant:
+                    _pausing(driver).pause(state_dir, name)
+        return bool(meant)
+
+    def unpause(self, state_dir: StateDir, progress: Progress, machine: str | None) -> bool:
+        """As their driver does it."""
+        with state_dir.lock(progress):
+            meant = [
+                (driver, name)
+                for driver, name in _running(state_dir, machine)
+                if driver.silence(state_dir, name) == "paused"
+            ]
+            with progress.step("going on") if meant else nullcontext():
+                for driver, name in meant:
+                    _pausing(driver).unpause(state_dir, name)
+        return bool(meant)
+
     def stop(self, name: str, state_dir: StateDir, progress: Progress, machine: str | None) -> bool:
         """As their driver ends them."""
         del name  # the place says it all
@@ -146,8 +208,8 @@ class VirtualMachines:
         with state_dir.lock(progress):
             refuse_unknown(machine, machine_records(state_dir))
             for driver in map(drivers.find, drivers.names()):
-                asked = [each for each in driver.machines(state_dir) if machine in (None, each)]
-                running = [each for each in asked if driver.state(state_dir, each) == "running"]
+                chosen = [each for each in driver.machines(state_dir) if machine in (None, each)]
+                running = [each for each in chosen if driver.state(state_dir, each) == "running"]
                 if running:
                     stop(driver, state_dir, progress, running)
                     stopped = True
@@ -203,7 +265,7 @@ class VirtualMachines:
 
     def status(self, environment: Environment, state_dir: StateDir) -> tuple[MachineStatus, ...]:
         """Every machine, with the state of each service where it runs."""
-        driver = _driver(environment)
+        driver = drivers.find(self.choose(environment, state_dir).driver)
         facts = machine_records(state_dir)
         joined = cards(environment) if driver.joins_private_network else {}
 
@@ -226,10 +288,10 @@ class VirtualMachines:
             for driver in map(drivers.find, drivers.names())
             for each in driver.machines(state_dir)
         }
-        asked = [each for each in facts if machine in (None, each)]
-        running = [each for each in asked if states.get(each) == "running"]
+        chosen = [each for each in facts if machine in (None, each)]
+        running = [each for each in chosen if states.get(each) == "running"]
         if not running:
-            there = any(states.get(each, "absent") != "absent" for each in asked)
+            there = any(states.get(each, "absent") != "absent" for each in chosen)
             what = f"environment {name}" if machine in (None, name) else f"machine {machine} of {name}"
             raise Unreachable(
                 f"{what} is {'not running' if there else 'not up'} in vm",
@@ -280,6 +342,11 @@ class VirtualMachines:
 
         read_all(known, services, each_line, read, follow=view.follow)
 
+    def architecture(self) -> str:
+        """That which is emulated, or this host's."""
+        ours = architecture()
+        return ours.name if ours else platform.machine()
+
     def is_slow(self, environment: Environment) -> bool:
         """Where they are emulated."""
         wanted = {acceleration.wanted(machine) for machine in environment.machines}
@@ -325,6 +392,15 @@ class VirtualMachines:
 
         return forget_saved(state_dir)
 
+    def build_base(self, base: Base, progress: Progress, *, provider: str | None) -> Iterator[str]:
+        """Its boxes for Vagrant, in the folder of boxes."""
+        from provision.bases.box import boxes_folder, build_box
+        from provision.bases.packing import BOX_PROVIDERS
+
+        for each in BOX_PROVIDERS:
+            if provider in (None, each):
+                yield str(build_box(base, each, boxes_folder(), progress))
+
     def examine(self) -> tuple[Finding, ...]:
         """Every driver: one that is usable is enough."""
         return tuple(drivers.examine())
@@ -334,16 +410,36 @@ class VirtualMachines:
         return any(finding.usable for finding in findings)
 
 
+def _running(state_dir: StateDir, machine: str | None) -> list[tuple[Driver, str]]:
+    """The machines that run, or the named one if it does, each with its driver."""
+    refuse_unknown(machine, machine_records(state_dir))
+    return [
+        (driver, name)
+        for driver in map(drivers.find, drivers.names())
+        for name in driver.machines(state_dir)
+        if machine in (None, name) and driver.state(state_dir, name) == "running"
+    ]
+
+
+def _pausing(driver: Driver) -> Pauses:
+    if not isinstance(driver, Pauses):
+        raise UsageError(
+            f"provision cannot pause machines of {driver.name}",
+            hint=f"{command('stop')} stops them and keeps their data",
+        )
+    return driver
+
+
 def _names(environment: Environment) -> Sequence[str]:
     """The drivers that the machines name."""
     named = (options_of(machine).provider for machine in environment.machines)
     return sorted({str(name) for name in named if name})
 
 
-def _refusals(environment: Environment) -> Sequence[Problem]:
-    """What no virtual machine can be, or none of the environment's driver."""
+def _refusals(environment: Environment, choices: HostChoices) -> Sequence[Problem]:
+    """What no virtual machine can be, or none of the chosen driver."""
     problems = list(unmet(environment, capabilities.lacks, capabilities.HINT))
-    names = _names(environment)
+    names = _names(environment) or [choices.driver]
     unknown = [name for name in names if name not in drivers.names()]
     if unknown or len(names) > 1:
         message = (
@@ -353,7 +449,7 @@ def _refusals(environment: Environment) -> Sequence[Problem]:
         )
         place = Origin(file=str(environment.spec), line=1, column=1)
         return [*problems, Problem(message, place, f"choose from {', '.join(drivers.names())}")]
-    driver = _driver(environment)
+    driver = drivers.find(choices.driver)
     return [*problems, *unsupported(environment, driver)]
 
 
@@ -368,10 +464,10 @@ def _small_disks(environment: Environment, driver: Driver) -> Iterator[Problem]:
             yield Problem(error.message, Origin(file=str(environment.spec), line=1, column=1), error.hint)
 
 
-def _driver(environment: Environment) -> Driver:
-    """The driver that is named; the preferred one where even the host could not decide."""
+def _any_host(environment: Environment) -> HostChoices:
+    """The driver that the spec names; the preferred one if it names none, whatever a host can use."""
     preferred = drivers.preferred(of_boxes=_of_boxes(environment))
-    return drivers.find(next(iter([*_names(environment), *preferred])))
+    return HostChoices(driver=next(iter([*_names(environment), *preferred])))
 
 
 def _of_boxes(environment: Environment) -> bool:
@@ -380,13 +476,13 @@ def _of_boxes(environment: Environment) -> bool:
 
 
 def _require_accelerator(environment: Environment, driver: Driver) -> None:
-    """Raise HostLacks where the host's variable names an accelerator that there is not."""
+    """Raise HostLacks if the host's variable names an accelerator that there is not."""
     for machine in environment.machines if driver.accelerators else ():
         acceleration.wanted(machine)
 
 
 def _refuse_former(environment: Environment, driver: Driver, state_dir: StateDir) -> None:
-    """Raise UsageError where another driver's machines are there: they would be forgotten, and run on."""
+    """Raise UsageError if another driver's machines are there: they would be forgotten, and keep running."""
     former = driver_of(state_dir)
     if former not in drivers.names() or former == driver.name:
         return

@@ -13,6 +13,7 @@ from provision.backends.volumes import notes_on_volumes
 if TYPE_CHECKING:
     from provision.backends.base import Action
     from provision.backends.in_place import Changes
+    from provision.backends.starting import Stands
     from provision.backends.vm.observe import Observed, SeenMachine
     from provision.model import Environment, Machine
     from provision.rendering import Rendering
@@ -72,6 +73,15 @@ def _loses_disk(planned: PlannedAction, observed: Observed) -> bool:
     if planned.action == "recreate":
         return observed.starts_provisioned
     return planned.action in ("create", "remove")
+
+
+def stands_as(seen: SeenMachine, definition: str) -> Stands:
+    """How a machine stands to one that was made as `definition`, for `start`."""
+    if seen.state == "absent":
+        return "absent"
+    if seen.definition != definition:
+        return "another"
+    return seen.state
 
 
 def _action(machine: Machine, rendering: Rendering, observed: Observed, *, rebuild: bool) -> PlannedAction:

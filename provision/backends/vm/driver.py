@@ -171,11 +171,12 @@ class Driver(Protocol):
         progress: Progress,
         rendering: Rendering,
         *,
+        only: Collection[str],
         again: Collection[str],
     ) -> None:
-        """Make or boot all machines, at the same time, and return when they answer.
+        """Make or boot machines, at the same time, and return when they answer.
 
-        `again` are running ones to boot anew.
+        `only` are those that are meant, `again` running ones among them to boot anew.
 
         The text of an ssh configuration that reaches each by its name is in
         `state_dir.folder / "ssh_config"` afterwards.
@@ -218,7 +219,7 @@ class TakesBoxes(Protocol):
     """A driver whose machines are made of boxes."""
 
     def refuse_small_disk(self, machine: Machine) -> None:
-        """Raise UsageError where the spec's disk is smaller than the box's, as far as that is known here."""
+        """Raise UsageError if the spec's disk is smaller than the box's, as far as that is known here."""
 
 
 @runtime_checkable
@@ -269,6 +270,25 @@ class SavesState(Protocol):
 
 
 @runtime_checkable
+class Pauses(Protocol):
+    """A driver that can let a running machine stand still in memory; `silence` says `paused` then."""
+
+    def pause(self, state_dir: StateDir, machine: str) -> None:
+        """Let it stand still.
+
+        Raises:
+            EnvironmentFailed: the hypervisor refused.
+        """
+
+    def unpause(self, state_dir: StateDir, machine: str) -> None:
+        """Let it go on, with the right time.
+
+        Raises:
+            EnvironmentFailed: the hypervisor refused.
+        """
+
+
+@runtime_checkable
 class HoldsPorts(Protocol):
     """A driver that may hold ports of the host for a machine that died."""
 
@@ -296,7 +316,7 @@ class OpensLoopback(Protocol):
     """A driver whose machines may reach what listens on the host's loopback alone."""
 
     def opens_loopback(self) -> str | None:
-        """Why they reach it on this host; None where they do not."""
+        """Why they reach it on this host; None if they don't."""
 
 
 def release(driver: Driver, state_dir: StateDir, machine: str) -> None:
@@ -316,7 +336,7 @@ def starts_provisioned(driver: Driver, state_dir: StateDir) -> TypeGuard[StartsP
 
 
 def loopback_reason(driver: Driver) -> str | None:
-    """Why its machines reach what listens on this host's loopback alone; None where they do not."""
+    """Why its machines reach services on this host's loopback; None if they don't."""
     return driver.opens_loopback() if isinstance(driver, OpensLoopback) else None
 
 

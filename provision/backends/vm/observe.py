@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
+from provision import guest_paths
 from provision.backends import causes, in_place
 from provision.backends.machines import side_by_side
 from provision.backends.ports import notes_on_ports
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
     from provision.state import StateDir
     from provision.target import Output
 
-APPLIED = "/var/lib/provision/applied"
-QUIESCED = "/run/provision-guest/quiesced"  # not empty while a machine is without the host's folders
+APPLIED = guest_paths.APPLIED
+QUIESCED = guest_paths.QUIESCED  # not empty while a machine is without the host's folders
 COMES_BACK_WITHIN = 20.0  # seconds: a busy host's machine may be slow, and is not booted again for it
 
 Answer = Literal["ready", "not ready", "another recipe", "without its folders", "none"]

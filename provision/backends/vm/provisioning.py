@@ -141,4 +141,5 @@ def _step_failed(
         led_by(fault, f"the step {name} exited with code {error.code}{place_of(name, machine.run)}"),
         evidence=[line[:LONGEST] for line in last],
         hint=f"{fault.hint}; {hint}" if fault else hint,
+        machine=machine.name,
     )

@@ -40,7 +40,7 @@ SAVED = ".kept"  # what the file of a machine's saved state ends with
 MEMORY = "/dev/shm"  # noqa: S108 - a folder of our own in it
 BuildStrategy = Literal["image", "provision"]
 INSTEAD = "`backends: {vm: {build: provision}}` avoids this: the machine then runs its build steps itself"
-MADE_OF = ("Dockerfile", f"{GUEST}/", "steps/", "files/", "repositories/", "machine/")
+MADE_OF = ("Dockerfile", f"{GUEST}/", "steps/", "files/", "repositories/", "lock/", "machine/")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -349,7 +349,7 @@ def _forget_layers() -> None:
 
 
 def _source(secret: Secret, private: Path) -> str:
-    """Where the builder reads a secret; of a file a copy, for a machine may replace that."""
+    """Where the builder reads a secret; a file is copied, because a machine could replace it."""
     if secret.file is None:
         return f"id={secret.name},env={secret.variable}"
     (private / secret.name).write_bytes(value_of(secret))

@@ -7,12 +7,12 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from provision import process
+from provision import guest_paths, process
 from provision.backends.base import Finding
 from provision.backends.vm import acceleration
 from provision.backends.vm.architecture import ARCHITECTURES, architecture
 from provision.backends.vm.image.store import base_is_here
-from provision.backends.vm.qemu import footprint, launch, network, records, render, snapshot
+from provision.backends.vm.qemu import footprint, launch, network, qmp, records, render, snapshot
 from provision.backends.vm.qemu.instance import Instance
 from provision.errors import EnvironmentFailed
 from provision.hints import command
@@ -37,7 +37,7 @@ OPTIONS = "trans=virtio,version=9p2000.L,msize=262144,cache=mmap"
 
 
 class QemuDriver:
-    """Machines of QEMU on this host, live folders through 9p, volumes as disks beside them."""
+    """QEMU machines on this host, with live folders through 9p and volumes as disks."""
 
     name = "qemu"
     live_folders = "9p"
@@ -135,14 +135,15 @@ class QemuDriver:
         progress: Progress,
         rendering: Rendering,
         *,
+        only: Collection[str],
         again: Collection[str],  # noqa: ARG002 - what runs otherwise than it should is found out
     ) -> None:
         """From a saved state, from its disk, or created."""
-        launch.start(environment, state_dir, progress, rendering)
+        launch.start(environment, state_dir, progress, rendering, only=only)
 
     def resume(self, state_dir: StateDir, machine: str, recipe: str) -> None:
         """Tell it the time, and let what waits begin."""
-        script = f". /usr/lib/provision-guest/resume {time.time():.3f} {recipe}"
+        script = f". {guest_paths.RESUME} {time.time():.3f} {recipe}"
         output = Instance(state_dir=state_dir, machine=machine).shell.run(script)
         if output.code != 0:
             raise EnvironmentFailed(
@@ -154,6 +155,16 @@ class QemuDriver:
     def note_applied(self, machine: Machine, state_dir: StateDir, rendering: Rendering) -> None:
         """Its disk holds the change, and so will its next state."""
         launch.note_applied(machine, state_dir, rendering)
+
+    def pause(self, state_dir: StateDir, machine: str) -> None:
+        """Stop its processors."""
+        qmp.execute(Instance(state_dir=state_dir, machine=machine).monitor, "stop")
+
+    def unpause(self, state_dir: StateDir, machine: str) -> None:
+        """Let its processors run; its clock stood still."""
+        instance = Instance(state_dir=state_dir, machine=machine)
+        qmp.execute(instance.monitor, "cont")
+        instance.shell.run(f"date --set @{time.time():.3f}", answers_within=launch.ANSWERS_WITHIN)
 
     def guest_console(self, state_dir: StateDir, machine: str) -> GuestConsole:
         """A shell on a virtual console."""
@@ -235,7 +246,7 @@ class QemuDriver:
         """Nothing is kept elsewhere."""
 
     def volumes(self, state_dir: StateDir) -> tuple[str, ...]:
-        """Files beside the machines' disks."""
+        """Files next to the machines' disks."""
         return tuple(sorted(path.stem for path in self._volumes(state_dir).glob("*.qcow2")))
 
     def remove_volumes(self, state_dir: StateDir) -> None:

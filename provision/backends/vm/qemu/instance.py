@@ -87,7 +87,7 @@ class Instance:
         return self.folder / f"{self.machine}.answered"
 
     def unpause(self) -> None:
-        """Let a machine run again that was paused, or left so by whoever was killed while saving it."""
+        """Let a paused machine run again, even one left by a process that was killed while saving it."""
         if self.is_paused():
             with suppress(ProvisionError):
                 qmp.execute(self.monitor, "cont", within=SAYS_WITHIN)

@@ -35,7 +35,7 @@ from provision.progress import ParallelProgress
 from provision.target import Unreachable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from provision.backends.vm.acceleration import Accelerator
     from provision.model import Environment, Machine
@@ -114,23 +114,26 @@ def start(
     state_dir: StateDir,
     progress: Progress,
     rendering: Rendering,
+    *,
+    only: Collection[str],
 ) -> None:
-    """Have every machine running as it is rendered, and answering.
+    """Have these machines running as they are rendered, and answering.
 
     One that runs as it should is left alone; one that is stopped and unchanged boots from
     its own disk; any other is created, from a saved state where there is one.
     """
     context = LaunchContext(state_dir=state_dir, rendering=rendering, progress=progress)
     state_dir.make()
-    started = _start_all(context, environment)
+    machines = [machine for machine in environment.machines if machine.name in only]
+    started = _start_all(context, environment, machines)
     if started and (reason := passt_lacks()):
         progress.note(f"{OPEN}: {reason} (scripts/host-setup vm installs passt)")
     booted = _wait_for_boots(context, environment, started)
-    for machine in environment.machines:
+    for machine in machines:
         if machine.name in booted:
             _note_booted(context, machine, booted[machine.name])
     _write_configuration(context, environment)
-    for machine in environment.machines:
+    for machine in machines:
         build = instance_records(state_dir)[machine.name].build
         launch = booted.get(machine.name)
         if launch is not None and launch.how == "new" and _saves_state(machine, build):
@@ -149,9 +152,11 @@ def note_applied(machine: Machine, state_dir: StateDir, rendering: Rendering) ->
     save_instance_record(state_dir, machine.name, replace(made, suspends=suspends))
 
 
-def _start_all(context: LaunchContext, environment: Environment) -> Mapping[str, Launch]:
+def _start_all(
+    context: LaunchContext, environment: Environment, machines: Sequence[Machine]
+) -> Mapping[str, Launch]:
     """Start those that do not run as they should, side by side; how each was, by its name."""
-    progress, machines = context.progress, environment.machines
+    progress = context.progress
 
     def one(machine: Machine) -> Launch | None:
         return _start(context.of(machine, environment), machine)
@@ -191,7 +196,7 @@ def _note_booted(context: LaunchContext, machine: Machine, launch: Launch) -> No
 
 
 def _start(context: LaunchContext, machine: Machine) -> Launch | None:
-    """Start a machine, in the quickest way there is; None where it runs as it should."""
+    """Start a machine in the quickest way; None if it already runs as it should."""
     instance = context.instance(machine)
     former, record = _records(context, machine)
     decided = decide_course(former, record, has_disk=instance.overlay.exists())
@@ -481,10 +486,12 @@ def _processor(kind: Accelerator) -> Mapping[str, str]:
 
 
 def _write_configuration(context: LaunchContext, environment: Environment) -> None:
-    """The text by which ssh enters each machine."""
+    """The text by which ssh enters each machine that runs."""
     state = context.instance(environment.machines[0]).folder
     lines = []
     for machine in environment.machines:
+        if context.instance(machine).process() is None:
+            continue  # it gets another port when it starts
         port = context.instance(machine).ssh_port()
         lines += [
             f"Host {machine.name}",

@@ -1,4 +1,4 @@
-"""What each machine of QEMU was made of: remembered, for its next start and for who removes it."""
+"""What each QEMU machine was made of: kept for its next start and for its removal."""
 
 from __future__ import annotations
 

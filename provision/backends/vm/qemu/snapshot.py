@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from provision import process
+from provision import guest_paths, process
 from provision.backends.vm.image.store import SAVED
 from provision.backends.vm.qemu import qmp
 from provision.errors import EnvironmentFailed, ProvisionError
@@ -110,7 +110,7 @@ def is_suspended(instance: Instance, key: str) -> bool:
 
 
 def resume(instance: Instance) -> None:
-    """Let a machine that stands still go on where `stop` ended; once, for its disk goes on too.
+    """Resume a suspended machine; only once, because its disk changes from there on.
 
     Raises:
         ProvisionError: the state is damaged.
@@ -144,7 +144,7 @@ def stash(instance: Instance) -> bool:
 
 
 def restore(instance: Instance, key: str) -> bool:
-    """Have the overlay of a kept state in its place, if there is one.
+    """Put the overlay of a stashed state in its place, if there is one.
 
     Raises:
         EnvironmentFailed: there is one of another key; nothing of it is left.
@@ -174,7 +174,7 @@ def discard(instance: Instance) -> None:
 
 
 def _require_room(instance: Instance) -> None:
-    """Raise EnvironmentFailed where the state may not fit: what a failed save wrote is not given back."""
+    """Raise EnvironmentFailed if the state may not fit: what a failed save wrote is not given back."""
     running = instance.process()
     taken = running.memory_info().rss if running else 0  # more than the state, which has no empty pages
     free = shutil.disk_usage(instance.folder).free
@@ -190,7 +190,7 @@ def _pause_and_save(instance: Instance, tag: str, how: str = "") -> None:
     What it has written is on its disk by then: that alone must do, should the state not fit any more.
     """
     _require_room(instance)
-    left = instance.shell.run(f"/usr/lib/provision-guest/quiesce {how} && sync")
+    left = instance.shell.run(f"{guest_paths.QUIESCE} {how} && sync")
     if left.code != 0:
         raise EnvironmentFailed("a host folder is in use inside", evidence=left.stdout.decode().splitlines())
     qmp.execute(instance.monitor, "stop")
@@ -211,7 +211,7 @@ def _note_saved(instance: Instance, key: str) -> None:
 
 
 def _saved(instance: Instance) -> SavedStateRecord | None:
-    """What is known of a kept state; one whose record is damaged is none, and the machine boots."""
+    """The record of a stashed state; None if it is damaged: then the machine boots."""
     return instance.state_dir.load_sound(f"{RECORD}-{instance.machine}", SavedStateRecord)
 
 

@@ -134,7 +134,7 @@ class VagrantDriver:
         return tuple(sorted(path.parent.parent.name for path in identities))
 
     def state(self, state_dir: StateDir, machine: str) -> GuestState:
-        """As the hypervisor says: Vagrant is not asked, for that runs a Vagrantfile."""
+        """The hypervisor's answer: asking Vagrant would run a Vagrantfile."""
         identity = self.identity(state_dir, machine)
         return "absent" if identity is None else self.state_of(identity, state_dir, machine)
 
@@ -182,6 +182,7 @@ class VagrantDriver:
         progress: Progress,
         rendering: Rendering,
         *,
+        only: Collection[str],
         again: Collection[str],
     ) -> None:
         """`vagrant up` or `reload`, without provisioning: that is done over our own connection."""
@@ -189,21 +190,28 @@ class VagrantDriver:
         self.remember_volumes(environment, state_dir)
         boxes = self.boxes(environment, state_dir, progress, rendering)
         self._choose(environment, state_dir, boxes, progress)
+        others = [each.name for each in environment.machines if each.name not in only]
+        # Where none is to stay stopped none is named: then Vagrant boots them at the same time.
+        stays = any(self.state(state_dir, name) != "running" for name in others)
+        meant = tuple(only) if stays else ()
         try:
-            self._boot(state_dir, progress, again=again)
+            self._boot(state_dir, progress, meant, again=again)
         except Leftover as error:
             progress.note(f"{error.message}: removing it first")
             self._clear(environment, state_dir, progress)
-            self._boot(state_dir, progress, again=())
+            self._boot(state_dir, progress, meant, again=())
         except Hangs as error:
             if not self.give_up_acceleration(environment, boxes):
                 raise
             progress.note(f"{error.message}: not using KVM for this box any more")
             self._clear(environment, state_dir, progress)
             self._choose(environment, state_dir, boxes, progress)
-            self._boot(state_dir, progress, again=())
-        configuration = _vagrant(state_dir, _ignore).ssh_config()
-        (state_dir.folder / "ssh_config").write_text(configuration)
+            self._boot(state_dir, progress, meant, again=())
+        vagrant = _vagrant(state_dir, _ignore)
+        running = [name for name in others if self.state(state_dir, name) == "running"]
+        named: tuple[str | None, ...] = (*only, *running) if stays else (None,)  # None: all of them at once
+        texts = [vagrant.ssh_config(vm_name=name) for name in named]
+        (state_dir.folder / "ssh_config").write_text("\n".join(texts))
 
     def _choose(
         self,
@@ -220,11 +228,15 @@ class VagrantDriver:
         }
         (state_dir.rendering / CHOICES).write_text(json.dumps(choices, indent=2) + "\n")
 
-    def _boot(self, state_dir: StateDir, progress: Progress, *, again: Collection[str]) -> None:
+    def _boot(
+        self, state_dir: StateDir, progress: Progress, meant: Collection[str], *, again: Collection[str]
+    ) -> None:
         with progress.step("booting"), self._conversation(state_dir, progress) as vagrant:
             for machine in again:
                 vagrant.reload(vm_name=machine, provision=False)
-            vagrant.up(provision=False, provider=self.name)
+            names: Collection[str | None] = meant or (None,)
+            for name in names:
+                vagrant.up(vm_name=name, provision=False, provider=self.name)
 
     def _clear(self, environment: Environment, state_dir: StateDir, progress: Progress) -> None:
         """Let Vagrant remove what is left of the machines that are no more."""
@@ -310,7 +322,7 @@ class VagrantDriver:
             self._forget_box(name)
 
     def refuse_strangers(self, environment: Environment, state_dir: StateDir) -> None:
-        """Raise EnvironmentFailed where something of the hypervisor's is called as what is to be made."""
+        """Raise EnvironmentFailed if something of the hypervisor's is called as what is to be made."""
 
     def remember_volumes(self, environment: Environment, state_dir: StateDir) -> None:
         """Note the volumes that are about to be made, where nothing else says whose they are."""
