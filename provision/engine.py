@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from provision import applied, backends, guest_paths, lent, secrets, trust, walls
+from provision.backends.base import approve_all
 from provision.errors import EnvironmentFailed, HostLacks, SpecError, UsageError
 from provision.hints import command
 from provision.state import StateDir, known_environments, refuse_mounted
@@ -291,8 +292,12 @@ def up(
     rebuild: bool,
     timeout: float,
     offline: bool = False,
+    approve: Callable[[Plan], None] | None = None,
 ) -> Plan:
-    """Bring an environment up until it is ready; with `offline`, only if nothing must be downloaded."""
+    """Bring an environment up until it is ready; with `offline`, only if nothing must be downloaded.
+
+    `approve` gets the plan before it is carried out, and raises to stop that.
+    """
     acting, state_dir = backends.find(backend), state_of(environment, backend)
     _require_possible(environment, backend)
     walls.require_in_place([each.source for each in walls.live(environment.machines)])
@@ -310,7 +315,9 @@ def up(
         )
     walls.make_mount_points(environment.machines)
     try:
-        plan = acting.up(environment, state_dir, progress, rebuild=rebuild, timeout=timeout)
+        plan = acting.up(
+            environment, state_dir, progress, rebuild=rebuild, timeout=timeout, approve=approve or approve_all
+        )
     except BaseException:
         state_dir.forget_inventories()  # how far it came is not known
         raise

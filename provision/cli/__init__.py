@@ -31,6 +31,7 @@ VERBS = {
     "outdated": "Show which locked versions are older than the archives' newest.",
     "test": "Bring a spec up in several backends, verify, compare, take it down.",
     "sync": "Copy changed folders into the machine.",
+    "watch": "Bring up whatever changes, each time the spec or one of its files does.",
     "stop": "Stop the machines and keep them.",
     "start": "Start what stop stopped, as it was last applied.",
     "pause": "Let the machines stand still in memory.",
