@@ -268,6 +268,37 @@ class Pauses(Protocol):
         """
 
 
+@runtime_checkable
+class TakesSnapshots(Protocol):
+    """What a backend can do beside the contract, that keeps machines and volumes as they are at a moment.
+
+    `backends.snapshots` knows what is kept; it outlives `down`.
+    """
+
+    def save_snapshot(self, state_dir: StateDir, progress: Progress, name: str) -> None:
+        """Keep all machines and volumes under a name; the machines run on.
+
+        Raises:
+            UsageError: the name is taken, or a machine cannot be kept, with the reason.
+            EnvironmentFailed: there is nothing to keep, or it failed.
+        """
+
+    def restore_snapshot(self, state_dir: StateDir, progress: Progress, name: str) -> None:
+        """Have machines and volumes as they were; those that cannot run on are stopped.
+
+        Raises:
+            UsageError: there is no such snapshot, or it does not fit the machines.
+            EnvironmentFailed: it failed.
+        """
+
+    def delete_snapshot(self, state_dir: StateDir, name: str) -> None:
+        """Remove a snapshot.
+
+        Raises:
+            UsageError: there is none, or a machine needs it.
+        """
+
+
 @dataclass(frozen=True, kw_only=True)
 class Footprint:
     """What the running machines of an environment take of this host.

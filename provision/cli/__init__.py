@@ -31,6 +31,7 @@ VERBS = {
     "sync": "Copy changed folders into the machine.",
     "stop": "Stop the machines and keep them.",
     "start": "Start what stop stopped, as it was last applied.",
+    "snapshot": "Save and restore machines and volumes.",
     "pause": "Let the machines stand still in memory.",
     "unpause": "Let paused machines go on.",
     "down": "Remove the machines.",

@@ -149,6 +149,7 @@ def test_backends_and_checks_are_strangers() -> None:
                 "readiness",
                 "volumes",
                 "requirements",
+                "snapshots",
                 "starting",
                 "starts",
                 "unmet",

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Literal
 from provision import process
 from provision.backends import causes, ports, starts
 from provision.backends.base import Remains
-from provision.backends.docker import agent, capabilities, engine, offline, removal, secrets, systemd
+from provision.backends.docker import (
+    agent,
+    capabilities,
+    engine,
+    offline,
+    removal,
+    secrets,
+    snapshots,
+    systemd,
+)
 from provision.backends.docker import images as images_of
 from provision.backends.docker.apply import Application
 from provision.backends.docker.containers import (
@@ -137,6 +146,18 @@ class Docker:
     def unpause(self, state_dir: StateDir, progress: Progress, machine: str | None) -> bool:
         """`docker unpause`, of all at once."""
         return _freeze(state_dir, progress, machine, "unpause")
+
+    def save_snapshot(self, state_dir: StateDir, progress: Progress, name: str) -> None:
+        """File systems as images, volumes as copies."""
+        snapshots.save(state_dir, progress, name)
+
+    def restore_snapshot(self, state_dir: StateDir, progress: Progress, name: str) -> None:
+        """Containers of those images, volumes from those copies."""
+        snapshots.restore(state_dir, progress, name)
+
+    def delete_snapshot(self, state_dir: StateDir, name: str) -> None:
+        """Images and copies."""
+        snapshots.delete(state_dir, name)
 
     def stop(self, name: str, state_dir: StateDir, progress: Progress, machine: str | None) -> bool:
         """`docker stop`, of all at once."""

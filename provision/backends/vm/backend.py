@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 from provision import process
 from provision.backends import causes, ports, starts
+from provision.backends import snapshots as kept_snapshots
 from provision.backends.base import Remains
 from provision.backends.machines import read_all, refuse_unknown, side_by_side
 from provision.backends.readiness import HEALTHY, service_states
 from provision.backends.requirements import refuse, unmet
-from provision.backends.vm import acceleration, capabilities, drivers, offline
+from provision.backends.vm import acceleration, capabilities, drivers, offline, snapshots
 from provision.backends.vm.apply import Application
 from provision.backends.vm.driver import KeepsVolumes, Pauses, SavesState, TakesBoxes, volumes_of
 from provision.backends.vm.guest import agent, ssh, sync
@@ -185,6 +186,19 @@ class VirtualMachines:
                 for driver, name in meant:
                     _pausing(driver).unpause(state_dir, name)
         return bool(meant)
+
+    def save_snapshot(self, state_dir: StateDir, progress: Progress, name: str) -> None:
+        """Disks, volumes and memory, as the driver keeps them."""
+        snapshots.save(state_dir, progress, name)
+
+    def restore_snapshot(self, state_dir: StateDir, progress: Progress, name: str) -> None:
+        """The same, running on."""
+        snapshots.restore(state_dir, progress, name)
+
+    def delete_snapshot(self, state_dir: StateDir, name: str) -> None:
+        """Its files."""
+        kept_snapshots.find(state_dir, name)
+        kept_snapshots.forget(state_dir, name)
 
     def stop(self, name: str, state_dir: StateDir, progress: Progress, machine: str | None) -> bool:
         """As their driver ends them."""

@@ -272,6 +272,24 @@ class Pauses(Protocol):
 
 
 @runtime_checkable
+class TakesSnapshots(Protocol):
+    """A driver that can keep a running machine, memory and volumes too, and bring it back to that."""
+
+    def snapshot_key(self, state_dir: StateDir, machine: str) -> str:
+        """The hash of all that a machine's memory depends on.
+
+        Raises:
+            UsageError: it cannot be kept, with the reason.
+        """
+
+    def save_snapshot(self, state_dir: StateDir, machine: str, folder: Path) -> None:
+        """Keep a running machine in a folder that is there; it runs on."""
+
+    def restore_snapshot(self, state_dir: StateDir, machine: str, folder: Path) -> None:
+        """Have a machine as it was, running."""
+
+
+@runtime_checkable
 class HoldsPorts(Protocol):
     """A driver that may hold ports of the host for a machine that died."""
 

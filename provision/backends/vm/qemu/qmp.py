@@ -78,6 +78,12 @@ def open_files(socket: Path) -> tuple[str, ...]:
     return tuple(each["inserted"]["file"] for each in blocks if "inserted" in each)
 
 
+def disks(socket: Path) -> Mapping[str, str]:
+    """The machine's disks: the name of each one's node, and its file."""
+    blocks = execute(socket, "query-block")
+    return {each["inserted"]["node-name"]: each["inserted"]["file"] for each in blocks if "inserted" in each}
+
+
 def _converse(socket: Path, conversation: Callable[[Any], Awaitable[_Answer]], within: float) -> _Answer:
     import asyncio
 
