@@ -57,7 +57,7 @@ def way_on(hint: str, machines: Mapping[str, MachineState], failed: str, *, seve
     """A hint that also says how to look inside, and how to go on; pure."""
     found = inside(machines, failed, several=several)
     more = [f"{command('shell', machine=found[1])} looks inside"] if found else []
-    if "`provision up" not in hint:
+    if command("up").rstrip("`") not in hint:
         more.append(f"{command('up')} goes on from there")
     return "; ".join([*([hint] if hint else []), *more])
 

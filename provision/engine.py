@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from provision import applied, backends, lent, secrets, trust, walls
 from provision.errors import EnvironmentFailed, HostLacks, SpecError, UsageError
 from provision.hints import command
+from provision.model import Event
 from provision.state import StateDir, known_environments, refuse_mounted
 from provision.target import Unreachable
 
@@ -19,7 +22,17 @@ if TYPE_CHECKING:
     from provision.backends.log_view import LogView
     from provision.backends.snapshots import SnapshotRecord
     from provision.errors import Problem
-    from provision.model import Demand, Environment, Machine, MachineStatus, PortStatus, Result, Word
+    from provision.model import (
+        Demand,
+        Environment,
+        Machine,
+        MachineState,
+        MachineStatus,
+        PortStatus,
+        Result,
+        Usage,
+        Word,
+    )
     from provision.progress import Progress
     from provision.target import Target
     from provision.trust import Trust
@@ -27,6 +40,7 @@ if TYPE_CHECKING:
 
 # After these a machine is what its spec says; a mere start keeps what someone changed in it.
 MADE = ("create", "recreate", "change", "refresh")
+LOOKS_EVERY = 1.0  # seconds
 LONGEST_START = 3600.0  # seconds; each service's own time ends sooner
 
 
@@ -440,6 +454,43 @@ def down(ref: EnvironmentRef, progress: Progress, *, volumes: bool, images: bool
     others += [f"snapshot {name}" for name in deleted]
     others += [name for name in before.built if name not in left.built]
     return Removed(machines=there, others=tuple(others), left=left, snapshots=stay)
+
+
+def usage(ref: EnvironmentRef) -> tuple[Usage, ...]:
+    """What each running machine takes of this host now."""
+    from provision.backends.base import TellsUsage
+
+    if not isinstance(ref.backend, TellsUsage):
+        raise UsageError(f"{ref.backend.title} does not tell what machines take")
+    return ref.backend.usage(ref.state_dir)
+
+
+def events(ref: EnvironmentRef, each: Callable[[Event], None]) -> None:
+    """Hand on what happens to the machines, until interrupted or `each` raises."""
+    from provision.backends.base import TellsEvents
+
+    if isinstance(ref.backend, TellsEvents):
+        ref.backend.events(ref.state_dir, each)
+        return
+    former = ref.backend.remains(ref.state_dir).machines
+    while True:
+        time.sleep(LOOKS_EVERY)
+        now = ref.backend.remains(ref.state_dir).machines
+        for event in changes(former, now, datetime.now(UTC).isoformat(timespec="milliseconds")):
+            each(event)
+        former = now
+
+
+def changes(
+    former: Mapping[str, MachineState], now: Mapping[str, MachineState], when: str
+) -> tuple[Event, ...]:
+    """What has happened between two looks at machines; pure."""
+    words = {"running": "started", "stopped": "died", "absent": "removed"}
+    return tuple(
+        Event(time=when, machine=name, event=words.get(state, state))
+        for name in dict.fromkeys([*former, *now])
+        if (state := now.get(name, "absent")) != former.get(name, "absent")
+    )
 
 
 def kept_snapshots(ref: EnvironmentRef) -> tuple[SnapshotRecord, ...]:

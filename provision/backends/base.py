@@ -11,7 +11,15 @@ if TYPE_CHECKING:
 
     from provision.backends.log_view import LogView
     from provision.errors import Problem
-    from provision.model import Environment, Machine, MachineState, MachineStatus, PortStatus
+    from provision.model import (
+        Environment,
+        Event,
+        Machine,
+        MachineState,
+        MachineStatus,
+        PortStatus,
+        Usage,
+    )
     from provision.progress import Progress
     from provision.rendering import Rendering
     from provision.state import StateDir
@@ -297,6 +305,26 @@ class TakesSnapshots(Protocol):
         Raises:
             UsageError: there is none, or a machine needs it.
         """
+
+
+@runtime_checkable
+class TellsUsage(Protocol):
+    """What a backend can do beside the contract, so that `top` can show what machines take."""
+
+    def usage(self, state_dir: StateDir) -> tuple[Usage, ...]:
+        """What each running machine takes now; it may look for a second or two.
+
+        Raises:
+            UsageError: their driver does not tell.
+        """
+
+
+@runtime_checkable
+class TellsEvents(Protocol):
+    """What a backend can do beside the contract, whose engine says what happens; others are looked at."""
+
+    def events(self, state_dir: StateDir, each: Callable[[Event], None]) -> None:
+        """Hand on what happens from now on, until interrupted or `each` raises."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -94,7 +94,7 @@ def refuse_taken(state_dir: StateDir, name: str) -> None:
     if (folder_of(state_dir, name) / RECORD).exists():
         raise UsageError(
             f"there is a snapshot {name} already",
-            hint="choose another name, or remove it with `provision snapshot delete`",
+            hint="choose another name, or delete that snapshot first",
         )
 
 

@@ -12,6 +12,7 @@ from provision.backends.docker import (
     agent,
     capabilities,
     engine,
+    live,
     offline,
     removal,
     secrets,
@@ -49,7 +50,7 @@ if TYPE_CHECKING:
     from provision.backends.docker.engine import Container
     from provision.backends.log_view import LogView
     from provision.errors import Problem
-    from provision.model import Environment, Machine
+    from provision.model import Environment, Event, Machine, Usage
     from provision.progress import Progress
     from provision.rendering import Rendering
     from provision.state import StateDir
@@ -158,6 +159,14 @@ class Docker:
     def delete_snapshot(self, state_dir: StateDir, name: str) -> None:
         """Images and copies."""
         snapshots.delete(state_dir, name)
+
+    def usage(self, state_dir: StateDir) -> tuple[Usage, ...]:
+        """By `docker stats`."""
+        return live.usage(state_dir)
+
+    def events(self, state_dir: StateDir, each: Callable[[Event], None]) -> None:
+        """By `docker events`."""
+        live.events(state_dir, each)
 
     def stop(self, name: str, state_dir: StateDir, progress: Progress, machine: str | None) -> bool:
         """`docker stop`, of all at once."""

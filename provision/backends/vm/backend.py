@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -16,7 +17,14 @@ from provision.backends.readiness import HEALTHY, service_states
 from provision.backends.requirements import refuse, unmet
 from provision.backends.vm import acceleration, capabilities, drivers, offline, snapshots
 from provision.backends.vm.apply import Application
-from provision.backends.vm.driver import KeepsVolumes, Pauses, SavesState, TakesBoxes, volumes_of
+from provision.backends.vm.driver import (
+    KeepsVolumes,
+    Pauses,
+    SavesState,
+    TakesBoxes,
+    TellsUsage,
+    volumes_of,
+)
 from provision.backends.vm.guest import agent, ssh, sync
 from provision.backends.vm.guest.commands import SAYS_WITHIN, ask, enter, read_lines
 from provision.backends.vm.guest.network import cards
@@ -46,7 +54,7 @@ if TYPE_CHECKING:
     from provision.backends.base import Capabilities, Finding, Footprint, Plan
     from provision.backends.log_view import LogView
     from provision.backends.vm.driver import Driver, GuestState
-    from provision.model import Environment, Machine, MachineState
+    from provision.model import Environment, Machine, MachineState, Usage
     from provision.progress import Progress
     from provision.records import Record
     from provision.rendering import Rendering
@@ -199,6 +207,22 @@ class VirtualMachines:
         """Its files."""
         kept_snapshots.find(state_dir, name)
         kept_snapshots.forget(state_dir, name)
+
+    def usage(self, state_dir: StateDir) -> tuple[Usage, ...]:
+        """As their driver tells it; they are looked at side by side."""
+        running = _running(state_dir, None)
+        silent = [driver.name for driver, _ in running if not isinstance(driver, TellsUsage)]
+        if silent:
+            raise UsageError(f"provision cannot tell what machines of {silent[0]} take")
+        if not running:
+            return ()
+
+        def ask_one(each: tuple[Driver, str]) -> Usage | None:
+            driver, name = each
+            return driver.usage(state_dir, name) if isinstance(driver, TellsUsage) else None
+
+        with ThreadPoolExecutor(len(running)) as pool:
+            return tuple(found for found in pool.map(ask_one, running) if found is not None)
 
     def stop(self, name: str, state_dir: StateDir, progress: Progress, machine: str | None) -> bool:
         """As their driver ends them."""

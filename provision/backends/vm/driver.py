@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from provision.backends.base import Finding, Footprint
     from provision.backends.vm.qemu.console import GuestConsole
-    from provision.model import Environment, Machine, PortStatus, Step
+    from provision.model import Environment, Machine, PortStatus, Step, Usage
     from provision.progress import Progress
     from provision.records import Record
     from provision.rendering import RenderedFile, Rendering
@@ -287,6 +287,14 @@ class TakesSnapshots(Protocol):
 
     def restore_snapshot(self, state_dir: StateDir, machine: str, folder: Path) -> None:
         """Have a machine as it was, running."""
+
+
+@runtime_checkable
+class TellsUsage(Protocol):
+    """A driver that can tell what a machine takes of this host."""
+
+    def usage(self, state_dir: StateDir, machine: str) -> Usage | None:
+        """What a machine takes now, looked at for a second; None where it does not run."""
 
 
 @runtime_checkable

@@ -16,6 +16,7 @@ from provision.backends.vm.qemu import footprint, launch, network, qmp, records,
 from provision.backends.vm.qemu.instance import Instance
 from provision.errors import EnvironmentFailed, UsageError
 from provision.hints import command
+from provision.model import Usage
 from provision.process import EVIDENCE_LINES
 
 if TYPE_CHECKING:
@@ -183,6 +184,25 @@ class QemuDriver:
         """From those copies, by the way that it was started last."""
         snapshot.restore_copy(Instance(state_dir=state_dir, machine=machine), folder)
         self.resume(state_dir, machine, records.instance_records(state_dir)[machine].recipe)
+
+    def usage(self, state_dir: StateDir, machine: str) -> Usage | None:
+        """Of its QEMU, and of its own disk."""
+        import psutil
+
+        instance = Instance(state_dir=state_dir, machine=machine)
+        running = instance.process()
+        try:
+            if running is None:
+                return None
+            return Usage(
+                machine=machine,
+                cpu=running.cpu_percent(interval=1.0),
+                memory=running.memory_info().rss,
+                limit=qmp.memory(instance.monitor),
+                disk=instance.overlay.stat().st_blocks * 512,
+            )
+        except (psutil.Error, OSError):
+            return None
 
     def guest_console(self, state_dir: StateDir, machine: str) -> GuestConsole:
         """A shell on a virtual console."""
