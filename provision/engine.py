@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from provision import applied, backends, guest_paths, lent, secrets, trust, walls
+from provision.backends.base import approve_all
 from provision.errors import EnvironmentFailed, HostLacks, SpecError, UsageError
 from provision.hints import command
-from provision.state import StateDir, refuse_mounted
+from provision.state import StateDir, known_environments, refuse_mounted
 from provision.target import Unreachable
 
 if TYPE_CHECKING:
@@ -101,8 +102,8 @@ def locked(environment: Environment, request: Request) -> Environment:
         return environment
     lock = lockfile.load(path)
     assert lock is not None  # noqa: S101 - it exists
-    mine = architecture_of(request.backend)
-    misfits = lockfile.misfits(environment, lock, architecture=mine, backend=request.backend)
+    form, architecture = form_of(environment, request.backend)
+    misfits = lockfile.misfits(environment, lock, architecture=architecture, form=form)
     if misfits and request.lock == "exactly":
         raise EnvironmentFailed(
             f"{path} does not fit the spec",
@@ -110,7 +111,7 @@ def locked(environment: Environment, request: Request) -> Environment:
             hint=f"{command('lock')} updates it; --no-frozen uses what fits",
         )
     frozen = lockfile.freeze(
-        environment, lock, file=path.name, architecture=mine, backend=request.backend, exact=not misfits
+        environment, lock, file=path.name, architecture=architecture, form=form, exact=not misfits
     )
     notes = [f"{path.name} does not fit: {reason}" for reason in misfits]
     if misfits:
@@ -118,13 +119,16 @@ def locked(environment: Environment, request: Request) -> Environment:
     return replace(frozen, lock_notes=tuple(notes))
 
 
-def architecture_of(backend: str) -> str:
-    """The architecture of a backend's machines on this host, as Debian says it."""
+def form_of(environment: Environment, backend: str) -> tuple[str, str]:
+    """What a lock calls a backend's machines on this host, and their architecture as Debian says it."""
     from provision import lockfile
-    from provision.backends.base import HasArchitecture
+    from provision.backends.base import HasForms
 
     acting = backends.find(backend)
-    return lockfile.architecture(acting.architecture() if isinstance(acting, HasArchitecture) else None)
+    if not isinstance(acting, HasForms):
+        return backend, lockfile.architecture()
+    form = acting.form(environment, state_of(environment, backend))
+    return form, lockfile.architecture(acting.architecture())
 
 
 def trust_of(request: Request) -> Trust:
@@ -288,8 +292,12 @@ def up(
     rebuild: bool,
     timeout: float,
     offline: bool = False,
+    approve: Callable[[Plan], None] | None = None,
 ) -> Plan:
-    """Bring an environment up until it is ready; with `offline`, only if nothing must be downloaded."""
+    """Bring an environment up until it is ready; with `offline`, only if nothing must be downloaded.
+
+    `approve` gets the plan before it is carried out, and raises to stop that.
+    """
     acting, state_dir = backends.find(backend), state_of(environment, backend)
     _require_possible(environment, backend)
     walls.require_in_place([each.source for each in walls.live(environment.machines)])
@@ -307,7 +315,9 @@ def up(
         )
     walls.make_mount_points(environment.machines)
     try:
-        plan = acting.up(environment, state_dir, progress, rebuild=rebuild, timeout=timeout)
+        plan = acting.up(
+            environment, state_dir, progress, rebuild=rebuild, timeout=timeout, approve=approve or approve_all
+        )
     except BaseException:
         state_dir.forget_inventories()  # how far it came is not known
         raise
@@ -517,6 +527,24 @@ def down(ref: EnvironmentRef, progress: Progress, *, volumes: bool, images: bool
     others = [f"volume {name}" for name in before.volumes if name not in left.volumes]
     others += [name for name in before.built if name not in left.built]
     return Removed(machines=there, others=tuple(others), left=left)
+
+
+def by_id(identity: str, backend: str) -> EnvironmentRef:
+    """An environment of this user by its id, whatever its spec says and wherever it is.
+
+    Raises:
+        UsageError: there is none.
+    """
+    known = next((each for each in known_environments() if each.id == identity), None)
+    if known is None:
+        raise UsageError(f"no environment has the id {identity}", hint="`provision list` shows them all")
+    backends.require(backend)
+    return EnvironmentRef(name=known.name, backend=backends.find(backend), state_dir=known.state_dir(backend))
+
+
+def targets(ref: EnvironmentRef, machine: str | None) -> Mapping[str, Target]:
+    """The running machines by name, or the named one."""
+    return ref.backend.targets(ref.name, ref.state_dir, machine)
 
 
 def target(ref: EnvironmentRef, machine: str | None, *, named_by: str = "--machine") -> Target:

@@ -4,12 +4,36 @@ from __future__ import annotations
 
 import os
 import stat
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 MIB = 1024**2
+
+
+_noted: ContextVar[set[Path] | None] = ContextVar("noted", default=None)
+
+
+@contextmanager
+def noting() -> Iterator[set[Path]]:
+    """A set that gets every file and folder that is read within: what a spec consists of."""
+    paths: set[Path] = set()
+    token = _noted.set(paths)
+    try:
+        yield paths
+    finally:
+        _noted.reset(token)
+
+
+def note(path: Path) -> None:
+    """Add a file or folder to what is read, whether it is there or not."""
+    noted = _noted.get()
+    if noted is not None:
+        noted.add(path.absolute())
 
 
 class NotReadable(OSError):
@@ -30,6 +54,7 @@ def read_regular(path: Path, *, largest: int, in_place: bool = False) -> tuple[b
     Raises:
         OSError: it cannot be read; NotReadable where it is no file, or too large.
     """
+    note(path)
     # A device may act on being opened, a FIFO waits for a writer.
     _refuse_other(path.lstat() if in_place else path.stat(), path)
     descriptor = (

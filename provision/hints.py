@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 OF_A_SPEC = (
-    "up", "verify", "status", "shell", "exec", "cp", "port", "logs", "restart", "sync", "stop", "start",
-    "pause", "unpause", "down", "plan", "render", "validate", "explain", "test", "compare", "trust", "diff",
-    "lock", "outdated",
+    "up", "verify", "status", "shell", "exec", "ssh", "ssh-config", "cp", "port", "logs", "restart", "sync",
+    "stop", "start", "pause", "unpause", "down", "plan", "render", "validate", "explain", "test", "compare",
+    "trust", "diff", "lock", "outdated",
 )  # fmt: skip
 READING = (
     "up",

@@ -299,6 +299,28 @@ def start(argv: Sequence[str], *, own_session: bool = False) -> subprocess.Popen
         raise _missing(argv, error) from error
 
 
+def start_on_terminal(argv: Sequence[str]) -> tuple[subprocess.Popen[bytes], int]:
+    """Start a command on a terminal of its own; also the descriptor of the terminal's other end.
+
+    Raises:
+        HostLacks: the program is not there.
+    """
+    import pty
+
+    LOGGER.info("$ %s # started on a terminal", shlex.join(argv))
+    screen, keys = pty.openpty()
+    try:
+        child = subprocess.Popen(
+            argv, stdin=keys, stdout=keys, stderr=keys, start_new_session=True, env=environment()
+        )
+    except FileNotFoundError as error:
+        os.close(screen)
+        raise _missing(argv, error) from error
+    finally:
+        os.close(keys)
+    return child, screen
+
+
 def kill(child: subprocess.Popen[bytes]) -> None:
     """Kill a command that was started, and read no more of it."""
     child.kill()

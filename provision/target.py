@@ -31,6 +31,16 @@ CHUNK = 65536
 LAST_LINES = 5
 LAST_WORDS = 1.0  # seconds to hear why, after the machine hung up
 
+# Bytes both ways: bash opens sockets itself; where there is none, busybox brings nc.
+# It ends when the server hangs up, and when we do.
+CONNECT = """
+command -v bash >/dev/null || exec nc "$1" "$2"
+exec bash -c 'exec 3<>"/dev/tcp/$1/$2" 4<&0 || exit 7
+  { cat <&4 >&3; kill $$; } >/dev/null 2>&1 &
+  exec cat <&3' bash "$1" "$2"
+"""
+LOGIN_SHELL = 'shell=$(getent passwd "$(id -un)" | cut -d: -f7); exec "${shell:-/bin/sh}" -l'
+
 
 class Unreachable(EnvironmentFailed):
     """The machine does not answer; it is never treated as an empty machine."""

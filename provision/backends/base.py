@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, Protocol, TypeVar, runtime_checkable
 
 if TYPE_CHECKING:
@@ -26,11 +26,25 @@ Action = Literal["create", "recreate", "change", "refresh", "start", "wait", "no
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedAction:
-    """What `up` would do with a machine, and why, in words; nothing to do has no cause."""
+    """What `up` would do with a machine, and why, in words; nothing to do has no cause.
+
+    `loses` says what is thrown away with the machine that is there, `keeps` names the volumes
+    that its successor gets; `precious` if a person is asked before.
+    """
 
     machine: str
     action: Action
     cause: str = ""
+    loses: str = ""
+    keeps: tuple[str, ...] = ()
+    precious: bool = False
+
+
+def losing(
+    planned: PlannedAction, what: str, keeps: Sequence[str], *, precious: bool = False
+) -> PlannedAction:
+    """The action, with what it throws away and which volumes stay. Pure."""
+    return replace(planned, loses=what, keeps=tuple(keeps), precious=precious)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,12 +61,13 @@ class Plan:
 
     A backend decides it from what it observed, and `up` carries out that very object. To
     `remove` is a machine that is there and no longer in the spec. `notes` say what else a
-    person should know before.
+    person should know before. `seconds` is how long the last such change took, if that is known.
     """
 
     machines: tuple[PlannedAction, ...]
     build: tuple[PlannedBuild, ...] = ()
     notes: tuple[str, ...] = ()
+    seconds: float | None = None
 
     @property
     def actions(self) -> Mapping[str, Action]:
@@ -106,6 +121,10 @@ class Capabilities:
     aspects: Mapping[str, str]
     cannot: tuple[str, ...]
     lacks: tuple[str, ...]
+
+
+def approve_all(plan: Plan) -> None:
+    """Approve whatever is planned."""
 
 
 class Backend(Protocol[HostChoices]):
@@ -167,8 +186,12 @@ class Backend(Protocol[HostChoices]):
         *,
         rebuild: bool,
         timeout: float,
+        approve: Callable[[Plan], None] = ...,
     ) -> Plan:
-        """Make the machines match the environment and wait until they are ready; return what was done."""
+        """Make the machines match the environment and wait until they are ready; return what was done.
+
+        `approve` gets the plan before any of it is carried out, and raises to stop that.
+        """
 
     def start(
         self,
@@ -394,8 +417,11 @@ class MayBeSlow(Protocol):
 
 
 @runtime_checkable
-class HasArchitecture(Protocol):
-    """What a backend can do beside the contract, whose machines may have another processor than this host."""
+class HasForms(Protocol):
+    """What a backend can do beside the contract, whose machines are not made of the same on every host."""
+
+    def form(self, environment: Environment, state_dir: StateDir) -> str:
+        """What a lock calls its machines on this host: its own name, and what else they depend on."""
 
     def architecture(self) -> str:
         """That of its machines, as `uname -m` says it."""

@@ -17,6 +17,8 @@ VERBS = {
     "list": "List all your environments.",
     "exec": "Run a command in a machine.",
     "shell": "Open a shell in a machine.",
+    "ssh": "Log in to a machine by ssh.",
+    "ssh-config": "Print what ssh needs to reach the machines.",
     "cp": "Copy files into a machine, or out of it.",
     "port": "Show where this host reaches a port of a machine.",
     "restart": "Restart services and wait until they are ready.",
@@ -29,6 +31,7 @@ VERBS = {
     "outdated": "Show which locked versions are older than the archives' newest.",
     "test": "Bring a spec up in several backends, verify, compare, take it down.",
     "sync": "Copy changed folders into the machine.",
+    "watch": "Bring up whatever changes, each time the spec or one of its files does.",
     "stop": "Stop the machines and keep them.",
     "start": "Start what stop stopped, as it was last applied.",
     "pause": "Let the machines stand still in memory.",
@@ -45,6 +48,7 @@ VERBS = {
 
 
 ALIASES = {"ls": "list"}
+HIDDEN = ("ssh-proxy",)  # what other programs call: in no list, and no completion
 
 
 class Verbs(click.Group):
@@ -57,9 +61,9 @@ class Verbs(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's contract
         """The command of a verb."""
         cmd_name = ALIASES.get(cmd_name, cmd_name)
-        if cmd_name not in VERBS:
+        if cmd_name not in (*VERBS, *HIDDEN):
             return None
-        module = importlib.import_module(f"provision.cli.{cmd_name}")
+        module = importlib.import_module(f"provision.cli.{cmd_name.replace('-', '_')}")
         command = module.command
         assert isinstance(command, click.Command)  # noqa: S101 - our own module
         from provision.cli.verbose import add_option
@@ -70,7 +74,7 @@ class Verbs(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the verb; a mistyped one is answered with the nearest."""
-        if args and args[0] not in (*VERBS, *ALIASES) and not args[0].startswith("-"):
+        if args and args[0] not in (*VERBS, *ALIASES, *HIDDEN) and not args[0].startswith("-"):
             from difflib import get_close_matches
 
             near = get_close_matches(args[0], VERBS, 1)

@@ -9,12 +9,11 @@ import click
 
 from provision.cli.options import machine_option, with_request
 from provision.cli.show import progress
+from provision.target import LOGIN_SHELL
 
 if TYPE_CHECKING:
     from provision.engine import EnvironmentRef, Request
     from provision.target import Target
-
-LOGIN_SHELL = 'shell=$(getent passwd "$(id -un)" | cut -d: -f7); exec "${shell:-/bin/sh}" -l'
 
 
 @click.command("shell")

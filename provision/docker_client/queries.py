@@ -42,6 +42,7 @@ class Container:
     image: str
     labels: Mapping[str, str]
     ports: tuple[PortStatus, ...]
+    id: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -404,6 +405,7 @@ def _container(raw: Mapping[str, Any]) -> Container:
     state, networks = raw["State"], raw["NetworkSettings"]["Networks"] or {}
     addresses = [network["IPAddress"] for network in networks.values() if network["IPAddress"]]
     return Container(
+        id=raw["Id"],
         name=raw["Name"].lstrip("/"),
         running=state["Running"] and not state["Restarting"] and not state["Paused"],
         paused=state["Paused"],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -68,9 +69,15 @@ def take(target: Target, machine: Machine, backend: str, *, aside: bool = False)
         backend=backend,
         taken=datetime.now(UTC).isoformat(timespec="seconds"),
         unknown=() if "capabilities" in sections else ("files.capabilities",),
-        options=tuple(sorted(machine.options)),
+        options=_options(machine),
         facts=facts,
     )
+
+
+def _options(machine: Machine) -> tuple[str, ...]:
+    """The keys of the spec on which rules depend."""
+    resources = (each.name for each in fields(machine.resources) if getattr(machine.resources, each.name))
+    return tuple(sorted([*machine.options, *(f"resources.{name}" for name in resources)]))
 
 
 def read(sections: Mapping[str, bytes]) -> Iterator[Fact]:

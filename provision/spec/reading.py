@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from provision import registry
 from provision.errors import UsageError
+from provision.files import note
 from provision.model import Origin
 from provision.spec.demands import Demands, nothing, shown
 from provision.spec.layers import Reader, stack
@@ -100,6 +101,7 @@ def read(
             read_cache(cache, problems)
         _refuse_all_but(PERSONAL, reader.documents(), problems)
     reader.read(path)
+    note(path.parent / f"{path.stem}.local{path.suffix}")
     own = local_layer(path) if local else None
     laid_over = (own,) if own is not None else ()
     for layer in laid_over:

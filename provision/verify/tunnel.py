@@ -9,20 +9,12 @@ import time
 from typing import TYPE_CHECKING
 
 from provision import process
+from provision.target import CONNECT
 
 if TYPE_CHECKING:
     from subprocess import Popen
 
     from provision.target import Target
-
-# Bytes both ways: bash opens sockets itself; where there is none, busybox brings nc.
-# It ends when the server hangs up, and when we do.
-_CONNECT = """
-command -v bash >/dev/null || exec nc "$1" "$2"
-exec bash -c 'exec 3<>"/dev/tcp/$1/$2" 4<&0 || exit 7
-  { cat <&4 >&3; kill $$; } >/dev/null 2>&1 &
-  exec cat <&3' bash "$1" "$2"
-"""
 
 
 def trusting() -> ssl.SSLContext:
@@ -39,7 +31,7 @@ def exchange(target: Target, host: str, port: int, request: bytes, *, timeout: f
     Raises:
         OSError: it does not answer, not in TLS, or not within `timeout` seconds.
     """
-    words = ["sh", "-c", _CONNECT, "sh", host, str(port)]
+    words = ["sh", "-c", CONNECT, "sh", host, str(port)]
     child = process.start(target.enter(words, user=target.user, workdir="/", terminal=False))
     try:
         return _Conversation(child, host, timeout).ask(request, largest)

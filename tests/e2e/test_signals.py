@@ -190,6 +190,7 @@ WORDS = {
     "exec": "exec -- cat",
     "cp": "cp :/etc/hostname -",
     "logs": "logs one",
+    "ssh": "ssh -- true",
     "schema": "schema",
     "completion": "completion bash",
     "up": "up --no-verify",

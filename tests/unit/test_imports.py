@@ -23,7 +23,7 @@ FLOORS = (
     | {"jobs", "shards", "garbage", "outdated"},
     {"engine"},
     {"backends", "inventory", "verify", "installed", "lockfile"},
-    {"applied", "attach", "copying", "lent", "recipe", "relay", "rendering", "spec", "state"},
+    {"applied", "attach", "copying", "lent", "recipe", "relay", "rendering", "spec", "sshd", "state"},
     {"bases"},
     {"docker_client", "records", "runtime", "trust", "leftovers"},
     {"target", "model", "errors", "fetch_errors", "files", "lock", "process", "progress", "resources"}
@@ -35,6 +35,7 @@ STRANGERS = ({"backends", "verify"}, {"backends", "inventory"}, {"inventory", "v
 KEPT = {
     "subprocess": {"process"},
     "pty": {"process"},
+    "asyncssh": {"sshd"},
     "multiprocessing": {"process"},
     "testinfra": {"verify"},
     "pytest": {"verify"},
@@ -137,8 +138,10 @@ def test_backends_and_checks_are_strangers() -> None:
                 "base",
                 "build_errors",
                 "build_lines",
+                "host_faults",
                 "build_problems",
                 "causes",
+                "in_place",
                 "journal",
                 "locked",
                 "log_view",

@@ -9,12 +9,13 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from provision import guest_paths, lent, process
-from provision.backends import causes, starts
+from provision.backends import causes, in_place, starts
 from provision.backends.build_errors import build_failed
 from provision.backends.build_lines import BuildLines
 from provision.backends.build_problems import refuse_found
 from provision.backends.docker import agent, secrets, systemd
 from provision.backends.docker.containers import MACHINE, enter, of_environment
+from provision.backends.docker.decide import changes_in_place, is_changed
 from provision.backends.docker.failures import require_compose, start_failed
 from provision.backends.docker.images import remember_images
 from provision.backends.docker.logs import read_logs
@@ -50,7 +51,7 @@ from provision.recipe.systemd import restart_script
 from provision.target import Unreachable
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from provision.backends.base import Plan
     from provision.backends.docker.observe import Observed
@@ -73,8 +74,8 @@ class Application:
     rendering: Rendering
     timeout: float
 
-    def up(self, progress: Progress, *, rebuild: bool) -> Plan:
-        """Observe, decide, and carry out the plan, which is returned."""
+    def up(self, progress: Progress, *, rebuild: bool, approve: Callable[[Plan], None]) -> Plan:
+        """Observe, decide, and carry out the plan once it is approved; returned is that very plan."""
         with self.state_dir.lock(progress):
             if self._forwards:
                 agent.prepare(self.state_dir)
@@ -82,13 +83,15 @@ class Application:
                 agent.end(self.state_dir)
             with progress.wait("checking what is running"):
                 observed, plan = plan_for(self.environment, self.state_dir, self.rendering, rebuild=rebuild)
+            approve(plan)
+            since = time.monotonic()
             begun = self._converge(plan, observed, progress, rebuild=rebuild) if plan.changes else 0.0
             if plan.changes and self._ordered:
                 self._wait_for_all(plan, progress)
-                starts.note(self.state_dir, plan, begun)
+                starts.note(self.state_dir, plan, begun, since)
                 return plan
         self._wait_for_all(plan, progress)
-        starts.note(self.state_dir, plan, begun)
+        starts.note(self.state_dir, plan, begun, since)
         return plan
 
     def start(self, progress: Progress, machine: str | None) -> Plan:
@@ -148,13 +151,67 @@ class Application:
             end([each for each in present if plan.actions.get(each.labels[MACHINE]) == "remove"])
             self._refresh(plan, observed, progress)
             words = ["--no-start"] if self._ordered else ["--detach"]
+            # Compose would create one anew that differs from its image.
+            apart = self._changed(plan, observed)
+            if apart:
+                words += ["--no-deps", *(m.name for m in environment.machines if m.name not in apart)]
             try:
-                self._compose(["up", *words, "--no-build"], progress, variables)
+                if len(apart) < len(environment.machines):
+                    self._compose(["up", "--no-build", *words], progress, variables)
+                for machine in environment.machines:
+                    if machine.name in apart and plan.actions[machine.name] == "start" and not self._ordered:
+                        commands.start(self._container(machine))
             except process.CommandFailed as error:
                 raise start_failed(error, state_dir, environment) from error
+            self._change(plan, observed, progress)
+        self._note_parts(plan, observed)
         keep(state_dir, chosen)
         causes.note_aspects(state_dir, environment)
         return begun
+
+    def _changed(self, plan: Plan, observed: Observed) -> frozenset[str]:
+        """The machines whose containers differ from their image, and stay."""
+        anew = plan.named("create", "recreate", "remove")
+        changing = plan.named("change")
+        return frozenset(
+            machine.name
+            for machine in self.environment.machines
+            if machine.name not in anew and (machine.name in changing or is_changed(machine.name, observed))
+        )
+
+    def _change(self, plan: Plan, observed: Observed, progress: Progress) -> None:
+        """Apply to running containers what needs no new one."""
+        for machine in self.environment.machines:
+            found = changes_in_place(machine, self.rendering, observed)
+            if plan.actions[machine.name] != "change" or found is None:
+                continue
+            files = self.rendering.made_of[machine.name]
+            with _entered(self._container(machine), machine) as target:
+                in_place.apply(target, machine, found, files, progress)
+            if found.services:
+                restart(self._container(machine), found.services, units=systemd.is_init(machine))
+            if found.setup:
+                _revive(self._container(machine), "setup", units=systemd.is_init(machine))
+
+    def _note_parts(self, plan: Plan, observed: Observed) -> None:
+        """Remember what each container is made of, so that the next change may be applied to it."""
+        names = {machine.name: self._container(machine) for machine in self.environment.machines}
+        containers = queries.inspect(containers=names.values()).containers
+        new = set(plan.named("create", "recreate", "change"))
+        in_place.note(
+            self.state_dir,
+            {
+                name: in_place.MachineParts(
+                    instance=containers[full].id,
+                    made=self.rendering.digests[name],
+                    parts=in_place.parts_of(self.rendering.made_of[name], self.rendering.outside[name]),
+                )
+                if name in new or name not in observed.parts
+                else observed.parts[name]
+                for name, full in names.items()
+                if full in containers
+            },
+        )
 
     def _variables(self, chosen: Mapping[str, int]) -> Mapping[str, str]:
         """The variables of `.env`: what it says of this host, once the secrets are where it says."""
@@ -222,6 +279,8 @@ class Application:
             def each_line(line: str) -> None:
                 log.write(line + "\n")
                 progress.line(lines.readable(line))
+                if done := lines.done(line):
+                    progress.note(done)
 
             try:
                 commands.compose(
@@ -323,6 +382,14 @@ def _last_lines(container: str, machine: Machine, service: str) -> Sequence[str]
     wanted = [service] if service else []
     read_logs(container, names, wanted, lines.append, journal=systemd.is_init(machine))
     return lines[-LAST_LINES:]
+
+
+def restart(container: str, services: Sequence[str], *, units: bool) -> None:
+    """Stop services properly and start them again."""
+    if units:
+        commands.run_inside(container, ["sh", "-c", restart_script(services)], check=False)
+    else:
+        commands.run_inside(container, [guest_paths.CONTROL, "restart", *services])
 
 
 def _revive(container: str, service: str, *, units: bool) -> None:

@@ -6,8 +6,8 @@ import os
 from typing import TYPE_CHECKING, Literal
 
 from provision import guest_paths
-from provision.backends import causes, ports, starts
-from provision.backends.base import Remains
+from provision.backends import causes, in_place, ports, starts
+from provision.backends.base import Remains, approve_all
 from provision.backends.docker import agent, capabilities, offline, removal, secrets, systemd
 from provision.backends.docker import images as images_of
 from provision.backends.docker.apply import Application
@@ -48,7 +48,8 @@ if TYPE_CHECKING:
     from provision.target import Target
 
 RECORDS = {ports.RECORD: ports.PortsRecord, images_of.RECORD: images_of.ImagesRecord,
-           starts.RECORD: starts.StartRecord, causes.RECORD: causes.AspectsRecord}  # fmt: skip
+           starts.RECORD: starts.StartRecord, causes.RECORD: causes.AspectsRecord,
+           in_place.RECORD: in_place.PartsRecord}  # fmt: skip
 
 
 class Docker:
@@ -107,6 +108,7 @@ class Docker:
         *,
         rebuild: bool,
         timeout: float,
+        approve: Callable[[Plan], None] = approve_all,
     ) -> Plan:
         """Build what changed, let Compose converge, start in order, and wait until every machine is ready."""
         rendering = self._rendering(environment, state_dir)
@@ -114,7 +116,7 @@ class Docker:
         application = Application(
             environment=environment, state_dir=state_dir, rendering=rendering, timeout=timeout
         )
-        return application.up(progress, rebuild=rebuild)
+        return application.up(progress, rebuild=rebuild, approve=approve)
 
     def start(
         self,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from provision.backends.build_errors import led_by
 from provision.backends.docker.sysctls import sysctl_refused
+from provision.backends.host_faults import find_fault
 from provision.errors import EnvironmentFailed, HostLacks
 from provision.hints import command
 
@@ -35,4 +37,7 @@ def start_failed(error: CommandFailed, state_dir: StateDir, environment: Environ
         hint = "the engine cannot raise this limit: lower it in `limits`, or use a VM: `-b vm`"
     if any("port is already allocated" in line or "address already in use" in line for line in refused):
         hint = f"the port was taken in this very moment: {command('up')} again names its holder"
-    return EnvironmentFailed("the containers could not be started", evidence=refused, hint=hint)
+    if fault := find_fault(refused):
+        hint = f"{fault.hint}; full log: {state_dir.log}"
+    message = led_by(fault, "the containers could not be started")
+    return EnvironmentFailed(message, evidence=refused, hint=hint)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from provision.backends import causes
+from provision.backends import causes, in_place
 from provision.backends.docker import file_mounts, secrets
 from provision.backends.docker.containers import MACHINE, of_environment
 from provision.backends.docker.ownership import COMPOSE_PROJECT, ID, RENDERING
@@ -16,6 +16,7 @@ from provision.docker_client import queries
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from provision.backends.in_place import MachineParts
     from provision.docker_client.queries import Container, Objects
     from provision.model import Environment
     from provision.rendering import Rendering
@@ -41,7 +42,7 @@ class Surroundings:
 class Observed:
     """An environment as it is.
 
-    `containers`, `stale_secrets`, `replaced_files` and `aspects` go by a machine's name;
+    `containers`, `stale_secrets`, `replaced_files`, `aspects` and `parts` go by a machine's name;
     `seen` is all that the engine has under the names that the environment uses.
     """
 
@@ -50,6 +51,7 @@ class Observed:
     stale_secrets: Mapping[str, tuple[str, ...]]
     replaced_files: Mapping[str, tuple[str, ...]]
     aspects: Mapping[str, Mapping[str, str]]
+    parts: Mapping[str, MachineParts] = field(default_factory=dict)
     surroundings: Surroundings | None = None
 
 
@@ -67,13 +69,18 @@ def observe(environment: Environment, state_dir: StateDir, rendering: Rendering)
         containers=names.values(), images=images.values(), volumes=volumes, networks=[network]
     )
     containers = {name: seen.containers[full] for name, full in names.items() if full in seen.containers}
-    # One of another rendering is replaced, whatever it would answer.
+    parts = {
+        name: noted
+        for name, noted in in_place.noted(state_dir).items()
+        if name in containers and containers[name].id == noted.instance
+    }
+    # One of another rendering is replaced, whatever it would answer, unless it can be changed in place.
     answering = [
         machine
         for machine in environment.machines
         if (container := containers.get(machine.name)) is not None
         and container.running
-        and container.labels.get(RENDERING) == rendering.digests[machine.name]
+        and (machine.name in parts or container.labels.get(RENDERING) == rendering.digests[machine.name])
     ]
     return Observed(
         seen=seen,
@@ -81,6 +88,7 @@ def observe(environment: Environment, state_dir: StateDir, rendering: Rendering)
         stale_secrets={m.name: tuple(secrets.stale(names[m.name], m)) for m in answering},
         replaced_files={m.name: tuple(file_mounts.replaced(names[m.name], m)) for m in answering},
         aspects=causes.noted_aspects(state_dir),
+        parts=parts,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -93,7 +93,14 @@ def render_environment(environment: Environment, location: Path, choices: Engine
             files[os.path.normpath(f"{image.folder}/{path}")] = file
     files |= _override(environment)
     files |= _certificates(environment)
-    return Rendering(files=files, digest=digest_of(files), digests=digests, recipes=recipes)
+    return Rendering(
+        files=files,
+        digest=digest_of(files),
+        digests=digests,
+        recipes=recipes,
+        made_of={name: image.files for name, image in images.items()},
+        outside={item.machine.name: item.outside(environment) for item in items},
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -248,13 +255,21 @@ class _Item:
         )
 
     def digest(self, environment: Environment, recipe: str) -> str:
-        """The hash of everything that belongs to the machine, except the label that carries the hash."""
-        blank = {COMPOSE: _text(self.service(environment, recipe, ""))}
-        beside = {
+        """The hash of all that is the machine's own; the label that carries it cannot be a part of it."""
+        return digest_of({**self.image.files, **self.around(environment, recipe)})
+
+    def outside(self, environment: Environment) -> str:
+        """The hash of all that is the machine's own and not in its image."""
+        unnamed = replace(self, image=replace(self.image, name=""))
+        return digest_of(unnamed.around(environment, ""))
+
+    def around(self, environment: Environment, recipe: str) -> Mapping[str, RenderedFile]:
+        """What says how the container is created, without the label that carries the hash of it."""
+        return {
+            COMPOSE: _text(self.service(environment, recipe, "")),
             **_override(environment, self.machine.name),
             **_certificates(environment, self.machine.name),
         }
-        return digest_of({**self.image.files, **blank, **beside})
 
     def service(self, environment: Environment, recipe: str, digest: str) -> str:
         """A machine's service in compose.yaml."""

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from provision import process
-from provision.backends import causes, ports, starts
-from provision.backends.base import Remains
+from provision.backends import causes, in_place, ports, starts
+from provision.backends.base import Remains, approve_all
 from provision.backends.machines import read_all, refuse_unknown, side_by_side
 from provision.backends.readiness import HEALTHY, service_states
 from provision.backends.requirements import refuse, unmet
@@ -60,6 +60,7 @@ RECORDS: Mapping[str, type[Record]] = {  # beside the driver's own
     ports.RECORD: ports.PortsRecord,
     starts.RECORD: starts.StartRecord,
     causes.RECORD: causes.AspectsRecord,
+    in_place.RECORD: in_place.PartsRecord,
     sync.SYNCED: sync.SyncedRecord,
 }
 
@@ -136,6 +137,7 @@ class VirtualMachines:
         *,
         rebuild: bool,
         timeout: float,
+        approve: Callable[[Plan], None] = approve_all,
     ) -> Plan:
         """Make or boot what is not there, apply what changed, in order, until all are ready."""
         choices = self.choose(environment, state_dir)
@@ -148,7 +150,7 @@ class VirtualMachines:
         application = Application(
             environment=environment, driver=driver, state_dir=state_dir, rendering=rendering, timeout=timeout
         )
-        return application.up(progress, rebuild=rebuild)
+        return application.up(progress, rebuild=rebuild, approve=approve)
 
     def start(
         self,
@@ -339,6 +341,10 @@ class VirtualMachines:
             read_lines(state_dir, one, names, line, view=view, labelled=len(known[one]) > 1)
 
         read_all(known, services, each_line, read, follow=view.follow)
+
+    def form(self, environment: Environment, state_dir: StateDir) -> str:
+        """With its driver: each has packages and a kernel of its own."""
+        return f"{self.name}-{self.choose(environment, state_dir).driver}"
 
     def architecture(self) -> str:
         """That which is emulated, or this host's."""

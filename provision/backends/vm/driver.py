@@ -257,6 +257,9 @@ class StartsProvisioned(Protocol):
     def resume(self, state_dir: StateDir, machine: str, recipe: str) -> None:
         """Let what waits in a machine begin, after a boot and after a saved state alike."""
 
+    def note_applied(self, machine: Machine, state_dir: StateDir, rendering: Rendering) -> None:
+        """Remember that a running machine was changed in place to be what is rendered now."""
+
 
 @runtime_checkable
 class SavesState(Protocol):

@@ -54,18 +54,27 @@ def render_environment(environment: Environment, driver: Driver, location: Path)
     provided = driver.render(environment, guests, location)
     files = dict(provided)
     recipes: dict[str, str] = {}
+    made_of: dict[str, Mapping[str, RenderedFile]] = {}
     for guest in guests:
         name = guest.machine.name
         made = {f"{name}/{path}": file for path, file in _machine(guest, scripts[name]).items()}
         files |= made
         inside = {path: file for path, file in files.items() if path.startswith(f"{name}/")}
         recipes[name] = digest_of(inside)
+        made_of[name] = {path.removeprefix(f"{name}/"): file for path, file in inside.items()}
     digests = {}
     for guest in guests:
         own = provided if len(guests) == 1 else driver.render(environment, [guest], location)
         definition = {path: file for path, file in own.items() if path.partition("/")[0] not in recipes}
         digests[guest.machine.name] = digest_of(definition)
-    return Rendering(files=files, digest=digest_of(files), digests=digests, recipes=recipes)
+    return Rendering(
+        files=files,
+        digest=digest_of(files),
+        digests=digests,
+        recipes=recipes,
+        made_of=made_of,
+        outside=digests,
+    )
 
 
 def copied_folders(environment: Environment, driver: Driver, location: Path) -> tuple[CopiedFolder, ...]:

@@ -220,6 +220,8 @@ class ArtifactStore:
             def each_line(line: str) -> None:
                 log.write(line + "\n")
                 progress.line(lines.readable(line))
+                if done := lines.done(line):
+                    progress.note(done)
 
             words = ["--no-cache"] if rebuild else []
             ours = architecture()

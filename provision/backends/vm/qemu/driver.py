@@ -152,6 +152,10 @@ class QemuDriver:
                 hint=f"{command('up', '--rebuild')} recreates it",
             )
 
+    def note_applied(self, machine: Machine, state_dir: StateDir, rendering: Rendering) -> None:
+        """Its disk holds the change, and so will its next state."""
+        launch.note_applied(machine, state_dir, rendering)
+
     def pause(self, state_dir: StateDir, machine: str) -> None:
         """Stop its processors."""
         qmp.execute(Instance(state_dir=state_dir, machine=machine).monitor, "stop")

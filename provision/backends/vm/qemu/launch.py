@@ -76,7 +76,10 @@ class LaunchContext:
         recipe = self.rendering.recipes[machine.name] if build == "image" else ""
         if former is None:
             return InstanceRecord(definition=definition, build=build, recipe=recipe)
-        return replace(former, definition=definition, build=build, recipe=recipe)
+        has_disk = self.instance(machine).overlay.exists()
+        if has_disk and build == former.build == "image" and former.applied == recipe:
+            return replace(former, definition=definition)
+        return replace(former, definition=definition, build=build, recipe=recipe, applied="")
 
 
 def prepare(
@@ -135,6 +138,18 @@ def start(
         launch = booted.get(machine.name)
         if launch is not None and launch.how == "new" and _saves_state(machine, build):
             _save_state(context, machine, launch)
+
+
+def note_applied(machine: Machine, state_dir: StateDir, rendering: Rendering) -> None:
+    """Remember that a running machine was changed in place, and under which key `stop` may save its state."""
+    from provision.progress import Silent
+
+    context = LaunchContext(state_dir=state_dir, rendering=rendering, progress=Silent())
+    made = replace(instance_records(state_dir)[machine.name], applied=rendering.recipes[machine.name])
+    disk = DISKS.get(made.disk)
+    launch = Launch(how="disk", disk=disk, accelerator=_accelerator(context, machine, disk))
+    suspends = _suspends(context, machine, made, launch)
+    save_instance_record(state_dir, machine.name, replace(made, suspends=suspends))
 
 
 def _start_all(
