@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from provision import docker_client, engine
+from provision import docker_client, engine, rendering
 from provision.docker_client import api, commands
 from provision.engine import Request
 
@@ -101,6 +101,7 @@ def handless(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "cache"))  # a trial has a folder of its own there
     (tmp_path / "cache" / "provision").mkdir(parents=True)
+    rendering._jinja.cache_clear()  # it keeps compiled templates in the cache of another test
     yield
     watching[0] = None
 
