@@ -71,7 +71,7 @@ unit: venv  ## tests without an engine: unit and golden
 	$(BIN)/pytest --numprocesses 2 tests/unit tests/golden
 
 e2e: venv  ## tests on the real Docker engine, and the judges of both renderings
-	$(BIN)/pytest -m 'not thorough' --backend docker $(CONTAINERS)
+	$(BIN)/pytest -m 'not thorough' --durations 40 --backend docker $(CONTAINERS)
 
 CONTAINERS := --ignore-glob='*/test_vm_*' --ignore-glob='*/test_qemu_*' tests/contract tests/e2e
 
@@ -84,7 +84,7 @@ MACHINES := $(patsubst %,tests/e2e/test_%.py,qemu_disks qemu_hangs qemu_same qem
   $(patsubst %,tests/e2e/test_examples.py::test_an_example_comes_up_and_is_what_it_says[vm-%],shop kernel)
 
 machines:
-	$(BIN)/pytest -m 'not thorough' --backend vm $(RULES) $(MACHINES)
+	$(BIN)/pytest -m 'not thorough' --durations 40 --backend vm $(RULES) $(MACHINES)
 
 test-vm: host-vm venv  ## all of the suite on virtual machines; PROVIDER=libvirt for another than the first
 	$(BIN)/pytest --backend vm $(if $(PROVIDER),--provider $(PROVIDER)) tests/contract tests/e2e/test_examples.py tests/e2e/test_qemu_*.py tests/e2e/test_vm_*.py

@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 # What a host says of its disk to any program that writes; everything else is a bug of ours.
 REFUSALS = {
-    errno.ENOSPC: "make room on the disk, then try again",
+    errno.ENOSPC: "make room there (`provision gc` shows what nobody needs), then try again",
     errno.EDQUOT: "this user's disk quota is used up: make room, then try again",
     errno.EROFS: "the disk is read-only: work in a folder that you can write to",
     errno.EACCES: "give this user access, or work in a folder that belongs to them",
@@ -70,8 +71,29 @@ def _run() -> int:
         if error.errno not in REFUSALS:
             raise
         where = f"{error.filename}: " if error.filename else ""
+        if error.errno == errno.ENOSPC:
+            full = ProvisionError(
+                f"the disk is full: {where}{error.strerror}", evidence=_room(), hint=REFUSALS[error.errno]
+            )
+            return _refuse(full)
         return _refuse(ProvisionError(f"{where}{error.strerror}", hint=REFUSALS[error.errno]))
     return code if isinstance(code, int) else 0
+
+
+def _room() -> list[str]:
+    """What is free where provision writes."""
+    import shutil
+    import tempfile
+
+    from provision import resources
+
+    lines = []
+    for what, folder in (("state", resources.state()), ("cache", resources.cache()),
+                         ("temporary files", tempfile.gettempdir())):  # fmt: skip
+        with suppress(OSError):
+            there = next(path for path in (Path(folder), *Path(folder).parents) if path.exists())
+            lines.append(f"{shutil.disk_usage(there).free >> 20} MiB are free for {what} in {folder}")
+    return lines
 
 
 def _open_streams() -> None:

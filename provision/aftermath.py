@@ -1,4 +1,4 @@
-"""What an `up` that failed or was interrupted leaves: said, or removed again."""
+"""What an `up` that failed or was interrupted leaves: reported, or removed again."""
 
 from __future__ import annotations
 

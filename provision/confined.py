@@ -130,9 +130,9 @@ def _read(name: str, folder: int) -> bytes | None:
 
 def _has(name: str, folder: int, content: bytes, mode: int) -> bool:
     try:
-        found = os.stat(name, dir_fd=folder, follow_symlinks=False)
-        alone = stat.S_ISREG(found.st_mode) and found.st_nlink == 1
-        same = found.st_size == len(content) and stat.S_IMODE(found.st_mode) == mode
+        status = os.stat(name, dir_fd=folder, follow_symlinks=False)
+        alone = stat.S_ISREG(status.st_mode) and status.st_nlink == 1
+        same = status.st_size == len(content) and stat.S_IMODE(status.st_mode) == mode
         return alone and same and _read(name, folder) == content
     except OSError:
         return False

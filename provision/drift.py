@@ -1,4 +1,4 @@
-"""What was changed by hand: a machine beside its own inventory of when it became ready."""
+"""What was changed by hand: a machine compared with its own inventory from when it became ready."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Drift:
 
 
 class Recording:
-    """The inventories of machines that have become ready, taken beside other work."""
+    """The inventories of machines that have become ready, taken in the background."""
 
     def __init__(self, environment: Environment, backend: str) -> None:
         """Begin, for each machine that has none since it was made or changed."""
@@ -50,7 +50,7 @@ class Recording:
             except (ProvisionError, OSError) as error:
                 self._failure = error
 
-        # A daemon: whoever interrupts `up` does not wait for it.
+        # A daemon thread: an interrupted `up` does not wait for it.
         self._running = threading.Thread(target=take, daemon=True) if lacking else None
         if self._running:
             self._running.start()
@@ -65,7 +65,7 @@ class Recording:
 
 
 def recorded(state_dir: StateDir, machine: str) -> Inventory:
-    """A machine's inventory of when it became ready.
+    """A machine's inventory from when it became ready.
 
     Raises:
         EnvironmentFailed: there is none, or it cannot be read.

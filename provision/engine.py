@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
-from provision import applied, backends, lent, secrets, trust, walls
+from provision import applied, backends, guest_paths, lent, secrets, trust, walls
+from provision.backends.base import approve_all
 from provision.errors import EnvironmentFailed, HostLacks, SpecError, UsageError
 from provision.hints import command
 from provision.model import Event
@@ -28,9 +29,9 @@ if TYPE_CHECKING:
         Machine,
         MachineState,
         MachineStatus,
+        MachineUsage,
         PortStatus,
         Result,
-        Usage,
         Word,
     )
     from provision.progress import Progress
@@ -41,12 +42,13 @@ if TYPE_CHECKING:
 # After these a machine is what its spec says; a mere start keeps what someone changed in it.
 MADE = ("create", "recreate", "change", "refresh")
 LOOKS_EVERY = 1.0  # seconds
+LockUse = Literal["exactly", "where it fits", "not at all"]
 LONGEST_START = 3600.0  # seconds; each service's own time ends sooner
 
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What the command line asks for: which spec, which backend, which overrides."""
+    """What the command line asks for: which spec, which backend, which overrides, what of its lock."""
 
     spec: Path
     backend: str
@@ -55,6 +57,7 @@ class Request:
     base: str | None = None
     local: bool = True
     allow: tuple[Word, ...] = ()
+    lock: LockUse = "where it fits"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,17 +65,26 @@ class EnvironmentRef:
     """An environment by its name alone: enough for what is running, whatever the spec says now."""
 
     name: str
-    backend: Backend
+    backend: Backend[Any]
     state_dir: StateDir
 
 
 def load(request: Request, *, looking: bool = False) -> Environment:
-    """Read and check a spec; SpecError with every problem in it.
+    """Read and check a spec, and hold it to its lock.
 
     Args:
         request: which one.
         looking: nothing is going to be started or shown, so no permission is needed.
+
+    Raises:
+        SpecError: with every problem in the spec, or in the lock.
+        EnvironmentFailed: the lock is to be used exactly, and does not fit the spec.
     """
+    return locked(load_unlocked(request, looking=looking), request)
+
+
+def load_unlocked(request: Request, *, looking: bool = False) -> Environment:
+    """Read and check a spec, without its lock; SpecError with every problem in it."""
     from provision import spec
 
     return spec.load(
@@ -84,6 +96,54 @@ def load(request: Request, *, looking: bool = False) -> Environment:
         local=request.local,
         allows=spec.everything if looking else trust_of(request).allows,
     )
+
+
+def locked(environment: Environment, request: Request) -> Environment:
+    """The environment, held to its lock as far as that is asked for.
+
+    Raises:
+        EnvironmentFailed: the lock is to be used exactly, and does not fit the spec.
+        SpecError: the lock is damaged.
+        UsageError: it is to be used exactly, and there is none.
+    """
+    from provision import lockfile
+
+    path = lockfile.path_of(request.spec)
+    if request.lock == "not at all":
+        return environment
+    if not path.exists():
+        if request.lock == "exactly":
+            raise UsageError(f"there is no lock {path}", hint=f"{command('lock')} writes it")
+        return environment
+    lock = lockfile.load(path)
+    assert lock is not None  # noqa: S101 - it exists
+    form, architecture = form_of(environment, request.backend)
+    misfits = lockfile.misfits(environment, lock, architecture=architecture, form=form)
+    if misfits and request.lock == "exactly":
+        raise EnvironmentFailed(
+            f"{path} does not fit the spec",
+            evidence=misfits,
+            hint=f"{command('lock')} updates it; --no-frozen uses what fits",
+        )
+    frozen = lockfile.freeze(
+        environment, lock, file=path.name, architecture=architecture, form=form, exact=not misfits
+    )
+    notes = [f"{path.name} does not fit: {reason}" for reason in misfits]
+    if misfits:
+        notes.append(f"what fits of it is used; {command('lock')} updates it")
+    return replace(frozen, lock_notes=tuple(notes))
+
+
+def form_of(environment: Environment, backend: str) -> tuple[str, str]:
+    """What a lock calls a backend's machines on this host, and their architecture as Debian says it."""
+    from provision import lockfile
+    from provision.backends.base import HasForms
+
+    acting = backends.find(backend)
+    if not isinstance(acting, HasForms):
+        return backend, lockfile.architecture()
+    form = acting.form(environment, state_of(environment, backend))
+    return form, lockfile.architecture(acting.architecture())
 
 
 def trust_of(request: Request) -> Trust:
@@ -209,7 +269,9 @@ def render(request: Request, folder: Path | None) -> tuple[Mapping[str, bytes], 
         raise SpecError(problems)
     backend, state_dir = backends.find(request.backend), state_of(environment, request.backend)
     rendering = backend.render(
-        backend.settle(environment, state_dir), folder.resolve() if folder else state_dir.rendering
+        environment,
+        folder.resolve() if folder else state_dir.rendering,
+        backend.choose(environment, state_dir),
     )
     if folder:
         rendering.write(folder)
@@ -220,8 +282,8 @@ def plan(environment: Environment, backend: str) -> Plan:
     """What `up` would do now."""
     _require_possible(environment, backend)
     acting, state_dir = backends.find(backend), state_of(environment, backend)
-    plan = acting.plan(acting.settle(environment, state_dir), state_dir)
-    return replace(plan, notes=(*plan.notes, *skipped(environment, backend)))
+    plan = acting.plan(environment, state_dir)
+    return replace(plan, notes=(*environment.lock_notes, *plan.notes, *skipped(environment, backend)))
 
 
 def skipped(environment: Environment, backend: str) -> tuple[str, ...]:
@@ -245,16 +307,19 @@ def up(
     rebuild: bool,
     timeout: float,
     offline: bool = False,
+    approve: Callable[[Plan], None] | None = None,
 ) -> Plan:
-    """Bring an environment up until it is ready; with `offline`, only if nothing must be downloaded."""
+    """Bring an environment up until it is ready; with `offline`, only if nothing must be downloaded.
+
+    `approve` gets the plan before it is carried out, and raises to stop that.
+    """
     acting, state_dir = backends.find(backend), state_of(environment, backend)
     _require_possible(environment, backend)
     walls.require_in_place([each.source for each in walls.live(environment.machines)])
-    for note in lent.notes(environment):
+    for note in (*environment.lock_notes, *lent.notes(environment)):
         progress.note(note)
     with progress.wait("checking this host"):
-        settled = acting.settle(environment, state_dir)
-        missing = acting.missing(settled, state_dir) if offline else ()
+        missing = acting.missing(environment, state_dir) if offline else ()
     if missing:
         raise HostLacks(
             f"{environment.name} cannot be brought up offline: {len(missing)} things are missing"
@@ -265,7 +330,9 @@ def up(
         )
     walls.make_mount_points(environment.machines)
     try:
-        plan = acting.up(settled, state_dir, progress, rebuild=rebuild, timeout=timeout)
+        plan = acting.up(
+            environment, state_dir, progress, rebuild=rebuild, timeout=timeout, approve=approve or approve_all
+        )
     except BaseException:
         state_dir.forget_inventories()  # how far it came is not known
         raise
@@ -273,7 +340,36 @@ def up(
         state_dir.forget_inventories()
     if plan.changes or not state_dir.path_of(applied.RECORD).exists():
         applied.keep(state_dir, environment)
+    if plan.changes:
+        require_locked(environment, backend, progress)
     return plan
+
+
+def require_locked(environment: Environment, backend: str, progress: Progress) -> None:
+    """Compare what is installed with the lock, where that fits the spec.
+
+    Raises:
+        EnvironmentFailed: a machine has something else.
+        Unreachable: a machine does not answer.
+    """
+    if not any(machine.lock and machine.lock.installed for machine in environment.machines):
+        return
+    from provision.installed import differences, read_installed
+
+    acting, evidence = backends.find(backend), list[str]()
+    with progress.wait("comparing with the lock"):
+        targets = acting.targets(environment.name, state_of(environment, backend))
+        for machine in environment.machines:
+            with targets[machine.name] as target:
+                found = read_installed(target, kernel="kernel" in acting.supports(machine))
+            evidence += [f"{machine.name}: {each}" for each in differences(machine, found)]
+    if evidence:
+        file = next(machine.lock.file for machine in environment.machines if machine.lock)
+        raise EnvironmentFailed(
+            f"{environment.name} is up, but not as {file} has it",
+            evidence=evidence,
+            hint=f"{command('lock')} locks what is there; {command('up', '--no-lock')} ignores the lock",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -298,9 +394,8 @@ def start(
             f"{ref.name} is not up in {ref.backend.name}: there is nothing to start",
             hint=f"{command('up')} brings it up",
         )
-    settled = ref.backend.settle(environment, ref.state_dir)
-    changed = _changed(request, ref, settled)
-    plan = ref.backend.start(settled, ref.state_dir, progress, machine=machine, timeout=timeout)
+    changed = _changed(request, ref, environment)
+    plan = ref.backend.start(environment, ref.state_dir, progress, machine=machine, timeout=timeout)
     return Started(plan=plan, changed=changed)
 
 
@@ -310,11 +405,11 @@ def _changed(request: Request, ref: EnvironmentRef, former: Environment) -> str:
 
     backend, location = ref.backend, ref.state_dir.rendering
     try:
-        now = backend.settle(load(request, looking=True), ref.state_dir)
-        digests = backend.render(now, location).digests
+        now = load(request, looking=True)
+        digests = backend.render(now, location, backend.choose(now, ref.state_dir)).digests
     except SpecError:
         return "it has problems now"
-    former_digests = backend.render(former, location).digests
+    former_digests = backend.render(former, location, backend.choose(former, ref.state_dir)).digests
     former_machines = {machine.name: causes.aspects(machine) for machine in former.machines}
     machines = {machine.name: causes.aspects(machine) for machine in now.machines}
     words = [f"machine {name} removed" for name in former_machines if name not in machines]
@@ -393,8 +488,8 @@ def status(environment: Environment, backend: str, machine: str | None = None) -
     """The status of every machine, or of the named one."""
     acting, state_dir = backends.find(backend), state_of(environment, backend)
     request = {each.name for each in _chosen(environment, machine)}
-    found = acting.status(acting.settle(environment, state_dir), state_dir)
-    return tuple(status for status in found if status.name in request)
+    statuses = acting.status(environment, state_dir)
+    return tuple(status for status in statuses if status.name in request)
 
 
 def _chosen(environment: Environment, machine: str | None) -> tuple[Machine, ...]:
@@ -456,13 +551,13 @@ def down(ref: EnvironmentRef, progress: Progress, *, volumes: bool, images: bool
     return Removed(machines=there, others=tuple(others), left=left, snapshots=stay)
 
 
-def usage(ref: EnvironmentRef) -> tuple[Usage, ...]:
+def usage(ref: EnvironmentRef) -> tuple[MachineUsage, ...]:
     """What each running machine takes of this host now."""
     from provision.backends.base import TellsUsage
 
     if not isinstance(ref.backend, TellsUsage):
         raise UsageError(f"{ref.backend.title} does not tell what machines take")
-    return ref.backend.usage(ref.state_dir)
+    return ref.backend.machine_usage(ref.state_dir)
 
 
 def events(ref: EnvironmentRef, each: Callable[[Event], None]) -> None:
@@ -515,8 +610,7 @@ def restore_snapshot(ref: EnvironmentRef, name: str, progress: Progress, *, time
         )
     backend.restore_snapshot(ref.state_dir, progress, name)
     ref.state_dir.forget_inventories()
-    settled = ref.backend.settle(environment, ref.state_dir)
-    ref.backend.start(settled, ref.state_dir, progress, machine=None, timeout=timeout)
+    ref.backend.start(environment, ref.state_dir, progress, machine=None, timeout=timeout)
 
 
 def delete_snapshot(ref: EnvironmentRef, name: str) -> None:
@@ -612,11 +706,11 @@ def _restart(
     if machine is not None:
         targets = {machine: target(ref, machine)}
     there = {name: _services(each) for name, each in targets.items()}
-    unknown = [service for service in services if not any(service in found for found in there.values())]
+    unknown = [service for service in services if not any(service in names for names in there.values())]
     if unknown:
         raise UsageError(
             f"there is no service {unknown[0]}",
-            hint=f"the services are {', '.join(sorted({s for found in there.values() for s in found}))}",
+            hint=f"the services are {', '.join(sorted({s for names in there.values() for s in names}))}",
         )
     restarted = []
     for name, each in targets.items():
@@ -635,11 +729,11 @@ def _of(machine: str, targets: Mapping[str, Target]) -> str:
 
 def _services(target: Target) -> list[str]:
     """The services that a machine was created with, as it reports itself."""
-    return target.run("ls /usr/lib/provision/services 2>/dev/null", user="root").stdout.decode().split()
+    return target.run(f"ls {guest_paths.SERVICES} 2>/dev/null", user="root").stdout.decode().split()
 
 
 def _wait_for(target: Target, services: Sequence[str], machine: str | None) -> None:
-    waited = target.run(f"/usr/lib/provision/wait {' '.join(services)}", user="root", timeout=LONGEST_START)
+    waited = target.run(f"{guest_paths.WAIT} {' '.join(services)}", user="root", timeout=LONGEST_START)
     if waited.code != 0:
         raise EnvironmentFailed(
             waited.stdout.decode("utf-8", "replace").strip(),

@@ -64,15 +64,15 @@ class Failure:
             proxy = tried["host"] + (f":{tried['port']}" if tried["port"] else "")
             return f"the proxy {proxy}, used for {mirror}, does not answer"
         if refused:
-            said = f"{refused[1]} {refused[2]}" if refused[1] else refused[3]
-            return f"the mirror {mirror} answers {said}"
+            status = f"{refused[1]} {refused[2]}" if refused[1] else refused[3]
+            return f"the mirror {mirror} answers {status}"
         return f"the mirror {mirror} does not answer"
 
 
-def find_failures(said: Iterable[str]) -> tuple[Failure, ...]:
+def find_failures(lines: Iterable[str]) -> tuple[Failure, ...]:
     """The mirrors and proxies that did not answer, by what a package manager printed."""
-    found = []
-    for line in said:
+    failures = []
+    for line in lines:
         for pattern in _SAID:
             match = pattern.search(line)
             if match is None:
@@ -81,9 +81,9 @@ def find_failures(said: Iterable[str]) -> tuple[Failure, ...]:
             reason = groups["why"] + (groups.get("more") or "")
             if not _ANSWERED.search(reason):
                 fatal = groups.get("fatal", "E") == "E" and "WARNING:" not in line
-                found.append(Failure(url=groups["url"], reason=reason, fatal=fatal, line=line.strip()))
+                failures.append(Failure(url=groups["url"], reason=reason, fatal=fatal, line=line.strip()))
             break
-    return tuple(found)
+    return tuple(failures)
 
 
 def fetch_failed(failures: Sequence[Failure], log: str = "") -> FetchFailed:

@@ -4,12 +4,36 @@ from __future__ import annotations
 
 import os
 import stat
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 MIB = 1024**2
+
+
+_noted: ContextVar[set[Path] | None] = ContextVar("noted", default=None)
+
+
+@contextmanager
+def noting() -> Iterator[set[Path]]:
+    """A set that gets every file and folder that is read within: what a spec consists of."""
+    paths: set[Path] = set()
+    token = _noted.set(paths)
+    try:
+        yield paths
+    finally:
+        _noted.reset(token)
+
+
+def note(path: Path) -> None:
+    """Add a file or folder to what is read, whether it is there or not."""
+    noted = _noted.get()
+    if noted is not None:
+        noted.add(path.absolute())
 
 
 class NotReadable(OSError):
@@ -25,24 +49,25 @@ def read_regular(path: Path, *, largest: int, in_place: bool = False) -> tuple[b
     Args:
         path: the file.
         largest: the bytes that it may have.
-        in_place: follow no link in the path: whoever writes there may have put one since it was read.
+        in_place: follow no link in the path: somebody may have put one there since the path was read.
 
     Raises:
         OSError: it cannot be read; NotReadable where it is no file, or too large.
     """
+    note(path)
     # A device may act on being opened, a FIFO waits for a writer.
     _refuse_other(path.lstat() if in_place else path.stat(), path)
     descriptor = (
         open_in_place(path) if in_place else os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     )
     with os.fdopen(descriptor, "rb") as file:
-        found = os.fstat(descriptor)
-        _refuse_other(found, path)  # what it is now
+        status = os.fstat(descriptor)
+        _refuse_other(status, path)  # what it is now
         content = file.read(largest + 1)
     if len(content) > largest:
-        size = max(found.st_size, len(content)) / MIB
+        size = max(status.st_size, len(content)) / MIB
         raise NotReadable(f"it has {size:.1f} MiB; it may have {largest / MIB:g} MiB", path)
-    return content, found
+    return content, status
 
 
 def open_in_place(path: Path) -> int:
@@ -70,9 +95,9 @@ def why(error: OSError) -> str:
     return str(error.strerror) if isinstance(error, NotReadable) else os.strerror(error.errno or 0)
 
 
-def _refuse_other(found: os.stat_result, path: Path) -> None:
-    if not stat.S_ISREG(found.st_mode):
-        raise NotReadable(f"it is {_kind(found.st_mode)}, not a file", path)
+def _refuse_other(status: os.stat_result, path: Path) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise NotReadable(f"it is {_kind(status.st_mode)}, not a file", path)
 
 
 def _kind(mode: int) -> str:

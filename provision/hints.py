@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 OF_A_SPEC = (
     "up", "verify", "status", "shell", "exec", "ssh", "ssh-config", "cp", "port", "logs", "restart", "sync",
     "stop", "start", "pause", "unpause", "down", "plan", "render", "validate", "explain", "test", "compare",
-    "trust", "diff",
+    "trust", "diff", "lock", "outdated",
 )  # fmt: skip
 READING = (
     "up",
@@ -28,8 +28,12 @@ READING = (
     "test",
     "compare",
     "diff",
+    "lock",
+    "outdated",
 )  # which read the whole spec, so need what it is allowed
-OF_ALL_BACKENDS = ("test", "compare", "trust")  # for which -b is no part of what the environment is
+MAKING = ("up", "plan", "render", "test")  # which look at the lock
+# Those for which -b is no part of what the environment is.
+OF_ALL_BACKENDS = ("test", "compare", "trust", "lock", "outdated")
 _COMMAND = re.compile(
     rf"`(?P<before>(?:\w+=\S+ )?)provision (?P<verb>{'|'.join(OF_A_SPEC)})(?P<rest>(?: [^`]*)?)`"
 )
@@ -63,6 +67,7 @@ def complete(text: str, spec: str, options: Mapping[str, Sequence[str]]) -> str:
             return match[0]  # it needs none, or names one itself
         left_out = {*rest, *(("-b",) if verb in OF_ALL_BACKENDS else ())}
         left_out |= {"--allow"} if verb not in READING else set()
+        left_out |= {"--no-lock"} if verb not in MAKING else set()
         more = [word for option, words in options.items() if option not in left_out for word in words]
         words = [verb, *([spec] if spec else []), *more, *rest]
         return f"`{match['before']}provision {' '.join(words)}`"

@@ -23,7 +23,7 @@ MEBIBYTE = 1024**2
 CONTAINER_CORES = 0.5
 CONTAINER_MEMORY = 256 * MEBIBYTE
 BUSY = 0.5  # the share of its CPUs that a virtual machine uses while it boots, is set up and checked
-HYPERVISOR = 128 * MEBIBYTE  # what runs a virtual machine, beside the machine's own memory
+HYPERVISOR = 128 * MEBIBYTE  # what runs a virtual machine takes, in addition to the machine's own memory
 USABLE = 0.8  # the share of the host's available memory that may be planned with
 
 

@@ -7,7 +7,7 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from provision import process
+from provision import guest_paths, process
 from provision.rendering import gitconfig
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from provision.model import Environment, Machine
 
 VARIABLE = "SSH_AUTH_SOCK"
-SOCKET = "/run/provision/agent/host/socket"  # of the agent inside
+SOCKET = guest_paths.AGENT_SOCKET  # of the agent inside
 
 
 def identity(machine: Machine) -> str:
@@ -37,8 +37,8 @@ def identity(machine: Machine) -> str:
 
 def _asked(folder: Path, key: str) -> str:
     """A value of git's; the person's own where the folder is a repository that git does not take."""
-    said = process.run(["git", "-C", str(folder), "config", "--get", key], check=False)
-    return said.stdout.rstrip("\n") if said.code == 0 else ""
+    completed = process.run(["git", "-C", str(folder), "config", "--get", key], check=False)
+    return completed.stdout.rstrip("\n") if completed.code == 0 else ""
 
 
 def agent() -> Path | None:
@@ -68,6 +68,6 @@ def notes(environment: Environment) -> Iterator[str]:
     for machine in machines:
         if any(file.path == "/etc/gitconfig" for file in machine.files):
             yield (
-                f"{machine.name} has its own /etc/gitconfig: add [include] path = /run/provision/gitconfig"
+                f"{machine.name} has its own /etc/gitconfig: add [include] path = {guest_paths.GITCONFIG}"
                 " to it, so that git accepts the workspace whoever owns it"
             )

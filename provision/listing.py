@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from provision import backends
-from provision.backends.base import Remains
+from provision.backends.base import Remains, Weighs
 from provision.engine import EnvironmentRef
 from provision.errors import ProvisionError, UsageError
 from provision.hints import command
-from provision.state import StateDir, environments, known_environments
+from provision.state import StateDir, environments, is_gone, known_environments
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from provision.backends.base import Backend
+    from provision.backends.base import Backend, Usage
     from provision.model import Environment
 
 NOTHING = Remains(machines={}, volumes=(), built=())
@@ -30,6 +30,17 @@ class Listed:
     created: str
     remains: Remains
     problem: str
+    usage: Usage | None = None
+
+    @property
+    def memory(self) -> int | None:
+        """The bytes of memory that its running machines take; None if none runs, or it cannot be seen."""
+        from provision.measure.host import memory
+
+        if self.usage is None or not self.usage.processes:
+            return None
+        found = memory(self.usage.processes)
+        return None if isinstance(found, str) else found.proportional
 
     @property
     def state(self) -> str:
@@ -49,19 +60,35 @@ class Listed:
         project, spec = self.ref.state_dir.project, self.ref.state_dir.spec
         if project is None:
             return "its record is damaged"
-        if not project.exists():
+        if is_gone(project):
             return "its folder is gone"
         return "its spec is gone" if spec is not None and not spec.exists() else ""
 
 
 def list_environments() -> tuple[Listed, ...]:
     """All of them, by name; changes nothing."""
-    return tuple(
-        sorted(
-            (_listed(ref, created) for ref, created in _refs()),
-            key=lambda each: (each.ref.name, each.ref.state_dir.id, each.ref.backend.name),
-        )
+    found = sorted(
+        (_listed(ref, created) for ref, created in _refs()),
+        key=lambda each: (each.ref.name, each.ref.state_dir.id, each.ref.backend.name),
     )
+    usage = _usage(found)
+    return tuple(
+        replace(each, usage=usage.get((each.ref.backend.name, each.ref.state_dir.id))) for each in found
+    )
+
+
+def _usage(listed: Sequence[Listed]) -> Mapping[tuple[str, str], Usage]:
+    """What each takes, by backend and id, of backends that can tell."""
+    found: dict[tuple[str, str], Usage] = {}
+    for backend in {each.ref.backend.name: each.ref.backend for each in listed if not each.problem}.values():
+        own = [each.ref.state_dir for each in listed if each.ref.backend.name == backend.name]
+        if isinstance(backend, Weighs):
+            try:
+                usage = backend.usage(own)
+            except ProvisionError:
+                continue  # its engine answered a moment ago; the sizes are a nicety
+            found |= {(backend.name, identity): each for identity, each in usage.items()}
+    return found
 
 
 def left_behind(environment: Environment) -> tuple[EnvironmentRef, ...]:
@@ -83,14 +110,14 @@ def find_environments(word: str, backend: str | None = None) -> tuple[Environmen
     Raises:
         UsageError: there is none, or several have this name.
     """
-    found = [
+    refs = [
         ref
         for ref, _ in _refs()
         if word in (ref.name, ref.state_dir.id, ref.state_dir.unique_name)
         and backend in (None, ref.backend.name)
     ]
-    folders = {ref.state_dir.id: ref.state_dir.project for ref in found}
-    if not found:
+    folders = {ref.state_dir.id: ref.state_dir.project for ref in refs}
+    if not refs:
         raise UsageError(
             f"no environment is called {word}" + (f" in {backend}" if backend else ""),
             hint="`provision list` shows them all; to name a spec, include its extension: `down dev.yaml`",
@@ -103,7 +130,7 @@ def find_environments(word: str, backend: str | None = None) -> tuple[Environmen
             ],
             hint=f"choose one by its id, for example {command('down', min(folders))}",
         )
-    return tuple(found)
+    return tuple(refs)
 
 
 def _refs() -> Iterator[tuple[EnvironmentRef, str]]:
@@ -125,7 +152,7 @@ def _refs() -> Iterator[tuple[EnvironmentRef, str]]:
                 yield EnvironmentRef(name=called, backend=backend, state_dir=state_dir), ""
 
 
-def _of_engine(backend: Backend) -> Mapping[str, tuple[str, str]]:
+def _of_engine(backend: Backend[Any]) -> Mapping[str, tuple[str, str]]:
     try:
         return backend.engine_environments()
     except ProvisionError:

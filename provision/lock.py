@@ -16,13 +16,13 @@ MOMENT = 0.5  # seconds, for which nobody needs to be told why nothing happens
 
 @contextmanager
 def hold(path: Path, progress: Progress, *, holder: Callable[[], str]) -> Iterator[None]:
-    """Hold the lock at `path`; waits for whoever holds it now.
+    """Hold the lock at `path`; wait for its present holder.
 
     A lock ends with its process, however that ends, so no wait is for a dead one.
 
     Args:
         path: the lock's file.
-        progress: told whom it waits for, where that takes longer than a moment.
+        progress: told whose process it waits for, if that takes more than a moment.
         holder: who holds it, in words.
     """
     from filelock import FileLock, Timeout

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 IDEMPOTENT = "second up changes nothing"
 LONGEST_NAME = 41
 MOMENT = 0.2  # seconds within which an interrupt is noticed
-MARK = "trial"  # the file by which an environment is known for one of ours, whatever became of its test
+MARK = "trial"  # the file that marks an environment as one of a test, however the test ended
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +61,7 @@ class Trial:
 
     def load(self) -> Environment:
         """The environment, on ports of the host that are free when it comes up."""
-        return replace(_with_free_ports(engine.load(self.request)), name=self.name)
+        return replace(with_free_ports(engine.load(self.request)), name=self.name)
 
     def resolve(self) -> engine.EnvironmentRef:
         """The environment by its name."""
@@ -295,23 +295,23 @@ def _run(
         if interrupted.is_set():
             return given_up
         trial, environment, backend = trials[called], environments[called], trials[called].request.backend
-        said = Labelled(progress, called)
+        labelled = Labelled(progress, called)
         begun = time.monotonic()
         ref = trial.resolve()
         try:
-            take_down(ref, said)
+            take_down(ref, labelled)
             claim(ref.state_dir)
-            engine.up(environment, backend, said, rebuild=False, timeout=timeout, offline=offline)
+            engine.up(environment, backend, labelled, rebuild=False, timeout=timeout, offline=offline)
             if interrupted.is_set():
                 return given_up
             with verifying:
-                results = engine.verify(environment, backend, progress=said)
+                results = engine.verify(environment, backend, progress=labelled)
             if interrupted.is_set():
                 return given_up
-            again = _up_again(own, environment, backend, said, timeout=timeout, offline=offline)
+            again = _up_again(own, environment, backend, labelled, timeout=timeout, offline=offline)
             if called not in to_compare:
                 return Run(results=(*results, again))
-            with said.step("taking the inventory"):
+            with labelled.step("taking the inventory"):
                 found = inventories_of(environment, backend, environment.machines)
             return Run(results=(*results, again), inventories=found)
         except ProvisionError as error:
@@ -322,7 +322,7 @@ def _run(
             return Run(results=(failed,), came_up=False)
         finally:
             if not keep:
-                engine.down(ref, said, volumes=True, images=False)
+                engine.down(ref, labelled, volumes=True, images=False)
 
     with ThreadPoolExecutor(at_once) as pool:
         running = {called: pool.submit(one, called) for called in trials}
@@ -344,7 +344,7 @@ def _run(
 def _up_again(
     own: str, environment: Environment, backend: str, progress: Progress, *, timeout: float, offline: bool
 ) -> Result:
-    """Bring up what is up already: whether that leaves everything as it is."""
+    """Bring up what is up already, and check that nothing changes."""
     begun = time.monotonic()
     plan = engine.up(environment, backend, progress, rebuild=False, timeout=timeout, offline=offline)
     lines = [f"{action}: {name}" for name, action in plan.actions.items() if action not in ("none", "wait")]
@@ -374,7 +374,7 @@ def _last_run(trials: Mapping[str, Trial], own: str) -> Path:
 
 
 def claim(state_dir: StateDir) -> None:
-    """Mark an environment as one of ours, before anything of it is made."""
+    """Mark an environment as one of a test, before anything of it is made."""
     state_dir.make()
     (state_dir.folder / MARK).touch()
 
@@ -385,13 +385,13 @@ def is_ours(state_dir: StateDir) -> bool:
 
 
 def take_down(ref: engine.EnvironmentRef, progress: Progress) -> None:
-    """Remove what is there of an environment of ours, but for images and disks."""
+    """Remove what exists of a test's environment, except images and disks."""
     if is_ours(ref.state_dir):
         engine.down(ref, progress, volumes=True, images=False)
 
 
 def require_ours(name: str, state_dir: StateDir, verb: str = "test") -> None:
-    """Raise UsageError where a person made the environment that this verb would take down."""
+    """Raise UsageError if a person made the environment that this verb would take down."""
     if state_dir.rendering.exists() and not is_ours(state_dir):
         raise UsageError(
             f"the environment {name} is not from {command(verb)}, and a {verb} would remove it",
@@ -399,7 +399,7 @@ def require_ours(name: str, state_dir: StateDir, verb: str = "test") -> None:
         )
 
 
-def _with_free_ports(environment: Environment) -> Environment:
+def with_free_ports(environment: Environment) -> Environment:
     """The environment on ports of the host that are free when it comes up."""
 
     def once(machine: Machine) -> tuple[Port, ...]:

@@ -92,6 +92,27 @@ class Package:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PackageLock:
+    """The versions that a machine's packages are held to.
+
+    Args:
+        file: the lock's name, for messages.
+        versions: by package, with `:ARCHITECTURE` where it is not the machine's own.
+        exact: nothing else may be installed: the lock fits the spec.
+        dates: of archives (`20261101T000000Z`) that had these versions, the newest first.
+        kernel: the release of the kernel of a machine that boots its own.
+        installed: the hash of all that is installed in the end; empty where the lock does not fit.
+    """
+
+    file: str
+    versions: Mapping[str, str]
+    exact: bool
+    dates: tuple[str, ...] = ()
+    kernel: str = ""
+    installed: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Repository:
     """A package repository in addition to the distribution's.
 
@@ -374,6 +395,7 @@ class Machine:
     hosts: tuple[HostEntry, ...] = ()
     needs: tuple[str, ...] = ()
     base: Base
+    lock: PackageLock | None = None
     resources: Resources
     workspace: Workspace | None
     env: Mapping[str, str]
@@ -460,6 +482,7 @@ class Environment:
     several: bool = False
     machines: tuple[Machine, ...]
     demands: tuple[Demand, ...] = ()
+    lock_notes: tuple[str, ...] = ()
 
     @property
     def id(self) -> str:
@@ -524,7 +547,7 @@ class Result:
 SETUP, ATTACH = "setup", "attach"
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # PATH, unless the spec sets it
 UNLIMITED = -1  # among the limits of a service, as Compose has it
-RESERVED = (SETUP, ATTACH)  # what logs and errors call steps of ours: the name of no service
+RESERVED = (SETUP, ATTACH)  # what logs and errors call our own steps: no service can have these names
 
 
 def bracketed(address: str) -> str:
@@ -556,7 +579,7 @@ class ServiceStatus:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Usage:
+class MachineUsage:
     """What a running machine takes of this host now.
 
     Args:

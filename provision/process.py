@@ -210,8 +210,8 @@ def stream(
 
 def was_interrupted(error: CommandFailed) -> bool:
     """Whether a command ended for an interrupt that it got itself: as who heeds one says it, or by it."""
-    said = error.evidence[-1] if error.evidence else ""  # buildx exits with 1 then
-    return error.code in (EXIT_SIGNALLED + signal.SIGINT, -signal.SIGINT) or said.endswith(CANCELED)
+    last_line = error.evidence[-1] if error.evidence else ""  # buildx exits with 1 then
+    return error.code in (EXIT_SIGNALLED + signal.SIGINT, -signal.SIGINT) or last_line.endswith(CANCELED)
 
 
 def end_children() -> None:
@@ -275,7 +275,7 @@ def attach(argv: Sequence[str], interrupted: Callable[[KeyboardInterrupt], None]
 
 
 def start(argv: Sequence[str], *, own_session: bool = False) -> subprocess.Popen[bytes]:
-    """Start a command with three pipes, for a conversation.
+    """Start a command with three pipes, to talk to it.
 
     Args:
         argv: the words of the command; no shell reads them.

@@ -6,12 +6,14 @@ import re
 import threading
 import time
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Protocol, TextIO
+from typing import TYPE_CHECKING, Protocol, TextIO, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
+    from rich.console import Console, ConsoleOptions
+    from rich.text import Text
 
 LONGEST_LINE = 120  # characters of a command's last line, where a step goes on
 SILENT_FOR = 5.0  # seconds
@@ -52,7 +54,7 @@ class Progress(Protocol):
         """A context that shows `title` while it runs and its duration at the end."""
 
     def wait(self, title: str) -> AbstractContextManager[None]:
-        """As `step`, for what is mostly over soon: nothing is left of it then."""
+        """Like `step`, for something that is usually quick: then it leaves no line."""
 
 
 class Silent:
@@ -172,50 +174,80 @@ class Labelled:
 class ParallelProgress(Labelled):
     """One of several things that go on at the same time, within a step of another progress.
 
-    Its lines and notes carry its label; a step of its own is a note, said when it ends.
+    Its lines and notes carry its label; a step of its own is a note, said when it ends. Where
+    the other progress has rows, it has one for as long as a step of its own goes on.
     """
+
+    def __init__(self, progress: Progress, label: str) -> None:
+        super().__init__(progress, label)
+        self._depth = 0
 
     def line(self, text: str) -> None:
         """Show it with the label."""
-        self._progress.line(f"{self._label}: {text}")
+        if isinstance(self._progress, HasRows):
+            self._progress.row(self._label, text)
+        else:
+            self._progress.line(f"{self._label}: {text}")
 
     @contextmanager
     def step(self, title: str) -> Iterator[None]:
         """Say it with its duration."""
         begun = time.monotonic()
-        self.line(title)
-        yield
+        with self._row(title):
+            yield
         self.note(f"{title} ({time.monotonic() - begun:.1f} s)")
 
     @contextmanager
     def wait(self, title: str) -> Iterator[None]:
-        """Show it beside the step that it is within."""
+        """Show it next to the step that it belongs to."""
+        with self._row(title):
+            yield
+
+    @contextmanager
+    def _row(self, title: str) -> Iterator[None]:
         self.line(title)
-        yield
+        self._depth += 1
+        try:
+            yield
+        finally:
+            self._depth -= 1
+            if self._depth == 0 and isinstance(self._progress, HasRows):
+                self._progress.row(self._label, None)
+
+
+@runtime_checkable
+class HasRows(Protocol):
+    """A progress that shows several things that go on, each in a row of its own."""
+
+    def row(self, label: str, text: str | None) -> None:
+        """Show the last line of one of them; None: it is over."""
 
 
 class Live:
-    """A spinner with the last line of the running command; one line stays for each step."""
+    """A spinner with the step, its seconds, and the last line of the running command.
+
+    Below it a row for each thing that goes on within the step; one line stays for each step.
+    """
 
     def __init__(self, stream: TextIO) -> None:
         from rich.console import Console
 
         self._console = Console(file=stream, highlight=False)
-        self._status: object | None = None
-        self._title = ""
+        self._shown: _Running | None = None
 
     def note(self, text: str) -> None:
         """Print a line above the spinner."""
         self._console.print(visible(text, lines=True), markup=False)
 
     def line(self, text: str) -> None:
-        """Show the command's last line beside the spinner."""
-        if self._status is not None:
-            from rich.text import Text
+        """Show the command's last line next to the spinner."""
+        if self._shown is not None:
+            self._shown.line = visible(text.strip())
 
-            room = max(20, self._console.width - len(self._title) - 8)
-            shown = Text.assemble(self._title, "  ", (visible(text.strip())[:room], "dim"))
-            self._status.update(shown)  # type: ignore[attr-defined]
+    def row(self, label: str, text: str | None) -> None:
+        """Show the last line of one of several things."""
+        if self._shown is not None:
+            self._shown.row(visible(label), None if text is None else visible(text.strip()))
 
     @contextmanager
     def step(self, title: str) -> Iterator[None]:
@@ -224,28 +256,148 @@ class Live:
 
         begun = time.monotonic()
         mark, style = "✗", "red"
-        self._title = title = visible(title)
+        title = visible(title)
         try:
-            with self._console.status(Text(title)) as self._status:
+            with self._running(title):
                 yield
             mark, style = "✓", "green"
         finally:
-            self._status = None
             took = f"{time.monotonic() - begun:.1f} s"
             self._console.print(Text.assemble((mark, style), f" {title} ", (took, "dim")))
 
     @contextmanager
     def wait(self, title: str) -> Iterator[None]:
         """Spin, and leave nothing."""
-        from rich.text import Text
-
-        if self._status is not None:  # within a step, which spins already
+        if self._shown is not None:  # within a step, which spins already
             self.line(title)
             yield
             return
-        self._title = title = visible(title)
+        with self._running(visible(title)):
+            yield
+
+    @contextmanager
+    def _running(self, title: str) -> Iterator[None]:
+        """Show what runs; a step within another takes its place until it is over."""
+        from rich.live import Live as Display
+
+        outer, self._shown = self._shown, _Running(title)
         try:
-            with self._console.status(Text(title)) as self._status:
+            if outer is not None:
+                outer.within = self._shown
                 yield
+            else:
+                with Display(self._shown, console=self._console, transient=True, refresh_per_second=8):
+                    yield
         finally:
-            self._status = None
+            self._shown = outer
+            if outer is not None:
+                outer.within = None
+
+
+class _Running:
+    """What a step shows while it runs, each line cut to the width of the terminal."""
+
+    def __init__(self, title: str) -> None:
+        from rich.spinner import Spinner
+
+        self.line = ""
+        self.within: _Running | None = None
+        self._title = title
+        self._begun = time.monotonic()
+        self._spinner = Spinner("dots")
+        self._rows: dict[str, tuple[str, float]] = {}
+
+    def row(self, label: str, text: str | None) -> None:
+        """Change a row, or take it away."""
+        if text is None:
+            self._rows.pop(label, None)
+        else:
+            self._rows[label] = (text, self._rows.get(label, ("", time.monotonic()))[1])
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Text]:
+        """The lines as they are now."""
+        from rich.text import Text
+
+        if self.within is not None:
+            yield from self.within.__rich_console__(console, options)
+            return
+        now = time.monotonic()
+        frame = self._spinner.render(now)
+        head = Text.assemble(
+            frame if isinstance(frame, Text) else "", f" {self._title} ",
+            (f"{now - self._begun:.0f} s  {self.line}", "dim"),
+        )  # fmt: skip
+        rows = list(self._rows.items())
+        width = max((len(label) for label, _ in rows), default=0)
+        lines = [
+            Text.assemble(f"  {label:<{width}}  ", (f"{now - begun:.0f} s  {text}", "dim"))
+            for label, (text, begun) in rows[: max(1, options.size.height - 3)]
+        ]
+        for text in (head, *lines):
+            text.truncate(max(1, options.max_width - 1), overflow="ellipsis")
+            text.no_wrap = True
+            yield text
+
+
+class Folded(Plain):
+    """In a CI log: each outermost step is a fold with all lines of its commands.
+
+    What others wrote is no order to the CI: it is led by a bar, and GitHub's older form is broken.
+    """
+
+    def __init__(self, stream: TextIO, *, gitlab: bool, silent_for: float = SILENT_FOR) -> None:
+        super().__init__(stream, silent_for=silent_for)
+        self._gitlab = gitlab
+        self._depth = 0
+        self._count = 0
+
+    def note(self, text: str) -> None:
+        """Print it, and have nothing in it be an order."""
+        super().note(harmless_in_ci(visible(text, lines=True)))
+
+    def line(self, text: str) -> None:
+        """In a fold there is room for every line."""
+        super().line(text)
+        if self._depth and text.strip():
+            self._print(f"| {harmless_in_ci(visible(text.rstrip()))}")
+
+    @contextmanager
+    def step(self, title: str) -> Iterator[None]:
+        """Fold what is printed meanwhile, and say the duration below, where everybody sees it."""
+        if self._depth:
+            with super().step(title):
+                yield
+            return
+        shown = harmless_in_ci(visible(title))
+        begun, mark = time.monotonic(), "✗"
+        self._depth += 1
+        self._count += 1
+        name = f"provision_{self._count}"
+        self._print(self._begin(name, shown))
+        try:
+            with self._telling(shown, begun):
+                yield
+            mark = "✓"
+        finally:
+            self._depth -= 1
+            self._print(self._end(name))
+            self._print(f"{mark} {shown} ({time.monotonic() - begun:.1f} s)")
+
+    def _begin(self, name: str, title: str) -> str:
+        if self._gitlab:
+            return f"\x1b[0Ksection_start:{time.time():.0f}:{name}[collapsed=true]\r\x1b[0K… {title}"
+        return f"::group::… {title}"
+
+    def _end(self, name: str) -> str:
+        return f"\x1b[0Ksection_end:{time.time():.0f}:{name}\r\x1b[0K" if self._gitlab else "::endgroup::"
+
+    def _print(self, text: str) -> None:
+        with suppress(BrokenPipeError):
+            print(text, file=self._stream, flush=True)
+        self._printed = time.monotonic()
+
+
+def harmless_in_ci(text: str) -> str:
+    """Lines that GitHub Actions takes for no command of a workflow."""
+    lines = text.replace("##[", "# #[").split("\n")
+    return "\n".join(f"| {line}" if line.lstrip().startswith("::") else line for line in lines)

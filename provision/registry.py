@@ -3,17 +3,21 @@
 Another package adds a backend by an entry point of the group `provision.backends` that names a
 module with a `BACKEND`. Beside that module, `options.schema.json` describes the keys of
 `backends.NAME` that only this backend knows. An option without `"x-harmless": true` in that
-file needs the word `privileges`, for it comes from whoever wrote the spec.
+file needs the word `privileges`, because it comes from the author of the spec.
 """
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import json
 import pkgutil
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from types import ModuleType
 
 GROUP = "provision.backends"
 DEFAULT = "docker"  # where neither the command line nor PROVISION_BACKEND names one
@@ -31,12 +35,22 @@ def external() -> dict[str, str]:
     """The backends of other packages: name → module. Asking takes 30 ms, so ask late."""
     from importlib.metadata import entry_points
 
-    return {found.name: found.value for found in entry_points(group=GROUP) if found.name not in built_in()}
+    return {entry.name: entry.value for entry in entry_points(group=GROUP) if entry.name not in built_in()}
 
 
 def module_of(name: str) -> str | None:
     """The module that has the backend; None where there is none of this name."""
     return f"{GROUP}.{name}" if name in built_in() else external().get(name)
+
+
+def own_module(name: str, part: str) -> ModuleType | None:
+    """A module of the backend that others find by its name; None where the backend has none."""
+    module = module_of(name)
+    try:
+        spec = module and importlib.util.find_spec(f"{module}.{part}")
+    except ModuleNotFoundError:  # the backend is a single module
+        return None
+    return importlib.import_module(f"{module}.{part}") if spec else None
 
 
 def options_schema(name: str) -> dict[str, Any]:
@@ -47,10 +61,10 @@ def options_schema(name: str) -> dict[str, Any]:
     if name in built_in():
         folder = _folder() / name
     else:
-        found = importlib.util.find_spec(module)
-        if found is None or found.origin is None:
+        spec = importlib.util.find_spec(module)
+        if spec is None or spec.origin is None:
             return {}
-        folder = Path(found.origin).parent
+        folder = Path(spec.origin).parent
     try:
         schema: dict[str, Any] = json.loads((folder / OPTIONS_FILE).read_text("utf-8"))
     except FileNotFoundError:

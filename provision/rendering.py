@@ -8,7 +8,7 @@ import os
 import re
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -38,13 +38,16 @@ class Rendering:
     """A folder that does not exist yet: relative path → file.
 
     `digest` covers all of it; `digests` gives for each machine the hash of what it is made
-    anew for if it changes, `recipes` that of what it is built from.
+    anew for if it changes, `recipes` that of what it is built from. `made_of` has the files that
+    a machine is built from, by their path in its own folder; `outside` is the hash of all else.
     """
 
     files: Mapping[str, RenderedFile]
     digest: str
     digests: Mapping[str, str]
     recipes: Mapping[str, str]
+    made_of: Mapping[str, Mapping[str, RenderedFile]] = field(default_factory=dict)
+    outside: Mapping[str, str] = field(default_factory=dict)
 
     def write(self, folder: Path) -> None:
         """Make `folder` hold these files; what an earlier rendering left there goes.
@@ -140,7 +143,7 @@ def compose_scalar(value: object) -> str:
 
 
 def compose_document(value: object) -> str:
-    """A whole document for Compose: as `compose_scalar`, of maps and lists too, laid out as JSON."""
+    """A whole document for Compose: as `compose_scalar`, for maps and lists too, formatted as JSON."""
 
     def literal(inner: object) -> object:
         if isinstance(inner, Mapping):
@@ -169,7 +172,7 @@ def ruby(value: object) -> str:
 
 
 def identifier(value: str) -> str:
-    """Text as a name of letters, digits and `-`, for what needs one."""
+    """Text as a name of letters, digits and `-`."""
     return re.sub(r"[^A-Za-z0-9]+", "-", value).strip("-")
 
 

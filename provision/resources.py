@@ -17,7 +17,7 @@ def configuration() -> Path:
 
 
 def folder(name: str) -> Path:
-    """The folder `schemas` or `templates`: beside the package in a checkout, inside it in a wheel."""
+    """The folder `schemas` or `templates`: next to the package in a checkout, inside it in a wheel."""
     inside = _PACKAGE / name
     return inside if inside.is_dir() else _PACKAGE.parent / name
 

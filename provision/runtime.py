@@ -13,12 +13,13 @@ from pathlib import Path
 
 from provision.errors import HostLacks
 
+TEMPORARY = "provision-"  # what the name of a build's own folder begins with
 SOCKETS = Path("/tmp")  # noqa: S108 - our folder in it is made private, and looked at; a short path
 MEMORY = Path("/dev/shm")  # noqa: S108 - likewise
 
 
 def sockets() -> Path:
-    """The folder of this user's sockets and locks: a short path, for a socket's may have 108 bytes.
+    """The folder of this user's sockets and locks: a short path, because a socket's is limited to 108 bytes.
 
     It is not in /dev/shm, which systemd-logind empties when a user has logged out.
 
@@ -45,8 +46,8 @@ def private(folder: Path) -> Path:
     """
     with suppress(FileExistsError):
         folder.mkdir(mode=0o700)
-    found = folder.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
+    status = folder.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o077:
         raise HostLacks(
             f"{folder} is not private to this user, so provision does not use it",
             hint=f"check it with `ls -ld {folder}`, remove it, then try again",

@@ -11,6 +11,7 @@ import os
 import shlex
 from typing import TYPE_CHECKING
 
+from provision import guest_paths
 from provision.errors import Problem, SpecError
 from provision.files import read_regular, why
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 LARGEST = 1024 * 1024  # bytes of a secret that is a file
 INSIDE = "/run/secrets"
-BROUGHT = "/run/provision/secrets"  # where a machine finds them before it knows their owners
+BROUGHT = guest_paths.DELIVERED_SECRETS  # where a machine finds them before it knows their owners
 
 
 def require(environment: Environment) -> None:
@@ -94,6 +95,6 @@ class Question:
 
     def stale(self, answer: str) -> Sequence[str]:
         """The secrets of which the machine holds another value, or none, by what the script printed."""
-        said = [line.split(" ")[0] for line in answer.splitlines()] + [""] * len(self._expected)
-        return [name for (name, digest), found in zip(self._expected.items(), said, strict=False)
+        digests = [line.split(" ")[0] for line in answer.splitlines()] + [""] * len(self._expected)
+        return [name for (name, digest), found in zip(self._expected.items(), digests, strict=False)
                 if found != digest]  # fmt: skip

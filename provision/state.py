@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import shutil
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 ENVIRONMENTS = "environments"
 RECORD = "environment"
 INVENTORIES = "inventories"
+STATE_FOLDERS = "states"
+FSTAB = Path("/etc/fstab")
 R = TypeVar("R", bound=Record)
 
 
@@ -127,9 +130,10 @@ class StateDir:
         try:
             state().mkdir(mode=0o700, parents=True, exist_ok=True)
             runtime.private(environments())
+            _note_state_folder()
             with self._shared_folder():
-                self.folder.parent.mkdir(mode=0o700, exist_ok=True)
-                self.folder.mkdir(mode=0o700, exist_ok=True)
+                runtime.private(self.folder.parent)
+                runtime.private(self.folder)
                 self._note_environment()
         except OSError as error:
             raise HostLacks(
@@ -190,7 +194,7 @@ class StateDir:
             LOGGER.setLevel(level)
 
     def load(self, what: str, kind: type[R]) -> R | None:
-        """What was remembered under a name; None where nothing was.
+        """The record under a name; None if there is none.
 
         Raises:
             DamagedRecord: it cannot be read; the hint says the way out.
@@ -202,7 +206,7 @@ class StateDir:
             raise DamagedRecord(error.path, error.reason, hint) from error
 
     def load_sound(self, what: str, kind: type[R]) -> R | None:
-        """As `load`, for what has to work with a damaged record too: None then."""
+        """Like `load`, for callers that must work with a damaged record: None then."""
         try:
             return self.load(what, kind)
         except DamagedRecord:
@@ -270,10 +274,10 @@ def environments() -> Path:
     return state() / ENVIRONMENTS
 
 
-def known_environments() -> tuple[KnownEnvironment, ...]:
-    """All that have a folder here, by name."""
-    found = []
-    for folder in sorted(environments().glob("*-*")):
+def known_environments(within: Path | None = None) -> tuple[KnownEnvironment, ...]:
+    """All that have a folder in this state folder, or in another one, by name."""
+    refs = []
+    for folder in sorted((within / ENVIRONMENTS if within else environments()).glob("*-*")):
         name, _, identity = folder.name.rpartition("-")
         if not folder.is_dir() or not name or len(identity) != ID_DIGITS:
             continue
@@ -281,12 +285,53 @@ def known_environments() -> tuple[KnownEnvironment, ...]:
             record = records.load(_record_of(folder), EnvironmentRecord)
         except DamagedRecord:
             record = None
-        found.append(KnownEnvironment(name=name, id=identity, folder=folder, record=record))
-    return tuple(found)
+        refs.append(KnownEnvironment(name=name, id=identity, folder=folder, record=record))
+    return tuple(refs)
+
+
+def _note_state_folder() -> None:
+    """Let commands with another PROVISION_STATE_DIR know of this one: they share engines and caches."""
+    with suppress(OSError):
+        noted = runtime.private(runtime.sockets() / STATE_FOLDERS)
+        path = noted / hashlib.sha256(str(state()).encode()).hexdigest()[:16]
+        beside = path.with_suffix(f".{os.getpid()}")
+        beside.write_text(str(state()))
+        beside.replace(path)
+
+
+def state_folders() -> tuple[Path, ...]:
+    """This state folder, and the others that this user's environments have used since the host booted."""
+    found = [state()]
+    for noted in sorted((runtime.sockets() / STATE_FOLDERS).glob("*")):
+        with suppress(OSError):
+            found.append(Path(noted.read_text()))
+    return tuple(dict.fromkeys(each for each in found if each.is_dir()))
+
+
+def is_gone(folder: Path) -> bool:
+    """Whether a folder was removed; not if it cannot be seen now, or is on a disk that is not mounted."""
+    try:
+        folder.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return not any(
+            point in folder.parents and not os.path.ismount(point) for point in _mount_points(FSTAB)
+        )
+    except OSError:
+        pass
+    return False
+
+
+def _mount_points(table: Path) -> Iterator[Path]:
+    """Where this host is told to mount something, at boot or on demand."""
+    with suppress(OSError):
+        for line in table.read_text(errors="replace").splitlines():
+            words = line.split()
+            if len(words) > 1 and words[0][0] != "#" and words[1].startswith("/"):
+                yield Path(words[1].replace(r"\040", " "))
 
 
 def refuse_mounted(environment: Environment) -> None:
-    """Raise UsageError where a machine would have what the tool keeps, which the host trusts."""
+    """Raise UsageError if a machine would have what the tool keeps, which the host trusts."""
     from provision.resources import cache
 
     ours = [Path(os.path.realpath(folder)) for folder in (state(), cache())]

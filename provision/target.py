@@ -239,9 +239,9 @@ class _Stream:
         self.hung_up = not data
         searched = max(0, len(self._received) - self._overlap)
         self._received += data
-        if found := self._mark.search(self._received, searched):
-            self.code = int(found[1])
-            del self._received[found.start() :]
+        if match := self._mark.search(self._received, searched):
+            self.code = int(match[1])
+            del self._received[match.start() :]
 
     def content(self) -> bytes:
         return bytes(self._received)
@@ -249,6 +249,6 @@ class _Stream:
 
 def _last_lines(*streams: _Stream) -> list[str]:
     """What was said instead of an answer, by whichever stream."""
-    said = b"\n".join(stream.content() for stream in streams)
-    lines = said.decode("utf-8", "replace").splitlines()
+    output = b"\n".join(stream.content() for stream in streams)
+    lines = output.decode("utf-8", "replace").splitlines()
     return [line for line in lines if line.strip()][-LAST_LINES:]

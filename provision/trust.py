@@ -1,7 +1,7 @@
 """What the user allows a project beyond its machines: for one call, and the stored answers.
 
 Answers are kept by project folder and by the hash of exactly what was asked, in the user's
-own configuration: what a spec asks anew is asked of the person anew.
+own configuration: if a spec asks for something new, the user is asked again.
 """
 
 from __future__ import annotations

@@ -60,8 +60,8 @@ def live(machines: Sequence[Machine]) -> Iterator[Live]:
 
 def replaced_through(path: Path, machines: Sequence[Machine]) -> Live | None:
     """What is live and writable in a machine, by which it can put a link in a path's place."""
-    found = (each for each in live(machines) if not each.read_only and each.source in path.parents)
-    return next(found, None)
+    replaceable = (each for each in live(machines) if not each.read_only and each.source in path.parents)
+    return next(replaceable, None)
 
 
 def make_mount_points(machines: Sequence[Machine]) -> None:

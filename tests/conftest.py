@@ -16,6 +16,7 @@ import pytest
 import yaml
 from hypothesis import settings
 
+from provision.docker_client import api
 from provision.state import StateDir
 
 if TYPE_CHECKING:
@@ -191,6 +192,7 @@ def no_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(subprocess, "Popen", refuse)
     for name in ("system", "execvp", "execvpe", "posix_spawn", "fork"):
         monkeypatch.setattr(os, name, refuse)
+    monkeypatch.setattr(api, "_request", refuse)  # an engine is asked without a program too
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

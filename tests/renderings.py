@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from provision import backends, spec
+from provision import backends, lockfile, spec
 
 if TYPE_CHECKING:
     from provision.model import Environment
@@ -29,6 +29,7 @@ class Case:
     backend: str
     provider: str = ""
     base: str = ""
+    lock: bool = False
     held: tuple[str, ...] = ("*",)
 
     @property
@@ -47,13 +48,17 @@ class Case:
         (project / ".git").mkdir(exist_ok=True)
         for folder in FOLDERS.get(self.spec, ()):
             (project / folder).mkdir(exist_ok=True)
-        return spec.load(
-            project / f"{self.spec}.yaml",
-            backend=self.backend,
-            settings=self.settings,
-            host={},
-            allows=spec.everything,
+        path = project / f"{self.spec}.yaml"
+        environment = spec.load(
+            path, backend=self.backend, settings=self.settings, host={}, allows=spec.everything
         )
+        if not self.lock:
+            return environment
+        lock = lockfile.load(lockfile.path_of(path))
+        assert lock is not None
+        place = {"architecture": "amd64", "form": "vm-qemu" if self.provider else "docker"}
+        misfits = lockfile.misfits(environment, lock, **place)
+        return lockfile.freeze(environment, lock, file="LOCK", exact=not misfits, **place)
 
     def render(self, environment: Environment) -> Rendering:
         """What `render -o rendering` writes."""
@@ -93,6 +98,9 @@ CASES = (
     Case(spec="single", backend="vm", provider="vmware_desktop", held=("Vagrantfile",)),
     Case(spec="single", backend="vm", provider="parallels", held=("Vagrantfile",)),
     Case(spec="none", backend="vm", provider="hyperv", held=("Vagrantfile",)),
+    Case(spec="locked", backend="docker", lock=True, held=("*/Dockerfile", "*/steps/*", "*/lock/*")),
+    Case(spec="locked", backend="vm", provider="qemu", lock=True,
+         held=("*/Dockerfile", "*/guest/kernel.sh", "*/guest/guest.sh", "app/guest/kernel.lock")),
     Case(spec="fleet", backend="docker", held=("compose*.yaml", "*/Dockerfile", "db/steps/*")),
     Case(spec="fleet", backend="vm", provider="libvirt", held=("Vagrantfile", "*/machine/attach")),
     Case(spec="fleet", backend="vm", provider="qemu", held=("*.sh",)),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from provision import registry
 from provision.errors import UsageError
@@ -24,7 +24,7 @@ def require(name: str) -> None:
         raise UsageError(f"there is no backend {name}", hint=f"choose from {', '.join(names())}")
 
 
-def find(name: str) -> Backend:
+def find(name: str) -> Backend[Any]:
     """The backend with this name.
 
     Raises:
@@ -32,4 +32,4 @@ def find(name: str) -> Backend:
     """
     require(name)
     module = registry.module_of(name)
-    return cast("Backend", importlib.import_module(str(module)).BACKEND)
+    return cast("Backend[Any]", importlib.import_module(str(module)).BACKEND)

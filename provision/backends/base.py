@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Literal, Protocol, TypeVar, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from provision.backends.log_view import LogView
     from provision.errors import Problem
     from provision.model import (
+        Base,
         Environment,
         Event,
         Machine,
         MachineState,
         MachineStatus,
+        MachineUsage,
         PortStatus,
-        Usage,
     )
     from provision.progress import Progress
     from provision.rendering import Rendering
-    from provision.state import StateDir
+    from provision.state import KnownEnvironment, StateDir
     from provision.target import Target
+
+HostChoices = TypeVar("HostChoices")
+"""What a host decides about an environment, in addition to its spec: a frozen value of the backend's own."""
 
 Action = Literal["create", "recreate", "change", "refresh", "start", "wait", "none", "remove"]
 """`refresh` delivers a secret's new value to a machine and restarts its services."""
@@ -31,11 +35,25 @@ Action = Literal["create", "recreate", "change", "refresh", "start", "wait", "no
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedAction:
-    """What `up` would do with a machine, and why, in words; nothing to do has no cause."""
+    """What `up` would do with a machine, and why, in words; nothing to do has no cause.
+
+    `loses` says what is thrown away with the machine that is there, `keeps` names the volumes
+    that its successor gets; `precious` if a person is asked before.
+    """
 
     machine: str
     action: Action
     cause: str = ""
+    loses: str = ""
+    keeps: tuple[str, ...] = ()
+    precious: bool = False
+
+
+def losing(
+    planned: PlannedAction, what: str, keeps: Sequence[str], *, precious: bool = False
+) -> PlannedAction:
+    """The action, with what it throws away and which volumes stay. Pure."""
+    return replace(planned, loses=what, keeps=tuple(keeps), precious=precious)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,12 +70,13 @@ class Plan:
 
     A backend decides it from what it observed, and `up` carries out that very object. To
     `remove` is a machine that is there and no longer in the spec. `notes` say what else a
-    person should know before.
+    person should know before. `seconds` is how long the last such change took, if that is known.
     """
 
     machines: tuple[PlannedAction, ...]
     build: tuple[PlannedBuild, ...] = ()
     notes: tuple[str, ...] = ()
+    seconds: float | None = None
 
     @property
     def actions(self) -> Mapping[str, Action]:
@@ -113,7 +132,11 @@ class Capabilities:
     lacks: tuple[str, ...]
 
 
-class Backend(Protocol):
+def approve_all(plan: Plan) -> None:
+    """Approve whatever is planned."""
+
+
+class Backend(Protocol[HostChoices]):
     """A way to create machines.
 
     `state_dir` is where this backend keeps the environment's state on the host. Verbs
@@ -130,7 +153,7 @@ class Backend(Protocol):
     """If several backends can meet a spec, the lowest is chosen: it costs least."""
 
     def supports(self, machine: Machine) -> frozenset[str]:
-        """Which of the capabilities that checks can require a machine has: kernel, systemd, kvm, gpu."""
+        """Which capabilities a machine has, of those that checks can require: kernel, systemd, kvm, gpu."""
 
     def describe(self, environment: Environment, state_dir: StateDir) -> Capabilities:
         """What it would offer an environment on this host, for `explain`; changes nothing."""
@@ -138,8 +161,8 @@ class Backend(Protocol):
     def notes(self, environment: Environment) -> tuple[str, ...]:
         """Notes about parts of a spec that have no effect in this backend; pure."""
 
-    def settle(self, environment: Environment, state_dir: StateDir) -> Environment:
-        """The environment with this host's choices filled in, such as the provider."""
+    def choose(self, environment: Environment, state_dir: StateDir) -> HostChoices:
+        """What this host decides about the environment, such as the driver; changes nothing."""
 
     def refusals(self, environment: Environment, state_dir: StateDir) -> Sequence[Problem]:
         """Why it can never create these machines, each with its place in the spec; empty if it can.
@@ -147,8 +170,16 @@ class Backend(Protocol):
         `render`, `plan` and `up` refuse exactly these.
         """
 
-    def render(self, environment: Environment, location: Path) -> Rendering:
-        """What `up` would give the engine, as files for the folder `location`; pure."""
+    def render(
+        self, environment: Environment, location: Path, choices: HostChoices | None = None
+    ) -> Rendering:
+        """What `up` would give the engine, as files for the folder `location`; pure.
+
+        Args:
+            environment: what to render.
+            location: the folder that relative paths in the files start from.
+            choices: what `choose` said of a host; None where it shall not depend on a host.
+        """
 
     def missing(self, environment: Environment, state_dir: StateDir) -> tuple[str, ...]:
         """What `up` would have to download, in words; changes nothing."""
@@ -164,8 +195,12 @@ class Backend(Protocol):
         *,
         rebuild: bool,
         timeout: float,
+        approve: Callable[[Plan], None] = ...,
     ) -> Plan:
-        """Make the machines match the environment and wait until they are ready; return what was done."""
+        """Make the machines match the environment and wait until they are ready; return what was done.
+
+        `approve` gets the plan before any of it is carried out, and raises to stop that.
+        """
 
     def start(
         self,
@@ -218,7 +253,7 @@ class Backend(Protocol):
         """
 
     def lend(self, state_dir: StateDir, target: Target) -> None:
-        """Give a running machine that forwards an SSH agent the one of this process."""
+        """Connect a running machine that forwards an SSH agent to this process's agent."""
 
     def sync(self, state_dir: StateDir, progress: Progress, *, watch: bool) -> int:
         """Copy folders that are not live into the machines; return how many there were.
@@ -259,7 +294,7 @@ class Backend(Protocol):
 
 @runtime_checkable
 class Pauses(Protocol):
-    """What a backend can do beside the contract, whose machines can stand still in memory."""
+    """What a backend can do in addition to the contract if its machines can be paused in memory."""
 
     def pause(self, state_dir: StateDir, progress: Progress, machine: str | None) -> bool:
         """Let the running machines, or the named one, stand still. False: none was running.
@@ -311,7 +346,7 @@ class TakesSnapshots(Protocol):
 class TellsUsage(Protocol):
     """What a backend can do beside the contract, so that `top` can show what machines take."""
 
-    def usage(self, state_dir: StateDir) -> tuple[Usage, ...]:
+    def machine_usage(self, state_dir: StateDir) -> tuple[MachineUsage, ...]:
         """What each running machine takes now; it may look for a second or two.
 
         Raises:
@@ -351,17 +386,110 @@ class Footprint:
     caveats: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, kw_only=True)
+class Usage:
+    """What an environment takes of this host now.
+
+    Args:
+        processes: the ids of all processes of its running machines, as far as this host sees them.
+        disk: the bytes that removing it with its volumes, and with what was built for it alone, frees.
+    """
+
+    processes: tuple[int, ...]
+    disk: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cached:
+    """Something that a backend keeps on this host, so that a later start is quick.
+
+    Args:
+        kind: image, disk, box: the word for people.
+        name: what `discard` knows it by.
+        size: the bytes that are free without it.
+        used: when it was last used, in seconds since the epoch.
+        in_use: a machine that exists is made of it.
+        needed_by: environments that would start from it, by their unique names.
+        recorded: an environment of this user has, or had, it; or it lies in this user's own cache.
+    """
+
+    kind: str
+    name: str
+    size: int
+    used: float
+    in_use: bool
+    needed_by: tuple[str, ...] = ()
+    recorded: bool = True
+
+
+@runtime_checkable
+class Weighs(Protocol):
+    """What a backend can do in addition to the contract, so that `provision list` can tell what is used."""
+
+    def usage(self, state_dirs: Sequence[StateDir]) -> Mapping[str, Usage]:
+        """What each of these environments takes, by its id; changes nothing."""
+
+
+@runtime_checkable
+class KeepsCaches(Protocol):
+    """What a backend can do in addition to the contract, so that `provision gc` can tidy up."""
+
+    def cached(
+        self, environments: Sequence[KnownEnvironment], gone: Sequence[KnownEnvironment]
+    ) -> tuple[Cached, ...]:
+        """All that it keeps for later starts, of every environment; changes nothing.
+
+        Args:
+            environments: this user's, in every state folder, whose project is there.
+            gone: those whose project was removed.
+        """
+
+    def half_made(self) -> tuple[Path, ...]:
+        """Files and folders that a build left when it was killed, and that nobody goes on with."""
+
+    def discard(self, cached: Sequence[Cached]) -> None:
+        """Remove these; one that a machine is made of by now stays."""
+
+
+@runtime_checkable
+class BuildsBases(Protocol):
+    """What a backend can do in addition to the contract if its machines start from a base's image or box."""
+
+    def build_base(self, base: Base, progress: Progress, *, provider: str | None) -> Iterator[str]:
+        """Build these from the mirror of the base's distribution; yield the name of each once it is built.
+
+        Args:
+            base: the base.
+            progress: told each step.
+            provider: build it for this provider of machines only; of no meaning to some backends.
+
+        Raises:
+            UsageError: there is nothing to build for this provider.
+        """
+
+
 @runtime_checkable
 class MayBeSlow(Protocol):
-    """What a backend can do beside the contract, whose machines are slow on some hosts."""
+    """What a backend can do in addition to the contract if its machines are slow on some hosts."""
 
     def is_slow(self, environment: Environment) -> bool:
         """Whether its machines work many times slower than this host, so that extras are not worth it."""
 
 
 @runtime_checkable
+class HasForms(Protocol):
+    """What a backend can do beside the contract, whose machines are not made of the same on every host."""
+
+    def form(self, environment: Environment, state_dir: StateDir) -> str:
+        """What a lock calls its machines on this host: its own name, and what else they depend on."""
+
+    def architecture(self) -> str:
+        """That of its machines, as `uname -m` says it."""
+
+
+@runtime_checkable
 class Measurable(Protocol):
-    """What a backend can do beside the contract, so that `provision compare` can tell what it costs."""
+    """What a backend can do besides the contract, so that `provision compare` can tell what it costs."""
 
     def footprint(self, state_dir: StateDir) -> Footprint:
         """What its running machines take of this host; changes nothing."""

@@ -9,6 +9,7 @@ import re
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
+from provision.backends.locked import refuse_gone, refuse_unlocked
 from provision.backends.unmet import find_unmet, unmet_problems
 from provision.errors import Problem, SpecError
 from provision.fetch_errors import fetch_failed, find_failures
@@ -35,12 +36,15 @@ def refuse_found(output: Iterable[str], machines: Sequence[Machine]) -> None:
         machines: those whose step it may have been.
 
     Raises:
+        LockFailed: a version of the lock can no longer be had, or a package is missing in the lock.
         FetchFailed: a mirror or proxy did not answer; what it would have given is not known.
         SpecError: the spec asks for what cannot be.
     """
     lines = list(output)
+    refuse_gone(_of_failed_steps(lines), machines)
     problems = [problem for machine in machines for line in lines for problem in _problems(line, machine)]
     unmet = find_unmet(_of_failed_steps(lines))
+    refuse_unlocked(_of_failed_steps(lines), unmet, machines)
     problems += [problem for machine in machines for problem in unmet_problems(unmet, machine)]
     # A package manager goes on with a warning, and then knows no package: the warning is the reason.
     unreached = [each for each in find_failures(_of_failed_steps(lines)) if each.fatal or problems]
@@ -51,11 +55,11 @@ def refuse_found(output: Iterable[str], machines: Sequence[Machine]) -> None:
 
 
 def _of_failed_steps(lines: Sequence[str]) -> list[str]:
-    """What the steps that failed printed: of BuildKit's log by their numbers, of a machine's the last."""
+    """The output of the failed steps: by number in BuildKit's log, the last step's in a machine's log."""
     failed = {match[1] for line in lines if (match := re.match(r"#(\d+) ERROR", line))}
     if failed:
-        found = (re.match(r"#(\d+) \d+\.\d+ (.*)", line) for line in lines)
-        return [match[2] for match in found if match and match[1] in failed]
+        matches = (re.match(r"#(\d+) \d+\.\d+ (.*)", line) for line in lines)
+        return [match[2] for match in matches if match and match[1] in failed]
     begun = max((number for number, line in enumerate(lines) if line.startswith("==> ")), default=0)
     return list(lines[begun:])
 
@@ -94,12 +98,12 @@ def _problems(line: str, machine: Machine) -> Iterable[Problem]:
 def _taken_ids(
     machine: Machine, kind: str, name: str, key: str, number: str, holder: str
 ) -> Iterable[Problem]:
-    """A user or group whose number the base, or a package, has given to another."""
+    """A user or group whose number the base or a package already uses for another."""
     message = f"{kind} {name} cannot have {key} {number}: in {machine.base.name} it is {holder}'s"
     declared: Sequence[User | Group] = machine.users if kind == "user" else machine.groups
-    found = next((each for each in declared if each.name == name), None)
-    if found is not None:
-        yield Problem(message, found.origin, f"give it another {key}")
+    declaration = next((each for each in declared if each.name == name), None)
+    if declaration is not None:
+        yield Problem(message, declaration.origin, f"give it another {key}")
         return
     for user in machine.users:
         if user.name == name:  # whose own group it is

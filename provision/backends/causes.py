@@ -40,24 +40,24 @@ class AspectsRecord:
 
 
 def note_aspects(state_dir: StateDir, environment: Environment) -> None:
-    """Remember what the machines are now."""
+    """Note the aspects of the machines as they are now."""
     machines = {machine.name: aspects(machine) for machine in environment.machines}
     state_dir.save(RECORD, AspectsRecord(machines=machines))
 
 
 def noted_aspects(state_dir: StateDir) -> Mapping[str, Mapping[str, str]]:
-    """What the machines were when they were last brought up; of a damaged record, nothing."""
+    """The aspects of the machines at their last `up`; empty if the record is damaged."""
     record = state_dir.load_sound(RECORD, AspectsRecord)
     return record.machines if record else {}
 
 
 def aspects(machine: Machine) -> Mapping[str, str]:
-    """The parts of a machine's spec, in a person's words; of each the hash. Pure."""
-    found: dict[str, list[object]] = {}
+    """The parts of a machine's spec, in words, each with its hash. Pure."""
+    inputs: dict[str, list[object]] = {}
     for words, value in _aspects(machine):
         if value not in (None, "", (), {}, False):
-            found.setdefault(words, []).append(_plain(value))
-    return {words: hashlib.sha256(repr(values).encode()).hexdigest()[:16] for words, values in found.items()}
+            inputs.setdefault(words, []).append(_plain(value))
+    return {words: hashlib.sha256(repr(values).encode()).hexdigest()[:16] for words, values in inputs.items()}
 
 
 def differences(former: Mapping[str, str], now: Mapping[str, str]) -> tuple[str, ...]:
@@ -73,30 +73,31 @@ def differences(former: Mapping[str, str], now: Mapping[str, str]) -> tuple[str,
 
 
 def cause(former: Mapping[str, str] | None, now: Mapping[str, str], unknown: str = UNKNOWN) -> str:
-    """Why a machine is not what it was, in a few words; `unknown` where no aspect tells. Pure."""
-    found = differences(former, now) if former is not None else ()
-    if not found:
+    """Why a machine is not what it was, in a few words; `unknown` if no aspect differs. Pure."""
+    changed = differences(former, now) if former is not None else ()
+    if not changed:
         return unknown
-    more = f" and {len(found) - MOST} more" if len(found) > MOST else ""
-    return ", ".join(found[:MOST]) + more
+    more = f" and {len(changed) - MOST} more" if len(changed) > MOST else ""
+    return ", ".join(changed[:MOST]) + more
 
 
 def of_the_image(found: Mapping[str, str] | None) -> Mapping[str, str] | None:
-    """Those aspects that an image is built of. Pure."""
+    """The aspects that an image is built from. Pure."""
     if found is None:
         return None
     return {words: value for words, value in found.items() if not words.startswith(_OUTSIDE_THE_IMAGE)}
 
 
 def _whole(words: str) -> str:
-    """What an aspect is a part of: `the command of service web` of `service web`."""
+    """What an aspect is part of: `the command of service web` is part of `service web`."""
     return words.partition(" of ")[2]
 
 
 def _aspects(machine: Machine) -> Iterator[tuple[str, object]]:
-    """Words and a value for each; where words are equal, the values count together."""
+    """Words and a value for each aspect; values with equal words are combined."""
     yield from {
         "the base": machine.base,
+        "the lock": machine.lock,
         "the memory limit": machine.resources.memory,
         "the CPU limit": machine.resources.cpus,
         "the disk size": machine.resources.disk,
@@ -138,7 +139,7 @@ def _rest(service: Service) -> Sequence[object]:
 
 
 def _plain(value: object) -> object:
-    """A value without where it stands in the spec; equal ones are written equally."""
+    """A value without its place in the spec; equal values give equal text."""
     if is_dataclass(value) and not isinstance(value, type):
         return [
             (each.name, _plain(getattr(value, each.name)))

@@ -22,7 +22,7 @@ def read_journal(
     view: LogView = ALL,
     labelled: bool = False,
 ) -> None:
-    """Hand on what services wrote since the last boot; with its service's name where labelled.
+    """Pass on what services wrote since the last boot, with the service's name if `labelled`.
 
     Args:
         enter: makes of words the host's command that runs them in the machine as root.

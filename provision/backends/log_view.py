@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 @dataclass(frozen=True, kw_only=True)
 class LogView:
-    """What a person asks for of logs; without anything, every line there is.
+    """Which lines of the logs to show; all of them by default.
 
     Args:
         follow: go on with the lines to come.
@@ -27,7 +27,7 @@ ALL = LogView()
 
 
 def stamped(line: str, label: str, microseconds: int, view: LogView) -> str:
-    """A line as it is shown: its service's name where it has one, then its time where that is wanted."""
+    """A line as it is shown: its service's name if it has one, then its time if wanted."""
     time = ""
     if view.timestamps:
         moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=microseconds)

@@ -18,7 +18,7 @@ Answer = TypeVar("Answer")
 
 
 def refuse_unknown(machine: str | None, known: Collection[str]) -> None:
-    """Raise UsageError where a machine is named that is none of those that are there."""
+    """Raise UsageError if a machine is named that does not exist."""
     if machine is not None and known and machine not in known:
         raise UsageError(
             f"no machine is called {machine}", hint=f"the machines are {', '.join(sorted(known))}"
@@ -26,7 +26,7 @@ def refuse_unknown(machine: str | None, known: Collection[str]) -> None:
 
 
 def side_by_side(ask: Callable[[Machine], Answer], machines: Sequence[Machine]) -> tuple[Answer, ...]:
-    """What each machine answers, asked at the same time; in their order."""
+    """Each machine's answer, asked in parallel, in the order of the machines."""
     if len(machines) == 1:
         return (ask(machines[0]),)
     from concurrent.futures import ThreadPoolExecutor
@@ -36,7 +36,7 @@ def side_by_side(ask: Callable[[Machine], Answer], machines: Sequence[Machine]) 
 
 
 def warn_of_roots(machines: Sequence[Machine], progress: Progress) -> None:
-    """Say which workspaces their users cannot write in: a live folder that is root's stays root's."""
+    """Name the workspaces that their users cannot write to: a live folder of root's stays root's."""
     for machine in machines:
         workspace = machine.workspace
         if workspace is None or workspace.user == "root":
@@ -58,7 +58,7 @@ def read_all(
     *,
     follow: bool,
 ) -> None:
-    """Hand on the lines of every machine, with its name where there are several.
+    """Pass on the lines of every machine, with its name if there are several.
 
     Args:
         known: the services of each machine.

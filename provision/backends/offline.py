@@ -15,7 +15,7 @@ FETCHING = ("system", "repositories", "packages")
 
 
 def steps_to_fetch(machine: Machine, rendering: Rendering, folder: str, former: Path) -> Iterator[str]:
-    """The steps of a machine that fetch, and have not been built as they are now; in words.
+    """The steps of a machine that download something and are not built yet, in words.
 
     Args:
         machine: the machine.

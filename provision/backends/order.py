@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def in_order(machines: Collection[Machine], act: Callable[[Machine], None]) -> None:
-    """Do something for each machine, at the same time where no need stands between them.
+    """Do something for each machine, in parallel unless one needs another.
 
     Raises:
         Exception: the first that one raised. What needs that machine was not begun; what

@@ -21,30 +21,30 @@ RECORD = "ports"
 
 @dataclass(frozen=True, kw_only=True)
 class PortsRecord:
-    """The host's side of every port of an environment in one backend, by `key`."""
+    """The host port of every port of an environment in one backend, by `key`."""
 
     ports: Mapping[str, int]
 
 
 def kept(state_dir: StateDir) -> Mapping[str, int]:
-    """The host's sides that were chosen at the last `up`."""
+    """The host ports that the last `up` chose."""
     record = state_dir.load(RECORD, PortsRecord)
     return record.ports if record else {}
 
 
 def keep(state_dir: StateDir, chosen: Mapping[str, int]) -> None:
-    """Remember the host's sides, for the next `up` and for environments of the same name."""
+    """Remember the host ports, for the next `up` and for environments of the same name."""
     state_dir.save(RECORD, PortsRecord(ports=dict(chosen)))
 
 
 def key(machine: str, port: Port) -> str:
-    """How the host's side of a port is remembered: a port may be published more than once."""
+    """The key under which a host port is remembered: a port may be published more than once."""
     where = "" if port.host is None else f":{port.host}"
     return f"{machine}:{port.guest}/{port.protocol}@{port.address}{where}"
 
 
 def variable(machine: Machine, port: Port) -> str:
-    """The variable of a rendering that gives the host's side of one of a machine's ports."""
+    """The variable in a rendering for the host port of one of a machine's ports."""
     same = [each for each in machine.ports if (each.guest, each.protocol) == (port.guest, port.protocol)]
     number = same.index(port) + 1
     return f"PORT_{port.guest}_{port.protocol.upper()}" + (f"_{number}" if number > 1 else "")
@@ -56,7 +56,7 @@ def choose(
     ours: Collection[tuple[int, str]],
     progress: Progress,
 ) -> Mapping[str, int]:
-    """The host's side of every port, by `key`.
+    """The host port of every port, by `key`.
 
     A port that names none gets the one it had, else a free one. One that the same
     environment has in another backend, or a namesake of it in another folder (a clone, a
@@ -90,7 +90,7 @@ def choose(
 def notes_on_ports(
     environment: Environment, state_dir: StateDir, ours: Collection[tuple[int, str]]
 ) -> tuple[str, ...]:
-    """What `choose` would say of ports that are not free now; nothing is chosen."""
+    """What `choose` would say about ports that are taken now; nothing is chosen."""
     choice = _select(environment, state_dir, ours)
     return (
         *(f"port {_held(port, host)}: `up` fails until it is free" for port, host in choice.taken),
@@ -105,10 +105,10 @@ class Probe(Protocol):
     """What the host says of its ports."""
 
     def is_free(self, port: Port, host: int) -> bool:
-        """Whether nobody has this one."""
+        """Whether this one is free."""
 
     def free(self, port: Port) -> int:
-        """One that nobody has now."""
+        """One that is free now."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,29 +185,29 @@ def _select(environment: Environment, state_dir: StateDir, ours: Collection[tupl
 
 
 def _held(port: Port, host: int) -> str:
-    """A port that another has, where the spec asks for it, and who."""
+    """A taken port, its place in the spec, and what holds it."""
     where = f"{bracketed(port.address)}:{host}/{port.protocol}"
     return f"{where} ({port.origin.file}:{port.origin.line}) is held by {_holder(host, port.protocol)}"
 
 
 def _elsewhere(state_dir: StateDir) -> Mapping[int, str]:
-    """The ports that namesakes have, and whose each is."""
-    found: dict[int, str] = {}
+    """The ports of environments of the same name, each with its holder."""
+    holders: dict[int, str] = {}
     for sibling in state_dir.siblings():
         record = sibling.load_sound(RECORD, PortsRecord)
         where = "in another backend" if sibling.id == state_dir.id else f"of {sibling.project}"
-        found |= dict.fromkeys(record.ports.values() if record else (), f"{sibling.name} {where}")
-    return found
+        holders |= dict.fromkeys(record.ports.values() if record else (), f"{sibling.name} {where}")
+    return holders
 
 
 def _bind(port: Port, host: int) -> int:
     family = socket.AF_INET6 if ":" in port.address else socket.AF_INET
     kind = socket.SOCK_STREAM if port.protocol == "tcp" else socket.SOCK_DGRAM
-    with socket.socket(family, kind) as asked:
+    with socket.socket(family, kind) as bound:
         if port.protocol == "tcp":
-            asked.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        asked.bind((port.address, host))
-        return int(asked.getsockname()[1])
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind((port.address, host))
+        return int(bound.getsockname()[1])
 
 
 def _free(port: Port) -> int:
@@ -230,18 +230,13 @@ def _holder(host: int, protocol: str) -> str:
 
 def _container(host: int, protocol: str) -> str | None:
     """The container that publishes a port; None where there is none, or no engine."""
-    from provision import process
+    from provision.docker_client import queries
 
-    if process.find("docker") is None:
+    holder = queries.publisher(host, protocol)
+    if holder is None:
         return None
-    listed = process.ask(
-        ["docker", "ps", "--filter", f"publish={host}/{protocol}",
-         "--format", '{{.Names}} {{.Label "com.docker.compose.project"}}']
-    )  # fmt: skip
-    for line in listed.stdout.splitlines():
-        name, _, project = line.partition(" ")
-        return f"container {name}" + (f" of project {project}" if project else "")
-    return None
+    name, project = holder
+    return f"container {name}" + (f" of project {project}" if project else "")
 
 
 def _process(host: int, protocol: str) -> str | None:

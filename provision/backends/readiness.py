@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from provision import guest_paths
 from provision.backends.build_errors import place_of
 from provision.errors import EnvironmentFailed
 from provision.hints import command
@@ -20,8 +21,7 @@ if TYPE_CHECKING:
     from provision.target import Output
 
 # 0 where the machine is ready, and why it is not; a bash that runs already starts none for it.
-HEALTHY = 'if [ -n "${BASH-}" ]; then . /usr/lib/provision/healthy; else /usr/lib/provision/healthy; fi'
-SETUP_STATE = "/run/provision/setup"
+HEALTHY = f'if [ -n "${{BASH-}}" ]; then . {guest_paths.HEALTHY}; else {guest_paths.HEALTHY}; fi'
 GAVE_UP = "setup: failed: "  # on a service; a step that failed is named
 ATTACH = "attach: "
 NOT_YET, FAILED = 1, 2
@@ -34,7 +34,7 @@ BETWEEN = 0.03
 
 
 class Asked(Protocol):
-    """A machine that can be asked as root: a `Target`, or a quicker way."""
+    """A machine that runs commands as root: a `Target`, or something faster."""
 
     def run(self, script: str, *, user: str | None = None, timeout: float = 60) -> Output:
         """Run a script for `sh` inside and wait until it has finished.
@@ -45,7 +45,7 @@ class Asked(Protocol):
 
 
 def patience(machine: Machine, *, stretch: float = 1.0) -> dict[str, float]:
-    """Seconds after which each service should be ready: its own time after that of its needs.
+    """Seconds after which each service should be ready: its own time plus that of its needs.
 
     What the spec says is taken as it is; `stretch` is for what it leaves out, on a slow machine.
     """
@@ -103,53 +103,53 @@ class Overdue:
 
 
 def service_states(machine: Machine, reasons: Sequence[str]) -> tuple[ServiceStatus, ...]:
-    """The state of each service, by the reasons for which the machine is not healthy."""
-    told = _told(reasons)
+    """The state of each service, from the reasons why the machine is not healthy."""
+    answers = _told(reasons)
     return tuple(
         ServiceStatus(
             name=service.name,
-            state=_state(told.get(service.name, "")) or "running",
+            state=_state(answers.get(service.name, "")) or "running",
         )
         for service in machine.services
     )
 
 
 def unready(reasons: Sequence[str]) -> tuple[list[str], bool]:
-    """The reasons that are of services which are not ready, and whether one never will be."""
-    told = [reason for reason in reasons if reason.startswith("service ")]
-    states = {reason: _state(reason.partition(": ")[2]) for reason in told}
-    unready = [reason for reason in told if states[reason] != "ended"]
+    """The reasons about services that are not ready, and whether one of them never will be."""
+    of_services = [reason for reason in reasons if reason.startswith("service ")]
+    states = {reason: _state(reason.partition(": ")[2]) for reason in of_services}
+    unready = [reason for reason in of_services if states[reason] != "ended"]
     return unready, any(states[reason] in FINAL for reason in unready)
 
 
-def _state(said: str) -> str:
-    """The state that a reason names; empty where it is a running service's probe that speaks."""
-    word = said.partition(" (")[0]
+def _state(answer: str) -> str:
+    """The state that a reason names; empty if it is the message of a running service's probe."""
+    word = answer.partition(" (")[0]
     return word if word in NOT_RUNNING else ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ready:
-    """The machine is what it is for."""
+    """The machine is ready."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Waiting:
-    """It may still get ready; `reason` is what it waits for, where it says so."""
+    """It may still become ready; `reason` is what it waits for, if it says so."""
 
     reason: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ended:
-    """Services had ended before it was first looked at, or `setup`, or `attach`: they are to be started."""
+    """Services, `setup` or `attach` had ended before the first look: start them."""
 
     names: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Failure:
-    """It will not get ready; the evidence is at hand, or the end of a log: a service's, `setup`, `attach`."""
+    """It will not become ready; `evidence` says why, or the end of a log: a service's, `setup`, `attach`."""
 
     message: str
     hint: str
@@ -161,7 +161,7 @@ Verdict = Ready | Waiting | Ended | Failure
 
 
 class Judge:
-    """Judges what a machine answers, look by look. Pure: it is told the time.
+    """Judges each answer of a machine. Pure: it gets the time as an argument.
 
     Args:
         machine: what it should be.
@@ -211,8 +211,8 @@ class Judge:
         """A service that nothing can be asked of is believed when it has not ended at once."""
         if self._healthy_since is None:
             self._healthy_since = waited
-        asked = all(service.ready or service.oneshot for service in self._machine.services)
-        return Ready() if asked or waited - self._healthy_since >= self._settles else Waiting()
+        has_signs = all(service.ready or service.oneshot for service in self._machine.services)
+        return Ready() if has_signs or waited - self._healthy_since >= self._settles else Waiting()
 
     def _failed(self, reasons: Sequence[str]) -> Failure:
         """Setup has failed, or what comes before it."""
@@ -238,7 +238,7 @@ class Judge:
 
     def _not_yet(self, reasons: Sequence[str], waited: float) -> Verdict:
         machine = self._machine
-        over = self._overdue.among({name: _state(said) for name, said in _told(reasons).items()}, waited)
+        over = self._overdue.among({name: _state(answer) for name, answer in _told(reasons).items()}, waited)
         if failure := self._service(reasons, over):
             return failure
         if waited > self._timeout:
@@ -252,20 +252,20 @@ class Judge:
 
     def _service(self, reasons: Sequence[str], over: Mapping[str, float]) -> Failure | None:
         """The failure of a service that will not be ready, or is over its time, with the seconds it had."""
-        machine, told = self._machine, _told(reasons)
+        machine, answers = self._machine, _told(reasons)
         services = {service.name: service for service in machine.services}
-        final = [name for name, said in told.items() if _state(said) in FINAL]
-        late = [name for name, said in told.items() if name in over and _state(said) != "ended"]
+        final = [name for name, answer in answers.items() if _state(answer) in FINAL]
+        late = [name for name, answer in answers.items() if name in over and _state(answer) != "ended"]
         name = next(iter(final or late), None)
         if name is None:
             return None
-        service, said = services[name], told[name]
+        service, answer = services[name], answers[name]
         hint = f"see {service.origin}, and {command('logs', name, machine=self._named)}"
-        if _state(said) == "background":
+        if _state(answer) == "background":
             hint = f"run it in the foreground: see {service.origin}, and the program's options"
-        late_by = f"was not ready within {over.get(name, 0):g} s: {said}{_asked(service, said)}"
+        late_by = f"was not ready within {over.get(name, 0):g} s: {answer}{_asked(service, answer)}"
         return Failure(
-            message=f"service {name} of machine {machine.name} {_how(said) if final else late_by}",
+            message=f"service {name} of machine {machine.name} {_how(answer) if final else late_by}",
             log=name,
             hint=hint,
         )
@@ -330,7 +330,7 @@ def _evidence(failure: Failure, last_lines: Callable[[str], Sequence[str]]) -> S
 
 
 def _ended(machine: Machine, code: int, reasons: Sequence[str]) -> list[str]:
-    """The services that do not run any more; `setup` or `attach` where that has failed."""
+    """The services that no longer run; `setup` or `attach` if that has failed."""
     states = service_states(machine, reasons)
     ended = [service.name for service in states if service.state in ("stopped", *FINAL)]
     if code != FAILED:
@@ -340,34 +340,34 @@ def _ended(machine: Machine, code: int, reasons: Sequence[str]) -> list[str]:
 
 def _told(reasons: Sequence[str]) -> dict[str, str]:
     """Why each service is not ready, by its name."""
-    told = (reason.removeprefix("service ") for reason in reasons if reason.startswith("service "))
-    return dict(each.split(": ", 1) for each in told if ": " in each)
+    of_services = (reason.removeprefix("service ") for reason in reasons if reason.startswith("service "))
+    return dict(each.split(": ", 1) for each in of_services if ": " in each)
 
 
 def _with_probe(machine: Machine, reason: str) -> str:
-    """A reason for which a machine is not ready; of a probe that says nothing, what it asks."""
-    name, _, said = reason.removeprefix("service ").partition(": ")
+    """A reason why a machine is not ready; if a probe printed nothing, what the probe asks."""
+    name, _, answer = reason.removeprefix("service ").partition(": ")
     service = next((each for each in machine.services if each.name == name), None)
-    return f"{reason.rstrip(': ')}{_asked(service, said)}" if service and not said.strip() else reason
+    return f"{reason.rstrip(': ')}{_asked(service, answer)}" if service and not answer.strip() else reason
 
 
-def _asked(service: Service, said: str) -> str:
+def _asked(service: Service, answer: str) -> str:
     probe = service.ready
-    return f" ({probe.kind} {probe.subject})" if probe and not _state(said) else ""
+    return f" ({probe.kind} {probe.subject})" if probe and not _state(answer) else ""
 
 
-def _how(said: str) -> str:
-    """What became of a service, by the state that it is in for good."""
-    code = said.partition(" (")[2].removesuffix(")").removeprefix("exit ")
+def _how(answer: str) -> str:
+    """How a service ended, by its final state."""
+    code = answer.partition(" (")[2].removesuffix(")").removeprefix("exit ")
     return {
         "failed": f"exited with {code}",
         "crashing": f"keeps exiting with {code}" if code else "keeps exiting",
         "background": "exited with code 0 while another of its processes kept running",
-    }[_state(said)]
+    }[_state(answer)]
 
 
 def once(lines: Sequence[str]) -> Sequence[str]:
-    """The last of lines that repeat themselves: a service that ends and begins says the same each time."""
+    """Lines without repetitions: a service that restarts prints the same each time."""
     for size in range(1, len(lines) // 2 + 1):
         last = lines[-size:]
         if lines[-2 * size : -size] == last:

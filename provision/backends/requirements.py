@@ -25,9 +25,9 @@ Reasons = dict["Capability", str]
 
 def refuse(problems: Iterable[Problem]) -> None:
     """Raise SpecError with these problems, if there are any."""
-    found = list(problems)
-    if found:
-        raise SpecError(found)
+    refused = list(problems)
+    if refused:
+        raise SpecError(refused)
 
 
 def unmet(

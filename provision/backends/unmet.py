@@ -34,13 +34,13 @@ class Unmet:
 
 def find_unmet(lines: Iterable[str]) -> tuple[Unmet, ...]:
     """What apt printed of it."""
-    found, package, inside = [], "", False
+    packages, package, inside = [], "", False
     for line in lines:
         if line.startswith(_BEGIN):
             inside = True
         elif inside and (match := _LINE.fullmatch(line.rstrip())):
             package = match["package"] or package
-            found.append(
+            packages.append(
                 Unmet(
                     package=package.partition(":")[0],
                     kind=match["kind"],
@@ -51,7 +51,7 @@ def find_unmet(lines: Iterable[str]) -> tuple[Unmet, ...]:
             )
         elif inside and not line.startswith(" "):
             inside = False
-    return tuple(found)
+    return tuple(packages)
 
 
 def unmet_problems(unmet: Sequence[Unmet], machine: Machine) -> Iterator[Problem]:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 def notes_on_volumes(
     wanted: Mapping[str, Mapping[str, str]], there: Collection[str], made: Collection[str]
 ) -> tuple[str, ...]:
-    """What to say of volumes that a change leaves behind, and of those that are empty instead.
+    """Notes on volumes that a change leaves behind, and on the empty ones that replace them.
 
     Args:
         wanted: for each machine its volumes: the spec's name → the backend's.

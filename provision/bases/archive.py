@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -69,6 +69,10 @@ class Archive:
             Pocket(url=mirror, suite=f"{base.suite}-updates"),
             Pocket(url=security, suite=f"{base.suite}-security"),
         )
+
+    def dated_sources(self, base: Base, snapshot: str) -> str:
+        """The same of the archive as it was at that time, for one that is of today."""
+        return self.sources(replace(base, mirror=self.mirror_at(snapshot), snapshot=snapshot))
 
     def sources(self, base: Base) -> str:
         """The text of /etc/apt/sources.list, the same in a container and in a VM."""

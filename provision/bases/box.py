@@ -1,6 +1,6 @@
 """Vagrant boxes of bases, built from the distribution's mirror like their images.
 
-The disk has one partition behind an MBR. GRUB is laid before it as bytes, and the file
+The disk has one partition behind an MBR. GRUB is written before it as bytes, and the file
 system is filled from a folder: no root, no loop device, nothing to unmount.
 """
 
@@ -116,7 +116,7 @@ def build_box(base: Base, provider: BoxProvider, destination: Path, progress: Pr
     """Have a box of `base` in `destination`: the one of an earlier call, or one made now.
 
     Equal recipes and archives give equal boxes as far as the distribution's own tools do;
-    whoever makes it at the same time is waited for.
+    if another process makes it at the same time, wait for that one.
 
     Returns:
         the box, whose name holds its recipe's digest.

@@ -47,8 +47,8 @@ class _Distribution(Protocol):
 
 @cache
 def _distributions() -> tuple[_Distribution, ...]:
-    found = sorted(module.name for module in iter_modules(distributions.__path__))
-    return tuple(cast("_Distribution", import_module(f"{distributions.__name__}.{name}")) for name in found)
+    modules = sorted(module.name for module in iter_modules(distributions.__path__))
+    return tuple(cast("_Distribution", import_module(f"{distributions.__name__}.{name}")) for name in modules)
 
 
 @cache

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
+from provision import guest_paths
 from provision.bases.catalogue import archive
 from provision.bases.making import ROOT_TAR, keep, lacking, require_tools, with_root
 from provision.bases.root import archive_time, make_root
@@ -24,14 +25,14 @@ PACKAGES = (
 TOOLS = ("e2fsprogs", "qemu-utils")
 DISK_GIB = 2
 _NEEDS = {"mke2fs": "e2fsprogs", "mmdebstrap": "mmdebstrap", "qemu-img": "qemu-utils"}
-_INSIDE = "/run/provision/guest"
+_INSIDE = guest_paths.GUEST_BUILD
 # The packages that only make the initial RAM disk are none of the machine's.
 _CUSTOMIZE = (
-    'mkdir -p "$1/run/provision" && cp -R {guest} "$1' + _INSIDE + '"',
+    'mkdir -p "$1' + guest_paths.BUILDS + '" && cp -R {guest} "$1' + _INSIDE + '"',
     'chroot "$1" sh ' + f"{_INSIDE}/guest.sh {' '.join(PACKAGES)}",
     'chroot "$1" sh ' + _INSIDE + "/kernel.sh",
     'chroot "$1" env DEBIAN_FRONTEND=noninteractive apt-get purge -q -y cpio xz-utils zstd',
-    'chroot "$1" apt-get clean; rm -rf "$1"/var/lib/apt/lists/* "$1/run/provision"',
+    'chroot "$1" apt-get clean; rm -rf "$1"/var/lib/apt/lists/* "$1' + guest_paths.RUN + '"',
 )
 _DISK = 'mv root/kernel kernel && sh guest/disk.sh root kernel "$1" out'
 
@@ -44,7 +45,7 @@ def can_make_disk(base: Base) -> bool:
 def build_disk(base: Base, destination: Path, progress: Progress) -> Path:
     """Have a folder in `destination` with disk.qcow2, vmlinuz and initrd of `base`.
 
-    The one of an earlier call, or one made now; whoever makes it at the same time is waited for.
+    The one of an earlier call, or one made now; waits if another process makes it at the same time.
 
     Raises:
         HostLacks: a tool, the mirror or its keyring is missing; nothing half-made is left.

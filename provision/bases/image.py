@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from provision import process, resources
+from provision.bases.catalogue import SNAPSHOT
 from provision.bases.root import archive_time, can_make, make_root, write_file
+from provision.docker_client import commands, queries
 from provision.errors import HostLacks, ProvisionError
 from provision.model import DEFAULT_PATH
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from provision.model import Base
     from provision.progress import Progress
@@ -55,23 +56,23 @@ def ensure_image(base: Base, progress: Progress) -> None:
     """
     from filelock import FileLock
 
-    if _is_present(base.image):
+    if queries.image(base.image) is not None:
         return
     locks = resources.cache() / "images"
     locks.mkdir(parents=True, exist_ok=True)
     with FileLock(locks / f"{hashlib.sha256(base.image.encode()).hexdigest()[:16]}.lock"):
-        if not _is_present(base.image):
+        if queries.image(base.image) is None:
             _fetch(base, progress)
 
 
 def _fetch(base: Base, progress: Progress) -> None:
     if base.snapshot is not None:
-        # Only we make dated ones; whoever owned that name in a registry would be believed.
+        # Only we make dated images: one from a registry would be trusted without reason.
         build_image(base, progress)
         return
     try:
         with progress.step(f"pulling {base.image}"):
-            process.stream(["docker", "pull", base.image], progress.line)
+            commands.pull(base.image, progress.line)
     except process.CommandFailed as error:
         if not can_make(base):
             raise HostLacks(
@@ -105,9 +106,8 @@ def build_image(base: Base, progress: Progress) -> None:
             f"LABEL provision.mirror={base.mirror}",
             f"LABEL provision.archive-time={time:%Y-%m-%dT%H:%M:%SZ}",
         )
-        options = [word for change in changes for word in ("--change", change)]
         try:
-            process.run(["docker", "import", *options, str(tar), base.image])
+            commands.import_image(tar, base.image, changes)
         except process.CommandFailed as error:
             raise HostLacks(
                 f"the engine refused the image {base.image}",
@@ -116,51 +116,80 @@ def build_image(base: Base, progress: Progress) -> None:
             ) from error
 
 
+def refresh_image(base: Base, progress: Progress) -> None:
+    """Have today's image of `base` in the engine, if that can be pulled or made; else what is there stays.
+
+    Raises:
+        HostLacks: it is to be made, and cannot be.
+    """
+    if base.snapshot is not None or "@" in base.image or not queries.is_installed():
+        return
+    try:
+        commands.pull(base.image, progress.line)
+    except process.CommandFailed:
+        if not can_make(base):
+            return
+    else:
+        return
+    if provenance(base).made != f"{archive_time(base):{SNAPSHOT}}":
+        build_image(base, progress)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Provenance:
+    """Where an image of a base is from: pulled, then it has a `digest`; or made of an archive.
+
+    `made` is that archive's date (`20261101T000000Z`), `root` the hash of the root file system.
+    """
+
+    digest: str = ""
+    mirror: str = ""
+    made: str = ""
+    root: str = ""
+
+
+def provenance(base: Base) -> Provenance:
+    """Where this host's image of `base` is from; of one that no engine has, the mirror alone."""
+    try:
+        found = queries.image(base.image)
+    except ProvisionError:
+        found = None  # no engine answers
+    return Provenance(mirror=base.mirror or "") if found is None else provenance_of(base, found)
+
+
+def provenance_of(base: Base, image: queries.Image) -> Provenance:
+    """The same of what an engine tells of an image; pure."""
+    labels = image.labels
+    if MADE_LABEL in labels:
+        time = labels.get("provision.archive-time", "")
+        return Provenance(
+            mirror=labels.get("provision.mirror", ""),
+            made=base.snapshot or time.replace("-", "").replace(":", ""),
+            root=next(iter(image.layers), ""),  # `docker import` takes the tar file as it is
+        )
+    named = base.image.partition("@")[0]
+    known = [digest.partition("@") for digest in image.digests]
+    own = [digest for name, _, digest in known if name in (named, named.rpartition(":")[0])]
+    return Provenance(digest=next(iter([*own, *(digest for _, _, digest in known)]), ""))
+
+
 def statuses(bases: Sequence[Base]) -> tuple[BaseStatus, ...]:
-    """What this host has of each of them, by one question to the engine."""
-    labels = _labels_by_image([base.image for base in bases])
+    """What this host has of each of them."""
+    images = _images([base.image for base in bases])
     return tuple(
         BaseStatus(
             base=base,
-            present=None if labels is None else base.image in labels,
-            made=MADE_LABEL in (labels or {}).get(base.image, {}),
+            present=None if images is None else base.image in images,
+            made=images is not None and base.image in images and MADE_LABEL in images[base.image].labels,
             makeable=can_make(base),
         )
         for base in bases
     )
 
 
-def _is_present(image: str) -> bool:
-    found = process.ask(["docker", "image", "inspect", "--format", "{{.Id}}", image])
-    if found.code == 0:
-        return True
-    if _is_unknown(found.stderr):
-        return False
-    raise HostLacks(
-        "the Docker engine does not answer",
-        evidence=found.stderr.strip().splitlines()[-3:],
-        hint="start it, or run scripts/host-setup docker",
-    )
-
-
-def _labels_by_image(images: Sequence[str]) -> dict[str, dict[str, str]] | None:
-    form = "[{{json .RepoTags}}, {{json .Config.Labels}}]"
+def _images(names: Sequence[str]) -> Mapping[str, queries.Image] | None:
+    """Those that the engine has, by name; None where no engine answers."""
     try:
-        found = process.ask(["docker", "image", "inspect", "--format", form, *images])
+        return queries.inspect(images=names).images
     except ProvisionError:
         return None
-    # The exit code is 1 where only some are there.
-    if found.code != 0 and not _is_unknown(found.stderr):
-        return None
-    known: dict[str, dict[str, str]] = {}
-    for line in found.stdout.splitlines():
-        if line.startswith("["):
-            tags, labels = json.loads(line)
-            known.update((tag, labels or {}) for tag in tags)
-    return known
-
-
-def _is_unknown(words: str) -> bool:
-    """Whether the engine said that it has no such image: Docker's words, and Podman's."""
-    lowered = words.lower()
-    return "no such image" in lowered or "image not known" in lowered

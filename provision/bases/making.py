@@ -104,7 +104,7 @@ def with_root(
 
 
 def require_tools(missing: Sequence[str], *, what: str, instead: str = "") -> None:
-    """Raise HostLacks where packages with tools that make something are missing."""
+    """Raise HostLacks if packages with tools that make something are missing."""
     if missing:
         raise HostLacks(
             f"the tools that build {what} are missing",

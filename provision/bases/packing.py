@@ -20,7 +20,7 @@ FORMATS: Mapping[BoxProvider, str] = {"libvirt": "qcow2", "virtualbox": "vmdk"}
 _DISKS: Mapping[BoxProvider, str] = {"libvirt": "box.img", "virtualbox": "box.vmdk"}
 
 
-KERNEL = "vmlinuz"  # in a box, beside its disk
+KERNEL = "vmlinuz"  # in a box, next to its disk
 
 
 def pack(provider: BoxProvider, folder: Path, box: Path, *, time: int) -> None:
@@ -43,7 +43,7 @@ def pack(provider: BoxProvider, folder: Path, box: Path, *, time: int) -> None:
 
 
 def kernel_of(box: Path) -> bytes | None:
-    """The kernel of a box that was packed here; None where it has none beside its disk."""
+    """The kernel of a box that was packed here; None if it has none next to its disk."""
     with tarfile.open(box) as tar:
         try:
             file = tar.extractfile(KERNEL)
@@ -60,7 +60,7 @@ def size_of(box: Path) -> int:
 
 
 def descriptions(provider: BoxProvider, gib: int) -> Iterator[tuple[str, bytes]]:
-    """The files beside the disk, each with its name."""
+    """The files next to the disk, by name."""
     metadata = {"provider": provider, "format": FORMATS[provider], "virtual_size": gib}
     yield "metadata.json", json.dumps(metadata).encode()
     if provider == "virtualbox":
@@ -70,7 +70,7 @@ def descriptions(provider: BoxProvider, gib: int) -> Iterator[tuple[str, bytes]]
 
 
 def add(tar: tarfile.TarFile, name: str, content: bytes, time: int, *, mode: int = 0o644) -> None:
-    """Put bytes into a tar as a file, owned by root whoever runs this."""
+    """Put bytes into a tar as a file of root's, whichever user runs this."""
     tar.addfile(_member(name, len(content), time, mode), io.BytesIO(content))
 
 

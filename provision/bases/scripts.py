@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-Kind = Literal["guest", "box"]  # for QEMU, with the kernel beside the disk; for Vagrant, booting by itself
+Kind = Literal[
+    "guest", "box"
+]  # for QEMU, with the kernel next to the disk; for Vagrant, which boots by itself
 _COMMON = ("guest.sh", "changes.sh", "tools.sh")
 
 

@@ -30,14 +30,18 @@ VERBS = {
     "diff": "Compare container and VM, two machines, or a saved inventory.",
     "compare": "Measure what container and virtual machine cost on this host.",
     "graph": "Draw the machines, ports, volumes and needs.",
+    "lock": "Write down the versions of everything, for the same environment later.",
+    "outdated": "Show which locked versions are older than the archives' newest.",
     "test": "Bring a spec up in several backends, verify, compare, take it down.",
     "sync": "Copy changed folders into the machine.",
+    "watch": "Bring up whatever changes, each time the spec or one of its files does.",
     "stop": "Stop the machines and keep them.",
     "start": "Start what stop stopped, as it was last applied.",
     "snapshot": "Save and restore machines and volumes.",
     "pause": "Let the machines stand still in memory.",
     "unpause": "Let paused machines go on.",
     "down": "Remove the machines.",
+    "gc": "Remove what nobody needs any more on this host.",
     "parts": "List the parts that a spec may extend, or print one.",
     "bases": "List the bases, or build one from its mirror.",
     "schema": "Print the JSON Schema of the spec.",
@@ -65,7 +69,7 @@ class Verbs(click.Group):
             return None
         module = importlib.import_module(f"provision.cli.{cmd_name.replace('-', '_')}")
         command = module.command
-        assert isinstance(command, click.Command)  # noqa: S101 - a module of ours
+        assert isinstance(command, click.Command)  # noqa: S101 - our own module
         from provision.cli.verbose import add_option
 
         return add_option(command)

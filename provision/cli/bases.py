@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from provision.bases.box import boxes_folder, boxes_of, build_box
+from provision.bases.box import boxes_of
 from provision.bases.packing import BOX_PROVIDERS, BoxProvider
 from provision.cli.options import backend_option, format_option
 from provision.cli.show import progress, say, table
@@ -43,16 +43,14 @@ def list_bases(form: str) -> None:
 def build(name: str, backend: str, provider: BoxProvider | None, snapshot: str | None) -> None:
     """Build a base from its distribution's mirror: its image, or with -b vm its boxes for Vagrant."""
     from provision import backends
-    from provision.bases.image import build_image
+    from provision.backends.base import BuildsBases
+    from provision.errors import UsageError
 
-    backends.require(backend)
-    base = _find(name, snapshot)
-    if backend == "docker":
-        build_image(base, progress())
-        say(f"built {base.image}")
-        return
-    for each in (provider,) if provider else BOX_PROVIDERS:
-        say(f"{build_box(base, each, boxes_folder(), progress())} is built")
+    builder = backends.find(backend)
+    if not isinstance(builder, BuildsBases):
+        raise UsageError(f"{backend} builds no bases", hint="choose another backend: -b")
+    for built in builder.build_base(_find(name, snapshot), progress(), provider=provider):
+        say(f"built {built}")
 
 
 def _find(name: str, snapshot: str | None) -> Base:

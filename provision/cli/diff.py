@@ -51,80 +51,80 @@ def command(
     if since_up and between:
         raise UsageError("--since-up and --between exclude each other", hint="leave one of them out")
     with progress().step("comparing"):
-        found = drift.since_up(request) if since_up else comparison.differ(request, between)
+        compared = drift.since_up(request) if since_up else comparison.differ(request, between)
     if html:
         from provision.page import pages
 
-        pages.write(html, pages.of_differences(found, pages.drawing(request)))
+        pages.write(html, pages.of_differences(compared, pages.drawing(request)))
     if form == "json":
-        click.echo(json.dumps(_data(found), indent=2))
+        click.echo(json.dumps(_data(compared), indent=2))
     else:
-        show_comparison(found, everything=everything)
-    if found.unexplained:
+        show_comparison(compared, everything=everything)
+    if compared.unexplained:
         raise click.exceptions.Exit(1)
 
 
-def _data(found: Comparison) -> dict[str, object]:
-    unexplained = len(found.unexplained)
+def _data(compared: Comparison) -> dict[str, object]:
+    unexplained = len(compared.unexplained)
     return {
-        "name": found.name,
-        "left": found.left,
-        "right": found.right,
+        "name": compared.name,
+        "left": compared.left,
+        "right": compared.right,
         "unexplained": unexplained,
-        "explained": len(found.differences) - unexplained,
-        "differences": [asdict(each) for each in found.differences],
+        "explained": len(compared.differences) - unexplained,
+        "differences": [asdict(each) for each in compared.differences],
     }
 
 
-def show_comparison(found: Comparison, *, everything: bool) -> None:
+def show_comparison(compared: Comparison, *, everything: bool) -> None:
     """Print a comparison: what is unexplained, with `everything` also the rest by its reasons; the counts."""
     from provision.comparison import SINCE
 
-    explained = [each for each in found.differences if each.reason is not None]
-    _show_group(found, found.unexplained)
+    explained = [each for each in compared.differences if each.reason is not None]
+    _show_group(compared, compared.unexplained)
     if everything:
         by_reason: dict[str, list[Difference]] = {}
         for each in explained:
             by_reason.setdefault(each.reason or "", []).append(each)
         for reason, group in by_reason.items():
             say(f"\nexplained: {reason}", bold=True)
-            _show_group(found, group)
-    count = len(found.unexplained)
+            _show_group(compared, group)
+    count = len(compared.unexplained)
     explained_too = "" if everything or not explained else " (--all shows them)"
-    if found.left == SINCE:
+    if compared.left == SINCE:
         say(
-            f"{found.name}: {count or 'no'} change{'' if count == 1 else 's'} since up, "
+            f"{compared.name}: {count or 'no'} change{'' if count == 1 else 's'} since up, "
             f"{len(explained)} from normal operation{explained_too}",
             bold=True,
         )
         return
     say(
-        f"{found.left} and {found.right}: {count or 'no'} unexplained difference{'' if count == 1 else 's'}, "
-        f"{len(explained)} explained{explained_too}",
+        f"{compared.left} and {compared.right}: {count or 'no'} unexplained"
+        f" difference{'' if count == 1 else 's'}, {len(explained)} explained{explained_too}",
         bold=True,
     )
 
 
-def _show_group(found: Comparison, differences: Sequence[Difference]) -> None:
-    several = len({each.machine for each in found.differences}) > 1
+def _show_group(compared: Comparison, differences: Sequence[Difference]) -> None:
+    several = len({each.machine for each in compared.differences}) > 1
     for (machine, section), group in groupby(differences, key=lambda each: (each.machine, each.section)):
         say(f"{f'{machine}: ' if several else ''}{section}", bold=True)
         for each in group:
-            _show_difference(found, each)
+            _show_difference(compared, each)
 
 
-def _show_difference(found: Comparison, each: Difference) -> None:
+def _show_difference(compared: Comparison, each: Difference) -> None:
     from provision.comparison import SINCE
 
-    if found.left == SINCE:
+    if compared.left == SINCE:
         say(visible(_change(each)))
         return
     if each.attribute:
         label = "" if each.attribute == "value" else f" {each.attribute}"
         left, right = ("none" if value is None else value for value in (each.left, each.right))
-        say(visible(f"  {each.subject}{label}: {found.left} {left}, {found.right} {right}"))
+        say(visible(f"  {each.subject}{label}: {compared.left} {left}, {compared.right} {right}"))
         return
-    where, summary = (found.left, each.left) if each.right is None else (found.right, each.right)
+    where, summary = (compared.left, each.left) if each.right is None else (compared.right, each.right)
     say(visible(f"  {each.subject}: only in {where}{f' ({summary})' if summary else ''}"))
 
 

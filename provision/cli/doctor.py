@@ -25,18 +25,18 @@ def command(form: str, backend: str | None) -> None:
     names = (backend,) if backend else backends.names()
     with progress().wait("checking this host"):
         findings = {name: backends.find(name).examine() for name in names}
-    usable = {name: backends.find(name).is_usable(found) for name, found in findings.items()}
+    usable = {name: backends.find(name).is_usable(of_backend) for name, of_backend in findings.items()}
     if form == "json":
         answer = [
             {"name": name, "usable": usable[name],
-             "findings": [dataclasses.asdict(finding) for finding in found]}
-            for name, found in findings.items()
+             "findings": [dataclasses.asdict(finding) for finding in of_backend]}
+            for name, of_backend in findings.items()
         ]  # fmt: skip
         click.echo(json.dumps({"backends": answer}, indent=2))
     else:
-        for name, found in findings.items():
+        for name, of_backend in findings.items():
             say(f"{name}: {'usable' if usable[name] else 'not usable'}", bold=True)
-            for finding in found:
+            for finding in of_backend:
                 mark = click.style("✓", fg="green") if finding.usable else click.style("✗", fg="red")
                 click.echo(f"  {mark} {visible(f'{finding.subject}: {finding.detail}')}")
                 if finding.hint:

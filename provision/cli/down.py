@@ -41,8 +41,8 @@ def command(
     """
     from provision import engine
 
-    for ref, asked in _refs(context, which, options):
-        with completing(asked) if asked else nullcontext():
+    for ref, arguments in _refs(context, which, options):
+        with completing(arguments) if arguments else nullcontext():
             removed = engine.down(ref, progress(), volumes=volumes, images=images)
         say(_told(ref, removed))
         if removed.snapshots:
@@ -58,10 +58,10 @@ def _refs(
 
     if which is None or which.endswith(SPEC_ENDINGS) or Path(which).is_file():
         spec = None if which is None else Path(which)
-        asked = collect({**options, "spec": spec})
-        with completing(asked):
-            ref = engine.resolve(asked)
-        yield ref, asked
+        arguments = collect({**options, "spec": spec})
+        with completing(arguments):
+            ref = engine.resolve(arguments)
+        yield ref, arguments
         return
     typed = context.get_parameter_source("backend") is ParameterSource.COMMANDLINE
     for ref in find_environments(which, str(options["backend"]) if typed else None):

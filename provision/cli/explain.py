@@ -24,43 +24,43 @@ def command(request: Request, form: str) -> None:
     from provision.selection import explain
 
     with progress().wait("checking this host"):
-        found = explain(request)
+        explanation = explain(request)
     if form == "json":
-        click.echo(json.dumps(_data(found), indent=2))
+        click.echo(json.dumps(_data(explanation), indent=2))
         return
-    aspects = dict.fromkeys(aspect for each in found.capabilities.values() for aspect in each.aspects)
+    aspects = dict.fromkeys(aspect for each in explanation.capabilities.values() for aspect in each.aspects)
     rows = [
-        (aspect, *(each.aspects.get(aspect, "-") for each in found.capabilities.values()))
+        (aspect, *(each.aspects.get(aspect, "-") for each in explanation.capabilities.values()))
         for aspect in aspects
     ]
     for title, items in (
-        ("cannot", [each.cannot for each in found.capabilities.values()]),
-        ("lacks on this host", [each.lacks for each in found.capabilities.values()]),
+        ("cannot", [each.cannot for each in explanation.capabilities.values()]),
+        ("lacks on this host", [each.lacks for each in explanation.capabilities.values()]),
     ):
         if any(items):
             rows.append((title, *("; ".join(each) or "-" for each in items)))
-    nouns = [backends.find(name).noun.partition(" ")[2].upper() for name in found.capabilities]
+    nouns = [backends.find(name).noun.partition(" ")[2].upper() for name in explanation.capabilities]
     table(["", *nouns], rows)
-    show_demands(tuple(dict.fromkeys(each for demands in found.demands.values() for each in demands)))
-    for note in found.notes:
+    show_demands(tuple(dict.fromkeys(each for demands in explanation.demands.values() for each in demands)))
+    for note in explanation.notes:
         say(note)
-    say(f"-b {found.choice.backend}: {found.choice.reason}", bold=True)
+    say(f"-b {explanation.choice.backend}: {explanation.choice.reason}", bold=True)
 
 
-def _data(found: Explanation) -> dict[str, object]:
+def _data(explanation: Explanation) -> dict[str, object]:
     return {
-        "name": found.name,
-        "backend": found.choice.backend,
-        "reason": found.choice.reason,
-        "notes": list(found.notes),
+        "name": explanation.name,
+        "backend": explanation.choice.backend,
+        "reason": explanation.choice.reason,
+        "notes": list(explanation.notes),
         "backends": [
             {
                 "name": name,
                 **each.aspects,
                 "cannot": list(each.cannot),
                 "lacks": list(each.lacks),
-                "trust": demands_data(found.demands[name]),
+                "trust": demands_data(explanation.demands[name]),
             }
-            for name, each in found.capabilities.items()
+            for name, each in explanation.capabilities.items()
         ],
     }

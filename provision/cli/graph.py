@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
               help="Write it to this file.")  # fmt: skip
 def command(request: Request, form: str, output: Path | None) -> None:
-    """Draw the environment: machines, ports, services, volumes, and who needs whom.
+    """Draw the environment: machines, ports, services, volumes, and which needs which.
 
     Markdown pages on GitHub and GitLab draw Mermaid; SVG is an image for any page.
     """

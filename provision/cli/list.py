@@ -29,11 +29,11 @@ def command(form: str) -> None:
     from provision.listing import list_environments
 
     with progress().wait("querying the engines"):
-        found = list_environments()
+        listed = list_environments()
     if form == "json":
-        click.echo(json.dumps({"environments": [_data(each) for each in found]}, indent=2))
+        click.echo(json.dumps({"environments": [_data(each) for each in listed]}, indent=2))
         return
-    if not found:
+    if not listed:
         click.echo("no environments yet: `provision up SPEC` creates one")
         return
     rows = [
@@ -44,13 +44,15 @@ def command(form: str) -> None:
             each.state,
             in_a_cell([port for ports in each.remains.ports.values() for port in ports]) or "-",
             _age(each.created),
+            _size(each.usage.disk if each.usage else None),
+            _size(each.memory),
             str(each.ref.state_dir.project or "-"),
             _notes(each),
         )
-        for each in found
+        for each in listed
     ]
-    table(["NAME", "ID", "BACKEND", "STATE", "PORTS", "AGE", "FOLDER", "NOTES"], rows)
-    if any(each.remains.volumes and not each.remains.machines for each in found):
+    table(["NAME", "ID", "BACKEND", "STATE", "PORTS", "AGE", "DISK", "MEMORY", "FOLDER", "NOTES"], rows)
+    if any(each.remains.volumes and not each.remains.machines for each in listed):
         click.echo("`provision down NAME --volumes` removes an environment's volumes and their data")
 
 
@@ -79,6 +81,12 @@ def _age(created: str) -> str:
     return f"{max(0, int(seconds // size))} {unit}"
 
 
+def _size(size: int | None) -> str:
+    from provision.spec.quantities import shown_size
+
+    return "-" if size is None else shown_size(size)
+
+
 def _data(listed: Listed) -> dict[str, object]:
     state_dir, ports = listed.ref.state_dir, listed.remains.ports
     return {
@@ -87,6 +95,8 @@ def _data(listed: Listed) -> dict[str, object]:
         "backend": listed.ref.backend.name,
         "state": listed.state,
         "created": listed.created or None,
+        "disk": listed.usage.disk if listed.usage else None,
+        "memory": listed.memory,
         "folder": str(state_dir.project) if state_dir.project else None,
         "spec": str(state_dir.spec) if state_dir.spec else None,
         "problem": listed.problem or listed.missing or None,

@@ -22,13 +22,14 @@ from provision.registry import DEFAULT, built_in
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from provision.engine import LockUse
     from provision.model import Word
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 AUTO = "auto"
-CHOOSING = ("up", "plan", "render", "validate", "explain")  # the verbs for which auto chooses anew
+CHOOSING = ("up", "plan", "render", "validate", "explain")  # the verbs for which auto chooses again
 SPEC_ENDINGS = (".yaml", ".yml")
 
 
@@ -46,18 +47,24 @@ def with_request(command: Callable[Concatenate[Request, P], R]) -> Callable[P, R
 
 
 def with_request_and_backends(
-    meaning: str,
+    meaning: str, *, words: str = ""
 ) -> Callable[[Callable[Concatenate[Request, tuple[str, ...], P], R]], Callable[P, R]]:
-    """As `with_request`, for a command of several backends: it gets their names as well, each once.
+    """Like `with_request`, for a command on several backends: it gets their names too, each once.
 
     The request is for the first of them.
 
     Args:
         meaning: what `-b` says in the help.
+        words: shows in the help what may follow SPEC; the command gets it as `words`. Empty: nothing may.
     """
+    spec_argument = (
+        click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar=words)
+        if words
+        else click.argument("spec", required=False, type=click.Path(path_type=Path))
+    )
 
     def decorate(command: Callable[Concatenate[Request, tuple[str, ...], P], R]) -> Callable[P, R]:
-        @click.argument("spec", required=False, type=click.Path(path_type=Path))
+        @spec_argument
         @click.option("-b", "--backend", "names", multiple=True, default=built_in(),
                       show_default=True, help=meaning)  # fmt: skip
         @functools.wraps(command)
@@ -65,6 +72,11 @@ def with_request_and_backends(
             names = options.pop("names")
             assert isinstance(names, tuple)  # noqa: S101 - click's multiple=True
             options["backend"] = names[0]
+            if words:
+                given = list(options["words"])  # type: ignore[call-overload]
+                if given and given[0].endswith(SPEC_ENDINGS):
+                    options["spec"] = Path(given.pop(0))
+                options["words"] = tuple(given)
             request = collect(options)
             with completing(request):
                 return command(request, tuple(dict.fromkeys(names)), *args, **options)
@@ -77,7 +89,7 @@ def with_request_and_backends(
 def with_request_and_words(
     metavar: str, *, at_least: int = 0
 ) -> Callable[[Callable[Concatenate[Request, P], R]], Callable[P, R]]:
-    """As `with_request`, for a command whose words may begin with SPEC.
+    """Like `with_request`, for a command whose words may begin with SPEC.
 
     Args:
         metavar: shows the words in the help.
@@ -113,7 +125,7 @@ def environment_options(command: Callable[P, R]) -> Callable[P, R]:
 
 
 def variation_options(command: Callable[P, R]) -> Callable[P, R]:
-    """Those of them that say which variation of a spec is meant, in whatever backend."""
+    """Those of them that select a variation of a spec, in any backend."""
     for option in (
         click.option("--set", "settings", multiple=True, metavar="NAME=VALUE",
                      help="Override a variable of the spec."),
@@ -162,13 +174,15 @@ def collect(options: dict[str, object]) -> Request:
             raise click.BadParameter(f"{text!r} is not NAME=VALUE", param_hint="--set")
         settings[name] = value
     in_ci = os.environ.get("CI") == "true"
+    path = given if isinstance(given, Path) else spec.find_spec(Path())
     request = Request(
-        spec=given if isinstance(given, Path) else spec.find_spec(Path()),
+        spec=path,
         backend=backend,
         settings=settings,
         name=_text(options.pop("name")),
         local=bool(options.pop("local")) and not in_ci,
         allow=words_of(options.pop("allow")),
+        lock=_lock_use(options.pop("frozen", False), options.pop("no_lock", False), path),
     )
     if request.local and (layer := spec.tracked_layer(request.spec)) is not None:
         say(f"warning: git tracks {layer}, so it belongs to the repository, not to you", err=True)
@@ -234,6 +248,7 @@ def _options(request: Request) -> dict[str, list[str]]:
         "--set": settings,
         "--no-local": ["--no-local"] if not request.local and not in_ci else [],
         "--allow": ["--allow", ",".join(request.allow)] if request.allow else [],
+        "--no-lock": ["--no-lock"] if request.lock == "not at all" else [],
     }
 
 
@@ -244,6 +259,31 @@ def _text(value: object) -> str | None:
 def machine_option(command: Callable[P, R]) -> Callable[P, R]:
     """`--machine`, for the verbs that enter one."""
     return click.option("-m", "--machine", metavar="NAME", help="Select one of several machines.")(command)
+
+
+def lock_options(command: Callable[P, R]) -> Callable[P, R]:
+    """`--frozen` and `--no-lock`, for the verbs to which it matters which versions are taken."""
+    for option in (
+        click.option("--no-lock", is_flag=True, help="Ignore NAME.lock.yaml."),
+        click.option("--frozen/--no-frozen", default=None,
+                     help="Take exactly what NAME.lock.yaml has, or fail. "
+                          "Default: only with CI=true, where there is a lock."),
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+def _lock_use(frozen: object, no_lock: object, spec: Path) -> LockUse:
+    """What of a lock is to be used."""
+    if no_lock:
+        if frozen:
+            raise UsageError("--frozen and --no-lock exclude each other", hint="leave one of them out")
+        return "not at all"
+    if frozen is None and os.environ.get("CI") == "true":
+        from provision.lockfile.place import path_of
+
+        frozen = path_of(spec).exists()
+    return "exactly" if frozen else "where it fits"
 
 
 def timeout_option(command: Callable[P, R]) -> Callable[P, R]:

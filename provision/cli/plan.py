@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from provision.cli.options import format_option, with_request
+from provision.cli.options import format_option, lock_options, with_request
 from provision.cli.show import demands_data, left_behind, progress, say, show_demands, table
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ WORDS = {
 
 
 @click.command("plan")
+@lock_options
 @with_request
 @format_option
 def command(request: Request, form: str) -> None:
@@ -47,9 +48,16 @@ def command(request: Request, form: str) -> None:
             "build": bool(plan.build),
             "images": [{"name": planned.image, "cause": planned.cause} for planned in plan.build],
             "machines": [
-                {"name": planned.machine, "action": planned.action, "cause": planned.cause}
+                {
+                    "name": planned.machine,
+                    "action": planned.action,
+                    "cause": planned.cause,
+                    "loses": planned.loses or None,
+                    "keeps": list(planned.keeps),
+                }
                 for planned in plan.machines
             ],
+            "seconds": plan.seconds,
             "notes": list(plan.notes),
             "trust": demands_data(environment.demands),
         }
@@ -64,7 +72,23 @@ def command(request: Request, form: str) -> None:
         say(note)
     rows = [(planned.machine, WORDS[planned.action], planned.cause) for planned in plan.machines]
     table(["MACHINE", "ACTION", "CAUSE"], rows)
+    for line in consequences(plan):
+        say(line)
     _exit(plan)
+
+
+def consequences(plan: Plan) -> list[str]:
+    """What the plan throws away, what it keeps, and how long the last such change took."""
+    lines = []
+    for planned in plan.machines:
+        if planned.loses:
+            kept = (
+                f"; it keeps {', '.join(f'volume {name}' for name in planned.keeps)}" if planned.keeps else ""
+            )
+            lines.append(f"{planned.machine} loses {planned.loses}{kept}")
+    if plan.seconds is not None:
+        lines.append(f"the last such change took {plan.seconds:.0f} s")
+    return lines
 
 
 def _exit(plan: Plan) -> NoReturn:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from provision.cli.options import with_request
+from provision.cli.options import lock_options, with_request
 from provision.cli.show import say, shown_file
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 
 @click.command("render")
+@lock_options
 @with_request
 @click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
               help="Write the files to this folder.")  # fmt: skip

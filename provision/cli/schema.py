@@ -6,8 +6,9 @@ import click
 
 
 @click.command("schema")
-def command() -> None:
+@click.option("--lock", is_flag=True, help="Print that of locks, NAME.lock.yaml.")
+def command(lock: bool) -> None:  # noqa: FBT001 - click's flag
     """Print the JSON Schema of the spec, for editors and other programs."""
-    from provision import spec
+    from provision import lockfile, spec
 
-    click.echo(spec.schema(), nl=False)
+    click.echo(lockfile.schema() if lock else spec.schema(), nl=False)

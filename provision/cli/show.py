@@ -22,10 +22,16 @@ MARKS = {"passed": ("✓", "green"), "failed": ("✗", "red"), "skipped": ("-", 
 
 
 def progress() -> Progress:
-    """Live on a terminal, plain lines in CI, in pipes and between the lines of `-v`."""
+    """Live on a terminal, plain lines in pipes and under `-v`, folds in CI, nothing under `-q`."""
     from provision.cli import verbose
-    from provision.progress import Live, Plain
+    from provision.progress import Folded, Live, Plain, Silent
 
+    if verbose.is_quiet():
+        return Silent()
+    if os.environ.get("GITHUB_ACTIONS") == "true" and not verbose.is_on():
+        return Folded(sys.stderr, gitlab=False)
+    if os.environ.get("GITLAB_CI") == "true" and not verbose.is_on():
+        return Folded(sys.stderr, gitlab=True)
     if sys.stderr.isatty() and os.environ.get("CI") != "true" and not verbose.is_on():
         return Live(sys.stderr)
     return Plain(sys.stderr)
@@ -34,6 +40,10 @@ def progress() -> Progress:
 def say(text: str, *, bold: bool = False, err: bool = False) -> None:
     """Print our own text; control characters in it are made harmless."""
     shown = visible(text, lines=True)
+    if os.environ.get("GITHUB_ACTIONS") == "true":
+        from provision.progress import harmless_in_ci
+
+        shown = harmless_in_ci(shown)
     click.echo(click.style(shown, bold=True) if bold else shown, err=err)
 
 
@@ -108,7 +118,7 @@ def show_result(result: Result) -> None:
 
 
 def count(results: Sequence[Result]) -> str:
-    """`31 checks passed, 1 failed, 2 skipped`: what there is none of is not said."""
+    """`31 checks passed, 1 failed, 2 skipped`; zeros are left out."""
     numbers = {outcome: sum(r.outcome == outcome for r in results) for outcome in MARKS}
     words = [f"{numbers['passed']} check{'' if numbers['passed'] == 1 else 's'} passed"]
     words += [f"{numbers[outcome]} {outcome}" for outcome in ("failed", "skipped") if numbers[outcome]]

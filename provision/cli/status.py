@@ -73,12 +73,12 @@ def _drifts(environment: Environment, backend: str, machines: Sequence[MachineSt
         return drift.of_machines(environment, backend, running)
 
 
-def _word(found: Drift | None) -> str:
-    if found is None:
+def _word(drift: Drift | None) -> str:
+    if drift is None:
         return "-"
-    if found.comparison is None:
+    if drift.comparison is None:
         return "unknown"
-    count = len(found.comparison.unexplained)
+    count = len(drift.comparison.unexplained)
     return f"drifted ({count})" if count else "none"
 
 
@@ -94,12 +94,12 @@ def _advice(request: Request, drifts: Mapping[str, Drift]) -> Iterator[str]:
 
 def _data(machine: MachineStatus, drifts: Mapping[str, Drift] | None) -> dict[str, object]:
     """What a program may read; `kept` is there where something is, `drift` where it was asked for."""
-    told = dataclasses.asdict(machine)
+    data = dataclasses.asdict(machine)
     if drifts is not None:
-        found = drifts.get(machine.name)
-        known = found.comparison if found else None
-        told["drift"] = {
+        drift = drifts.get(machine.name)
+        known = drift.comparison if drift else None
+        data["drift"] = {
             "differences": len(known.unexplained) if known else None,
-            "reason": found.lacking if found and found.lacking else None,
+            "reason": drift.lacking if drift and drift.lacking else None,
         }
-    return told if machine.kept else {name: value for name, value in told.items() if name != "kept"}
+    return data if machine.kept else {name: value for name, value in data.items() if name != "kept"}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from provision.cli.diff import show_comparison
-from provision.cli.options import as_arguments, html_option, with_request_and_backends
+from provision.cli.options import as_arguments, html_option, lock_options, with_request_and_backends
 from provision.cli.show import MARKS, count, say, table
 from provision.progress import Plain
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 
 @click.command("test")
+@lock_options
 @with_request_and_backends("A backend to test; repeat it for several.")
 @click.option(
     "--junit", type=click.Path(path_type=Path, dir_okay=False), help="Write a JUnit report as well."
@@ -67,15 +68,15 @@ def command(
     own, all_trials = matrix.variations(request, names)
     selection = matrix.select(own, all_trials, shard=share, rerun_failed=rerun_failed, together=not no_diff)
     trials = selection.trials
-    found = matrix.run(
+    outcome = matrix.run(
         own, trials, Plain(sys.stderr), at_once=at_once,
         keep=keep, timeout=timeout, offline=offline, inventories=not no_diff,
     ) if trials else {}  # fmt: skip
-    comparisons = matrix.compared(trials, found)
-    failed = matrix.failed(found, comparisons)
-    if found:
-        matrix.remember(own, all_trials, found, failed)
-    runs = {called: each.results for called, each in found.items()}
+    comparisons = matrix.compared(trials, outcome)
+    failed = matrix.failed(outcome, comparisons)
+    if outcome:
+        matrix.remember(own, all_trials, outcome, failed)
+    runs = {called: each.results for called, each in outcome.items()}
     for note in selection.notes:
         say(note)
     if runs:
@@ -108,7 +109,7 @@ def _outcomes(runs: Mapping[str, Sequence[Result]]) -> dict[tuple[str, str], set
 
 
 def _as_result(own: str, comparison: Comparison) -> Result:
-    """A comparison as a check of its own, for a report that knows nothing else."""
+    """A comparison as a check, for reports that know only checks."""
     from provision.model import Result
 
     lines = [

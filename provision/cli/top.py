@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from provision.engine import Request
-    from provision.model import Usage
+    from provision.model import MachineUsage
 
 EVERY = 2.0  # seconds
 HEADINGS = ("MACHINE", "CPU", "MEMORY", "LIMIT", "DISK")
@@ -35,7 +35,7 @@ def command(request: Request, machine: str | None, once: bool, form: str) -> Non
 
     ref = engine.resolve(request)
 
-    def look() -> list[Usage]:
+    def look() -> list[MachineUsage]:
         found = engine.usage(ref)
         if machine is not None:
             refuse_unknown(machine, ref.backend.remains(ref.state_dir).machines)
@@ -59,7 +59,7 @@ def command(request: Request, machine: str | None, once: bool, form: str) -> Non
         found = look()
 
 
-def rows(found: Sequence[Usage]) -> list[tuple[str, ...]]:
+def rows(found: Sequence[MachineUsage]) -> list[tuple[str, ...]]:
     """The rows of the table; pure."""
     return [
         (

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from provision import hints
-from provision.cli.options import as_arguments, completed, timeout_option, with_request
+from provision.cli.options import as_arguments, completed, lock_options, timeout_option, with_request
 from provision.cli.port_ranges import port_ranges, spelled
 from provision.cli.show import answer_to, count, progress, say, show_error, show_result
 from provision.cli.trust import load_asking
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 
 @click.command("up")
+@lock_options
 @with_request
 @click.option("--no-verify", is_flag=True, help="Do not verify the environment once it is up.")
 @click.option("--rebuild", is_flag=True, help="Build again, without any cache.")
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     help="Record each machine's inventory for `diff --since-up`. Default: unless it is emulated.",
 )
 @click.option("--offline", is_flag=True, help="Download nothing; report at once what is missing.")
+@click.option("--yes", is_flag=True, help="Do not ask before a virtual machine's disk is thrown away.")
 @timeout_option
 @click.option(
     "--on-failure",
@@ -52,17 +54,55 @@ def command(
     rebuild: bool,  # noqa: FBT001
     record: bool | None,  # noqa: FBT001
     offline: bool,  # noqa: FBT001
+    yes: bool,  # noqa: FBT001
     timeout: float,
     on_failure: OnFailure,
 ) -> None:
     """Bring the environment up and verify it; unchanged machines are left alone."""
-    from provision import engine
-
     begun = time.monotonic()
     if on_failure == "shell" and not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise click.UsageError("--on-failure shell needs a terminal.")
     environment = load_asking(request)
-    if not no_verify:
+    bring_up(
+        request, environment, begun,
+        verifies=not no_verify, rebuild=rebuild, record=record, offline=offline, yes=yes,
+        timeout=timeout, on_failure=on_failure,
+    )  # fmt: skip
+
+
+def bring_up(
+    request: Request,
+    environment: Environment,
+    begun: float,
+    *,
+    verifies: bool,
+    rebuild: bool = False,
+    record: bool | None = None,
+    offline: bool = False,
+    yes: bool = False,
+    timeout: float,
+    on_failure: OnFailure = "keep",
+) -> None:
+    """Bring a loaded environment up, verify it, and say what a person needs next.
+
+    Args:
+        request: what was asked for.
+        environment: what it means.
+        begun: when the person began to wait, by the monotonic clock.
+        verifies: whether the checks are run.
+        rebuild: trust nothing that was built before.
+        record: whether to take inventories; None: where they cost little.
+        offline: download nothing.
+        yes: do not ask.
+        timeout: the seconds that each machine has.
+        on_failure: what is done with the machines if it fails.
+
+    Raises:
+        ProvisionError: it did not come up, or a check failed.
+    """
+    from provision import engine
+
+    if verifies:
         engine.prepare_to_verify(environment)
     shown = progress()
     for layer in environment.layers:
@@ -70,12 +110,20 @@ def command(
     for demand in environment.demands:
         if not demand.given:
             shown.note(f"{demand.what}: {answer_to(demand)}; {demand.word} allows it")
+
+    def approve(plan: Plan) -> None:
+        _show(plan, shown)
+        _ask(plan, environment, yes=yes)
+
     with _aftermath(request, environment, shown, on_failure):
         plan = engine.up(
-            environment, request.backend, shown, rebuild=rebuild, timeout=timeout, offline=offline
-        )
-        recording = None if no_verify else _record(environment, request.backend, record)
-        results = () if no_verify else engine.verify(environment, request.backend, progress=shown)
+            environment, request.backend, shown,
+            rebuild=rebuild, timeout=timeout, offline=offline, approve=approve,
+        )  # fmt: skip
+        if plan.build or plan.named("create", "recreate"):
+            _keep_limit(shown)
+        recording = _record(environment, request.backend, record) if verifies else None
+        results = engine.verify(environment, request.backend, progress=shown) if verifies else ()
         _require_passed(environment, request, results)
         if recording:
             recording.finish(shown)
@@ -156,8 +204,51 @@ def _look_inside(
     raise click.exceptions.Exit(error.exit_code)
 
 
+def _show(plan: Plan, shown: Progress) -> None:
+    """Say what is about to be done, as `plan` does."""
+    from provision.cli.plan import WORDS, consequences
+
+    for build in plan.build:
+        shown.note(f"the image {build.image} is built first: {build.cause}")
+    for planned in plan.machines:
+        if planned.action not in ("none", "wait"):
+            shown.note(f"{planned.machine}: {WORDS[planned.action]} ({planned.cause})")
+    for line in consequences(plan):
+        shown.note(line)
+
+
+def _ask(plan: Plan, environment: Environment, *, yes: bool) -> None:
+    """On a terminal, let the person decide whether a disk is thrown away.
+
+    Raises:
+        UsageError: the answer is no.
+    """
+    from provision.errors import UsageError
+
+    losing = [planned.machine for planned in plan.machines if planned.precious]
+    if not losing or yes or not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return
+    words = f"{', '.join(losing)} will lose {'its' if len(losing) == 1 else 'their'} disk. Go on?"
+    if not click.confirm(words, err=True):
+        raise UsageError(
+            f"{environment.name} is as it was",
+            hint=f"{hints.command('up', '--yes')} does not ask; a volume keeps what is to outlive a machine",
+        )
+
+
+def _keep_limit(shown: Progress) -> None:
+    """Keep the caches within the limit of the person's configuration; it fails no `up`."""
+    from provision.errors import ProvisionError
+    from provision.garbage import keep_limit
+
+    try:
+        keep_limit(shown)
+    except ProvisionError as error:
+        shown.note(f"the caches were not looked at: {error.message}")
+
+
 def _record(environment: Environment, backend: str, wanted: bool | None) -> Recording | None:  # noqa: FBT001
-    """Begin to record what is in machines that were made or changed; beside the checks it costs little.
+    """Begin to record what is in machines that were made or changed; next to the checks it costs little.
 
     An emulated machine would take ten seconds and more, so it must be wanted there.
     """

@@ -48,6 +48,6 @@ def command(context: click.Context, /, request: Request) -> None:
 
 
 def _all(verdicts: dict[str, Verdict]) -> list[Problem]:
-    found = (problem for verdict in verdicts.values() for problem in verdict.refused)
-    single = {(each.origin, each.message): each for each in found}
+    refused = (problem for verdict in verdicts.values() for problem in verdict.refused)
+    single = {(each.origin, each.message): each for each in refused}
     return sorted(single.values(), key=lambda each: each.origin)

@@ -1,4 +1,4 @@
-"""`-v`: every command that provision runs, and what the engine prints, on stderr."""
+"""`-v`: every command that provision runs, and what the engine prints, on stderr. `-q`: no progress."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+QUIET = "provision.quiet"
 HOST, INSIDE = "provision.process", "provision.target"
 
 
@@ -23,9 +24,27 @@ def add_option(command: click.Command) -> click.Command:
         callback=_turn_on,
         help="Show every command and its output; -vv: also those inside the machines.",
     )
-    if not any(option.name == each.name for each in command.params):  # found once already
-        command.params.append(option)
+    quiet = click.Option(
+        ["-q", "--quiet"],
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        callback=_silence,
+        help="Show no progress: only the answer, and errors.",
+    )
+    taken = {word for each in command.params for word in each.opts}
+    command.params += [each for each in (option, quiet) if not taken & set(each.opts)]
     return command
+
+
+def is_quiet() -> bool:
+    """Whether the user wants no progress."""
+    context = click.get_current_context(silent=True)
+    return context is not None and bool(context.meta.get(QUIET))
+
+
+def _silence(context: click.Context, _parameter: click.Parameter, wanted: bool) -> None:  # noqa: FBT001 - click's contract
+    context.meta[QUIET] = wanted
 
 
 def is_on() -> bool:

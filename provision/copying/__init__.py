@@ -58,15 +58,15 @@ def copy(target: Target, source: Place, destination: Place, options: Options) ->
 
 
 def _copy_in(target: Target, source: Place, destination: Place, options: Options, user: str) -> None:
-    found = None if source.is_stream else look_outside(source.path, follow=options.follow)
+    entry = None if source.is_stream else look_outside(source.path, follow=options.follow)
     path, slash, _ = read_inside(destination.path)
     there, resolved = look_inside(target, path, user, follow=True)
-    if found is None:
+    if entry is None:
         if there != "folder":
             raise EnvironmentFailed(f"{destination} is no folder to unpack a stream in")
         folder, name = resolved, None
     else:
-        folder, name = destination_of(found, there, resolved, slash=slash, shown=str(destination))
+        folder, name = destination_of(entry, there, resolved, slash=slash, shown=str(destination))
         if not folder:
             raise EnvironmentFailed(
                 f"{posixpath.dirname(path)} does not exist in {target.machine}, or is no folder",
@@ -74,14 +74,14 @@ def _copy_in(target: Target, source: Place, destination: Place, options: Options
             )
         if name is not None and there == "folder":
             within, _ = look_inside(target, posixpath.join(folder, name), user, follow=False)
-            refuse_clash(found, within, posixpath.join(folder, name))
+            refuse_clash(entry, within, posixpath.join(folder, name))
     script = UNPACK.format(folder=assigned(folder), owners="--numeric-owner" if options.archive else "-o")
     with running(target, script, user) as tar:
         with suppress(BrokenPipeError):  # why, it says itself
-            if found is None:
+            if entry is None:
                 _pass_on(uncompressed(sys.stdin.buffer), tar.stdin)
             else:
-                pack(found, name, tar.stdin)
+                pack(entry, name, tar.stdin)
         tar.drain()
         tar.finish(f"could not copy to {destination}")
 
@@ -96,10 +96,10 @@ def _pass_on(stream: IO[bytes], to: IO[bytes]) -> None:
 def _copy_out(
     target: Target, source: Place, destination: Place, options: Options, user: str
 ) -> tuple[str, ...]:
-    found = _find_inside(target, source, user, follow=options.follow)
-    whole, failed = posixpath.join(found.folder, found.name), f"could not copy {source}"
+    entry = _find_inside(target, source, user, follow=options.follow)
+    whole, failed = posixpath.join(entry.folder, entry.name), f"could not copy {source}"
     if destination.is_stream:
-        packed = (whole, ".") if found.contents else (found.folder, found.name)
+        packed = (whole, ".") if entry.contents else (entry.folder, entry.name)
         with running(target, packing(*packed), user) as tar:
             shutil.copyfileobj(tar.stdout, sys.stdout.buffer, CHUNK)
             sys.stdout.buffer.flush()
@@ -107,19 +107,19 @@ def _copy_out(
     resolved = os.path.realpath(destination.path)
     there = kind_outside(resolved)
     slash = destination.path.endswith(("/", "/."))
-    folder, name = destination_of(found, there, resolved, slash=slash, shown=destination.path)
+    folder, name = destination_of(entry, there, resolved, slash=slash, shown=destination.path)
     if not Path(folder).is_dir():
         raise UsageError(f"{folder} is no folder on this host", hint=f"`mkdir -p {shlex.quote(folder)}`")
     if name is not None and there == "folder":
         within = str(Path(folder, name))
-        refuse_clash(found, kind_outside(within), within)
+        refuse_clash(entry, kind_outside(within), within)
     into, made = Path(folder), False
-    if found.kind == "folder" and name is not None:
+    if entry.kind == "folder" and name is not None:
         into = into / name
         made = not into.exists()
         into.mkdir(mode=0o700, exist_ok=True)
-    single = name if found.kind != "folder" else None
-    packed = (found.folder, found.name) if single else (whole, ".")
+    single = name if entry.kind != "folder" else None
+    packed = (entry.folder, entry.name) if single else (whole, ".")
     with running(target, packing(*packed), user) as tar:
         try:
             left_out = unpack(tar.stdout, into, single=single, made=made, owners=options.archive)

@@ -130,17 +130,17 @@ class Tar:
         """
         code = self._child.wait()
         self._listener.join(ENDS_WITHIN)
-        said = [line for line in self._said.decode("utf-8", "replace").splitlines() if line.strip()]
-        if code == 0 or (code == 1 and said and all(_is_harmless(line) for line in said)):
-            return tuple(said)
+        lines = [line for line in self._said.decode("utf-8", "replace").splitlines() if line.strip()]
+        if code == 0 or (code == 1 and lines and all(_is_harmless(line) for line in lines)):
+            return tuple(lines)
         hint = ""
         if code == NOT_FOUND:
             hint = f"{self._machine} has no tar: add tar to its `packages`"
-        elif any("ermission denied" in line for line in said):
+        elif any("ermission denied" in line for line in lines):
             hint = other_user(self._user)
         raise EnvironmentFailed(
             f"{message}: tar in {self._machine} ended with code {code}",
-            evidence=said[-LAST_LINES:],
+            evidence=lines[-LAST_LINES:],
             hint=hint,
         )
 
@@ -156,8 +156,8 @@ class Tar:
 
     def _listen(self, stderr: IO[bytes]) -> None:
         with stderr:
-            while said := stderr.read(CHUNK):
-                self._said = (self._said + said)[-LAST_WORDS:]
+            while piece := stderr.read(CHUNK):
+                self._said = (self._said + piece)[-LAST_WORDS:]
 
 
 def other_user(user: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -51,11 +52,11 @@ def take(target: Target, machine: Machine, backend: str, *, aside: bool = False)
     scripts = {"user.sh": (target.user, ()), "machine.sh": ("root", declared_paths(machine))}
     for name, (user, paths) in scripts.items():
         script = f"set -- {shlex.join((mark, *paths))}\n{Path(__file__).with_name(name).read_text('utf-8')}"
-        told = target.run(script, user=user, timeout=LONGEST)
+        output = target.run(script, user=user, timeout=LONGEST)
         try:
-            sections |= split(told.stdout, mark)
+            sections |= split(output.stdout, mark)
         except EnvironmentFailed as error:
-            error.evidence = (*error.evidence, *text(told.stderr).splitlines()[-5:])
+            error.evidence = (*error.evidence, *text(output.stderr).splitlines()[-5:])
             raise
     try:
         facts = in_order(elided(read(sections), machine))
@@ -68,9 +69,15 @@ def take(target: Target, machine: Machine, backend: str, *, aside: bool = False)
         backend=backend,
         taken=datetime.now(UTC).isoformat(timespec="seconds"),
         unknown=() if "capabilities" in sections else ("files.capabilities",),
-        options=tuple(sorted(machine.options)),
+        options=_options(machine),
         facts=facts,
     )
+
+
+def _options(machine: Machine) -> tuple[str, ...]:
+    """The keys of the spec on which rules depend."""
+    resources = (each.name for each in fields(machine.resources) if getattr(machine.resources, each.name))
+    return tuple(sorted([*machine.options, *(f"resources.{name}" for name in resources)]))
 
 
 def read(sections: Mapping[str, bytes]) -> Iterator[Fact]:
@@ -81,8 +88,8 @@ def read(sections: Mapping[str, bytes]) -> Iterator[Fact]:
 
 def in_order(facts: Iterable[Fact]) -> tuple[Fact, ...]:
     """By section and subject, each subject once."""
-    found = {(SECTIONS.index(fact.section), fact.subject): fact for fact in facts}
-    return tuple(found[key] for key in sorted(found))
+    ordered = {(SECTIONS.index(fact.section), fact.subject): fact for fact in facts}
+    return tuple(ordered[key] for key in sorted(ordered))
 
 
 def declared_paths(machine: Machine) -> tuple[str, ...]:

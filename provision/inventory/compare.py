@@ -82,7 +82,9 @@ class _Explaining:
         left, right = self._backends
         if it.section not in rule.sections or not rule.subject.fullmatch(it.subject):
             return False
-        if (left == right and not rule.same_form) or (rule.option and rule.option not in self._options):
+        if left == right and not rule.same_form:
+            return False
+        if (rule.option and rule.option not in self._options) or rule.unset in self._options:
             return False
         if not it.attribute:
             attributes = self._facts[it.section, it.subject].attributes

@@ -30,23 +30,23 @@ _ATTRIBUTES = re.compile(rb"([0-9a-f]+) (\S+:\S+) (\d+) ")
 def read_files(sections: Mapping[str, bytes]) -> Iterator[Fact]:
     """A fact for each path; scheduled jobs are a section of their own."""
     if "attributes" in sections:
-        told = list(_busybox(sections["files"], sections["attributes"]))
+        entries = list(_busybox(sections["files"], sections["attributes"]))
     else:
-        told = list(_gnu(sections["files"]))
-    found = dict(told)
-    files = [path for path, attributes in told if attributes["kind"] == "file"]
+        entries = list(_gnu(sections["files"]))
+    attributes_of = dict(entries)
+    files = [path for path, attributes in entries if attributes["kind"] == "file"]
     for path, content in dict(_hashes(sections["hashes"], files)).items():
-        found[path]["content"] = f"{found[path].pop('size')} bytes, sha256 {content}"
+        attributes_of[path]["content"] = f"{attributes_of[path].pop('size')} bytes, sha256 {content}"
     for path, capabilities in _capabilities(sections.get("capabilities", b"")):
-        if path in found:
-            found[path]["capabilities"] = capabilities
+        if path in attributes_of:
+            attributes_of[path]["capabilities"] = capabilities
     owners: dict[str, set[str]] = {}
     for path, package in _owners(sections):
-        if path in found:
+        if path in attributes_of:
             owners.setdefault(path, set()).add(package)
     for path, packages in owners.items():
-        found[path]["packages"] = " ".join(sorted(packages))
-    for path, attributes in found.items():
+        attributes_of[path]["packages"] = " ".join(sorted(packages))
+    for path, attributes in attributes_of.items():
         yield Fact(section="jobs" if path.startswith(JOBS) else "files", subject=path, attributes=attributes)
 
 
@@ -68,23 +68,23 @@ def _gnu(raw: bytes) -> Iterator[tuple[str, dict[str, str]]]:
         yield path, _entry(kind, int(mode, 8), owner, size, target)
 
 
-def _busybox(names: bytes, told: bytes) -> Iterator[tuple[str, dict[str, str]]]:
+def _busybox(names: bytes, attributes: bytes) -> Iterator[tuple[str, dict[str, str]]]:
     """By the names, which come in the same order; what was gone meanwhile is not told."""
     position = 0
     for path in filter(None, names.split(b"\0")):
-        found = _ATTRIBUTES.match(told, position)
-        if found is None:
+        match = _ATTRIBUTES.match(attributes, position)
+        if match is None:
             break
-        mode, size = int(found[1], 16), int(found[3])
+        mode, size = int(match[1], 16), int(match[3])
         link = stat.S_ISLNK(mode)
         named = b"'%b' -> '" % path if link else b"%b\n" % path
-        if not told.startswith(named, found.end()):
+        if not attributes.startswith(named, match.end()):
             continue
-        position = found.end() + len(named)
-        target = told[position : position + size] if link else b""  # as long as the link is large
+        position = match.end() + len(named)
+        target = attributes[position : position + size] if link else b""  # as long as the link is large
         position += len(target) + 2 if link else 0
         kind = _TYPES.get(stat.S_IFMT(mode), "?")
-        yield text(path), _entry(kind, stat.S_IMODE(mode), text(found[2]), str(size), text(target))
+        yield text(path), _entry(kind, stat.S_IMODE(mode), text(match[2]), str(size), text(target))
 
 
 def _hashes(raw: bytes, paths: list[str]) -> Iterator[tuple[str, str]]:

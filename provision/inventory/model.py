@@ -31,7 +31,7 @@ class Inventory:
 
     `unknown` are the attributes, as `SECTION.ATTRIBUTE`, that the machine has no tool to tell:
     where one is missing, that says nothing. `options` are the keys that its spec sets for this
-    backend alone.
+    backend alone, and those of its `resources`, such as `resources.memory`.
     """
 
     machine: str

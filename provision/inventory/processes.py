@@ -1,4 +1,4 @@
-"""Services and whoever enters: the state, rights, limits and environment of their processes."""
+"""Services and logins: the state, rights, limits and environment of their processes."""
 
 from __future__ import annotations
 
@@ -54,11 +54,11 @@ def _services(sections: Mapping[str, bytes]) -> Iterator[Fact]:
 
 
 def _status(
-    told: list[str], users: Mapping[str, str], groups: Mapping[str, str]
+    lines: list[str], users: Mapping[str, str], groups: Mapping[str, str]
 ) -> Iterator[tuple[str, str]]:
-    """What the kernel says of a process, as far as it is the same at each start."""
+    """What the kernel reports about a process, as far as it is the same at each start."""
     own: set[str] = set()  # the first group, which some list among the others too
-    for line in told:
+    for line in lines:
         name, _, value = line.partition(":")
         value = value.strip()
         if name in _IDS:
@@ -85,11 +85,11 @@ def _signals(mask: int) -> Iterator[str]:
                 yield str(number)
 
 
-def _limits(told: list[str]) -> Iterator[tuple[str, str]]:
-    for line in told:
-        if found := _LIMIT.match(line):
-            soft, hard = found[2], found[3]
-            yield found[1], soft if soft == hard else f"{soft} (hard limit {hard})"
+def _limits(lines: list[str]) -> Iterator[tuple[str, str]]:
+    for line in lines:
+        if match := _LIMIT.match(line):
+            soft, hard = match[2], match[3]
+            yield match[1], soft if soft == hard else f"{soft} (hard limit {hard})"
 
 
 def _begun(now: bytes, start: bytes) -> Mapping[str, str]:
@@ -97,7 +97,7 @@ def _begun(now: bytes, start: bytes) -> Mapping[str, str]:
     return variables(now) or variables(start) or {}
 
 
-def _environment(whose: str, found: Mapping[str, str]) -> Iterator[Fact]:
-    for name, value in found.items():
+def _environment(whose: str, variables: Mapping[str, str]) -> Iterator[Fact]:
+    for name, value in variables.items():
         if name not in _OF_A_SHELL:
             yield Fact(section="environment", subject=f"{whose}: {name}", attributes={"value": value})

@@ -9,7 +9,7 @@ from collections.abc import Mapping  # noqa: TC003 - the loader reads the types 
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from provision import records
+from provision import records, runtime
 from provision.errors import UsageError
 from provision.inventory.model import Fact, Inventory
 
@@ -94,7 +94,7 @@ def load(path: Path) -> Mapping[str, Inventory]:
 
 def keep(path: Path, inventory: Inventory) -> None:
     """Keep one machine's inventory in a file, compressed; whole or not at all."""
-    path.parent.mkdir(mode=0o700, exist_ok=True)
+    runtime.private(path.parent)
     beside = path.with_name(f"{path.name}.new")
     beside.unlink(missing_ok=True)
     with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 _KEYS = {
-    "section", "subject", "only", "having", "package", "attribute", "values", "option", "same_form",
-    "reason",
+    "section", "subject", "only", "having", "package", "attribute", "values", "option", "unset",
+    "same_form", "reason",
 }  # fmt: skip
 
 
@@ -30,6 +30,7 @@ class Rule:
         attribute: a pattern for the attribute's name.
         values: a pattern for the value in each backend's machine, where not every value will do.
         option: the spec must set this key for one of the backends alone.
+        unset: the spec must not set this key, which has no default that both forms share.
         same_form: it also explains a difference between two machines of one backend.
         reason: a sentence's end after "because".
     """
@@ -42,6 +43,7 @@ class Rule:
     attribute: re.Pattern[str] | None
     values: Mapping[str, re.Pattern[str]]
     option: str | None
+    unset: str | None
     same_form: bool
     reason: str
 
@@ -86,13 +88,14 @@ def _rule(entry: Mapping[str, object]) -> Rule:
         attribute=_pattern(entry["attribute"]) if "attribute" in entry else None,
         values=_patterns(entry.get("values", {})),
         option=str(entry["option"]) if "option" in entry else None,
+        unset=str(entry["unset"]) if "unset" in entry else None,
         same_form=bool(entry.get("same_form")),
         reason=str(entry["reason"]),
     )
 
 
 def _patterns(written: object) -> Mapping[str, re.Pattern[str]]:
-    assert isinstance(written, dict)  # noqa: S101 - a file of ours
+    assert isinstance(written, dict)  # noqa: S101 - our own file
     return {str(name): _pattern(value) for name, value in written.items()}
 
 

@@ -44,15 +44,15 @@ def elided(facts: Iterable[Fact], machine: Machine) -> Iterator[Fact]:
 
 def _values(machine: Machine) -> Mapping[str, str]:
     """Each secret's value as the host has it now; one that it lacks can be known by its variable alone."""
-    found = {}
+    values = {}
     for secret in machine.secrets:
         try:
             value = text(secrets.value_of(secret)).rstrip("\n")
         except (KeyError, OSError):
             continue
         if value:
-            found[value] = secret.name
-    return dict(sorted(found.items(), key=lambda each: -len(each[0])))
+            values[value] = secret.name
+    return dict(sorted(values.items(), key=lambda each: -len(each[0])))
 
 
 def _without(value: str, values: Mapping[str, str]) -> str:

@@ -18,10 +18,10 @@ def split(output: bytes, mark: str) -> Mapping[str, bytes]:
         EnvironmentFailed: the last one is missing.
     """
     pieces = re.split(rb"\n%b ([^\n]+)\n" % mark.encode(), output)
-    found = {text(name): content for name, content in zip(pieces[1::2], pieces[2::2], strict=True)}
-    if "end" not in found:
-        raise EnvironmentFailed("the machine reported only part of its inventory", evidence=[*found][-1:])
-    return found
+    sections = {text(name): content for name, content in zip(pieces[1::2], pieces[2::2], strict=True)}
+    if "end" not in sections:
+        raise EnvironmentFailed("the machine reported only part of its inventory", evidence=[*sections][-1:])
+    return sections
 
 
 def text(raw: bytes) -> str:
@@ -50,5 +50,5 @@ def variables(raw: bytes) -> dict[str, str] | None:
     entries = text(raw).removesuffix("\0").split("\0")
     if not all(re.match(r"[^=\0]+=", entry) for entry in entries):
         return None
-    found = dict(entry.split("=", 1) for entry in entries)
-    return found if "PATH" in found else None
+    values = dict(entry.split("=", 1) for entry in entries)
+    return values if "PATH" in values else None

@@ -46,11 +46,11 @@ def read_system(sections: Mapping[str, bytes]) -> Iterator[Fact]:
         yield Fact(section="jobs", subject=unit, attributes={"state": active})
 
 
-def _system(told: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    limits = [int(each) // 1024 for each in told["memory limit"].split() if each.isdecimal()]
-    kilobytes = min([_number(told["memory"]), *(each for each in limits if each < _UNLIMITED // 1024)])
+def _system(values: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    limits = [int(each) // 1024 for each in values["memory limit"].split() if each.isdecimal()]
+    kilobytes = min([_number(values["memory"]), *(each for each in limits if each < _UNLIMITED // 1024)])
     steps = -(-kilobytes // (MEMORY_STEP * 1024))
-    for name, value in told.items():
+    for name, value in values.items():
         if name == "memory":
             yield name, f"{steps * MEMORY_STEP} MiB"
         elif name == "swap":
@@ -60,14 +60,14 @@ def _system(told: Mapping[str, str]) -> Iterator[tuple[str, str]]:
 
 
 def _number(line: str) -> int:
-    found = re.search(r"\d+", line)
-    return int(found[0]) if found else 0
+    match = re.search(r"\d+", line)
+    return int(match[0]) if match else 0
 
 
-def _mounts(told: list[str]) -> Iterator[Fact]:
+def _mounts(lines: list[str]) -> Iterator[Fact]:
     """By the path; of several at one path the last, which hides the others."""
-    found = {}
-    for line in told:
+    mounts = {}
+    for line in lines:
         left, _, right = line.partition(" - ")
         path, options = left.split(" ")[4:6]
         kind, _, more = right.split(" ", 2)
@@ -80,8 +80,8 @@ def _mounts(told: list[str]) -> Iterator[Fact]:
                 name, _, value = option.partition("=")
                 if name in _OPTIONS_OF_MEMORY:
                     attributes[name] = value
-        found[_unescaped(path)] = attributes
-    for path, attributes in found.items():
+        mounts[_unescaped(path)] = attributes
+    for path, attributes in mounts.items():
         yield Fact(section="mounts", subject=path, attributes=attributes)
 
 
@@ -123,12 +123,12 @@ def _names(resolver: list[str], hosts: list[str], own: Collection[str]) -> Itera
 
     The machine's own addresses, which are others in each network, are called that.
     """
-    told: dict[str, list[str]] = {}
+    settings: dict[str, list[str]] = {}
     for line in resolver:
         word, *values = line.split() or [""]
         if word in ("nameserver", "search", "domain", "options", "sortlist"):
-            told.setdefault(word, []).extend(values)
-    for word, values in told.items():
+            settings.setdefault(word, []).extend(values)
+    for word, values in settings.items():
         yield Fact(section="dns", subject=word, attributes={"value": " ".join(values)})
     addresses: dict[str, list[str]] = {}
     for line in hosts:

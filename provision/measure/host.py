@@ -159,25 +159,25 @@ def endpoint(machine: Machine, ports: Sequence[PortStatus]) -> Endpoint | str:
     return "no http probe or check asks a published port"
 
 
-def network(asked: Endpoint, runs: int) -> tuple[Cell, Cell]:
+def network(endpoint: Endpoint, runs: int) -> tuple[Cell, Cell]:
     """Requests per second, and the seconds of one."""
     try:
-        _client(asked, count=3)
-        latency = tuple(median(_client(asked, count=REQUESTS)) for _ in range(runs))
-        rates = tuple(_rate(asked) for _ in range(runs))
+        _client(endpoint, count=3)
+        latency = tuple(median(_client(endpoint, count=REQUESTS)) for _ in range(runs))
+        rates = tuple(_rate(endpoint) for _ in range(runs))
     except (OSError, http.client.HTTPException) as error:
-        note = f"{asked.address}:{asked.port} does not answer: {error}"
+        note = f"{endpoint.address}:{endpoint.port} does not answer: {error}"
         return Cell(note=note), Cell(note=note)
     return Cell(values=rates), Cell(values=latency)
 
 
-def _rate(asked: Endpoint) -> float:
+def _rate(endpoint: Endpoint) -> float:
     counts: list[int] = []
     begun = time.monotonic()
 
     def one() -> None:
         with suppress(OSError, http.client.HTTPException):
-            counts.append(len(_client(asked, until=begun + ASKS_FOR)))
+            counts.append(len(_client(endpoint, until=begun + ASKS_FOR)))
 
     clients = [threading.Thread(target=one) for _ in range(CLIENTS)]
     for client in clients:
@@ -189,14 +189,14 @@ def _rate(asked: Endpoint) -> float:
     return sum(counts) / (time.monotonic() - begun)
 
 
-def _client(asked: Endpoint, *, count: int | None = None, until: float = float("inf")) -> list[float]:
+def _client(endpoint: Endpoint, *, count: int | None = None, until: float = float("inf")) -> list[float]:
     """Ask again and again on one connection; the seconds of each answer."""
-    connection = http.client.HTTPConnection(asked.address, asked.port, timeout=ANSWERS_WITHIN)
+    connection = http.client.HTTPConnection(endpoint.address, endpoint.port, timeout=ANSWERS_WITHIN)
     seconds: list[float] = []
     try:
         while (count is None or len(seconds) < count) and time.monotonic() < until:
             begun = time.monotonic()
-            connection.request("GET", asked.path, headers={"User-Agent": "provision"})
+            connection.request("GET", endpoint.path, headers={"User-Agent": "provision"})
             connection.getresponse().read()
             seconds.append(time.monotonic() - begun)
     finally:

@@ -80,16 +80,16 @@ def compare(
     with hold(matrix.lock_of(own.state_dir.project or Path(), f"{own.name}{END}"), progress,
               holder=lambda: f"another {command(VERB)} of {own.name}"):  # fmt: skip
         for name, trial in trials.items():
-            said = Labelled(progress, name)
+            labelled = Labelled(progress, name)
             try:
-                subject = _Subject.of(trial, rows, said, runs=runs, timeout=timeout, machine=machine)
+                subject = _Subject.of(trial, rows, labelled, runs=runs, timeout=timeout, machine=machine)
                 chosen, count = subject.machine.name, len(subject.environment.machines)
                 cells, found = subject.measure()
             except UsageError:
                 raise
             except ProvisionError as error:
                 errors.append(error)
-                said.note(f"not measured: {_reason(error)}")
+                labelled.note(f"not measured: {_reason(error)}")
                 forms.append(_form(name, {}, missing=_reason(error)))
                 continue
             forms.append(_form(name, cells, caveats=found.caveats if found else ()))
@@ -301,24 +301,26 @@ class _Subject:
         acting = backends.find(self.backend)
         if not isinstance(acting, Measurable):
             return None
-        found = acting.footprint(self.ref.state_dir)
+        footprint = acting.footprint(self.ref.state_dir)
         if self.wants("memory", "further", "fit"):
-            weighed = host.memory(found.processes) if found.processes else "this backend does not tell"
+            weighed = (
+                host.memory(footprint.processes) if footprint.processes else "this backend does not tell"
+            )
             self.cells |= {name: cell for name, cell in _memory(weighed).items() if self.wants(name)}
         if self.wants("stored", "sent"):
             with self.progress.wait("measuring what would be sent"):
-                sent = found.stored is None or self.wants("sent")
-                raw, packed = host.sizes(found.sent) if found.sent and sent else (0, 0)
+                sent = footprint.stored is None or self.wants("sent")
+                raw, packed = host.sizes(footprint.sent) if footprint.sent and sent else (0, 0)
             unknown = "this backend does not tell"
-            stored = found.stored or raw
+            stored = footprint.stored or raw
             self.cells["stored"] = Cell(values=(stored,)) if stored else Cell(note=unknown)
             self.cells["sent"] = Cell(values=(packed,)) if packed else Cell(note=unknown)
         if self.wants("copy"):
-            known = found.own is not None
-            self.cells["copy"] = Cell(values=(float(found.own or 0),) if known else ())
+            known = footprint.own is not None
+            self.cells["copy"] = Cell(values=(float(footprint.own or 0),) if known else ())
         if self.wants("escape"):
-            self.cells["escape"] = Cell(text=found.escape)
-        return found
+            self.cells["escape"] = Cell(text=footprint.escape)
+        return footprint
 
     def _ask_inside(self) -> None:
         """The rows that are measured by the machine's own shell."""
@@ -350,10 +352,12 @@ class _Subject:
                 self.cells[name] = cell
 
     def _ask_port(self) -> None:
-        asked = self._inside(lambda target: host.endpoint(self.machine, target.ports))
+        endpoint = self._inside(lambda target: host.endpoint(self.machine, target.ports))
         with self.progress.wait("measuring: requests"):
-            found = (Cell(note=asked),) * 2 if isinstance(asked, str) else host.network(asked, self.runs)
-        self.cells |= dict(zip(("requests", "latency"), found, strict=True))
+            cells = (
+                (Cell(note=endpoint),) * 2 if isinstance(endpoint, str) else host.network(endpoint, self.runs)
+            )
+        self.cells |= dict(zip(("requests", "latency"), cells, strict=True))
 
 
 _KINDS = ("write", "create", "read", "walk")
@@ -376,7 +380,7 @@ def _asked_first(machines: Sequence[Machine]) -> Machine:
 
 @contextmanager
 def _host_folder() -> Iterator[str]:
-    """A folder of the host that whoever works in a machine can write."""
+    """A folder of the host that a machine's user can write to."""
     with tempfile.TemporaryDirectory(prefix="provision-compare-") as folder:
         Path(folder).chmod(0o777)
         yield folder

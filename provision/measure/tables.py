@@ -51,7 +51,7 @@ def verdict(report: Report, row: Row) -> str:
 
 
 def praise(report: Report, row: Row) -> str:
-    """`Container: 9 times as quick`: which form is better and in which way, for a page."""
+    """`Container: 9 times as quick`: which form is better, and how, for a page."""
     one, other = report.forms if len(report.forms) == 2 else (None, None)
     ratio = compare(row, cell_of(one, row), cell_of(other, row)) if one and other else None
     if ratio is None or one is None or other is None:

@@ -1,4 +1,4 @@
-"""A graph laid out in layers: who is needed stands below who needs it. Pure."""
+"""A graph drawn in layers: a machine stands above those that it needs. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An environment as a graph: machines, what is in them, who needs whom, what the host reaches. Pure."""
+"""An environment as a graph: machines, what is in them, which needs which, what the host reaches. Pure."""
 
 from __future__ import annotations
 

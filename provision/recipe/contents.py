@@ -25,6 +25,7 @@ import hashlib
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from provision import guest_paths
 from provision.model import DEFAULT_PATH
 from provision.recipe.proxy import trust_variables
 from provision.rendering import RenderedFile, render
@@ -34,12 +35,11 @@ if TYPE_CHECKING:
 
     from provision.model import File, Machine, Script, Service
 
-HOME = "/usr/lib/provision"
 ONESHOT = 3600  # seconds that others wait for one that ends
 BEGINS = 30  # seconds for an init to begin a service whose turn it is; its own time counts from then
 CRASHES = 5  # ends, each soon after its start, that make a crash loop
 SOON = 15  # seconds
-SETUP_RECORDS = {"create": "/var/lib/provision/setup", "up": "/run/provision/setup.d"}
+SETUP_RECORDS = {"create": guest_paths.SETUP_DONE, "up": guest_paths.SETUP_RUNS}
 
 
 def payload(machine: Machine) -> Mapping[str, RenderedFile]:
@@ -64,8 +64,13 @@ def folders(file: File) -> tuple[str, ...]:
     return tuple(sorted(str(folder) for folder in inner if folder.name))
 
 
-def contents(machine: Machine) -> Mapping[str, RenderedFile]:
-    """The machine's own scripts, the same in every backend, by path below /usr/lib/provision."""
+def contents(machine: Machine, *, cgroup_v1: bool = False) -> Mapping[str, RenderedFile]:
+    """The machine's own scripts, the same in every backend, by path below /usr/lib/provision.
+
+    Args:
+        machine: the machine.
+        cgroup_v1: as for `systemd_scripts`.
+    """
     context: dict[str, object] = {
         "machine": machine,
         "own": {*payload(machine), *(file.path.lstrip("/") for file in machine.files)},
@@ -80,10 +85,13 @@ def contents(machine: Machine) -> Mapping[str, RenderedFile]:
     common = (*common, *(("trust",) if trust_variables(machine) else ()))
     files = {name: _script(f"shared/machine/{name}.j2", context) for name in common}
     for service in machine.services:
-        files |= {f"services/{service.name}/{name}": file for name, file in _service(machine, service)}
+        files |= {
+            f"services/{service.name}/{name}": file
+            for name, file in _service(machine, service, cgroup_v1=cgroup_v1)
+        }
     for number, step in enumerate(machine.setup, 1):
         path = f"setup.d/{number * 10:03}-{step.name}"
-        files[f"{path}.sh"] = _setup(machine, step, f"{HOME}/{path}")
+        files[f"{path}.sh"] = _setup(machine, step, f"{guest_paths.HOME}/{path}")
         files[path] = RenderedFile(content=step.script.encode())
     return dict(sorted(files.items()))
 
@@ -92,17 +100,23 @@ _COMMON = ("as", "healthy", "sessions", "setup", "wait")
 
 
 def _safe(machine: Machine) -> tuple[str, ...]:
-    """The folders of the host whose repositories git is to take, whoever owns them, and those in them."""
+    """The host's folders in which git accepts repositories of any owner, and the folders below them."""
     live = [machine.workspace.path] if machine.workspace else []
     live += [mount.path for mount in machine.mounts if not mount.source.is_file()]
     return tuple(path for folder in live for path in (folder, f"{folder}/*"))
 
 
-def _service(machine: Machine, service: Service) -> Iterator[tuple[str, RenderedFile]]:
+def _service(machine: Machine, service: Service, *, cgroup_v1: bool) -> Iterator[tuple[str, RenderedFile]]:
     probe = service.ready
-    asked = {"http": "%s", "tcp": "tcp://%s"}.get(probe.kind) if probe else None
-    address = urlsplit(asked % probe.subject) if probe and asked else None
-    context = {"machine": machine, "service": service, "address": address, "soon": SOON}
+    url_form = {"http": "%s", "tcp": "tcp://%s"}.get(probe.kind) if probe else None
+    address = urlsplit(url_form % probe.subject) if probe and url_form else None
+    context = {
+        "machine": machine,
+        "service": service,
+        "address": address,
+        "soon": SOON,
+        "cgroup_v1": cgroup_v1,
+    }
     yield "run", _script("shared/machine/service-run.j2", context)
     yield "prepare", _script("shared/machine/service-prepare.j2", context)
     yield "user", _data(service.user)
@@ -130,6 +144,8 @@ def _setup(machine: Machine, step: Script, path: str) -> RenderedFile:
             "record": f"{SETUP_RECORDS[step.every]}/{digest}",
             "name": step.name,
             "trusting": (),
+            "locked": False,
+            "epoch": None,
             "search_path": machine.env.get("PATH", DEFAULT_PATH),
         },
     )

@@ -1,7 +1,8 @@
 """The limits of a machine's processes: what services ask for, and the defaults of all others.
 
-The defaults are systemd's on Debian 12, in both backends. A service's own limits are set for its
-processes alone; the machine must allow them, so the largest one is the machine's hard limit.
+The defaults are those of Debian 12 in both backends, whatever the base's own init gives. A
+service's own limits are set for its processes alone; the machine must allow them, so the largest
+one is the machine's hard limit.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from provision.model import Machine
 
 SOFT_FILES, HARD_FILES = 1024, 524288
+LOCKED_MEMORY = 8 * 1024**2  # the kernel's own default since 5.16; older inits give 64 KiB
 KIBIBYTE = 1024
 MEMORY = 1024**3  # of a virtual machine whose spec gives none
 CPUS = 2  # likewise
@@ -86,5 +88,5 @@ def shared_memory(machine: Machine) -> int:
 
 def hard_files(machine: Machine) -> int:
     """The most files that a process of the machine may open."""
-    asked = machine_limits(machine).get("nofile")
-    return max(asked.hard if asked else 0, HARD_FILES)
+    limit = machine_limits(machine).get("nofile")
+    return max(limit.hard if limit else 0, HARD_FILES)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 from provision.bases import catalogue
@@ -12,12 +12,12 @@ from provision.recipe.families import FAMILIES, pinned, qualified
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from provision.model import Machine
+    from provision.model import Machine, Package
 
 
 @dataclass(frozen=True, kw_only=True)
 class NamedPackage:
-    """A package that the spec names, as it is looked up; empty is what the spec leaves open."""
+    """A package that the spec names, in parts; what the spec leaves open is empty."""
 
     name: str
     version: str
@@ -69,12 +69,12 @@ def packages_of(machine: Machine, runtime_packages: Sequence[str]) -> PackageReq
     """
     family = machine.base.family
     named = {package.name for package in machine.packages}
-    words = [pinned(package, family) for package in machine.packages if not package.release]
+    words = [pinned(_held(package, machine), family) for package in machine.packages if not package.release]
     later: dict[str, tuple[str, ...]] = {}
     for package in machine.packages:
         if package.release:
             later[package.release] = (*later.get(package.release, ()), pinned(package, family))
-    packages = (*words, *(name for name in _implied(machine, runtime_packages) if name not in named))
+    packages = (*words, *(name for name in implied_packages(machine, runtime_packages) if name not in named))
     if not packages and not later:
         return None
     asked = tuple(
@@ -95,7 +95,17 @@ def packages_of(machine: Machine, runtime_packages: Sequence[str]) -> PackageReq
     )
 
 
-def _implied(machine: Machine, runtime_packages: Sequence[str]) -> tuple[str, ...]:
+def _held(package: Package, machine: Machine) -> Package:
+    """The package in the version of the lock, where no file can tell that to the installer."""
+    lock = machine.lock
+    if lock is None or package.version is not None or machine.base.family == "apt":
+        return package  # apt reads it in its preferences
+    version = lock.versions.get(qualified(package, machine.base.family))
+    return replace(package, version=version) if version and " " not in version else package
+
+
+def implied_packages(machine: Machine, runtime_packages: Sequence[str] = ()) -> tuple[str, ...]:
+    """The packages that the rest of a spec needs, though it does not name them."""
     implied = [*runtime_packages]
     if any(user.sudo for user in machine.users):
         implied.append("sudo")

@@ -20,8 +20,8 @@ ARMOUR = b"-----BEGIN PGP"
 def repository_files(machine: Machine) -> Mapping[str, RenderedFile]:
     """The files that name the machine's repositories, without their first slash."""
     family = {"apt": _apt, "dnf": _dnf, "apk": _apk}[machine.base.family]
-    found = (pair for repository in machine.repositories for pair in family(repository))
-    return {path: RenderedFile(content=content) for path, content in sorted(found)}
+    files = (pair for repository in machine.repositories for pair in family(repository))
+    return {path: RenderedFile(content=content) for path, content in sorted(files)}
 
 
 def apk_lines(machine: Machine) -> tuple[str, ...]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
+from provision import guest_paths
 from provision.model import DEFAULT_PATH, Step
 from provision.recipe.accounts import FIRST_OF_PEOPLE, accounts, accounts_of_packages, gid_of
 from provision.recipe.contents import folders, payload
 from provision.recipe.families import FAMILIES
+from provision.recipe.lock import DATED, FOLDER, epoch_of, lock_files
 from provision.recipe.packages import packages_of, support_of
 from provision.recipe.proxy import TRUSTING, trust_variables
 from provision.recipe.repositories import apk_lines, needs_certificates, repository_files
@@ -21,8 +23,8 @@ if TYPE_CHECKING:
     from provision.recipe.accounts import Accounts
     from provision.rendering import RenderedFile
 
-RECORDS = "/var/lib/provision/steps"
-UNITS = "/var/lib/provision/enabled-units"  # those that a build step enabled itself
+RECORDS = guest_paths.STEPS
+UNITS = guest_paths.ENABLED_UNITS  # those that a build step enabled itself
 
 
 def steps(
@@ -44,6 +46,10 @@ def steps(
     """
     family = FAMILIES[machine.base.family]
     chain = _Chain(machine, systemd=systemd)
+    if chain.lock and machine.lock:
+        chain.add("lock", "the versions of the lock", "lock.sh.j2",
+                  {"dated": "dated.list" in chain.lock, "list": DATED, "exact": machine.lock.exact},
+                  caches=family.caches, locked=True)  # fmt: skip
     chain.add(
         "system",
         "locale and time zone",
@@ -61,7 +67,8 @@ def steps(
             "certificates": needs_certificates(machine),
         }
         chain.add("repositories", f"repositories {names}", "repositories.sh.j2", context,
-                  inputs={"repositories": files} if files else None, caches=family.caches)  # fmt: skip
+                  inputs={"repositories": files} if files else None, caches=family.caches,
+                  locked=needs_certificates(machine))  # fmt: skip
     for script in machine.run:
         if script.before_packages:
             chain.add_script(script)
@@ -72,6 +79,7 @@ def steps(
             f"packages-{machine.base.family}.sh.j2",
             packages.for_template(),
             caches=family.caches,
+            locked=True,
         )
     chain.add_accounts("users-of-packages", accounts_of_packages(machine))
     if machine.files:
@@ -85,7 +93,8 @@ def steps(
         names = ", ".join(volume.name for volume in volumes)
         chain.add("volumes", f"volumes {names}", "volumes.sh.j2", {"volumes": volumes})
     chain.add("machine", "services and setup", "machine.sh.j2",
-              {"etc": any(path.startswith("etc/") for path in scripts)},
+              {"etc": any(path.startswith("etc/") for path in scripts),
+               "dated": DATED if "dated.list" in chain.lock else ""},
               inputs={"machine": scripts})  # fmt: skip
     if init:
         chain.add("init", "systemd and its units", "init.sh.j2", {"units": UNITS})
@@ -111,6 +120,7 @@ class _Chain:
         self.steps: list[Step] = []
         self._systemd = systemd
         self._machine = machine
+        self.lock = lock_files(machine)
 
     def add(
         self,
@@ -123,10 +133,14 @@ class _Chain:
         caches: tuple[str, ...] = (),
         locale: str = "C.UTF-8",
         secrets: tuple[str, ...] = (),
+        locked: bool = False,
     ) -> None:
         number = (len(self.steps) + 1) * 10
         inputs = inputs or {}
-        body = render(f"shared/{template}", {"machine": self._machine, **context})
+        locked = locked and bool(self.lock)
+        if locked:
+            inputs = {**inputs, FOLDER: self.lock}
+        body = render(f"shared/{template}", {"machine": self._machine, "locked": locked, **context})
         covered = [self.steps[-1].digest if self.steps else self._machine.base.image, name, body]
         covered += [folder + digest_of(files) for folder, files in inputs.items()]
         covered += [f"secret {secret}" for secret in secrets]
@@ -141,6 +155,8 @@ class _Chain:
                 "record": f"{RECORDS}/{digest}",
                 "name": name,
                 "trusting": TRUSTING if trust_variables(self._machine) else (),
+                "locked": locked,
+                "epoch": epoch_of(self._machine) if self.lock else None,
             },
         )
         self.steps.append(
@@ -179,6 +195,7 @@ class _Chain:
             caches=FAMILIES[self._machine.base.family].caches,
             locale=self._machine.locale,
             secrets=script.secrets,
+            locked=True,
         )
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from provision import lent
-from provision.model import ATTACH, RESERVED, SETUP
+from provision import guest_paths, lent
+from provision.model import ATTACH, DEFAULT_PATH, RESERVED, SETUP
 from provision.recipe.contents import CRASHES, SOON
-from provision.recipe.limits import HARD_FILES, SOFT_FILES, effective, machine_limits, written
+from provision.recipe.limits import HARD_FILES, LOCKED_MEMORY, SOFT_FILES, effective, machine_limits, written
 from provision.rendering import RenderedFile, render
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from provision.model import Machine
 
-SCRIPTS = ("environment", "leftover", "service", "state")
+SCRIPTS = ("ended", "environment", "leftover", "service", "state")
 _PREFIX = "provision-service-"
 
 
@@ -28,9 +28,9 @@ def unit_of(service: str) -> str:
 
 
 def restart_script(services: Iterable[str]) -> str:
-    """Text for `sh` that starts these anew; their earlier starts do not count as a crash loop."""
+    """Text for `sh` that restarts these; their earlier starts do not count towards a crash loop."""
     named = tuple(services)
-    counts = " ".join(f"/run/provision/starts/{service}" for service in named)
+    counts = " ".join(f"{guest_paths.STARTS}/{service}" for service in named)
     return f"rm -f {counts}; systemctl restart {' '.join(map(unit_of, named))}"
 
 
@@ -51,8 +51,14 @@ def _lines_of(service: str) -> str:
     return f"provision-lines-{service}.service"
 
 
-def systemd_scripts(machine: Machine) -> Mapping[str, RenderedFile]:
-    """What goes to /usr/lib/provision where systemd is the init, by path below it; units/ holds its units."""
+def systemd_scripts(machine: Machine, *, cgroup_v1: bool = False) -> Mapping[str, RenderedFile]:
+    """What goes to /usr/lib/provision where systemd is the init, by path below it; units/ holds its units.
+
+    Args:
+        machine: whose services the units are for.
+        cgroup_v1: it is a container on cgroups of the first version, whose systemd is not told when a
+            group is empty: a service's lines are handed on by a unit of their own.
+    """
     context: dict[str, object] = {
         "machine": machine,
         "agent": lent.SOCKET,
@@ -69,9 +75,10 @@ def systemd_scripts(machine: Machine) -> Mapping[str, RenderedFile]:
         "effective": effective,
         "written": written,
         "files": (SOFT_FILES, HARD_FILES),
+        "locked": LOCKED_MEMORY,
+        "search_path": DEFAULT_PATH,
     }
-    # On cgroup v1 a container's systemd is not told when a group is empty.
-    context |= {"apart": machine.options.get("cgroups") == "1", "lines": _lines_of}
+    context |= {"apart": cgroup_v1, "lines": _lines_of}
     own = {name: _file(f"systemd/{name}.j2", context, executable=True) for name in SCRIPTS}
     own["etc/systemd/system.conf.d/provision.conf"] = _file("systemd/system.conf.j2", context)
     units = {"provision.target": "target", unit_of(ATTACH): "attach.service"}
@@ -82,7 +89,7 @@ def systemd_scripts(machine: Machine) -> Mapping[str, RenderedFile]:
     for service in machine.services:
         one = context | {"service": service}
         own[f"units/{unit_of(service.name)}"] = _file("systemd/unit.service.j2", one)
-        if context["apart"]:
+        if cgroup_v1:
             own[f"units/{_lines_of(service.name)}"] = _file("systemd/lines.service.j2", one)
     return own
 

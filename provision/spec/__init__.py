@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from provision.spec.demands import Allows
 
 __all__ = [
+    "cache_limit",
     "everything",
     "find_spec",
     "load",
@@ -45,6 +46,19 @@ def variations(
     return matrix.variations(
         path, backends=backends, settings=settings, name=name, local=local, allows=allows
     )
+
+
+def cache_limit(host: Mapping[str, str]) -> int | None:
+    """The bytes that caches may take by the person's own configuration; None for no limit.
+
+    Raises:
+        SpecError: what the configuration says of it is wrong.
+    """
+    from provision.spec import personal
+    from provision.spec.reading import configuration
+
+    path = configuration(host)
+    return None if path is None else personal.cache_limit(path)
 
 
 def tracked_layer(path: Path) -> Path | None:

@@ -57,7 +57,7 @@ def build(
         several: the spec names its machines; else it has one, named as it is.
         spec: its file.
         layers: the user's own files that were merged over it.
-        scope: takes problems; with some in it, what is given back is not to be used.
+        scope: takes problems; if it has any, do not use the result.
     """
     neighbours = {
         member.name: {
@@ -259,7 +259,7 @@ def _refuse_overlaps(machine: Machine, scope: Scope) -> None:
 
 
 def _covering(file: File, mounted: Collection[str]) -> str | None:
-    """What lies over a file's path: the innermost; None where that is a folder's own path."""
+    """What covers a file's path: the innermost; None if that is a folder's own path."""
     parts = file.path.split("/")
     above = ("/".join(parts[:count]) for count in range(len(parts), 1, -1))
     cover = next((path for path in above if path in mounted), None)

@@ -147,15 +147,15 @@ def _refuse_strangers(kind: CheckKind, node: Node, scope: Scope) -> None:
 def _claims(kind: CheckKind, fields: Fields, node: Node, scope: Scope) -> dict[str, object]:
     """The expected values, by testinfra's names whatever the spec's are."""
     claims: dict[str, object] = {}
-    said: dict[str, str] = {}
+    keys: dict[str, str] = {}
     words = {**{field: field for field in FIELDS[kind]}, **ALSO.get(kind, {})}
     for key, field in words.items():
         child = fields.node(key)
         if child is None:
             continue
-        if field in said:
-            scope.problems.add(f"{key} and {said[field]} mean the same", child.key_origin, "keep one of them")
-        said[field] = key
+        if field in keys:
+            scope.problems.add(f"{key} and {keys[field]} mean the same", child.key_origin, "keep one of them")
+        keys[field] = key
         claims[field] = _claim(field, child, scope)
     there = [word for word in ("absent", *THERE.get(kind, ())) if word in fields]
     for word in there[1:]:
@@ -168,8 +168,8 @@ def _claims(kind: CheckKind, fields: Fields, node: Node, scope: Scope) -> dict[s
 
 
 def _options(claims: Mapping[str, object]) -> tuple[object, ...]:
-    found = claims.get("options", ())
-    return found if isinstance(found, tuple) else ()
+    options = claims.get("options", ())
+    return options if isinstance(options, tuple) else ()
 
 
 def _is_denied(kind: CheckKind, fields: Fields) -> bool:
@@ -180,7 +180,7 @@ def _is_denied(kind: CheckKind, fields: Fields) -> bool:
 def _subject(
     kind: CheckKind, fields: Fields, node: Node, scope: Scope
 ) -> tuple[str, tuple[str, ...], dict[str, object]]:
-    """What is asked, the words of a command, and what the subject says beside its name."""
+    """What is asked, the words of a command, and what the subject says besides its name."""
     value = fields.node(kind) or node
     if kind == "command":
         words = scope.variables.words(value)
@@ -194,8 +194,8 @@ def _subject(
     if kind == "pytest":
         path = scope.host_path(value, "the test")
         if path is not None:
-            asked = f"run {shown(os.path.relpath(path, scope.project))} with pytest on this host"
-            scope.demands.offer("host-code", asked, node, "its checks are skipped")
+            demand = f"run {shown(os.path.relpath(path, scope.project))} with pytest on this host"
+            scope.demands.offer("host-code", demand, node, "its checks are skipped")
         return str(path or value.value), (), {}
     if kind in ("file", "mount"):
         return scope.machine_path(fields.text(kind), value, "the path") or "/", (), {}

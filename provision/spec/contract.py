@@ -68,10 +68,10 @@ def json_schema(others: tuple[str, ...] = ()) -> dict[str, Any]:
     Args:
         others: backends that other packages bring, whose keys it has too.
     """
-    found: dict[str, Any] = json.loads(text())
+    schema: dict[str, Any] = json.loads(text())
     for name in others:
-        _add_options(found, name)
-    definitions = found.pop("$defs")
+        _add_options(schema, name)
+    definitions = schema.pop("$defs")
     done: dict[str, Any] = {}
 
     def written_out(part: Any) -> Any:
@@ -89,7 +89,7 @@ def json_schema(others: tuple[str, ...] = ()) -> dict[str, Any]:
             done[name] = written_out(definitions[name])
         return {**done[name], **own}
 
-    whole: dict[str, Any] = written_out(found)
+    whole: dict[str, Any] = written_out(schema)
     return whole
 
 
@@ -131,7 +131,7 @@ def check(root: Node, problems: Problems) -> None:
 
 
 def check_machine(root: Node, called: str, problems: Problems) -> None:
-    """Take what the schema refuses in all that was said of one machine."""
+    """Collect what the schema refuses in all keys of one machine."""
     for error in _machine_validator(_others(root)).iter_errors(root.plain_data()):
         _translate(error, root, called, problems)
 
@@ -144,8 +144,8 @@ def _others(root: Node) -> tuple[str, ...]:
 
 
 def _entries(node: Node, key: str) -> dict[str, Node]:
-    found = node.value.get(key) if isinstance(node.value, dict) else None
-    return found.value if found is not None and isinstance(found.value, dict) else {}
+    child = node.value.get(key) if isinstance(node.value, dict) else None
+    return child.value if child is not None and isinstance(child.value, dict) else {}
 
 
 def _without_machines(root: Node) -> Node:
@@ -165,7 +165,7 @@ def _translate(error: ValidationError, root: Node, called: str, problems: Proble
     if node.value is None and problems.at(node):
         return  # the tree has said why nothing is there
     if "dependentSchemas" in error.absolute_schema_path:
-        return  # of keys beside machines; whoever reads the machines says it better
+        return  # of keys next to machines; the reader of machines explains it better
     if error.validator == "pattern" and "$comment" in cast("dict[str, object]", error.schema):
         return  # it names who says it better
     if error.validator == "additionalProperties":

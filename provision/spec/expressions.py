@@ -70,8 +70,8 @@ def fill_template(text: str, context: Mapping[str, object], budget: Budget) -> s
 def _fill(kind: str, text: str, context: Mapping[str, object], budget: Budget) -> object:
     if budget.seconds <= 0:
         raise SpentError("the time limit for all expressions is used up")
-    asked = {"kind": kind, "text": text, "context": context, "seconds": min(LONGEST, budget.seconds)}
-    answer = _sandbox().ask(json.dumps(asked, default=_parts).encode())
+    question = {"kind": kind, "text": text, "context": context, "seconds": min(LONGEST, budget.seconds)}
+    answer = _sandbox().ask(json.dumps(question, default=_parts).encode())
     if answer is None:
         budget.seconds = 0
         raise ExpressionError(f"evaluating it takes longer than {LONGEST:g} s")
@@ -94,7 +94,7 @@ def _sandbox() -> _Sandbox:
 
 
 class _Sandbox:
-    """The other process: begun when it is first asked, and anew after it was ended."""
+    """The other process: started at the first question, and again after it was stopped."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -102,7 +102,7 @@ class _Sandbox:
         atexit.register(self.end)
 
     def ask(self, question: bytes) -> dict[str, Any] | None:
-        """Its answer; None where it took its time, or died of what it was asked."""
+        """Its answer; None if it took too long, or the question killed it."""
         with self._lock:
             if self._child is None:
                 self._child = self._begun()
@@ -118,18 +118,18 @@ class _Sandbox:
 
     def _begun(self) -> Popen[bytes]:
         """A new process; it says that it is there, so that its start is not taken for its answer."""
-        folders = {Path(str(found.origin)).parent.parent
-                   for name in _IMPORTED if (found := importlib.util.find_spec(name))}  # fmt: skip
+        folders = {Path(str(spec.origin)).parent.parent
+                   for name in _IMPORTED if (spec := importlib.util.find_spec(name))}  # fmt: skip
         program = Path(__file__).with_name("sandbox.py")
         words = [sys.executable, "-I", "-S", str(program), *map(str, folders)]
         child = process.start(words, own_session=True)  # Ctrl-C is this process's matter
         try:
             self._heard(child)
         except (EOFError, TimeoutError) as error:
-            said = child.communicate()[1].decode("utf-8", "replace") if child.poll() is not None else ""
+            output = child.communicate()[1].decode("utf-8", "replace") if child.poll() is not None else ""
             raise ProvisionError(
                 "the process that evaluates expressions and templates does not start",
-                evidence=said.splitlines(),
+                evidence=output.splitlines(),
                 hint=f"try it by hand: {shlex.join(words)}",
             ) from error
         return child
@@ -147,15 +147,15 @@ class _Sandbox:
 
     def _bytes(self, child: Popen[bytes], length: int, deadline: float) -> bytes:
         assert child.stdout is not None  # noqa: S101 - process.start gives three pipes
-        found = bytearray()
-        while len(found) < length:
+        data = bytearray()
+        while len(data) < length:
             if not select.select([child.stdout], [], [], max(0.0, deadline - time.monotonic()))[0]:
                 raise TimeoutError
-            part = child.stdout.read(min(length - len(found), 1024**2))
+            part = child.stdout.read(min(length - len(data), 1024**2))
             if not part:
                 raise EOFError
-            found += part
-        return bytes(found)
+            data += part
+        return bytes(data)
 
     def end(self) -> None:
         """End the process, if there is one."""

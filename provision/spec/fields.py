@@ -83,13 +83,13 @@ class Fields:
         node = self._entries.get(key)
         if node is None:
             return None
-        found = quantities.size(node.value) if isinstance(node.value, str) else None
-        if found is None:
+        size = quantities.size(node.value) if isinstance(node.value, str) else None
+        if size is None:
             self._wrong(key, node, "a size with a unit, like 512MiB or 2GiB")
-        return found
+        return size
 
     def mode(self, key: str) -> int | None:
-        """A mode in octal digits; None where it is none, for the schema has said so."""
+        """A mode in octal digits; None if it isn't one, which the schema has reported."""
         text = self.data(key)
         try:
             return int(text, 8) if isinstance(text, str) else None
@@ -102,15 +102,15 @@ class Fields:
         if node is None:
             return default
         value = node.value
-        found = (
+        seconds = (
             quantities.seconds(value)
             if isinstance(value, str | int | float) and not isinstance(value, bool)
             else None
         )
-        if found is None:
+        if seconds is None:
             self._wrong(key, node, "a duration like 30s, 2m or a number of seconds")
             return default
-        return found
+        return seconds
 
     def items(self, key: str) -> list[Node]:
         """The items of a list."""
@@ -124,13 +124,13 @@ class Fields:
 
     def texts(self, key: str) -> list[tuple[str, Node]]:
         """The strings of a list, each with its place."""
-        found = []
+        texts = []
         for item in self.items(key):
             if isinstance(item.value, str):
-                found.append((item.value, item))
+                texts.append((item.value, item))
             else:
                 self._wrong(f"an item of {key}", item, "a string")
-        return found
+        return texts
 
     def entries(self, key: str) -> Mapping[str, Node]:
         """The entries of a map."""
@@ -143,7 +143,7 @@ class Fields:
         return {}
 
     def data(self, key: str) -> object:
-        """Whatever stands there, without its places; None where nothing does."""
+        """The value there, without its places; None if there is none."""
         node = self._entries.get(key)
         return None if node is None else node.plain_data()
 

@@ -8,7 +8,7 @@ import stat
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from provision.files import NotReadable, read_regular, why
+from provision.files import NotReadable, note, read_regular, why
 from provision.model import File, Origin
 from provision.spec.owned_paths import refuse_owned
 from provision.spec.paths import may_be_used, real_path
@@ -166,6 +166,7 @@ def _walk(folder: Path, node: Node, scope: Scope) -> Iterator[tuple[PurePosixPat
         if not real.is_dir():
             continue
         try:
+            note(real)
             names = sorted((entry.name for entry in real.iterdir()), reverse=True)
         except OSError as error:
             scope.problems.add(

@@ -21,14 +21,14 @@ SPEC = "spec"  # where the keys of a spec and of a machine stand in the table
 
 @cache
 def _keys() -> Mapping[str, Mapping[str, str]]:
-    """The table: by place and foreign key, a key of ours or a sentence."""
+    """The table: by place and foreign key, our key or a sentence."""
     path = Path(__file__).with_name("foreign_keys.yaml")
     table: Mapping[str, Mapping[str, str]] = yaml.safe_load(path.read_text("utf-8"))
     return table
 
 
 def foreign_key(place: str, key: str) -> str:
-    """What another tool's key is here: one of ours, or a sentence; empty if no tool is known to have it."""
+    """What another tool's key is here: our key, or a sentence; empty if no known tool has it."""
     return _keys().get(place, {}).get(key, "")
 
 
@@ -50,9 +50,11 @@ def key_hint(place: str, key: str, value: object) -> str:
 
 
 def value_hint(key: str, value: object) -> str:
-    """A key of ours with a value in another tool's form: how it is written here; empty if not known."""
+    """How to write the value of one of our keys that has another tool's form; empty if not known."""
     if key == "volumes":
         return _volumes_hint(value)
+    if key == "socket":
+        return _if_short("port", _socket(value))
     change = _FORMS.get(key)
     changed = change(value) if change else None
     return "" if changed is None else _if_short(key, changed)
@@ -172,6 +174,12 @@ def _size(value: object) -> object:
     """A size as Compose and QEMU write it, whose units are powers of 1024."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?) ?([mMgG])[bB]?", value) if isinstance(value, str) else None
     return f"{match[1]}{match[2].upper()}iB" if match else None
+
+
+def _socket(value: object) -> object:
+    """What testinfra and goss call a socket is a port, unless it is a path."""
+    match = re.fullmatch(r"(?:(?:tcp|udp)6?:(?://)?)?(?:.*:)?(\d+)", str(value))
+    return int(match[1]) if match and not isinstance(value, bool) else None
 
 
 def _version(_: object) -> object:

@@ -43,8 +43,8 @@ def lay(over: Node, under: Node, path: tuple[str, ...] = ()) -> Node:
         return over.with_value(entries)
     if isinstance(over.value, list) and isinstance(under.value, list):
         if path[-1:] == ("ports",):
-            said = {guest for item in over.value for guest in guest_ports(item)}
-            kept = [left for item in under.value for left in without(item, said)]
+            guests = {guest for item in over.value for guest in guest_ports(item)}
+            kept = [left for item in under.value for left in without(item, guests)]
             return over.with_value([*kept, *over.value])
         known = {_identity(item) for item in under.value}
         return over.with_value([*under.value, *(item for item in over.value if _identity(item) not in known)])
@@ -126,6 +126,15 @@ class Reader:
     def documents(self) -> tuple[Node, ...]:
         """What was read, the lowest first."""
         return tuple(self._documents)
+
+    def take(self, key: str) -> Node | None:
+        """Take a key that is no part of a spec out of what was read last."""
+        document = self._documents[-1] if self._documents else None
+        if document is None or not isinstance(document.value, dict) or key not in document.value:
+            return None
+        rest = {name: child for name, child in document.value.items() if name != key}
+        self._documents[-1] = document.with_value(rest)
+        return document.value[key]
 
     def read(self, path: Path, above: tuple[Path, ...] = ()) -> None:
         """Read a file after what it extends."""

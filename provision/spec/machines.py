@@ -78,14 +78,14 @@ def declared_vars(documents: Iterable[Node]) -> Mapping[str, Node]:
             parts = []
         if section is not None and isinstance(section.value, dict):
             parts.append(section)
-    found = stack([nothing, *parts]).value
-    return found if isinstance(found, dict) else {}
+    declared = stack([nothing, *parts]).value
+    return declared if isinstance(declared, dict) else {}
 
 
 def layers_of_machines(
     documents: Sequence[Node], reading: Callable[[], Reader], problems: Problems
 ) -> Mapping[str, Layers] | None:
-    """What stands in `machines`, by name; None where there is no such key.
+    """The entries of `machines`, by name; None if there is no such key.
 
     Args:
         documents: of the spec, the lowest first; by the one rule of layers, a null takes a
@@ -226,9 +226,9 @@ def _size(node: Node) -> int:
 
 
 def _count(documents: Sequence[Node], variables: Variables) -> int | None:
-    """How many there are; None where there is no `count`, or no good one: the schema says so."""
-    said = [node for document in documents if (node := _child(document, "count")) is not None]
-    value = variables.fill(said[-1]).value if said else None
+    """How many there are; None if there is no valid `count`, which the schema reports."""
+    nodes = [node for document in documents if (node := _child(document, "count")) is not None]
+    value = variables.fill(nodes[-1]).value if nodes else None
     good = isinstance(value, int) and not isinstance(value, bool) and 0 < value <= MOST
     return value if good and isinstance(value, int) else None
 
@@ -248,14 +248,14 @@ def _refuse_private(document: Node, problems: Problems) -> None:
 
 
 def _defaults(document: Node) -> Node:
-    """What a document says of every machine; of secrets it only says where they come from."""
+    """What a document says about every machine; for secrets only where they come from."""
     entries = document.value.items() if isinstance(document.value, dict) else ()
-    found = {key: child for key, child in entries if key in DEFAULTS}
-    backends = found.get("backends")
+    defaults = {key: child for key, child in entries if key in DEFAULTS}
+    backends = defaults.get("backends")
     if backends is not None and isinstance(backends.value, dict):
         overlays = {name: _without(child, "secrets") for name, child in backends.value.items()}
-        found["backends"] = backends.with_value(overlays)
-    return document.with_value(found)
+        defaults["backends"] = backends.with_value(overlays)
+    return document.with_value(defaults)
 
 
 def _without(document: Node, key: str) -> Node:

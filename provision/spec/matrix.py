@@ -56,19 +56,19 @@ def variations(
     problems.raise_all()
     matrix = root.value.get("matrix") if isinstance(root.value, dict) else None
     items = matrix.value if matrix is not None and isinstance(matrix.value, list) else []
-    found = [each for item in items for each in _combinations(item, backends)]
-    found = found or [Variation(backend=backend) for backend in backends]
-    return reading.variables.name, tuple(dict.fromkeys(found))
+    combinations = [each for item in items for each in _combinations(item, backends)]
+    combinations = combinations or [Variation(backend=backend) for backend in backends]
+    return reading.variables.name, tuple(dict.fromkeys(combinations))
 
 
 def _combinations(item: Node, backends: Sequence[str]) -> list[Variation]:
     fields = item.value if isinstance(item.value, dict) else {}
-    asked = [str(value) for value in _values(fields.get("backend"))] or list(backends)
+    wanted = [str(value) for value in _values(fields.get("backend"))] or list(backends)
     bases: list[str | None] = [str(value) for value in _values(fields.get("base"))]
     settings = [_settings(value) for value in _values(fields.get("vars"))]
     return [
         Variation(backend=backend, base=base, settings=values)
-        for base, values, backend in itertools.product(bases or [None], settings or [()], asked)
+        for base, values, backend in itertools.product(bases or [None], settings or [()], wanted)
     ]
 
 

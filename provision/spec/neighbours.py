@@ -25,10 +25,10 @@ def host_name(member: Member, scope: Scope) -> str:
 
 def read_needs(member: Member, members: Sequence[Member], scope: Scope) -> tuple[str, ...]:
     """The machines that must be ready first; the name of equal ones means all of them."""
-    said = scope.fields(member.root).texts("needs")
+    needs = scope.fields(member.root).texts("needs")
     called = {name: None for other in members for name in (other.group, other.name)}
-    refuse_unknown_needs(member.group, said, called, "machine", scope.problems)
-    wanted = {need for need, _ in said}
+    refuse_unknown_needs(member.group, needs, called, "machine", scope.problems)
+    wanted = {need for need, _ in needs}
     return tuple(other.name for other in members if wanted & {other.group, other.name})
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from provision import guest_paths
+
 if TYPE_CHECKING:
     from provision.model import Origin
     from provision.spec.scope import Scope
@@ -51,9 +53,9 @@ OWNED = (
     Owned(path="/proc", why=_KERNEL, instead=_ANOTHER),
     Owned(path="/sys", why=_KERNEL, instead=f"{_ANOTHER}; a setup step with `every: up` can write there"),
     Owned(path="/dev", why=_KERNEL, instead=_ANOTHER),
-    Owned(path="/usr/lib/provision", why=_OURS, instead=_ANOTHER),
-    Owned(path="/usr/lib/provision-guest", why=_OURS, instead=_ANOTHER),
-    Owned(path="/var/lib/provision", why=_OURS, instead=_ANOTHER),
+    Owned(path=guest_paths.HOME, why=_OURS, instead=_ANOTHER),
+    Owned(path=guest_paths.GUEST, why=_OURS, instead=_ANOTHER),
+    Owned(path=guest_paths.KEPT, why=_OURS, instead=_ANOTHER),
 )  # fmt: skip
 
 

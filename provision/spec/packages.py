@@ -32,9 +32,9 @@ def read_packages(
     fields: Fields, base: Base, repositories: tuple[Repository, ...], scope: Scope
 ) -> tuple[Package, ...]:
     """The packages that a machine of this base gets, each once, in the order of the spec."""
-    found: dict[tuple[str, str | None], Package] = {}
+    packages: dict[tuple[str, str | None], Package] = {}
     for package in _all(fields.items("packages"), base.family, scope):
-        first = found.get((package.name, package.architecture))
+        first = packages.get((package.name, package.architecture))
         if first is not None and (first.version, first.release) != (package.version, package.release):
             scope.problems.add(
                 f"the package {package.name} is listed twice with different versions, "
@@ -44,8 +44,8 @@ def read_packages(
             )
         if package.release is not None:
             _require_release(package, base, repositories, scope)
-        found.setdefault((package.name, package.architecture), package)
-    return tuple(found.values())
+        packages.setdefault((package.name, package.architecture), package)
+    return tuple(packages.values())
 
 
 def comes_with_base(base: Base, release: str) -> bool:

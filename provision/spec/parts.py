@@ -42,12 +42,12 @@ def find_part(name: str, folders: tuple[Path, ...]) -> Path | None:
 
 def parts(folders: tuple[Path, ...]) -> Mapping[str, Path]:
     """Every part by name; one that is found first hides others of its name."""
-    found = {
+    by_name = {
         path.stem: path
         for folder in reversed(folders)
         for path in (folder.glob(f"*{ENDING}") if folder.is_dir() else ())
     }
-    return dict(sorted(found.items()))
+    return dict(sorted(by_name.items()))
 
 
 def headline(part: Path) -> str:

@@ -65,7 +65,7 @@ def guest_ports(node: Node) -> list[str]:
 
 
 def without(node: Node, taken: Collection[str]) -> list[Node]:
-    """What is left of an entry of `ports` when another layer says these ports anew."""
+    """What is left of an entry of `ports` after another layer redefined these ports."""
     own = guest_ports(node)
     if not set(own) & set(taken):
         return [node]

@@ -20,16 +20,16 @@ _EVERY = {4: "0.0.0.0", 6: "::"}  # noqa: S104 - read, not bound
 
 def read_ports(nodes: list[Node], scope: Scope) -> tuple[Port, ...]:
     """The ports, those of ranges one by one; no host port is used twice."""
-    found: list[Port] = []
+    ports: list[Port] = []
     for node in nodes:
         for port in _ports(node, scope):
-            problem = next((text for other in found if (text := _clash(port, other))), None)
+            problem = next((text for other in ports if (text := _clash(port, other))), None)
             if problem is None:
-                found.append(port)
+                ports.append(port)
             else:
                 scope.problems.add(problem, node, "remove one of the two")
                 break
-    return tuple(found)
+    return tuple(ports)
 
 
 def share_host_port(one: Port, other: Port) -> bool:
@@ -43,7 +43,7 @@ def share_host_port(one: Port, other: Port) -> bool:
 
 
 def _clash(port: Port, other: Port) -> str | None:
-    """What is wrong with a port beside one before it."""
+    """What is wrong with a port, given an earlier one."""
     line = f"first in line {other.origin.line}"
     if share_host_port(port, other):
         return f"the host's port {port.host} is used twice, {line}"
@@ -116,13 +116,13 @@ def _pairs(form: PortForm, node: Node, scope: Scope) -> list[tuple[int, int | No
             "make them equally long, or leave out the host's side",
         )
         return []
-    found = []
+    pairs = []
     for guest, host in zip(guests, hosts or [""] * len(guests), strict=True):
         number = _in_range(guest, node, scope)
         outside = _in_range(host, node, scope) if host else None
         if number is not None and (outside is not None or not host):
-            found.append((number, outside))
-    return found
+            pairs.append((number, outside))
+    return pairs
 
 
 def _number(node: Node | None, scope: Scope) -> int | None:

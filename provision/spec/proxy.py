@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from provision.spec.tree import Node
 
 LARGEST = 4 * 1024 * 1024  # the certificates of all public authorities are 0.2 MiB
-# No text beside them, and no header in them: a private key may stand in the same file.
+# No other text and no headers: the same file may contain a private key.
 _CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----\s([A-Za-z0-9+/=\s]+)-----END CERTIFICATE-----")
 
 
@@ -38,13 +38,13 @@ def _certificates(path: Path, node: Node, scope: Scope) -> bytes | None:
     """The certificates in a file, and nothing else from it."""
     try:
         text, _ = read_regular(path, largest=LARGEST, in_place=True)
-        found = [body for body in _CERTIFICATE.findall(text) if body.strip()]
+        certificates = [body for body in _CERTIFICATE.findall(text) if body.strip()]
     except OSError:
-        found = []
-    if not found:
+        certificates = []
+    if not certificates:
         scope.problems.add(f"{node.value} is not a PEM certificate", node, "it begins with BEGIN CERTIFICATE")
         return None
     return b"".join(
         b"-----BEGIN CERTIFICATE-----\n%s\n-----END CERTIFICATE-----\n" % body.replace(b"\r", b"").strip()
-        for body in found
+        for body in certificates
     )

@@ -25,3 +25,11 @@ def seconds(value: str | float) -> float | None:
     if match is None or match[2] not in _SECONDS:
         return None
     return float(match[1]) * _SECONDS[match[2]]
+
+
+def shown_size(size: int) -> str:
+    """A number of bytes for people."""
+    for unit, divisor in (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)):
+        if size >= divisor:
+            return f"{size / divisor:.3g} {unit}" if size < 1000 * divisor else f"{size // divisor} {unit}"
+    return f"{size} B"

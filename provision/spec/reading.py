@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 
 from provision import registry
 from provision.errors import UsageError
+from provision.files import note
 from provision.model import Origin
 from provision.spec.demands import Demands, nothing, shown
 from provision.spec.layers import Reader, stack
 from provision.spec.machines import declared_vars, layers_of_machines
 from provision.spec.parts import part_folders
 from provision.spec.paths import may_be_used, project_folder, real_path
+from provision.spec.personal import CACHE, read_cache
 from provision.spec.problems import Problems
 from provision.spec.variables import Variables, refuse_unknown_settings, resolve_vars
 
@@ -95,8 +97,11 @@ def read(
     if personal is not None:
         demands.except_from(personal)
         reader.read(personal)
+        if (cache := reader.take(CACHE)) is not None:
+            read_cache(cache, problems)
         _refuse_all_but(PERSONAL, reader.documents(), problems)
     reader.read(path)
+    note(path.parent / f"{path.stem}.local{path.suffix}")
     own = local_layer(path) if local else None
     laid_over = (own,) if own is not None else ()
     for layer in laid_over:
@@ -126,7 +131,7 @@ def read(
 
 
 def local_layer(path: Path) -> Path | None:
-    """The user's own layer of a spec, NAME.local.yaml beside it, if it exists."""
+    """The user's own layer of a spec, NAME.local.yaml next to it, if it exists."""
     own = path.parent / f"{path.stem}.local{path.suffix}"
     return own if os.path.lexists(own) else None
 
@@ -145,7 +150,8 @@ def _refuse_all_but(known: tuple[str, ...], documents: tuple[Node, ...], problem
                 problems.add(
                     f"{key} is not allowed in your own configuration",
                     child.key_origin,
-                    f"known: {', '.join(known)}; anything else goes in NAME.local.yaml beside the spec",
+                    f"known: {', '.join((*known, CACHE))};"
+                    " anything else goes in NAME.local.yaml beside the spec",
                 )
 
 
@@ -199,17 +205,17 @@ def find_spec(start: Path) -> Path:
     if default.is_file():
         return default
     folder = start / "envs"
-    found = [
+    candidates = [
         path
         for path in (sorted(folder.glob("*.yaml")) if folder.is_dir() else ())
-        if not path.name.endswith(".local.yaml")
+        if not path.name.endswith((".local.yaml", ".lock.yaml"))
     ]
-    if len(found) == 1:
-        return found[0]
-    if found:
+    if len(candidates) == 1:
+        return candidates[0]
+    if candidates:
         raise UsageError(
             "there is no provision.yaml, and more than one spec in envs/",
-            evidence=[str(path) for path in found],
+            evidence=[str(path) for path in candidates],
             hint="name one of them",
         )
     raise UsageError(

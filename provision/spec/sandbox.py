@@ -147,17 +147,17 @@ def _part(node: nodes.Expr) -> tuple[nodes.Expr | None, object]:
     return None, None
 
 
-def _with_parts(found: dict[str, Any]) -> object:
-    return SimpleNamespace(**found[NAMESPACE]) if NAMESPACE in found else found
+def _with_parts(value: dict[str, Any]) -> object:
+    return SimpleNamespace(**value[NAMESPACE]) if NAMESPACE in value else value
 
 
 def _answer(question: bytes) -> bytes:
-    asked = json.loads(question, object_hook=_with_parts)
+    task = json.loads(question, object_hook=_with_parts)
     begun = time.process_time()
-    signal.setitimer(signal.ITIMER_PROF, asked["seconds"])  # its signal ends the process
-    fill = {"value": evaluate, "text": fill_template}[asked["kind"]]
+    signal.setitimer(signal.ITIMER_PROF, task["seconds"])  # its signal ends the process
+    fill = {"value": evaluate, "text": fill_template}[task["kind"]]
     try:
-        answer = fill(asked["text"], asked["context"])
+        answer = fill(task["text"], task["context"])
         return json.dumps({**answer, "seconds": time.process_time() - begun}).encode()
     except Exception as error:  # noqa: BLE001 - an answer that cannot be written: too large
         answer = _refusal(_sentence(str(error)) or "it takes too much memory")

@@ -27,7 +27,7 @@ class Scope:
         variables: what `${{ }}` stands for.
         project: the folder that no source may leave without the word `outside`.
         demands: asks for what needs the person's word.
-        backend: whom the spec is read for.
+        backend: the backend that the spec is read for.
     """
 
     problems: Problems

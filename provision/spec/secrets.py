@@ -39,13 +39,13 @@ class KnownSecrets:
             self._nodes = {name: node for name, node in declared.items() if name in names}
 
     def named(self, nodes: Iterable[Node]) -> tuple[str, ...]:
-        """The secrets that a list names; a problem for each that is none."""
-        found = []
+        """The secrets that a list names; a problem for each unknown name."""
+        secrets = []
         for node in nodes:
             if not isinstance(node.value, str):
                 continue  # the schema has said so
             if node.value in self._nodes:
-                found.append(node.value)
+                secrets.append(node.value)
             elif node.value in self._declared:
                 self._scope.problems.add(
                     f"the machine does not get the secret {node.value}", node, "put it into its list secrets"
@@ -53,16 +53,16 @@ class KnownSecrets:
             else:
                 hint = did_you_mean(node.value, self._declared) if self._declared else "declare it in secrets"
                 self._scope.problems.add(f"there is no secret {node.value}", node, hint)
-        return tuple(dict.fromkeys(found))
+        return tuple(dict.fromkeys(secrets))
 
     def variables(self, nodes: Mapping[str, Node]) -> dict[str, str]:
         """Of the variables of a service or step, those that are `{secret: NAME}`, with NAME."""
-        found = {}
+        variables = {}
         for variable, node in nodes.items():
             reference = self._scope.fields(node).node("secret")
             if reference is not None and (names := self.named([reference])):
-                found[variable] = names[0]
-        return found
+                variables[variable] = names[0]
+        return variables
 
     def read(self, services: Sequence[Service], user: str, users: KnownUsers) -> tuple[Secret, ...]:
         """The secrets, each with its owner.

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from provision.spec.users import KnownUsers
 
 TIMEOUT = 60.0
-OWN_VARIABLES = ("LOGNAME", "USER")  # of whoever runs something inside
+OWN_VARIABLES = ("LOGNAME", "USER")  # of the user that runs something inside
 
 
 def read_environment(nodes: Mapping[str, Node]) -> dict[str, str]:
@@ -110,8 +110,8 @@ def _service(name: str, node: Node, users: KnownUsers, secrets: KnownSecrets, sc
 
 
 def _limits(fields: Fields, names: Iterable[str]) -> dict[str, int]:
-    found = {name: UNLIMITED if fields.data(name) == "unlimited" else fields.whole(name) for name in names}
-    return {name: value for name, value in found.items() if value is not None}
+    limits = {name: UNLIMITED if fields.data(name) == "unlimited" else fields.whole(name) for name in names}
+    return {name: value for name, value in limits.items() if value is not None}
 
 
 def user_of(fields: Fields, default: str, users: KnownUsers) -> str:
@@ -132,7 +132,7 @@ def path_of(fields: Fields, key: str, default: str, scope: Scope) -> str:
 
 
 def _runtime_dirs(fields: Fields, scope: Scope) -> tuple[str, ...]:
-    found = []
+    folders = []
     for text, node in fields.texts("runtime_dirs"):
         path = scope.machine_path(text if text.startswith("/") else f"/run/{text}", node, "the folder")
         if path is not None and not path.startswith(("/run/", "/tmp/", "/var/run/")):  # noqa: S108 - the guest's
@@ -142,8 +142,8 @@ def _runtime_dirs(fields: Fields, scope: Scope) -> tuple[str, ...]:
                 "only these are fresh at every start; make other folders in files",
             )
         elif path is not None:
-            found.append(path)
-    return tuple(dict.fromkeys(found))
+            folders.append(path)
+    return tuple(dict.fromkeys(folders))
 
 
 def _probe(node: Node, scope: Scope) -> Probe | None:

@@ -1,4 +1,4 @@
-"""The text of one of the user's files, or a problem that says why there is none."""
+"""The text of one of the user's files, or a problem that says why it can't be read."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def read_tree(path: Path, file: str, problems: Problems) -> Node | None:
-    """The tree of a spec file; None where it cannot be read, which is a problem then.
+    """The tree of a spec file; None, and a problem, if it cannot be read.
 
     Args:
         path: the file.

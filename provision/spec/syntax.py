@@ -52,9 +52,9 @@ def _explain(error: yaml.MarkedYAMLError, text: str, line: int, column: int) -> 
     problem = error.problem or "it cannot be read"
     lines = text.splitlines()
     if problem == "found character that cannot start any token" and line <= len(lines):
-        found = lines[line - 1][column - 1 : column]
-        if found == "\t":
+        character = lines[line - 1][column - 1 : column]
+        if character == "\t":
             return "a tab cannot indent in YAML", "indent with spaces"
-        return f"bad YAML: no value can begin with {found}", "quote the value"
+        return f"bad YAML: no value can begin with {character}", "quote the value"
     begun = f" that begins in line {error.context_mark.line + 1}" if error.context_mark else ""
     return f"bad YAML: {problem}", _HINTS.get(problem, _LOOK).replace("{begun}", begun)

@@ -22,7 +22,7 @@ _FAMILIES = ("net.", "fs.mqueue.")
 
 def read_sysctls(nodes: Mapping[str, Node], required: Collection[str], scope: Scope) -> tuple[Sysctl, ...]:
     """The parameters; kernel-wide ones only if the machine `requires` a kernel of its own."""
-    found = []
+    sysctls = []
     for name, node in nodes.items():
         if isinstance(node.value, bool) or not isinstance(node.value, str | int):
             continue  # the schema has said so
@@ -32,8 +32,8 @@ def read_sysctls(nodes: Mapping[str, Node], required: Collection[str], scope: Sc
                 node.key_origin,
                 "add `requires: [kernel]`: the machine then gets a kernel of its own, with `-b vm`",
             )
-        found.append(Sysctl(name=name, value=" ".join(str(node.value).split()), origin=node.key_origin))
-    return tuple(found)
+        sysctls.append(Sysctl(name=name, value=" ".join(str(node.value).split()), origin=node.key_origin))
+    return tuple(sysctls)
 
 
 def is_of_a_container(name: str) -> bool:

@@ -48,7 +48,7 @@ def _hash_size(folder: Path) -> int:
 
 
 def _read(file: Path) -> bytes:
-    """A file of git's; whoever has the workspace may have put a FIFO there, or a device."""
+    """A file of git's; a machine with the workspace may have put a FIFO or a device there."""
     return read_regular(file, largest=LARGEST)[0]
 
 

@@ -39,7 +39,7 @@ class Variables:
         name: of the environment.
         machine: whose values are filled in; the environment's one is called as it is.
         index: of the machine among its equals, from 1.
-        backend: whom the spec is read for.
+        backend: the backend that the spec is read for.
         problems: takes every expression that cannot be filled in.
     """
 

@@ -87,10 +87,10 @@ def _identity(fields: Fields, scope: Scope) -> bool:
 
 
 def _agent(fields: Fields, machine: str, scope: Scope) -> bool:
-    found = [node for _, node in fields.texts("forward")]
-    if not found:
+    nodes = [node for _, node in fields.texts("forward")]
+    if not nodes:
         return False
-    return scope.demands.offer("agent", AGENT.format(machine), found[0], "there is no SSH agent inside")
+    return scope.demands.offer("agent", AGENT.format(machine), nodes[0], "there is no SSH agent inside")
 
 
 @dataclass(frozen=True, kw_only=True)

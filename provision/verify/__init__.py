@@ -167,10 +167,10 @@ class _Examination:
 
         deadline = time.monotonic() + check.timeout
         pause = FIRST_PAUSE
-        while found := problems(context, check):
+        while remaining := problems(context, check):
             left = deadline - time.monotonic()
             if left <= 0:
-                return (*found, f"still so after {check.timeout:g} s") if check.timeout else found
+                return (*remaining, f"still so after {check.timeout:g} s") if check.timeout else remaining
             time.sleep(min(pause, left))
             pause = min(pause * 2, LONGEST_PAUSE)
             context.host.backend.forget()

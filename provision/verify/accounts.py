@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
+from provision import guest_paths
 from provision.verify.context import text_of
 from provision.verify.values import shortened, value_problems
 
@@ -20,18 +21,18 @@ GROUP_FIELDS = frozenset({"gid", "members"})
 
 def user(context: CheckContext, check: Check) -> Iterator[str]:
     """There, and with each attribute by testinfra's name; `groups` must all be among its own."""
-    asked = context.host.user(check.subject)
-    if not asked.exists:
+    account = context.host.user(check.subject)
+    if not account.exists:
         yield "does not exist"
         return
     for name, expected in check.fields.items():
         if name == "sudo":
             yield from _sudo(context, check.subject, expected)
         else:
-            problems = list(value_problems(name, getattr(asked, name), expected))
+            problems = list(value_problems(name, getattr(account, name), expected))
             yield from problems
             if name == "shell" and not problems:
-                yield from _missing_shell(context, str(asked.shell))
+                yield from _missing_shell(context, str(account.shell))
 
 
 def _missing_shell(context: CheckContext, path: str) -> Iterator[str]:
@@ -42,18 +43,18 @@ def _missing_shell(context: CheckContext, path: str) -> Iterator[str]:
 
 def _sudo(context: CheckContext, name: str, expected: object) -> Iterator[str]:
     """Whether the user may become root without a password."""
-    become = f"/usr/lib/provision/as {shlex.quote(name)} sudo -n true"
+    become = f"{guest_paths.AS} {shlex.quote(name)} sudo -n true"
     tried = context.run(become, user="root")
     if (tried.code == 0) is not bool(expected):
-        said = f": {shortened(text_of(tried.stderr))}" if tried.stderr else ""
-        yield f"sudo without a password {'works' if tried.code == 0 else 'fails'}{said}"
+        reason = f": {shortened(text_of(tried.stderr))}" if tried.stderr else ""
+        yield f"sudo without a password {'works' if tried.code == 0 else 'fails'}{reason}"
 
 
 def group(context: CheckContext, check: Check) -> Iterator[str]:
     """There, and with each attribute by testinfra's name; `members` must all be in it."""
-    asked = context.host.group(check.subject)
-    if not asked.exists:
+    account = context.host.group(check.subject)
+    if not account.exists:
         yield "does not exist"
         return
     for name, expected in check.fields.items():
-        yield from value_problems(name, getattr(asked, name), expected)
+        yield from value_problems(name, getattr(account, name), expected)

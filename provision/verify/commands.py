@@ -35,16 +35,16 @@ def script(context: CheckContext, check: Check) -> Iterator[str]:
 
 def env(context: CheckContext, check: Check) -> Iterator[str]:
     """A variable as each command gets it, compared byte for byte."""
-    found = context.variables.get(check.subject)
+    value = context.variables.get(check.subject)
     expected = check.fields.get("value")
-    if found is None:
+    if value is None:
         yield "is not set"
     elif isinstance(expected, Expected) and expected.how != "equals":
-        yield from text_problems("value", text_of(found), expected)
+        yield from text_problems("value", text_of(value), expected)
     elif expected is not None:
         exact = expected.text if isinstance(expected, Expected) else str(expected)
-        if found != exact.encode():
-            yield f"value is {shortened(text_of(found))}, expected {shortened(exact)}"
+        if value != exact.encode():
+            yield f"value is {shortened(text_of(value))}, expected {shortened(exact)}"
 
 
 def _outcome(context: CheckContext, check: Check, text: str) -> Iterator[str]:
@@ -64,5 +64,5 @@ def _outcome(context: CheckContext, check: Check, text: str) -> Iterator[str]:
 
 
 def _last_words(output: Output) -> str:
-    said = text_of(output.stderr or output.stdout).strip()
-    return f": {shortened(said)}" if said else ""
+    text = text_of(output.stderr or output.stdout).strip()
+    return f": {shortened(text)}" if text else ""

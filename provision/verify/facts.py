@@ -68,8 +68,8 @@ def _asked(target: Target, questions: list[Question], timeout: float) -> Answers
         rb"\n%b (\d+)\n" % mark.encode(), target.run(script, user="root", timeout=timeout).stdout
     )
     answers: Answers = {}
-    for question, said, code in zip(questions, pieces[::2], pieces[1::2], strict=False):
-        answers.update(question.answers(int(code), said))
+    for question, output, code in zip(questions, pieces[::2], pieces[1::2], strict=False):
+        answers.update(question.answers(int(code), output))
     return answers
 
 
@@ -101,13 +101,13 @@ def _questions(family: Family, checks: tuple[Check, ...]) -> Iterator[Question]:
 
 
 def _verbatim(command: str) -> Question:
-    return Question(script=command, answers=lambda code, said: [(command, (code, said))])
+    return Question(script=command, answers=lambda code, output: [(command, (code, output))])
 
 
 def _file_attributes(paths: list[str]) -> Question:
-    def answers(_: int, said: bytes) -> Iterator[tuple[str, Answer]]:
+    def answers(_: int, output: bytes) -> Iterator[tuple[str, Answer]]:
         there = {}
-        for line in _text(said).splitlines():
+        for line in _text(output).splitlines():
             *attributes, path = line.split("|", 7)
             there[path] = attributes
         for path in paths:
@@ -127,8 +127,8 @@ def _file_attributes(paths: list[str]) -> Question:
 
 
 def _links(paths: list[str]) -> Question:
-    def answers(_: int, said: bytes) -> Iterator[tuple[str, Answer]]:
-        lines = iter(_text(said).splitlines())
+    def answers(_: int, output: bytes) -> Iterator[tuple[str, Answer]]:
+        lines = iter(_text(output).splitlines())
         links = dict(zip(lines, lines, strict=False))
         for path in paths:
             quoted = shlex.quote(path)
@@ -144,8 +144,8 @@ def _links(paths: list[str]) -> Question:
 
 
 def _hashes(paths: list[str]) -> Question:
-    def answers(_: int, said: bytes) -> Iterator[tuple[str, Answer]]:
-        for line in _text(said).splitlines():
+    def answers(_: int, output: bytes) -> Iterator[tuple[str, Answer]]:
+        for line in _text(output).splitlines():
             digest, path = line.split("  ", 1)
             yield f"sha256sum {shlex.quote(path)} | cut -d ' ' -f 1", (0, digest.encode())
 
@@ -153,8 +153,8 @@ def _hashes(paths: list[str]) -> Question:
 
 
 def _accounts(users: list[str]) -> Question:
-    def answers(code: int, said: bytes) -> Iterator[tuple[str, Answer]]:
-        lines = {line.split(":")[0]: line for line in _text(said).splitlines()}
+    def answers(code: int, output: bytes) -> Iterator[tuple[str, Answer]]:
+        lines = {line.split(":")[0]: line for line in _text(output).splitlines()}
         if code not in (0, 2):  # 2: a name was not found; else there is no getent
             return
         for user in users:
@@ -170,12 +170,12 @@ def _accounts(users: list[str]) -> Question:
 
 
 def _apt(packages: list[str]) -> Question:
-    def answers(code: int, said: bytes) -> Iterator[tuple[str, Answer]]:
+    def answers(code: int, output: bytes) -> Iterator[tuple[str, Answer]]:
         if code not in (0, 1):
             return
-        found = dict(line.split("|", 1) for line in _text(said).splitlines())
+        statuses = dict(line.split("|", 1) for line in _text(output).splitlines())
         for package in packages:
-            status, _, version = found.get(package, "").partition("|")
+            status, _, version = statuses.get(package, "").partition("|")
             known = (0, status.encode()) if status else NO
             yield f"dpkg-query -f '${{Status}}' -W {package}", known
             if status:
@@ -187,11 +187,11 @@ def _apt(packages: list[str]) -> Question:
 
 
 def _dnf(packages: list[str]) -> Question:
-    def answers(_: int, said: bytes) -> Iterator[tuple[str, Answer]]:
-        found = dict(line.split("|", 1) for line in _text(said).splitlines() if "|" in line)
+    def answers(_: int, output: bytes) -> Iterator[tuple[str, Answer]]:
+        statuses = dict(line.split("|", 1) for line in _text(output).splitlines() if "|" in line)
         for package in packages:
-            if package in found:  # another may still be there as what a package provides
-                version, release = found[package].split("|", 1)
+            if package in statuses:  # another may still be there as what a package provides
+                version, release = statuses[package].split("|", 1)
                 yield f"rpm -q --quiet {package} 2>&1", YES
                 yield f'rpm -q --queryformat="%{{VERSION}}" {package}', (0, version.encode())
                 yield f'rpm -q --queryformat="%{{RELEASE}}" {package}', (0, release.encode())
@@ -200,5 +200,5 @@ def _dnf(packages: list[str]) -> Question:
     return Question(script=f"rpm -q --queryformat '{form}' {' '.join(packages)}", answers=answers)
 
 
-def _text(said: bytes) -> str:
-    return said.decode("utf-8", "backslashreplace")
+def _text(output: bytes) -> str:
+    return output.decode("utf-8", "backslashreplace")

@@ -45,15 +45,15 @@ _SAID = {
 
 def file(context: CheckContext, check: Check) -> Iterator[str]:
     """There, and with each attribute by testinfra's name."""
-    asked = context.host.file(check.subject)
-    if not (asked.exists or asked.is_symlink):
+    remote = context.host.file(check.subject)
+    if not (remote.exists or remote.is_symlink):
         yield "does not exist"
         return
     for name, expected in check.fields.items():
         if name in _OTHERS:
             yield from _OTHERS[name](context, check, expected)
         else:
-            yield from value_problems(_SAID.get(name, name), getattr(asked, name), expected)
+            yield from value_problems(_SAID.get(name, name), getattr(remote, name), expected)
 
 
 def _mode(context: CheckContext, check: Check, expected: object) -> Iterator[str]:
@@ -62,21 +62,21 @@ def _mode(context: CheckContext, check: Check, expected: object) -> Iterator[str
 
 def _content(context: CheckContext, check: Check, expected: object) -> Iterator[str]:
     """`Expected` of its text; bytes are compared whole, by their sum."""
-    asked = context.host.file(check.subject)
-    if not asked.is_file:
+    remote = context.host.file(check.subject)
+    if not remote.is_file:
         yield "is not a regular file"
     elif not isinstance(expected, bytes):
-        yield from text_problems("content", str(asked.content_string), expected)
+        yield from text_problems("content", str(remote.content_string), expected)
     # sha256sum marks a path that it had to escape with a backslash before the sum
-    elif asked.sha256sum.lstrip("\\") != hashlib.sha256(expected).hexdigest():
-        found = context.run(f"head -c {MOST_COMPARED} {shlex.quote(check.subject)}", user="root").stdout
-        yield _difference(found, int(asked.size), expected)
+    elif remote.sha256sum.lstrip("\\") != hashlib.sha256(expected).hexdigest():
+        content = context.run(f"head -c {MOST_COMPARED} {shlex.quote(check.subject)}", user="root").stdout
+        yield _difference(content, int(remote.size), expected)
 
 
-def _difference(found: bytes, size: int, expected: bytes) -> str:
+def _difference(content: bytes, size: int, expected: bytes) -> str:
     """Where the content first differs, or how long it is where it is no text."""
-    if b"\0" not in found + expected and size == len(found):
-        for number, (here, wanted) in enumerate(zip_longest(_lines(found), _lines(expected)), 1):
+    if b"\0" not in content + expected and size == len(content):
+        for number, (here, wanted) in enumerate(zip_longest(_lines(content), _lines(expected)), 1):
             if here is None:
                 return f"it ends before line {number}, expected {shortened(wanted or '')}"
             if wanted is None:
@@ -95,11 +95,11 @@ def _lines(content: bytes) -> list[str]:
 
 def _link(context: CheckContext, check: Check, expected: object) -> Iterator[str]:
     """The link's own text, not where it leads in the end (`linked_to`)."""
-    found = context.host.run("readlink %s", check.subject)
-    if found.rc != 0:
+    target = context.host.run("readlink %s", check.subject)
+    if target.rc != 0:
         yield "is not a symbolic link"
     else:
-        yield from value_problems("link", found.stdout.removesuffix("\n"), expected)
+        yield from value_problems("link", target.stdout.removesuffix("\n"), expected)
 
 
 def _tree(context: CheckContext, check: Check, expected: object) -> Iterator[str]:

@@ -9,6 +9,7 @@ from testinfra.backend.base import BaseBackend, CommandResult
 from testinfra.host import Host
 from testinfra.modules.base import Module
 
+from provision import guest_paths
 from provision.verify.processes import Process, processes
 from provision.verify.sockets import Listening, listening, wanted
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from provision.target import Target
 
-STATE = "/usr/lib/provision/state"
+STATE = guest_paths.STATE
 
 
 class TargetBackend(BaseBackend):  # type: ignore[misc] # testinfra has no types
@@ -50,8 +51,8 @@ class TargetBackend(BaseBackend):  # type: ignore[misc] # testinfra has no types
             code, stdout = self._known[text]
             return self.result(code, text.encode(), stdout, b"")
         # Testinfra reads stat's English words, whatever the machine's language is.
-        asked = f"LC_ALL=C {text}" if text.startswith("stat ") else text
-        output = self._target.run(asked, user=self._user)
+        script = f"LC_ALL=C {text}" if text.startswith("stat ") else text
+        output = self._target.run(script, user=self._user)
         return self.result(output.code, text.encode(), output.stdout, output.stderr)
 
     def decode(self, data: bytes) -> str:
@@ -81,8 +82,8 @@ class MachineHost(Host):  # type: ignore[misc] # testinfra has no types
         ours = type("SpecService", (SpecService,), {"_host": self})
 
         def service(name: str) -> Module:
-            found: Module = ours(name) if name in self._services else others(name)
-            return found
+            module: Module = ours(name) if name in self._services else others(name)
+            return module
 
         return service
 
@@ -94,8 +95,8 @@ class MachineHost(Host):  # type: ignore[misc] # testinfra has no types
     @cached_property
     def process(self) -> ProcProcess:
         """`host.process.get(comm="nginx", user="root")`, and `filter` for all of them."""
-        found: ProcProcess = type("ProcProcess", (ProcProcess,), {"_host": self})()
-        return found
+        module: ProcProcess = type("ProcProcess", (ProcProcess,), {"_host": self})()
+        return module
 
 
 class SpecService(Module):  # type: ignore[misc] # testinfra has no types
@@ -113,7 +114,7 @@ class SpecService(Module):  # type: ignore[misc] # testinfra has no types
     @property
     def exists(self) -> bool:
         """The machine has it."""
-        return bool(self.run("test -d %s", f"/usr/lib/provision/services/{self.name}").rc == 0)
+        return bool(self.run("test -d %s", f"{guest_paths.SERVICES}/{self.name}").rc == 0)
 
     @property
     def is_running(self) -> bool:
@@ -172,15 +173,15 @@ class ProcProcess(Module):  # type: ignore[misc] # testinfra has no types
         ]
 
     def get(self, **attributes: object) -> Process:
-        """The only one with these attributes.
+        """The only process with these attributes.
 
         Raises:
             RuntimeError: there is none, or more than one.
         """
-        found = self.filter(**attributes)
-        if len(found) != 1:
-            raise RuntimeError(f"{len(found)} processes with {attributes}, expected one")
-        return found[0]
+        matching = self.filter(**attributes)
+        if len(matching) != 1:
+            raise RuntimeError(f"{len(matching)} processes with {attributes}, expected one")
+        return matching[0]
 
     def __repr__(self) -> str:
         return "<process>"

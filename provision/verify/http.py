@@ -80,7 +80,7 @@ class Answer:
 
     @classmethod
     def of(cls, raw: bytes) -> Answer | None:
-        """The answer in these bytes; None where they are none. A body that was cut short is kept."""
+        """The answer in these bytes; None if they contain none. A truncated body is kept."""
         from http.client import HTTPException, HTTPResponse, IncompleteRead
 
         response = HTTPResponse(cast("socket.socket", _Received(raw)))

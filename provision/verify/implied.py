@@ -7,6 +7,7 @@ import shlex
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from provision import guest_paths
 from provision.model import Check, Expected
 from provision.recipe.accounts import gid_of
 from provision.recipe.families import qualified
@@ -32,10 +33,10 @@ def implied(machine: Machine, machines: Sequence[Machine], spec: Origin) -> tupl
 def _names(machines: Sequence[Machine], spec: Origin) -> Iterator[Check]:
     """Every name of every machine leads somewhere, its own too."""
     names = dict.fromkeys(name for each in machines for name in each.names)
-    asked = " ".join(shlex.quote(name) for name in names)
+    words = " ".join(shlex.quote(name) for name in names)
     yield _check(
         "script",
-        f'for name in {asked}; do getent hosts "$name" >/dev/null || echo "$name is unknown"; done',
+        f'for name in {words}; do getent hosts "$name" >/dev/null || echo "$name is unknown"; done',
         {"stdout": Expected(how="equals", text=""), "user": "root"},
         spec,
         name="names of the machines",
@@ -62,8 +63,8 @@ def _checks(machine: Machine, spec: Origin) -> Iterator[Check]:
         options = {"options": ("ro",)} if mount.read_only else {}
         yield _check("mount", mount.path, options, mount.origin)
     for volume in machine.volumes:
-        said = {"owner": volume.owner, "mode": volume.mode}
-        owned = {key: value for key, value in said.items() if value is not None}
+        attributes = {"owner": volume.owner, "mode": volume.mode}
+        owned = {key: value for key, value in attributes.items() if value is not None}
         yield _check("mount", volume.path, owned, volume.origin, name=f"volume {volume.name}")
     for secret in machine.secrets:
         path, owned = f"/run/secrets/{secret.name}", {"user": secret.owner, "mode": secret.mode}
@@ -87,7 +88,7 @@ def _checks(machine: Machine, spec: Origin) -> Iterator[Check]:
     if machine.setup:
         yield _check(
             "script",
-            "cat /run/provision/setup",
+            f"cat {guest_paths.SETUP_STATE}",
             {"stdout": Expected(how="equals", text="done"), "user": "root"},
             machine.setup[0].origin,
             name="setup",
@@ -97,10 +98,10 @@ def _checks(machine: Machine, spec: Origin) -> Iterator[Check]:
 
 def _host(entry: HostEntry) -> Check:
     """It is in /etc/hosts; needs no program inside."""
-    asked = f"{entry.address} {entry.name}"
+    line = f"{entry.address} {entry.name}"
     script = (
         "while read -r address name rest; do"
-        f' [ "$address $name" != {shlex.quote(asked)} ] || {{ echo there; break; }}; done </etc/hosts'
+        f' [ "$address $name" != {shlex.quote(line)} ] || {{ echo there; break; }}; done </etc/hosts'
     )
     fields = {"stdout": Expected(how="equals", text="there"), "user": "root"}
     return _check("script", script, fields, entry.origin, name=f"host {entry.name}")
@@ -134,9 +135,9 @@ def _probed(probe: Probe) -> str | None:
 
 
 def _user_fields(user: User, groups: Sequence[Group]) -> Mapping[str, object]:
-    """What the spec says of a user; what it leaves open may be as the base has it."""
-    said = {"shell": user.shell, "home": user.home, "uid": user.uid, "gid": gid_of(user, groups)}
-    fields: dict[str, object] = {name: value for name, value in said.items() if value is not None}
+    """What the spec says about a user; the rest may be as the base has it."""
+    attributes = {"shell": user.shell, "home": user.home, "uid": user.uid, "gid": gid_of(user, groups)}
+    fields: dict[str, object] = {name: value for name, value in attributes.items() if value is not None}
     if user.groups:
         fields["groups"] = user.groups
     if user.sudo:

@@ -49,15 +49,15 @@ def problems(context: CheckContext, check: Check) -> Sequence[str]:
     if unknown := check.fields.keys() - kind.fields:
         return (f"a {check.kind} check has no {', '.join(sorted(unknown))}",)
     try:
-        found = tuple(kind.evaluate(context, check))
+        statements = tuple(kind.evaluate(context, check))
     except Unanswered as error:
         return (str(error),)
     except (AssertionError, RuntimeError, LookupError, ValueError) as error:
         # testinfra's words for "this could not be asked here"
         return (f"could not be checked: {error}",)
     if not check.absent:
-        return found
-    return () if found else (_negated(check),)
+        return statements
+    return () if statements else (_negated(check),)
 
 
 def _negated(check: Check) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
+from provision import guest_paths
 from provision.verify.values import mode_problems, value_problems
 
 if TYPE_CHECKING:
@@ -19,8 +20,8 @@ FIELDS = frozenset({"filesystem", "device", "options", "entered_by", "owner", "m
 def mount(context: CheckContext, check: Check) -> Iterator[str]:
     """A mount point, with filesystem, device and options as testinfra names them."""
     path = check.subject.rstrip("/") or "/"
-    asked = context.host.mount_point(path.replace("\\", "\\134").replace(" ", "\\040"))
-    if not asked.exists:
+    mounted = context.host.mount_point(path.replace("\\", "\\134").replace(" ", "\\040"))
+    if not mounted.exists:
         yield "is not a mount point"
         return
     for name, expected in check.fields.items():
@@ -31,12 +32,12 @@ def mount(context: CheckContext, check: Check) -> Iterator[str]:
         elif name == "mode":
             yield from mode_problems(context.host.file(path).mode, expected)
         else:
-            yield from value_problems(name, getattr(asked, name), expected)
+            yield from value_problems(name, getattr(mounted, name), expected)
 
 
 def _entered(context: CheckContext, path: str, user: str) -> Iterator[str]:
     """Whether a user can enter and list it."""
     command = shlex.join(["sh", "-c", 'cd "$1" && test -r .', "sh", path])
-    asked = context.run(f"/usr/lib/provision/as {shlex.quote(user)} {command}", user="root")
-    if asked.code != 0:
+    output = context.run(f"{guest_paths.AS} {shlex.quote(user)} {command}", user="root")
+    if output.code != 0:
         yield f"user {user} cannot enter it"

@@ -32,10 +32,10 @@ def port(context: CheckContext, check: Check) -> Iterator[str]:
         yield from _from_host(context, check, protocol, number)
         return
     there = [one for one in listening(context.host) if one.takes(protocol, None, number)]
-    found = any(one.takes(protocol, address, number) for one in there)
-    if there and not found:
+    is_listening = any(one.takes(protocol, address, number) for one in there)
+    if there and not is_listening:
         yield f"listens on {', '.join(one.address for one in there)}, expected {address}"
-    elif not found:
+    elif not is_listening:
         yield "nothing listens"
     elif check.fields.get("published") and all(one.local for one in there):
         yield _unreachable(there)
@@ -75,10 +75,10 @@ def _from_host(context: CheckContext, check: Check, protocol: Protocol, number: 
 def _answer_problems(port: PortStatus) -> Iterator[str]:
     """Why a port of the host gives no connection that lasts; a server that waits for us to speak is good."""
     try:
-        with socket.create_connection((reachable(port.address), port.host), PATIENCE) as asked:
-            asked.settimeout(HANG_UP)
+        with socket.create_connection((reachable(port.address), port.host), PATIENCE) as connection:
+            connection.settimeout(HANG_UP)
             try:
-                heard = asked.recv(1, socket.MSG_PEEK)
+                heard = connection.recv(1, socket.MSG_PEEK)
             except TimeoutError:
                 return
             except ConnectionResetError:
@@ -125,8 +125,8 @@ def http_answer(context: CheckContext, check: Check) -> Iterator[str]:
         yield from text_problems("body", text_of(answer.body), check.fields["body"])
     headers = check.fields.get("headers", {})
     for name, value in dict(headers).items() if isinstance(headers, dict) else ():
-        found = answer.headers.get(name.lower())
-        if found is None:
+        header = answer.headers.get(name.lower())
+        if header is None:
             yield f"header {name} is missing"
         else:
-            yield from text_problems(f"header {name}", found, value)
+            yield from text_problems(f"header {name}", header, value)

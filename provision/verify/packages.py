@@ -23,8 +23,8 @@ _PROVIDED = {
 
 def package(context: CheckContext, check: Check) -> Iterator[str]:
     """Installed by its name, or provided by one that is; its version, where it is pinned."""
-    asked = context.host.package(check.subject)
-    if not asked.is_installed:
+    installed = context.host.package(check.subject)
+    if not installed.is_installed:
         provided = _PROVIDED[context.machine.base.family] % shlex.quote(check.subject)
         if "version" in check.fields or context.host.run(provided).rc != 0:
             yield "is not installed"
@@ -32,11 +32,11 @@ def package(context: CheckContext, check: Check) -> Iterator[str]:
     expected = check.fields.get("version")
     if expected is None:
         return
-    found = [str(asked.version)]
+    versions = [str(installed.version)]
     if context.machine.base.family != "apt":
-        found.append(f"{found[0]}-{asked.release}")
-    if not any(_agrees(version, str(expected)) for version in found):
-        yield f"version is {found[-1]}, expected {expected}"
+        versions.append(f"{versions[0]}-{installed.release}")
+    if not any(_agrees(version, str(expected)) for version in versions):
+        yield f"version is {versions[-1]}, expected {expected}"
 
 
 def _agrees(found: str, expected: str) -> bool:

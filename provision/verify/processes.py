@@ -41,10 +41,10 @@ def processes(host: Host) -> Iterator[Process]:
     words: dict[str, str] = {}
     users: dict[str, str] = {}
     for line in host.run(LISTING).stdout.splitlines():
-        if found := re.match(r"(\d+)/status:(\w+):\s*(.*)", line):
-            status.setdefault(found[1], {})[found[2]] = found[3]
-        elif found := re.match(r"(\d+)/cmdline:(.*)", line):
-            words.setdefault(found[1], found[2].replace("\0", " ").strip())
+        if match := re.match(r"(\d+)/status:(\w+):\s*(.*)", line):
+            status.setdefault(match[1], {})[match[2]] = match[3]
+        elif match := re.match(r"(\d+)/cmdline:(.*)", line):
+            words.setdefault(match[1], match[2].replace("\0", " ").strip())
         elif re.match(r"[^:/]+:[^:]*:\d+:", line):
             name, _, uid, *_ = line.split(":")
             users.setdefault(uid, name)

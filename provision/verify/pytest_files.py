@@ -53,8 +53,8 @@ def run_tests(context: CheckContext, check: Check, environment: Environment) -> 
     services = frozenset(service.name for service in context.machine.services)
     machine = MachineHost(context.target, context.machine.user, services)
     recorder = _Recorder()
-    said = io.StringIO()
-    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said), _undisturbed():
+    output = io.StringIO()
+    with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output), _undisturbed():
         folders = [f"--rootdir={file.parent}", f"--confcutdir={environment.project}"]
         code = pytest.main(
             [*OPTIONS, *folders, f"{file}{colons}{node}"], plugins=[recorder, _fixtures(machine)]
@@ -68,7 +68,7 @@ def run_tests(context: CheckContext, check: Check, environment: Environment) -> 
         return results
     if code == pytest.ExitCode.NO_TESTS_COLLECTED:
         return [_failure(context, check, "it contains no tests", begun)]
-    return [_failure(context, check, _last_lines(said.getvalue()), begun)]
+    return [_failure(context, check, _last_lines(output.getvalue()), begun)]
 
 
 class _Recorder:
@@ -167,7 +167,7 @@ def _last_lines(text: str) -> str:
 
 @contextlib.contextmanager
 def _undisturbed() -> Iterator[None]:
-    """No options or plugins of the host's pytest, and nothing written beside the user's files."""
+    """Ignore options and plugins of the host's pytest, and write nothing next to the user's files."""
     bytecode = sys.dont_write_bytecode
     before = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith(FAMILY)}
     sys.dont_write_bytecode = True

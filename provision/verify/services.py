@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
+from provision import guest_paths
 from provision.model import Expected
 from provision.recipe.limits import TITLES, effective, written
 from provision.verify.context import text_of
@@ -24,14 +25,14 @@ FIELDS = frozenset({"is_running", "is_enabled"})
 
 def service(context: CheckContext, check: Check) -> Iterator[str]:
     """Running, and ready where it has a probe, unless the fields say otherwise."""
-    asked = context.host.service(check.subject)
+    unit = context.host.service(check.subject)
     claims = {"is_running": True, **check.fields}
     if claims["is_running"] and _of_the_spec(context, check.subject):
         del claims["is_running"]
         yield from _readiness(context, check.subject)
         yield from _limits(context, check.subject)
     for attribute, expected in claims.items():
-        yield from value_problems(attribute.removeprefix("is_"), getattr(asked, attribute), expected)
+        yield from value_problems(attribute.removeprefix("is_"), getattr(unit, attribute), expected)
 
 
 def _of_the_spec(context: CheckContext, name: str) -> bool:
@@ -41,18 +42,18 @@ def _of_the_spec(context: CheckContext, name: str) -> bool:
 def _readiness(context: CheckContext, name: str) -> Iterator[str]:
     """State and probe in one command."""
     probe = f"{STATE.rpartition('/')[0]}/services/{shlex.quote(name)}/ready"
-    asked = context.run(
+    output = context.run(
         f'state=$({STATE} {shlex.quote(name)}) || exit 99; echo "$state"; '
         f"case $state in running | ended) ;; *) exit 0 ;; esac; [ -x {probe} ] || exit 0; {probe}",
         user="root",
     )
-    state, _, said = text_of(asked.stdout).partition("\n")
-    if asked.code == 99:
-        yield f"its state cannot be read: {shortened(text_of(asked.stderr))}"
+    state, _, reason = text_of(output.stdout).partition("\n")
+    if output.code == 99:
+        yield f"its state cannot be read: {shortened(text_of(output.stderr))}"
     elif state not in ("running", "ended"):
         yield f"is {state or 'unknown'}, expected running"
-    elif asked.code != 0:
-        last = (said + text_of(asked.stderr)).strip().splitlines()[-1:]
+    elif output.code != 0:
+        last = (reason + text_of(output.stderr)).strip().splitlines()[-1:]
         yield f"is {state}, but its ready probe fails{''.join(f': {line}' for line in last)}"
 
 
@@ -61,13 +62,13 @@ def _limits(context: CheckContext, name: str) -> Iterator[str]:
     service = next(each for each in context.machine.services if each.name == name)
     if not service.limits or service.oneshot:
         return
-    process_of = f"$(cat /run/provision/services/{shlex.quote(name)})"
+    process_of = f"$(cat {guest_paths.PROCESSES}/{shlex.quote(name)})"
     table = text_of(context.run(f"cat /proc/{process_of}/limits", user="root").stdout)
-    found = {line[:26].strip(): line[26:].split() for line in table.splitlines()}
+    limits = {line[:26].strip(): line[26:].split() for line in table.splitlines()}
     for limit, value in service.limits.items():
-        soft, hard = (*found.get(TITLES[limit], ()), "", "")[:2]
+        soft, hard = (*limits.get(TITLES[limit], ()), "", "")[:2]
         expected = written(effective(limit, value))
-        if found and (soft, hard) != (expected, expected):
+        if limits and (soft, hard) != (expected, expected):
             yield f"its limit {limit} is {soft}:{hard}, expected {expected}"
 
 

@@ -57,11 +57,11 @@ def wanted(text: str) -> tuple[Protocol, str | None, int]:
     Raises:
         ValueError: it is none of these.
     """
-    found = re.fullmatch(r"(?:(tcp|udp)://)?(?:\[?([\w.:]*?)\]?:)?(\d+)(?:/(tcp|udp))?", text)
-    if not found:
+    match = re.fullmatch(r"(?:(tcp|udp)://)?(?:\[?([\w.:]*?)\]?:)?(\d+)(?:/(tcp|udp))?", text)
+    if not match:
         raise ValueError(f"{text} is not a port: write 8080, 53/udp or tcp://127.0.0.1:22")
-    protocol = cast("Protocol", found[1] or found[4] or "tcp")
-    return protocol, found[2] or None, int(found[3])
+    protocol = cast("Protocol", match[1] or match[4] or "tcp")
+    return protocol, match[2] or None, int(match[3])
 
 
 def _sockets(tables: str) -> Iterator[Listening]:

@@ -260,8 +260,18 @@ RECORDS = ("ports", "images", "../environment")
 DAMAGE = {"empty": b"", "cut": b'{"version": 1, "po', "older": b'{"version": 0}', "binary": b"\xff\xfe"}
 
 
-@pytest.mark.parametrize("damage", DAMAGE)
-@pytest.mark.parametrize("record", RECORDS)
+# Each record and each damage once; test_records has the loader, `make thorough` all pairs.
+OFTEN = {("ports", "cut"), ("images", "binary"), ("../environment", "empty"), ("ports", "older")}
+
+
+@pytest.mark.parametrize(
+    ("record", "damage"),
+    [
+        pytest.param(record, damage, marks=() if (record, damage) in OFTEN else pytest.mark.thorough)
+        for record in RECORDS
+        for damage in DAMAGE
+    ],
+)
 def test_a_damaged_record_is_an_error_with_a_way_out_and_down_works(
     twin: Project, record: str, damage: str
 ) -> None:

@@ -20,7 +20,7 @@ import pytest
 from provision import backends, spec
 from provision.backends.vm.image import store
 from provision.backends.vm.qemu.launch import DISKS
-from provision.backends.vm.qemu.rendering import DISK
+from provision.backends.vm.qemu.render import DISK
 from provision.bases.catalogue import find
 from provision.bases.image import ensure_image
 from provision.progress import Silent

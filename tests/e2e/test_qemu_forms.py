@@ -25,7 +25,6 @@ PARTS_NEED = ("debian:11", "debian:12", "debian:13")  # as `provision parts` say
 def differences(tmp_path: Path, spec: str, text: str | None = None) -> str:
     """The last line of `provision test`, and before it what is unexplained, of a spec in a copy of envs/."""
     project = make_project(tmp_path / "project", "vm")
-    (project.folder / ".git").mkdir()
     shutil.copytree(ROOT / "envs", project.folder / "envs")
     if text is not None:
         project.write(spec, text)

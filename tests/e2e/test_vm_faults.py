@@ -265,6 +265,7 @@ def test_a_machine_that_is_killed_during_a_step(vm: Project) -> None:
     assert answers(port)
 
 
+@pytest.mark.thorough
 def test_a_machine_that_was_removed_by_hand_is_made_again(vm: Project) -> None:
     vm.spec(SPEC)
     virsh("destroy", f"{vm.state_dir('faults').unique_name}-faults")

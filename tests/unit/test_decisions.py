@@ -14,14 +14,14 @@ import pytest
 import yaml
 
 from provision import spec
-from provision.backends import causes
+from provision.backends import causes, in_place
 from provision.backends.docker import decide as docker
-from provision.backends.docker.engine import Container, Seen
 from provision.backends.docker.observe import Observed as ObservedContainers
 from provision.backends.docker.observe import Surroundings as ContainerSurroundings
 from provision.backends.docker.ownership import ID, RECIPE, RENDERING
-from provision.backends.docker.rendering import container_name, image_names
-from provision.backends.docker.rendering import render_environment as render_containers
+from provision.backends.docker.render import container_name, image_names
+from provision.backends.docker.render import render_environment as render_containers
+from provision.backends.docker.systemd import EngineChoices
 from provision.backends.ports import decide_ports, key
 from provision.backends.vm import decide as vm
 from provision.backends.vm.drivers import find
@@ -29,7 +29,8 @@ from provision.backends.vm.observe import Observed as ObservedMachines
 from provision.backends.vm.observe import SeenMachine
 from provision.backends.vm.observe import Surroundings as MachineSurroundings
 from provision.backends.vm.qemu.records import InstanceRecord, decide_course
-from provision.backends.vm.rendering import render_environment as render_machines
+from provision.backends.vm.render import render_environment as render_machines
+from provision.docker_client.queries import Container, Image, Objects
 from provision.errors import EnvironmentFailed
 from provision.model import Machine
 
@@ -63,6 +64,19 @@ def noted(case: Case, was: Environment | None) -> dict[str, Any]:
     return {machine.name: causes.aspects(machine) for machine in was.machines}
 
 
+def parts(case: Case, was: Rendering | None) -> dict[str, in_place.MachineParts]:
+    """What the last `up` noted of what they are made of."""
+    if was is None or case.get("parts") == "lost":
+        return {}
+    return {
+        name: in_place.MachineParts(
+            instance="", made=case.get("made") or made,
+            parts=in_place.parts_of(was.made_of[name], was.outside[name]),
+        )
+        for name, made in (was.digests if case["backend"] == "docker" else was.recipes).items()
+    }  # fmt: skip
+
+
 def compare(plan: Plan, case: Case, environment: Environment) -> None:
     """That a plan is what the case expects."""
     actions = {
@@ -74,6 +88,11 @@ def compare(plan: Plan, case: Case, environment: Environment) -> None:
     assert plan.changes == bool(
         plan.build or any(planned.action not in ("none", "wait") for planned in plan.machines)
     )
+    if "loses" in case:
+        assert {planned.machine: planned.loses for planned in plan.machines if planned.loses} == case["loses"]
+        kept = {p.machine: [name.rpartition(".")[2].rpartition("_")[2] for name in p.keeps]
+                for p in plan.machines if p.keeps}  # fmt: skip
+        assert kept == case.get("keeps", {})
     if "volumes" in case:
         expected = [note.replace("@", environment.unique_name) for note in case["notes"]]
         assert [note.replace(f"{environment.unique_name}_", f"{environment.unique_name}.dev.")
@@ -109,13 +128,14 @@ def observed_containers(
     there = case.get("images", "was" if was else "none")
     built_for = was if was and there == "was" else wanted
     images = (
-        {image: {RECIPE: renderings[there].recipes[name]}
+        {image: Image(id="", tags=(), size=0, architecture="",
+                      labels={RECIPE: renderings[there].recipes[name]})
          for name, image in image_names(built_for, renderings[there].recipes).items()}
         if there != "none" else {}
     )  # fmt: skip
     asked = {machine.name for machine in wanted.machines}
     return ObservedContainers(
-        seen=Seen(
+        seen=Objects(
             containers={each.name: each for each in containers.values()}, images=images, volumes={},
             networks={},
         ),
@@ -123,6 +143,7 @@ def observed_containers(
         stale_secrets=stale,
         replaced_files=replaced,
         aspects=noted(case, was),
+        parts=parts({**case, "backend": "docker"}, renderings.get("was")),
         surroundings=ContainerSurroundings(
             there=tuple(containers), namesakes=tuple(containers.values()),
             volumes=tuple(case.get("volumes", ())), notes_on_ports=(),
@@ -135,10 +156,10 @@ def observed_containers(
 def test_decisions_of_containers(case: Case, tmp_path: Path) -> None:
     was = load(tmp_path, case["was"], "docker") if "was" in case else None
     wanted = load(tmp_path, case["wanted"], "docker")
-    rendering = render_containers(wanted, tmp_path / "rendering")
+    rendering = render_containers(wanted, tmp_path / "rendering", EngineChoices())
     renderings = {"wanted": rendering}
     if was is not None:
-        renderings["was"] = render_containers(was, tmp_path / "rendering")
+        renderings["was"] = render_containers(was, tmp_path / "rendering", EngineChoices())
     observed = observed_containers(case, was, wanted, renderings)
     rebuild = case.get("rebuild", False)
     if "refused" in case:
@@ -147,9 +168,10 @@ def test_decisions_of_containers(case: Case, tmp_path: Path) -> None:
         return
     plan = docker.decide(wanted, rendering, observed, rebuild=rebuild)
     compare(plan, case, wanted)
-    # Without the surroundings it lacks what is to be removed, and notes; nothing else.
+    # Without the surroundings it lacks what is to be removed, what is lost, and notes; nothing else.
     alone = docker.decide(wanted, rendering, replace(observed, surroundings=None), rebuild=rebuild)
-    assert alone.machines == plan.machines[: len(wanted.machines)]
+    decided = [(each.machine, each.action, each.cause) for each in alone.machines]
+    assert decided == [(p.machine, p.action, p.cause) for p in plan.machines[: len(wanted.machines)]]
     assert alone == plan or docker.needs_surroundings(wanted, alone)
 
 
@@ -162,7 +184,7 @@ def seen_machine(name: str, was: Rendering | None, wanted: Rendering, differs: d
     seen = SeenMachine(state="running", definition=was.digests[name])
     if seen.definition == wanted.digests[name]:
         same = was.recipes[name] == wanted.recipes[name]
-        seen = replace(seen, answer="ready" if same else "another recipe")
+        seen = replace(seen, answer="ready" if same else "another recipe", applied=was.recipes[name])
     differs = {key: tuple(value) if isinstance(value, list) else value for key, value in differs.items()}
     return replace(seen, **differs)
 
@@ -183,6 +205,7 @@ def test_decisions_of_machines(case: Case, tmp_path: Path) -> None:
         there=tuple(machine.name for machine in was.machines) if was else (),
         starts_provisioned=case.get("provisioned", True),
         aspects=noted(case, was),
+        parts=parts({**case, "backend": "vm"}, former),
         surroundings=MachineSurroundings(volumes=tuple(case.get("volumes", ())), notes_on_ports=()),
     )
     compare(vm.decide(wanted, rendering, observed, rebuild=case.get("rebuild", False)), case, wanted)

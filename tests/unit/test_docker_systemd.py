@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import platform
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from provision.backends.docker import systemd
+from provision.docker_client import queries
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,8 +35,8 @@ def test_what_a_host_allows(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
-    answers = {"{{.CgroupVersion}}": cgroups, "{{.ServerVersion}}": engine}
-    monkeypatch.setattr(systemd, "_ask", answers.__getitem__)
+    answer = SimpleNamespace(cgroups=cgroups, version=engine)
+    monkeypatch.setattr(queries, "engine", lambda: answer)
     monkeypatch.setattr(platform, "release", lambda: kernel)
     monkeypatch.setattr(systemd, "NAMED", tmp_path if named else tmp_path / "none")
     found = systemd.lacking()

@@ -11,7 +11,7 @@ import yaml
 
 from provision import backends
 from provision.backends.vm import drivers
-from provision.backends.vm.rendering import render_environment
+from provision.backends.vm.render import render_environment
 from provision.backends.vm.vagrant.port_forwarding import forwarding
 from provision.backends.vm.validation import unsupported
 from provision.errors import SpecError

@@ -19,15 +19,15 @@ PACKAGE = Path(__file__).parent.parent.parent / "provision"
 FLOORS = (
     {"__main__"},
     {"cli"},
-    {"aftermath", "selection", "comparison", "drift", "matrix", "listing", "measure", "page"}
-    | {"jobs", "shards"},
+    {"aftermath", "selection", "comparison", "drift", "matrix", "listing", "locking", "measure", "page"}
+    | {"jobs", "shards", "garbage", "outdated"},
     {"engine"},
-    {"backends", "inventory", "verify"},
+    {"backends", "inventory", "verify", "installed", "lockfile"},
     {"applied", "attach", "copying", "lent", "recipe", "relay", "rendering", "spec", "sshd", "state"},
     {"bases"},
-    {"records", "runtime", "trust"},
+    {"docker_client", "records", "runtime", "trust", "leftovers"},
     {"target", "model", "errors", "fetch_errors", "files", "lock", "process", "progress", "resources"}
-    | {"secrets", "confined", "walls", "hints", "registry"},
+    | {"guest_paths", "secrets", "confined", "walls", "hints", "registry"},
 )
 STRANGERS = ({"backends", "verify"}, {"backends", "inventory"}, {"inventory", "verify"})
 
@@ -40,9 +40,9 @@ KEPT = {
     "testinfra": {"verify"},
     "pytest": {"verify"},
     "_pytest": {"verify"},
-    "docker": {"backends", "bases"},
+    "docker": set(),  # its SDK: docker_client does what it would, and starts in no time
     "vagrant": {"backends"},
-    "jsonschema": {"spec"},
+    "jsonschema": {"spec", "lockfile"},
     "click": {"__main__", "cli"},
     "rich": {"cli", "progress"},
 }
@@ -138,9 +138,12 @@ def test_backends_and_checks_are_strangers() -> None:
                 "base",
                 "build_errors",
                 "build_lines",
+                "host_faults",
                 "build_problems",
                 "causes",
+                "in_place",
                 "journal",
+                "locked",
                 "log_view",
                 "machines",
                 "offline",
@@ -258,6 +261,41 @@ def test_a_library_stays_in_its_rooms(library: str) -> None:
 
 def calls(tree: ast.AST) -> Iterator[ast.Call]:
     return (node for node in ast.walk(tree) if isinstance(node, ast.Call))
+
+
+def begins_with_docker(node: ast.AST) -> bool:
+    """Whether these are the words of a command, or a call's arguments, that begin with `docker`."""
+    words = node.elts if isinstance(node, ast.List | ast.Tuple) else getattr(node, "args", [])
+    first = words[0] if isinstance(words, list) and words else None
+    return isinstance(first, ast.Constant) and first.value == "docker"
+
+
+def test_only_the_client_of_docker_starts_docker() -> None:
+    others = [
+        f"{name} (line {node.lineno}) says {ast.unparse(node)}"
+        for name, tree in TREES.items()
+        if room(name) != "docker_client"
+        for node in ast.walk(tree)
+        if isinstance(node, ast.List | ast.Tuple | ast.Call) and begins_with_docker(node)
+    ]
+    assert others == []
+
+
+# Which backend is taken by default, and the folder of templates that boxes are made of.
+NAMES_OF_BACKENDS = {"provision.registry", "provision.bases.scripts", "provision.bases.packing"}
+
+
+def test_no_module_outside_a_backend_spells_its_name() -> None:
+    """So that what holds for one holds for any, one of another package too."""
+    spelled = [
+        f"{name} (line {node.lineno}) says {node.value!r}"
+        for name, tree in TREES.items()
+        if not name.startswith(("provision.backends.docker", "provision.backends.vm"))
+        and name not in NAMES_OF_BACKENDS
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and node.value in {"docker", "vm"} and room(name) != "docker_client"
+    ]
+    assert spelled == []
 
 
 @pytest.mark.parametrize(

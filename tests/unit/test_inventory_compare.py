@@ -12,6 +12,7 @@ from provision.inventory import in_order
 from provision.inventory.compare import compare
 from provision.inventory.model import Fact, Inventory
 from provision.inventory.rules import read_rules, shipped
+from provision.inventory.software import DEPENDENCY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -163,6 +164,39 @@ def test_only_an_engine_that_has_less_itself_explains_a_limit(
     left, right = ({"limits exec": {name: value}} for value in (docker, vm))
     sides = inventory(left, "docker"), inventory(right, "vm")
     assert [each.reason is not None for each in compare(*sides, shipped())] == [explained]
+
+
+@pytest.mark.parametrize(
+    ("fact", "attribute", "docker", "vm", "options", "explained"),
+    [
+        ("packages rsync", "installed", DEPENDENCY, "", (), True),
+        ("packages nano", "installed", DEPENDENCY, "", (), False),
+        ("limits service mariadb", "open files", "1024 (hard limit 20000)", "32184", (), True),
+        ("limits service mariadb", "open files", "1024 (hard limit 524288)", "32184", (), False),
+        ("limits exec", "open files", "1024 (hard limit 20000)", "32184", (), False),
+        ("limits exec", "locked memory", "65536", "8388608", (), True),
+        ("limits exec", "locked memory", "8388608", "65536", (), False),
+        ("system memory", "value", "24320 MiB", "1024 MiB", (), True),
+        ("system memory", "value", "24320 MiB", "1024 MiB", ("resources.memory",), False),
+        ("system memory", "value", "24320 MiB", "2048 MiB", (), False),
+        ("system processors", "value", "16", "2", ("resources.memory",), True),
+        ("system processors", "value", "16", "2", ("resources.cpus",), False),
+    ],
+)
+def test_what_two_real_forms_differ_in(
+    fact: str, attribute: str, docker: str, vm: str, options: tuple[str, ...], *, explained: bool
+) -> None:
+    left, right = (
+        inventory({fact: {attribute: value} if value else {}}, form, options=options)
+        for form, value in (("docker", docker), ("vm", vm))
+    )
+    assert [each.reason is not None for each in compare(left, right, shipped())] == [explained]
+
+
+def test_a_rule_about_how_a_package_came_uses_the_readers_word() -> None:
+    for rule in shipped():
+        if rule.attribute and rule.attribute.pattern == "(?:installed)":
+            assert all(each.fullmatch("") or each.fullmatch(DEPENDENCY) for each in rule.values.values())
 
 
 def test_a_machine_does_not_differ_from_itself() -> None:

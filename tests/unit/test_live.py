@@ -11,7 +11,7 @@ from provision.backends.docker import live
 from provision.cli import events, top
 from provision.cli import open as opening
 from provision.engine import changes
-from provision.model import Event, PortStatus, Usage
+from provision.model import Event, MachineUsage, PortStatus
 
 if TYPE_CHECKING:
     from provision.model import MachineState
@@ -54,9 +54,9 @@ def test_a_size_as_the_engine_writes_it(text: str, count: int) -> None:
 def test_a_line_of_the_engines_statistics() -> None:
     told = {"Name": "dev-3f-web-1", "CPUPerc": "12.50%", "MemUsage": "1MiB / 1GiB"}
     usage = live.read_usage(told, {"dev-3f-web-1": "web"}, {"dev-3f-web-1": 8192})
-    assert usage == Usage(machine="web", cpu=12.5, memory=1 << 20, limit=1 << 30, disk=8192)
+    assert usage == MachineUsage(machine="web", cpu=12.5, memory=1 << 20, limit=1 << 30, disk=8192)
     assert top.rows([usage]) == [("web", "12.5 %", "1.0 MiB", "1.0 GiB", "8.0 KiB")]
-    unknown = Usage(machine="vm", cpu=0, memory=0, limit=None, disk=None)
+    unknown = MachineUsage(machine="vm", cpu=0, memory=0, limit=None, disk=None)
     assert top.rows([unknown]) == [("vm", "0.0 %", "0 B", "-", "-")]
 
 

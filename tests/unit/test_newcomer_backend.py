@@ -35,8 +35,8 @@ class Newcomer:
     def supports(self, machine):
         return frozenset()
 
-    def settle(self, environment, state_dir):
-        return environment
+    def choose(self, environment, state_dir):
+        return None
 
     def notes(self, environment):
         return tuple(f"{m.name} is {m.options.get('size', 'small')}" for m in environment.machines)

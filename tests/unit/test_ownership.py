@@ -9,14 +9,14 @@ import pytest
 
 from provision.backends.docker import doctor
 from provision.backends.docker.containers import in_order_of_ending
-from provision.backends.docker.engine import Container, Seen
 from provision.backends.docker.ownership import refuse_strangers
-from provision.backends.docker.rendering import env_file
+from provision.backends.docker.render import env_file
 from provision.backends.volumes import notes_on_volumes
+from provision.docker_client.queries import Container, Image, Objects
 from provision.errors import EnvironmentFailed
 
 MINE = {"provision.id": "0123abcd", "provision.recipe": "f" * 64}
-NOTHING = Seen(containers={}, images={}, volumes={}, networks={})
+NOTHING = Objects(containers={}, images={}, volumes={}, networks={})
 
 
 def container(name: str, **labels: str) -> Container:
@@ -24,6 +24,10 @@ def container(name: str, **labels: str) -> Container:
         name=name, running=True, paused=False, restarting=False, health="", exit_code=0, address=None,
         image="", labels={key.replace("_", "."): value for key, value in labels.items()}, ports=(),
     )  # fmt: skip
+
+
+def image(labels: dict[str, str]) -> Image:
+    return Image(id="", tags=(), labels=labels, size=0, architecture="")
 
 
 ALIEN = {
@@ -56,14 +60,16 @@ def test_whatever_does_not_carry_the_id_is_in_the_way(kind: str, labels: str) ->
 
 def test_an_image_that_provision_did_not_build_is_in_the_way() -> None:
     with pytest.raises(EnvironmentFailed, match="is taken by something else"):
-        refuse_strangers("0123abcd", replace(NOTHING, images={"provision/dev:1": {}}))
+        refuse_strangers("0123abcd", replace(NOTHING, images={"provision/dev:1": image({})}))
 
 
 def test_ones_own_is_not_in_the_way() -> None:
     own = replace(container("x"), labels=MINE)
-    seen = Seen(containers={"x": own}, images={"i": MINE}, volumes={"v": MINE}, networks={"n": MINE})
+    seen = Objects(
+        containers={"x": own}, images={"i": image(MINE)}, volumes={"v": MINE}, networks={"n": MINE}
+    )
     refuse_strangers("0123abcd", seen, [own])
-    refuse_strangers("0123abcd", replace(NOTHING, images={"i": {"provision.recipe": "of a clone"}}))
+    refuse_strangers("0123abcd", replace(NOTHING, images={"i": image({"provision.recipe": "of a clone"})}))
 
 
 @pytest.mark.parametrize(

@@ -38,11 +38,27 @@ def test_a_foreign_key_is_none_of_ours_and_leads_to_one(place: str, key: str, ou
 @pytest.mark.parametrize("ours", sorted({ours for _, _, ours in PLACES if "`" in ours}))
 def test_a_sentence_quotes_what_the_schema_knows(ours: str) -> None:
     every = set(properties(foreign.SPEC)) | {"docker", "vm"}
-    for place in ("services", "ready", "workspace", "mounts", "users"):
+    for place in ("services", "ready", "workspace", "mounts", "users", "checks"):
         every |= set(properties(place))
     for quoted in re.findall(r"`([^`]+)`", ours):
         if not quoted.startswith("provision "):
             assert re.match(r"\{?(\w+)", quoted)[1] in every  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    ("value", "hint"),
+    [
+        ("tcp://127.0.0.1:80", "write `port: 80`"),
+        ("tcp:80", "write `port: 80`"),
+        ("udp://0.0.0.0:53", "write `port: 53`"),
+        ("tcp6:80", "write `port: 80`"),
+        (8080, "write `port: 8080`"),
+        ("unix:///run/app.sock", ""),
+        (True, ""),
+    ],
+)
+def test_a_socket_that_listens_is_a_port(value: object, hint: str) -> None:
+    assert foreign.value_hint("socket", value) == hint
 
 
 FORMS: list[tuple[str, object, object]] = [

@@ -40,10 +40,19 @@ def test_a_start_is_told_as_it_was_measured(tmp_path: Path) -> None:
     assert starts.measured(own, "a second") == "2.0 s for other environments on this host (1 environment)"
     two.save(starts.RECORD, StartRecord(seconds=4.0))
     assert starts.measured(own, "a second") == "3.0 s for other environments on this host (2 environments)"
-    starts.note(own, Plan(machines=(PlannedAction(machine="own", action="wait"),)), time.monotonic())
+    starts.note(own, Plan(machines=(PlannedAction(machine="own", action="wait"),)), time.monotonic(), 0.0)
     assert own.load(starts.RECORD, StartRecord) is None
-    starts.note(own, Plan(machines=(PlannedAction(machine="own", action="create"),)), time.monotonic() - 9)
+    now = time.monotonic()
+    created = Plan(machines=(PlannedAction(machine="own", action="create"),))
+    starts.note(own, created, now - 9, now - 9)
     assert starts.measured(own, "a second").startswith("9.")
+    # A change is told by the last of its kind, and is no start.
+    changed = Plan(machines=(PlannedAction(machine="own", action="change"),))
+    assert starts.estimated(own, changed).seconds is None
+    starts.note(own, changed, now - 1, now - 2)
+    assert starts.measured(own, "a second").startswith("9.")
+    seconds = [starts.estimated(own, plan).seconds or 0 for plan in (created, changed)]
+    assert [round(each) for each in seconds] == [9, 2]
 
 
 def loaded(folder: Path, text: str, backend: str = "docker") -> Environment:

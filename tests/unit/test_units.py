@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,7 +52,7 @@ def test_on_cgroup_v1_lines_are_read_outside_of_a_services_group(tmp_path: Path)
     """A reader inside would be the last to end there, and nobody would tell systemd."""
     (machine,) = load(spec(tmp_path, "web"), backend="docker", host={}).machines
     for version, apart in (("1", True), ("2", False)):
-        scripts = systemd_scripts(replace(machine, options={"cgroups": version}))
+        scripts = systemd_scripts(machine, cgroup_v1=version == "1")
         unit = scripts["units/provision-service-web.service"].content.decode()
         assert ("units/provision-lines-web.service" in scripts) is apart
         assert ("After=provision-attach.service provision-lines-web.service" in unit) is apart

@@ -33,7 +33,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """What the engine builds for; None where there is none."""
     found = SimpleNamespace(architecture="amd64", image="amd64")
     monkeypatch.setattr(store, "engine_architecture", lambda: found.architecture)
-    monkeypatch.setattr(store, "_image", lambda _base, _what: found.image)
+    monkeypatch.setattr(store, "_image", lambda _base: SimpleNamespace(architecture=found.image))
     monkeypatch.setattr(platform, "machine", lambda: "x86_64")
     monkeypatch.delenv("PROVISION_ARCHITECTURE", raising=False)
     return found

@@ -1,6 +1,6 @@
 """The person's SSH agent in containers: a socket in a folder that they mount, which a relay serves.
 
-The agent's own socket cannot be mounted: it answers nobody but its user, and after a new login it
+The agent's own socket cannot be mounted: it answers only its user, and after a new login it
 is another, at another path. The folder stays, and so does what is mounted of it.
 """
 
@@ -28,12 +28,12 @@ NAME = lent.SOCKET.rpartition("/")[2]
 
 
 def folder(state_dir: StateDir) -> Path:
-    """The folder that an environment's containers mount: a short path, for a socket's may have 108 bytes."""
+    """The folder that an environment's containers mount; a socket's path has at most 108 bytes."""
     return runtime.sockets() / f"agent-{state_dir.id}"
 
 
 def prepare(state_dir: StateDir) -> Path:
-    """Have the folder, with the agent in it if this host has one."""
+    """Create the folder, with the agent in it if this host has one."""
     where = folder(state_dir)
     where.mkdir(mode=0o755, exist_ok=True)
     where.chmod(0o755)  # for the users inside; on this host the folder around it is private
@@ -42,7 +42,7 @@ def prepare(state_dir: StateDir) -> Path:
 
 
 def lend(state_dir: StateDir) -> None:
-    """Lead to the agent that this process has, if it has one and a container mounts the folder."""
+    """Point to this process's agent, if it has one and a container mounts the folder."""
     where, agent = folder(state_dir), lent.agent()
     if agent is None or not where.is_dir():
         return
@@ -60,7 +60,7 @@ def lend(state_dir: StateDir) -> None:
 
 
 def end(state_dir: StateDir) -> None:
-    """Take the agent back: its relay ends. The folder stays: a stopped container has it mounted."""
+    """Withdraw the agent: its relay ends. The folder stays, because a stopped container mounts it."""
     where = folder(state_dir)
     for path in (_target(where), where / NAME):
         path.unlink(missing_ok=True)
@@ -68,13 +68,13 @@ def end(state_dir: StateDir) -> None:
 
 def forget(state_dir: StateDir) -> None:
     """Remove the folder too."""
-    with suppress(HostLacks):  # then nothing of ours can be there
+    with suppress(HostLacks):  # then there can be nothing to remove
         end(state_dir)
         shutil.rmtree(folder(state_dir), ignore_errors=True)
 
 
 def _target(where: Path) -> Path:
-    """The link to the agent: beside the folder, where no machine reaches it."""
+    """The link to the agent: next to the folder, where no machine reaches it."""
     return where.with_name(f"{where.name}.host")
 
 

@@ -8,19 +8,20 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from provision import lent, process
-from provision.backends import causes, starts
+from provision import guest_paths, lent, process
+from provision.backends import causes, in_place, starts
 from provision.backends.build_errors import build_failed
 from provision.backends.build_lines import BuildLines
 from provision.backends.build_problems import refuse_found
-from provision.backends.docker import agent, engine, secrets, systemd
-from provision.backends.docker.containers import CONTROL, MACHINE, enter, of_environment
+from provision.backends.docker import agent, secrets, systemd
+from provision.backends.docker.containers import MACHINE, enter, of_environment
+from provision.backends.docker.decide import changes_in_place, is_changed
 from provision.backends.docker.failures import require_compose, start_failed
 from provision.backends.docker.images import remember_images
 from provision.backends.docker.logs import read_logs
 from provision.backends.docker.planning import plan_for
 from provision.backends.docker.removal import end
-from provision.backends.docker.rendering import (
+from provision.backends.docker.render import (
     AGENT,
     COMPOSE,
     IDENTITY,
@@ -39,9 +40,10 @@ from provision.backends.docker.rendering import (
 from provision.backends.machines import warn_of_roots
 from provision.backends.order import in_order
 from provision.backends.ports import choose, keep
-from provision.backends.readiness import BETWEEN, SETUP_STATE, patience, wait_until_ready
+from provision.backends.readiness import BETWEEN, patience, wait_until_ready
 from provision.backends.starting import decide_start
 from provision.confined import ConfinedFolder
+from provision.docker_client import commands, queries
 from provision.errors import EnvironmentFailed
 from provision.hints import command
 from provision.progress import ParallelProgress
@@ -49,10 +51,9 @@ from provision.recipe.systemd import restart_script
 from provision.target import Unreachable
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from provision.backends.base import Plan
-    from provision.backends.docker.engine import Container
     from provision.backends.docker.observe import Observed
     from provision.backends.starting import Stands
     from provision.model import Environment, Machine
@@ -61,7 +62,6 @@ if TYPE_CHECKING:
     from provision.state import StateDir
     from provision.target import Target
 
-SETUP = "/usr/lib/provision/setup"
 LAST_LINES = 20
 
 
@@ -74,8 +74,8 @@ class Application:
     rendering: Rendering
     timeout: float
 
-    def up(self, progress: Progress, *, rebuild: bool) -> Plan:
-        """Observe, decide, and carry out the plan, which is returned."""
+    def up(self, progress: Progress, *, rebuild: bool, approve: Callable[[Plan], None]) -> Plan:
+        """Observe, decide, and carry out the plan once it is approved; returned is that very plan."""
         with self.state_dir.lock(progress):
             if self._forwards:
                 agent.prepare(self.state_dir)
@@ -83,13 +83,15 @@ class Application:
                 agent.end(self.state_dir)
             with progress.wait("checking what is running"):
                 observed, plan = plan_for(self.environment, self.state_dir, self.rendering, rebuild=rebuild)
+            approve(plan)
+            since = time.monotonic()
             begun = self._converge(plan, observed, progress, rebuild=rebuild) if plan.changes else 0.0
             if plan.changes and self._ordered:
                 self._wait_for_all(plan, progress)
-                starts.note(self.state_dir, plan, begun)
+                starts.note(self.state_dir, plan, begun, since)
                 return plan
         self._wait_for_all(plan, progress)
-        starts.note(self.state_dir, plan, begun)
+        starts.note(self.state_dir, plan, begun, since)
         return plan
 
     def start(self, progress: Progress, machine: str | None) -> Plan:
@@ -145,31 +147,85 @@ class Application:
         with progress.step("starting containers"):
             for container in present:
                 if container.paused:  # Compose would try to start it, which the engine refuses
-                    process.run(["docker", "unpause", container.name])
+                    commands.unpause([container.name])
             end([each for each in present if plan.actions.get(each.labels[MACHINE]) == "remove"])
             self._refresh(plan, observed, progress)
             words = ["--no-start"] if self._ordered else ["--detach"]
+            # Compose would create one anew that differs from its image.
+            apart = self._changed(plan, observed)
+            if apart:
+                words += ["--no-deps", *(m.name for m in environment.machines if m.name not in apart)]
             try:
-                self._compose(["up", *words, "--no-build"], progress, variables)
+                if len(apart) < len(environment.machines):
+                    self._compose(["up", "--no-build", *words], progress, variables)
+                for machine in environment.machines:
+                    if machine.name in apart and plan.actions[machine.name] == "start" and not self._ordered:
+                        commands.start(self._container(machine))
             except process.CommandFailed as error:
                 raise start_failed(error, state_dir, environment) from error
+            self._change(plan, observed, progress)
+        self._note_parts(plan, observed)
         keep(state_dir, chosen)
         causes.note_aspects(state_dir, environment)
         return begun
 
+    def _changed(self, plan: Plan, observed: Observed) -> frozenset[str]:
+        """The machines whose containers differ from their image, and stay."""
+        anew = plan.named("create", "recreate", "remove")
+        changing = plan.named("change")
+        return frozenset(
+            machine.name
+            for machine in self.environment.machines
+            if machine.name not in anew and (machine.name in changing or is_changed(machine.name, observed))
+        )
+
+    def _change(self, plan: Plan, observed: Observed, progress: Progress) -> None:
+        """Apply to running containers what needs no new one."""
+        for machine in self.environment.machines:
+            found = changes_in_place(machine, self.rendering, observed)
+            if plan.actions[machine.name] != "change" or found is None:
+                continue
+            files = self.rendering.made_of[machine.name]
+            with _entered(self._container(machine), machine) as target:
+                in_place.apply(target, machine, found, files, progress)
+            if found.services:
+                restart(self._container(machine), found.services, units=systemd.is_init(machine))
+            if found.setup:
+                _revive(self._container(machine), "setup", units=systemd.is_init(machine))
+
+    def _note_parts(self, plan: Plan, observed: Observed) -> None:
+        """Remember what each container is made of, so that the next change may be applied to it."""
+        names = {machine.name: self._container(machine) for machine in self.environment.machines}
+        containers = queries.inspect(containers=names.values()).containers
+        new = set(plan.named("create", "recreate", "change"))
+        in_place.note(
+            self.state_dir,
+            {
+                name: in_place.MachineParts(
+                    instance=containers[full].id,
+                    made=self.rendering.digests[name],
+                    parts=in_place.parts_of(self.rendering.made_of[name], self.rendering.outside[name]),
+                )
+                if name in new or name not in observed.parts
+                else observed.parts[name]
+                for name, full in names.items()
+                if full in containers
+            },
+        )
+
     def _variables(self, chosen: Mapping[str, int]) -> Mapping[str, str]:
-        """What `.env` says of this host, after secrets were laid where it says."""
+        """The variables of `.env`: what it says of this host, once the secrets are where it says."""
         environment = self.environment
-        told = {PROJECT: str(environment.project), OWNER: str(os.getuid())}
-        told |= self._lay_secrets()
+        variables = {PROJECT: str(environment.project), OWNER: str(os.getuid())}
+        variables |= self._lay_secrets()
         if self._forwards:
-            told[AGENT] = str(agent.folder(self.state_dir))
+            variables[AGENT] = str(agent.folder(self.state_dir))
         named = [
             machine for machine in environment.machines if machine.workspace and machine.workspace.identity
         ]
         if named:
-            told[IDENTITY] = lent.identity(named[0])
-        return {**told, **kept_ports(environment, chosen)}
+            variables[IDENTITY] = lent.identity(named[0])
+        return {**variables, **kept_ports(environment, chosen)}
 
     def _lay_secrets(self) -> Mapping[str, str]:
         """Have the files of secrets in the host's memory, which a restart of the host empties."""
@@ -206,10 +262,10 @@ class Application:
                 progress.note(f"{name} gets the new file at {path}")
             if changed := observed.stale_secrets.get(name, ()):
                 progress.note(f"{name} gets the new value of {', '.join(changed)}")
-            process.run(["docker", "restart", container_name(self.environment, name)])
+            commands.restart(container_name(self.environment, name))
 
     def _compose(self, words: Sequence[str], progress: Progress, variables: Mapping[str, str]) -> None:
-        """Run Compose on the rendering, whatever else lies beside it; what it says goes to the log too."""
+        """Run Compose on the rendering and no other file in its folder; its output goes to the log too."""
         folder = self.state_dir.rendering
         files = [name for name in (COMPOSE, OVERRIDE) if name in self.rendering.files]
         project = [
@@ -223,10 +279,12 @@ class Application:
             def each_line(line: str) -> None:
                 log.write(line + "\n")
                 progress.line(lines.readable(line))
+                if done := lines.done(line):
+                    progress.note(done)
 
             try:
-                process.stream(
-                    ["docker", "compose", *project, "--progress", "plain", *words],
+                commands.compose(
+                    [*project, *words],
                     each_line,
                     cwd=folder,
                     # Over variables of this process that happen to be called so.
@@ -264,7 +322,7 @@ class Application:
 
     def _start(self, machine: Machine) -> None:
         try:
-            process.run(["docker", "start", self._container(machine)])
+            commands.start(self._container(machine))
         except process.CommandFailed as error:
             raise start_failed(error, self.state_dir, self.environment) from error
 
@@ -286,24 +344,24 @@ class Application:
                         several=self.environment.several,
                     )
             except Unreachable as error:
-                found = engine.look([name]).containers.get(name)
-                if found is None:
+                container = queries.inspect(containers=[name]).containers.get(name)
+                if container is None:
                     raise
                 allowed = min(self.timeout, max(patience(machine).values(), default=0.0))
-                comes_back = found.running or found.restarting
+                comes_back = container.running or container.restarting
                 if comes_back and time.monotonic() - begun < allowed:
                     time.sleep(BETWEEN)
                     continue
                 raise EnvironmentFailed(
                     f"the container of machine {machine.name} {'keeps exiting' if comes_back else 'exited'}"
-                    + ("" if found.running else f" with code {found.exit_code}"),
+                    + ("" if container.running else f" with code {container.exit_code}"),
                     evidence=last_lines(""),
                     hint=f"see {command('logs', machine=machine.name if self.environment.several else None)}",
                     machine=machine.name,
                 ) from error
 
 
-def _stands(found: Container | None) -> Stands:
+def _stands(found: queries.Container | None) -> Stands:
     if found is None:
         return "absent"
     if found.paused:
@@ -312,7 +370,7 @@ def _stands(found: Container | None) -> Stands:
 
 
 def _entered(container: str, machine: Machine) -> Target:
-    found = engine.look([container]).containers.get(container)
+    found = queries.inspect(containers=[container]).containers.get(container)
     if found is None or not found.running:
         raise Unreachable(f"the container of machine {machine.name} does not run")
     return enter(found)
@@ -326,13 +384,20 @@ def _last_lines(container: str, machine: Machine, service: str) -> Sequence[str]
     return lines[-LAST_LINES:]
 
 
+def restart(container: str, services: Sequence[str], *, units: bool) -> None:
+    """Stop services properly and start them again."""
+    if units:
+        commands.run_inside(container, ["sh", "-c", restart_script(services)], check=False)
+    else:
+        commands.run_inside(container, [guest_paths.CONTROL, "restart", *services])
+
+
 def _revive(container: str, service: str, *, units: bool) -> None:
     """Restart what has ended: setup in the background, a service through its supervisor."""
-    inside = ["docker", "exec", container]
     if units:
-        process.run([*inside, "sh", "-c", restart_script([service])])
+        commands.run_inside(container, ["sh", "-c", restart_script([service])])
     elif service == "setup":
-        process.run([*inside, "rm", "--force", SETUP_STATE])
-        process.run(["docker", "exec", "--detach", container, SETUP])
+        commands.run_inside(container, ["rm", "--force", guest_paths.SETUP_STATE])
+        commands.begin_inside(container, [guest_paths.SETUP])
     else:
-        process.run([*inside, CONTROL, "restart", service])
+        commands.run_inside(container, [guest_paths.CONTROL, "restart", service])

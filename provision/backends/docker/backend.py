@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Literal
 
-from provision import process
-from provision.backends import causes, ports, starts
-from provision.backends.base import Remains
+from provision import guest_paths
+from provision.backends import causes, in_place, ports, starts
+from provision.backends.base import Remains, approve_all
 from provision.backends.docker import (
     agent,
     capabilities,
-    engine,
     live,
     offline,
     removal,
@@ -22,7 +21,6 @@ from provision.backends.docker import (
 from provision.backends.docker import images as images_of
 from provision.backends.docker.apply import Application
 from provision.backends.docker.containers import (
-    CONTROL,
     MACHINE,
     enter,
     of_environment,
@@ -31,36 +29,36 @@ from provision.backends.docker.containers import (
 from provision.backends.docker.logs import read_logs
 from provision.backends.docker.ownership import ENVIRONMENT, ID, OWNER, PROJECT, refuse_strangers
 from provision.backends.docker.planning import plan_for
-from provision.backends.docker.rendering import container_name, render_environment
+from provision.backends.docker.render import container_name, render_environment
 from provision.backends.docker.sysctls import notes_on_sysctl_files
+from provision.backends.docker.systemd import EngineChoices
 from provision.backends.machines import read_all, refuse_unknown, side_by_side
-from provision.backends.readiness import HEALTHY, service_states
+from provision.backends.readiness import service_states
 from provision.backends.requirements import refuse, unmet
-from provision.errors import EnvironmentFailed
+from provision.docker_client import commands, queries
+from provision.errors import EnvironmentFailed, UsageError
 from provision.hints import command
 from provision.model import MachineStatus, ServiceStatus
 from provision.recipe.systemd import restart_script
 from provision.target import Unreachable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from provision.backends.base import Capabilities, Finding, Footprint, Plan
-    from provision.backends.docker.engine import Container
+    from provision.backends.base import Cached, Capabilities, Finding, Footprint, Plan, Usage
     from provision.backends.log_view import LogView
+    from provision.docker_client.queries import Container
     from provision.errors import Problem
-    from provision.model import Environment, Event, Machine, Usage
+    from provision.model import Base, Environment, Event, Machine, MachineUsage
     from provision.progress import Progress
     from provision.rendering import Rendering
-    from provision.state import StateDir
+    from provision.state import KnownEnvironment, StateDir
     from provision.target import Target
 
-UNITS = "/usr/lib/provision/units"
-
-
 RECORDS = {ports.RECORD: ports.PortsRecord, images_of.RECORD: images_of.ImagesRecord,
-           starts.RECORD: starts.StartRecord, causes.RECORD: causes.AspectsRecord}  # fmt: skip
+           starts.RECORD: starts.StartRecord, causes.RECORD: causes.AspectsRecord,
+           in_place.RECORD: in_place.PartsRecord}  # fmt: skip
 
 
 class Docker:
@@ -83,27 +81,33 @@ class Docker:
         """Files that no container reads."""
         return notes_on_sysctl_files(environment)
 
-    def settle(self, environment: Environment, state_dir: StateDir) -> Environment:  # noqa: ARG002 - the contract's words
-        """With the version of its cgroups, where systemd needs to know it."""
-        return systemd.settle(environment)
+    def choose(self, environment: Environment, state_dir: StateDir) -> EngineChoices:  # noqa: ARG002 - the contract's words
+        """The version of the engine's cgroups, where systemd needs to know it."""
+        return systemd.choose(environment)
 
     def refusals(self, environment: Environment, state_dir: StateDir) -> Sequence[Problem]:  # noqa: ARG002 - the contract's words
         """What no container can provide."""
         return _refusals(environment)
 
-    def render(self, environment: Environment, location: Path) -> Rendering:
+    def render(
+        self, environment: Environment, location: Path, choices: EngineChoices | None = None
+    ) -> Rendering:
         """A Dockerfile for each machine, compose.yaml, and the scripts that they use; pure."""
         refuse(_refusals(environment))
-        return render_environment(environment, location)
+        return render_environment(environment, location, choices or EngineChoices())
+
+    def _rendering(self, environment: Environment, state_dir: StateDir) -> Rendering:
+        """The rendering for this host."""
+        return self.render(environment, state_dir.rendering, self.choose(environment, state_dir))
 
     def missing(self, environment: Environment, state_dir: StateDir) -> tuple[str, ...]:
         """What `up` would have to fetch: bases, and packages that no layer holds."""
-        return tuple(offline.missing(environment, state_dir, self.render(environment, state_dir.rendering)))
+        return tuple(offline.missing(environment, state_dir, self._rendering(environment, state_dir)))
 
     def plan(self, environment: Environment, state_dir: StateDir) -> Plan:
         """What `up` would do: each container's label tells what rendering it was made from."""
         capabilities.require_host(environment)
-        return plan_for(environment, state_dir, self.render(environment, state_dir.rendering))[1]
+        return plan_for(environment, state_dir, self._rendering(environment, state_dir))[1]
 
     def up(
         self,
@@ -113,14 +117,15 @@ class Docker:
         *,
         rebuild: bool,
         timeout: float,
+        approve: Callable[[Plan], None] = approve_all,
     ) -> Plan:
         """Build what changed, let Compose converge, start in order, and wait until every machine is ready."""
-        rendering = self.render(environment, state_dir.rendering)
+        rendering = self._rendering(environment, state_dir)
         capabilities.require_host(environment)
         application = Application(
             environment=environment, state_dir=state_dir, rendering=rendering, timeout=timeout
         )
-        return application.up(progress, rebuild=rebuild)
+        return application.up(progress, rebuild=rebuild, approve=approve)
 
     def start(
         self,
@@ -135,7 +140,7 @@ class Docker:
         application = Application(
             environment=environment,
             state_dir=state_dir,
-            rendering=self.render(environment, state_dir.rendering),
+            rendering=self.render(environment, state_dir.rendering, self.choose(environment, state_dir)),
             timeout=timeout,
         )
         return application.start(progress, machine)
@@ -160,7 +165,7 @@ class Docker:
         """Images and copies."""
         snapshots.delete(state_dir, name)
 
-    def usage(self, state_dir: StateDir) -> tuple[Usage, ...]:
+    def machine_usage(self, state_dir: StateDir) -> tuple[MachineUsage, ...]:
         """By `docker stats`."""
         return live.usage(state_dir)
 
@@ -174,11 +179,11 @@ class Docker:
         with state_dir.lock(progress):
             containers = {each.labels[MACHINE]: each for each in of_environment(state_dir)}
             refuse_unknown(machine, containers)
-            asked = [each for label, each in containers.items() if machine in (None, label)]
-            running = [each.name for each in asked if each.running or each.restarting or each.paused]
+            chosen = [each for label, each in containers.items() if machine in (None, label)]
+            running = [each.name for each in chosen if each.running or each.restarting or each.paused]
             if running:
                 with progress.step("stopping"):
-                    process.run(["docker", "stop", *running])
+                    commands.stop(running)
             if machine is None:
                 agent.end(state_dir)
         return bool(running)
@@ -186,16 +191,16 @@ class Docker:
     def down(
         self, name: str, state_dir: StateDir, progress: Progress, *, volumes: bool, images: bool
     ) -> bool:
-        """`docker compose down`; by the project's name alone where the rendering is gone."""
+        """Stop and remove what carries the environment's id."""
         del name  # what is its own carries its id
         with state_dir.lock(progress):
             return self._down(state_dir, progress, volumes=volumes, images=images)
 
     def _down(self, state_dir: StateDir, progress: Progress, *, volumes: bool, images: bool) -> bool:
         containers = of_environment(state_dir)
-        kept = engine.volumes_with(f"{ID}={state_dir.id}") if volumes else ()
+        kept = queries.volumes_with(f"{ID}={state_dir.id}") if volumes else ()
         built = images_of.remembered_images(state_dir) if images else ()
-        if not containers and not kept and not built and not engine.networks_with(f"{ID}={state_dir.id}"):
+        if not containers and not kept and not built and not queries.networks_with(f"{ID}={state_dir.id}"):
             agent.forget(state_dir)
             state_dir.forget_damaged(RECORDS)
             return False
@@ -218,29 +223,28 @@ class Docker:
         return Remains(
             machines={name: state(each) for name, each in containers.items()},
             ports={name: each.ports for name, each in containers.items() if each.running},
-            volumes=engine.volumes_with(label),
-            built=tuple(engine.look(built).images)
+            volumes=queries.volumes_with(label),
+            built=tuple(queries.inspect(images=built).images)
             if (built := images_of.remembered_images(state_dir))
             else (),
         )
 
     def engine_environments(self) -> Mapping[str, tuple[str, str]]:
         """From the labels of this user's containers and volumes."""
-        form = "\t".join(f'{{{{.Label "{label}"}}}}' for label in (ID, ENVIRONMENT, PROJECT))
-        own = ["--filter", f"label={ID}", "--filter", f"label={OWNER}={os.getuid()}"]
-        found = {}
-        for words in (["ps", "--all"], ["volume", "ls"]):
-            for line in engine.lines(*words, *own, "--format", form):
-                identity, name, project = line.split("\t")
-                found[identity] = (name, project)
-        return found
+        own = [ID, f"{OWNER}={os.getuid()}"]
+        wanted = (ID, ENVIRONMENT, PROJECT)
+        return {
+            identity: (name, project)
+            for kind in ("containers", "volumes")
+            for identity, name, project in queries.label_values(kind, wanted, carrying=own)
+        }
 
     def status(self, environment: Environment, state_dir: StateDir) -> tuple[MachineStatus, ...]:  # noqa: ARG002 - the contract's words
         """Every machine, with the state of each service where it runs."""
         names = {m.name: container_name(environment, m.name) for m in environment.machines}
-        found = engine.look(list(names.values()))
-        refuse_strangers(environment.id, found)
-        seen = found.containers
+        objects = queries.inspect(containers=names.values())
+        refuse_strangers(environment.id, objects)
+        seen = objects.containers
 
         def one(machine: Machine) -> MachineStatus:
             return _status(machine, seen.get(names[machine.name]))
@@ -251,16 +255,16 @@ class Docker:
         """The running machines of an environment; user and folder as their labels say."""
         containers = {each.labels[MACHINE]: each for each in of_environment(state_dir)}
         refuse_unknown(machine, containers)
-        asked = {name: each for name, each in containers.items() if machine in (None, name)}
-        running = {name: each for name, each in asked.items() if each.running}
+        chosen = {name: each for name, each in containers.items() if machine in (None, name)}
+        running = {name: each for name, each in chosen.items() if each.running}
         if not running:
             how = "not up" if not containers else "not running"
-            how = "restarting" if any(each.restarting for each in asked.values()) else how
+            how = "restarting" if any(each.restarting for each in chosen.values()) else how
             what = f"environment {name}" if machine in (None, name) else f"machine {machine} of {name}"
             raise Unreachable(
                 f"{what} is {how} in docker",
                 hint=f"{command('up')} starts it"
-                + (f"; {command('logs', machine=machine)} shows why it ended" if asked else ""),
+                + (f"; {command('logs', machine=machine)} shows why it ended" if chosen else ""),
             )
         return {name: enter(each) for name, each in running.items()}
 
@@ -276,12 +280,11 @@ class Docker:
         """Asks their supervisors."""
         ours = of_environment(state_dir)
         container = next(each.name for each in ours if each.labels[MACHINE] == target.machine)
-        inside = ["docker", "exec", container]
-        if target.run(f"test -d {UNITS}", user="root").code == 0:
-            words = ["sh", "-c", restart_script(services)]
-            process.run([*inside, *words], check=False)  # the state says more
+        if target.run(f"test -d {guest_paths.UNITS}", user="root").code == 0:
+            script = restart_script(services)
+            commands.run_inside(container, ["sh", "-c", script], check=False)  # the state says more
         else:
-            process.run([*inside, CONTROL, "restart", *services])
+            commands.run_inside(container, [guest_paths.CONTROL, "restart", *services])
 
     def logs(
         self,
@@ -311,11 +314,44 @@ class Docker:
 
         read_all(known, services, each_line, read, follow=view.follow)
 
+    def build_base(self, base: Base, progress: Progress, *, provider: str | None) -> Iterator[str]:
+        """The image, in the engine."""
+        from provision.bases.image import build_image
+
+        if provider is not None:
+            raise UsageError(f"an image is for no provider, such as {provider}", hint="-b vm builds boxes")
+        build_image(base, progress)
+        yield base.image
+
     def footprint(self, state_dir: StateDir) -> Footprint:
         """Of its containers, their shims and port proxies."""
         from provision.backends.docker.footprint import footprint
 
         return footprint(state_dir)
+
+    def usage(self, state_dirs: Sequence[StateDir]) -> Mapping[str, Usage]:
+        """Containers, volumes, images of one environment alone."""
+        from provision.backends.docker.keeping import usage
+
+        return usage(state_dirs)
+
+    def cached(
+        self, environments: Sequence[KnownEnvironment], gone: Sequence[KnownEnvironment]
+    ) -> tuple[Cached, ...]:
+        """Images."""
+        from provision.backends.docker.keeping import cached
+
+        return cached(environments, gone)
+
+    def half_made(self) -> tuple[Path, ...]:
+        """Nothing: the engine's builder tidies up."""
+        return ()
+
+    def discard(self, cached: Sequence[Cached]) -> None:
+        """Images that no container is of."""
+        from provision.backends.docker.keeping import discard
+
+        discard(cached)
 
     def forget_saved(self, state_dir: StateDir) -> bool:  # noqa: ARG002 - the contract's words
         """A container has no saved state."""
@@ -339,11 +375,11 @@ def _freeze(
     with state_dir.lock(progress):
         containers = {each.labels[MACHINE]: each for each in of_environment(state_dir)}
         refuse_unknown(machine, containers)
-        asked = [each for name, each in containers.items() if machine in (None, name)]
-        meant = [each.name for each in asked if (each.running if word == "pause" else each.paused)]
+        chosen = [each for name, each in containers.items() if machine in (None, name)]
+        meant = [each.name for each in chosen if (each.running if word == "pause" else each.paused)]
         if meant:
             with progress.step("pausing" if word == "pause" else "going on"):
-                process.run(["docker", word, *meant])
+                (commands.pause if word == "pause" else commands.unpause)(meant)
     return bool(meant)
 
 
@@ -351,24 +387,25 @@ def _refusals(environment: Environment) -> Sequence[Problem]:
     return (*unmet(environment, capabilities.lacks, capabilities.HINT), *systemd.without_systemd(environment))
 
 
-def _status(machine: Machine, found: Container | None) -> MachineStatus:
+def _status(machine: Machine, container: Container | None) -> MachineStatus:
     services = tuple(ServiceStatus(name=each.name, state="stopped") for each in machine.services)
-    shown = state(found)
-    if found is not None and found.running and (services or shown == "unhealthy"):
+    shown = state(container)
+    if container is not None and container.running and (services or shown == "unhealthy"):
         try:
-            with enter(found) as target:
-                answer = target.run(HEALTHY, user="root")
-            services = service_states(machine, answer.stdout.decode("utf-8", "replace").splitlines())
+            answer = commands.execute(
+                container.name, [guest_paths.HEALTHY], user="root", workdir="/", timeout=60
+            )
+            services = service_states(machine, answer.stdout.splitlines())
             if answer.code == 0:
                 shown = "running"  # the engine's own word may be ten seconds old
-            elif found.health == "starting":
+            elif container.health == "starting":
                 shown = "starting"
         except Unreachable:
             shown = "not answering"  # it runs: it ends, or begins again
     return MachineStatus(
         name=machine.name,
         state=shown,
-        address=found.address if found else None,
-        ports=found.ports if found and found.running else (),
+        address=container.address if container else None,
+        ports=container.ports if container and container.running else (),
         services=services,
     )

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import platform
-import re
 from typing import TYPE_CHECKING
 
-from provision import process
 from provision.backends import starts
 from provision.backends.base import Capabilities
 from provision.backends.docker import systemd
 from provision.backends.docker.limits import refused_limits
+from provision.backends.docker.ownership import ENVIRONMENT
 from provision.backends.docker.sysctls import refused_sysctls
 from provision.backends.requirements import (
     NO_FOLDERS,
@@ -22,6 +21,7 @@ from provision.backends.requirements import (
     required,
     volumes_kept,
 )
+from provision.docker_client import queries
 from provision.errors import HostLacks
 
 if TYPE_CHECKING:
@@ -74,8 +74,8 @@ def require_host(environment: Environment) -> None:
 
 
 def _wanted(environment: Environment) -> frozenset[Capability]:
-    asked = required(environment)
-    return asked | {"systemd"} if any(map(systemd.is_init, environment.machines)) else asked
+    requirements = required(environment)
+    return requirements | {"systemd"} if any(map(systemd.is_init, environment.machines)) else requirements
 
 
 def _host_lacks(wanted: frozenset[Capability]) -> Reasons:
@@ -90,24 +90,12 @@ def _host_lacks(wanted: frozenset[Capability]) -> Reasons:
 
 
 def _has_gpu() -> bool:
-    told = process.ask(["docker", "info", "--format", "{{json .Runtimes}} {{json .CDISpecDirs}}"])
-    return '"nvidia"' in told.stdout
-
-
-def _engine() -> str:
-    """The engine's version; empty where none answers."""
-    if process.find("docker") is None:
-        return ""
-    try:
-        told = process.ask(["docker", "version", "--format", "{{.Server.Version}}"])
-    except HostLacks:  # it accepts, and does not answer
-        return ""
-    return told.stdout.strip() if told.code == 0 else ""
+    return queries.engine().has_gpu
 
 
 def describe(environment: Environment, state_dir: StateDir) -> Capabilities:
     """The Docker backend's answers for `explain`."""
-    version = _engine()
+    version = queries.version()
     missing = list(_host_lacks(_wanted(environment)).values()) if version else ["no Docker engine answers"]
     missing += (*refused_limits(environment), *refused_sysctls(environment)) if version else ()
     init = "the engine's small init and the spec's services, nothing else"
@@ -132,12 +120,8 @@ def describe(environment: Environment, state_dir: StateDir) -> Capabilities:
 
 
 def _size(environment: Environment) -> str:
-    ours = f"label=provision.environment={environment.name}"
-    listed = process.ask(["docker", "images", "--quiet", "--filter", ours, "--filter", "dangling=false"])
-    images = dict.fromkeys(listed.stdout.split())
-    asked = ["docker", "image", "inspect", "--format", "{{.Size}}", *images]
-    told = process.ask(asked).stdout.split() if images else ()
-    sizes = [int(word) for word in told if re.fullmatch(r"\d+", word)]
+    images = queries.images_with(f"{ENVIRONMENT}={environment.name}", dangling=False)
+    sizes = [image.size for image in images]
     if not sizes:
         return "its image: the base and what is installed; no memory reserved"
     return f"{sum(sizes) / 1e6:.0f} MB of images; no memory reserved"

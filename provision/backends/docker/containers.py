@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from provision.backends.docker import engine
 from provision.backends.docker.ownership import ID
+from provision.docker_client import commands, queries
 from provision.recipe.limits import HARD_FILES, SOFT_FILES
 from provision.target import Target
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from provision.backends.docker.engine import Container
+    from provision.docker_client.queries import Container
     from provision.model import MachineState
     from provision.state import StateDir
 
-CONTROL = "/usr/lib/provision/control"  # restarts services inside
 MACHINE = "provision.machine"  # the label that says which machine a container is
 NEEDS = "provision.needs"
 # The engine gives a command its own limit of open files, whatever the machine's processes have.
@@ -25,11 +24,11 @@ LIMITED = f'ulimit -S -n {SOFT_FILES} 2>/dev/null; ulimit -H -n {HARD_FILES} 2>/
 
 def of_environment(state_dir: StateDir) -> tuple[Container, ...]:
     """Those of its machines: they carry its id."""
-    return tuple(each for each in engine.containers_with(f"{ID}={state_dir.id}") if MACHINE in each.labels)
+    return tuple(each for each in queries.containers_with(f"{ID}={state_dir.id}") if MACHINE in each.labels)
 
 
 def in_order_of_ending(containers: Sequence[Container]) -> tuple[tuple[Container, ...], ...]:
-    """Groups that may end at the same time: whoever needs another ends before it."""
+    """Groups that may stop at the same time: a machine stops before those that it needs."""
     left = {each.labels[MACHINE]: each for each in containers}
     groups = []
     while left:
@@ -41,25 +40,30 @@ def in_order_of_ending(containers: Sequence[Container]) -> tuple[tuple[Container
     return tuple(groups)
 
 
-def state(found: Container | None) -> MachineState:
+def state(container: Container | None) -> MachineState:
     """A machine's state, from its container alone."""
-    if found is None:
+    if container is None:
         return "absent"
-    if found.paused:
+    if container.paused:
         return "paused"
-    if found.restarting or (found.running and found.health == "unhealthy"):
+    if container.restarting or (container.running and container.health == "unhealthy"):
         return "unhealthy"
-    return "running" if found.running else "stopped"
+    return "running" if container.running else "stopped"
 
 
 def enter(container: Container) -> Target:
     """The machine as the user, and in the folder, that its labels say."""
 
     def words_to(words: Sequence[str], *, user: str, workdir: str, terminal: bool) -> list[str]:
-        flags = ["--interactive", *(["--tty"] if terminal else [])]
-        identity = ["--user", user, "--env", f"USER={user}", "--env", f"LOGNAME={user}"]
-        limited = ["sh", "-c", LIMITED, "sh", *words]
-        return ["docker", "exec", *flags, *identity, "--workdir", workdir, container.name, *limited]
+        return commands.exec_words(
+            container.name,
+            ["sh", "-c", LIMITED, "sh", *words],
+            user=user,
+            variables={"USER": user, "LOGNAME": user},
+            workdir=workdir,
+            interactive=True,
+            terminal=terminal,
+        )
 
     return Target(
         container.labels[MACHINE],

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from provision.backends import causes
-from provision.backends.base import Plan, PlannedAction, PlannedBuild
+from provision.backends import causes, in_place
+from provision.backends.base import Plan, PlannedAction, PlannedBuild, losing
 from provision.backends.docker.ownership import RECIPE, RENDERING, refuse_strangers
-from provision.backends.docker.rendering import image_names, volume_names
+from provision.backends.docker.render import image_names, volume_names
 from provision.backends.docker.sysctls import notes_on_sysctl_files
 from provision.backends.volumes import notes_on_volumes
 
@@ -16,10 +16,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from provision.backends.docker.observe import Observed, Surroundings
+    from provision.backends.in_place import Changes
     from provision.model import Environment, Machine
     from provision.rendering import Rendering
 
 REBUILD = "--rebuild"
+OWN_DISK = "what was written in it outside its volumes"
 
 
 def decide(
@@ -46,6 +48,30 @@ def decide(
     return plan if around is None else _among(plan, environment, around)
 
 
+def rendering_of(name: str, observed: Observed) -> str:
+    """The hash of what a container is: of its label, or of what was applied to it since."""
+    if name in observed.parts:
+        return observed.parts[name].made
+    return observed.containers[name].labels.get(RENDERING, "")
+
+
+def is_changed(name: str, observed: Observed) -> bool:
+    """Whether something was applied to a container since it was created: its image has that not."""
+    container = observed.containers.get(name)
+    return container is not None and container.labels.get(RENDERING) != rendering_of(name, observed)
+
+
+def changes_in_place(machine: Machine, rendering: Rendering, observed: Observed) -> Changes | None:
+    """What to apply to a running container instead of creating it anew; None if it has to be created."""
+    name, container = machine.name, observed.containers.get(machine.name)
+    if container is None or not container.running or name not in observed.parts:
+        return None
+    if observed.stale_secrets.get(name) or observed.replaced_files.get(name):
+        return None
+    now = in_place.parts_of(rendering.made_of[name], rendering.outside[name])
+    return in_place.changes(machine, observed.parts[name].parts, now)
+
+
 def needs_surroundings(environment: Environment, plan: Plan) -> bool:
     """Whether a plan that was made without them may lack something."""
     return plan.changes or environment.several
@@ -59,8 +85,15 @@ def _among(plan: Plan, environment: Environment, around: Surroundings) -> Plan:
         for name in dict.fromkeys(around.there)
         if name not in names
     )
-    plan = replace(plan, machines=(*plan.machines, *gone))
     wanted = {machine.name: volume_names(environment, machine) for machine in environment.machines}
+    there = tuple(
+        losing(each, OWN_DISK, [full for full in wanted[each.machine].values() if full in around.volumes])
+        if each.action == "recreate"
+        else each
+        for each in plan.machines
+    )
+    gone = tuple(losing(each, OWN_DISK, ()) for each in gone)
+    plan = replace(plan, machines=(*there, *gone))
     made = [name for name, action in plan.actions.items() if action != "create"]
     files = [note for name in plan.named("create", "recreate") for note in around.notes_on_files[name]]
     volumes = notes_on_volumes(wanted, around.volumes, made)
@@ -73,9 +106,10 @@ def _action(machine: Machine, rendering: Rendering, observed: Observed, *, rebui
         return PlannedAction(machine=machine.name, action="create", cause="there is no container yet")
     if rebuild:
         return PlannedAction(machine=machine.name, action="recreate", cause=REBUILD)
-    if container.labels.get(RENDERING) != rendering.digests[machine.name]:
+    if rendering_of(machine.name, observed) != rendering.digests[machine.name]:
         why = causes.cause(observed.aspects.get(machine.name), causes.aspects(machine))
-        return PlannedAction(machine=machine.name, action="recreate", cause=why)
+        applied = changes_in_place(machine, rendering, observed)
+        return PlannedAction(machine=machine.name, action="change" if applied else "recreate", cause=why)
     if not container.running and not container.restarting:
         why = "it is paused" if container.paused else "it is not running"
         return PlannedAction(machine=machine.name, action="start", cause=why)
@@ -94,9 +128,16 @@ def _builds(
 ) -> Iterator[PlannedBuild]:
     """The images to build; of machines that share one, the first says why."""
     machines = {machine.name: machine for machine in environment.machines}
+    actions = {name: _action(each, rendering, observed, rebuild=rebuild).action
+               for name, each in machines.items()}  # fmt: skip
     planned: set[str] = set()
     for name, image in image_names(environment, rendering.recipes).items():
-        labels = observed.seen.images.get(image, {})
+        if actions[name] == "change" or (
+            actions[name] not in ("create", "recreate") and is_changed(name, observed)
+        ):
+            continue  # it is built when the machine is created anew
+        built = observed.seen.images.get(image)
+        labels = built.labels if built else {}
         if image in planned or (not rebuild and labels.get(RECIPE) == rendering.recipes[name]):
             continue
         planned.add(image)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
-from provision import process
 from provision.backends.base import Finding
-from provision.backends.docker.engine import START_HINT
-from provision.errors import HostLacks
+from provision.docker_client import queries
+from provision.docker_client.queries import START_HINT
+from provision.errors import HostLacks, ProvisionError
 from provision.resources import state
 
 OLDEST_ENGINE = 25  # the first whose health checks have a start interval
@@ -15,7 +15,7 @@ INSTALL = "scripts/host-setup docker installs it from the distribution"
 
 
 def examine() -> tuple[Finding, ...]:
-    """The engine by its SDK; Compose and buildx by their own word."""
+    """The engine, Compose and buildx by their own word."""
     return (_engine(), compose(), _plugin("buildx", "BuildKit", 0))
 
 
@@ -25,28 +25,25 @@ def compose() -> Finding:
 
 
 def _engine() -> Finding:
-    import docker
-    from docker.errors import DockerException
-
+    if not queries.is_installed():
+        return Finding(subject="Docker engine", usable=False, detail="no docker command", hint=INSTALL)
     try:
-        client = docker.from_env(timeout=5)
-        version = client.version()
-        information = client.info()
-        client.close()
-    except (DockerException, OSError) as error:  # one that never answers raises what its transport does
-        return Finding(subject="Docker engine", usable=False, detail=str(error), hint=START_HINT)
+        engine = queries.engine()
+    except ProvisionError as error:
+        detail = error.evidence[-1] if error.evidence else error.message
+        return Finding(subject="Docker engine", usable=False, detail=detail, hint=error.hint or START_HINT)
     detail = (
-        f"{version['Version']} ({information['OSType']}/{information['Architecture']},"
-        f" storage {information['Driver']}, cgroup v{information.get('CgroupVersion', '1')})"
+        f"{engine.version} ({engine.system}/{engine.architecture},"
+        f" storage {engine.storage}, cgroup v{engine.cgroups})"
     )
-    if int(version["Version"].split(".")[0]) < OLDEST_ENGINE:
+    if int(engine.version.split(".")[0]) < OLDEST_ENGINE:
         return Finding(
             subject="Docker engine",
             usable=False,
             detail=f"{detail} is older than {OLDEST_ENGINE}",
             hint=INSTALL,
         )
-    hidden = _hidden_state(str(information.get("DockerRootDir", "")))
+    hidden = _hidden_state(engine.root)
     if hidden:
         return Finding(
             subject="Docker engine",
@@ -65,19 +62,19 @@ def _hidden_state(root: str) -> str:
 
 
 def _plugin(name: str, subject: str, oldest: int) -> Finding:
-    if process.find("docker") is None:
+    if not queries.is_installed():
         return Finding(subject=subject, usable=False, detail="no docker command", hint=INSTALL)
     try:
-        said = process.ask(["docker", name, "version"])
+        answer = queries.plugin(name)
     except HostLacks as error:
         return Finding(subject=subject, usable=False, detail=error.message, hint=error.hint)
-    found = re.search(r"v?(\d+)\.\d+[\w.+-]*", said.stdout)
-    if said.code != 0 or found is None or int(found[1]) < oldest:
-        detail = (said.stderr or said.stdout).strip().splitlines()
+    version = re.search(r"v?(\d+)\.\d+[\w.+-]*", answer.stdout)
+    if answer.code != 0 or version is None or int(version[1]) < oldest:
+        detail = (answer.stderr or answer.stdout).strip().splitlines()
         return Finding(
             subject=subject,
             usable=False,
             detail=detail[0] if detail else f"docker has no {name}",
             hint=INSTALL,
         )
-    return Finding(subject=subject, usable=True, detail=found[0])
+    return Finding(subject=subject, usable=True, detail=version[0])

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from provision.backends.build_errors import led_by
 from provision.backends.docker.sysctls import sysctl_refused
+from provision.backends.host_faults import find_fault
 from provision.errors import EnvironmentFailed, HostLacks
 from provision.hints import command
 
@@ -15,12 +17,12 @@ if TYPE_CHECKING:
 
 
 def require_compose() -> None:
-    """Raise HostLacks where this docker has no Compose v2: it takes `compose` for a word of its own then."""
+    """Raise HostLacks if this docker has no Compose v2; its own message would be misleading."""
     from provision.backends.docker.doctor import compose
 
-    found = compose()
-    if not found.usable:
-        raise HostLacks("Docker has no Compose v2 on this host", evidence=[found.detail], hint=found.hint)
+    finding = compose()
+    if not finding.usable:
+        raise HostLacks("Docker has no Compose v2 on this host", evidence=[finding.detail], hint=finding.hint)
 
 
 def start_failed(error: CommandFailed, state_dir: StateDir, environment: Environment) -> EnvironmentFailed:
@@ -29,10 +31,13 @@ def start_failed(error: CommandFailed, state_dir: StateDir, environment: Environ
     hint = f"full log: {state_dir.log}"
     if any("Range of CPUs" in line for line in refused):
         hint = "lower `resources.cpus`, or override it for this host in NAME.local.yaml"
-    if (told := sysctl_refused(refused, environment)) is not None:
-        return told
+    if (sysctl_error := sysctl_refused(refused, environment)) is not None:
+        return sysctl_error
     if any("setting rlimit" in line for line in refused):
         hint = "the engine cannot raise this limit: lower it in `limits`, or use a VM: `-b vm`"
     if any("port is already allocated" in line or "address already in use" in line for line in refused):
         hint = f"the port was taken in this very moment: {command('up')} again names its holder"
-    return EnvironmentFailed("the containers could not be started", evidence=refused, hint=hint)
+    if fault := find_fault(refused):
+        hint = f"{fault.hint}; full log: {state_dir.log}"
+    message = led_by(fault, "the containers could not be started")
+    return EnvironmentFailed(message, evidence=refused, hint=hint)

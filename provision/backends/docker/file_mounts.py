@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from provision import process
+from provision.docker_client import commands
 from provision.hints import command
 
 if TYPE_CHECKING:
@@ -33,8 +33,8 @@ def replaced(container: str, machine: Machine) -> Sequence[str]:
     files = {mount.path: mount.source.name for mount in machine.mounts if mount.source.is_file()}
     if not files:
         return ()
-    said = process.ask(["docker", "exec", container, "cat", "/proc/self/mountinfo"])
-    return replaced_in(said.stdout, files)
+    mountinfo = commands.execute(container, ["cat", "/proc/self/mountinfo"]).stdout
+    return replaced_in(mountinfo, files)
 
 
 def replaced_in(mountinfo: str, files: Mapping[str, str]) -> Sequence[str]:
@@ -42,13 +42,13 @@ def replaced_in(mountinfo: str, files: Mapping[str, str]) -> Sequence[str]:
 
     The kernel follows a file that is renamed, and marks one that is removed.
     """
-    found = []
+    replaced_paths = []
     for line in mountinfo.splitlines():
         fields = line.split(" ")
         path = _plain(fields[4]) if len(fields) > 4 else ""
         if path in files and _plain(fields[3]).rpartition("/")[2] != files[path]:
-            found.append(path)
-    return found
+            replaced_paths.append(path)
+    return replaced_paths
 
 
 def _plain(escaped: str) -> str:

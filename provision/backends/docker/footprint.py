@@ -1,19 +1,17 @@
-"""What the containers of an environment take of this host."""
+"""What the containers of an environment use of this host."""
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
-from provision import process
 from provision.backends.base import Footprint
-from provision.backends.docker import engine
 from provision.backends.docker.containers import of_environment
+from provision.docker_client import commands, queries
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from provision.backends.docker.engine import Container
+    from provision.docker_client.queries import Container
     from provision.state import StateDir
 
 PROXY = "docker-proxy"
@@ -29,13 +27,11 @@ def footprint(state_dir: StateDir) -> Footprint:
     containers = [each for each in of_environment(state_dir) if each.running]
     names = [each.name for each in containers]
     images = list(dict.fromkeys(each.image for each in containers))
-    told = process.ask(["docker", "inspect", "--size", *names]).stdout if names else "[]"
-    own = sum(int(each.get("SizeRw") or 0) for each in json.loads(told))
     return Footprint(
         processes=tuple(dict.fromkeys(_processes(containers))) or None,
         stored=_size(images),
-        own=own,
-        sent=(("docker", "save", *images),) if images else (),
+        own=queries.written_bytes(names),
+        sent=(commands.save_words(images),) if images else (),
         escape=_escape(),
     )
 
@@ -45,7 +41,7 @@ def _processes(containers: Sequence[Container]) -> Iterator[int]:
     import psutil
 
     for container in containers:
-        ids = [int(word) for word in engine.ask("top", container.name, "-eo", "pid")[1:]]
+        ids = queries.process_ids(container.name)
         known = [each for each in ids if psutil.pid_exists(each)]
         yield from known
         for each in known[:1]:  # the first is the container's own init
@@ -60,14 +56,14 @@ def _processes(containers: Sequence[Container]) -> Iterator[int]:
 
 
 def _size(images: Sequence[str]) -> int | None:
-    """The bytes of one image; None of several, for they share layers."""
+    """The bytes of one image; None for several, because they share layers."""
     if len(images) != 1:
         return None
-    return int(engine.ask("image", "inspect", "--format", "{{.Size}}", images[0])[0])
+    image = queries.image(images[0])
+    return image.size if image else None
 
 
 def _escape() -> str:
-    options = engine.ask("info", "--format", "{{range .SecurityOptions}}{{.}} {{end}}")
-    if any(word.startswith(APART) for word in options):
+    if any(option.startswith(APART) for option in queries.engine().security_options):
         return "the host's kernel, as a user without rights"
     return "the host's kernel, which everything on this host shares; then root of this host"

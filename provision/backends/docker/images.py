@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from provision import process
-from provision.backends.docker import engine
 from provision.backends.docker.containers import of_environment
 from provision.backends.docker.ownership import ID, RECIPE
-from provision.state import known_environments
+from provision.docker_client import commands, queries
+from provision.state import known_environments, state_folders
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -21,18 +20,21 @@ RECORD = "images"
 
 @dataclass(frozen=True, kw_only=True)
 class ImagesRecord:
-    """The images that an environment's machines were made of, by name."""
+    """The images that machines were made of, by name; `current` are those of the last `up`."""
 
     names: tuple[str, ...]
+    current: tuple[str, ...] = ()
 
 
 def remember_images(state_dir: StateDir, names: Iterable[str]) -> None:
-    """Note what the machines are made of now, beside what they were made of before."""
+    """Note what the machines are made of now, in addition to what they were made of before."""
     former = state_dir.load(RECORD, ImagesRecord)
-    known = former.names if former else ()
-    new = tuple(dict.fromkeys((*known, *names)))
-    if new != known:
-        state_dir.save(RECORD, ImagesRecord(names=new))
+    current = tuple(dict.fromkeys(names))
+    record = ImagesRecord(
+        names=tuple(dict.fromkeys((*(former.names if former else ()), *current))), current=current
+    )
+    if record != former:
+        state_dir.save(RECORD, record)
 
 
 def remembered_images(state_dir: StateDir) -> tuple[str, ...]:
@@ -45,19 +47,19 @@ def remembered_images(state_dir: StateDir) -> tuple[str, ...]:
 def remove_images(state_dir: StateDir, names: Iterable[str]) -> tuple[str, ...]:
     """Remove those that provision built and nothing else here needs; those that others need, which stay."""
     known = list(names)
-    built = {name for name, labels in engine.look(known).images.items() if RECIPE in labels}
-    needed = {each.image for each in engine.containers_with(ID)} | _of_others(state_dir)
+    built = {name for name, image in queries.inspect(images=known).images.items() if RECIPE in image.labels}
+    needed = {each.image for each in queries.containers_with(ID)} | _of_others(state_dir)
     if going := sorted(built - needed):
-        process.run(["docker", "image", "rm", *going], check=False)
+        commands.remove_images(going)
     _remove_untagged({name.rpartition(":")[2] for name in known})
     state_dir.forget(RECORD)
-    return tuple(sorted(set(engine.look(sorted(built)).images)))
+    return tuple(sorted(set(queries.inspect(images=sorted(built)).images)))
 
 
 def _of_others(state_dir: StateDir) -> set[str]:
-    """What other environments of this user note that they need."""
+    """What other environments of this user note that they need, in every state folder."""
     needed: set[str] = set()
-    for known in known_environments():
+    for known in (each for folder in state_folders() for each in known_environments(folder)):
         if known.id != state_dir.id:
             record = known.state_dir(state_dir.folder.name).load_sound(RECORD, ImagesRecord)
             needed |= set(record.names) if record else set()
@@ -65,11 +67,8 @@ def _of_others(state_dir: StateDir) -> set[str]:
 
 
 def _remove_untagged(tags: Collection[str]) -> None:
-    """Remove what was built anew under its name, unless a container is of it still."""
-    listed = engine.ask("image", "ls", "--quiet", "--filter", "dangling=true", "--filter", f"label={RECIPE}")
-    if listed:
-        form = f'{{{{.Id}}}} {{{{index .Config.Labels "{RECIPE}"}}}}'
-        answer = iter(engine.ask("image", "inspect", "--format", form, *dict.fromkeys(listed)))
-        going = [image for image, recipe in zip(answer, answer, strict=False) if recipe[:12] in tags]
-        if going:
-            process.run(["docker", "image", "rm", *going], check=False)
+    """Remove images whose name a new build took, unless a container still uses them."""
+    dangling = queries.images_with(RECIPE, dangling=True)
+    going = [image.id for image in dangling if image.labels[RECIPE][:12] in tags]
+    if going:
+        commands.remove_images(going)

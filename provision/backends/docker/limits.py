@@ -7,7 +7,8 @@ import platform
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from provision import process
+from provision.docker_client import queries
+from provision.errors import ProvisionError
 from provision.recipe.limits import TITLES, effective, height, machine_limits, written
 
 if TYPE_CHECKING:
@@ -40,12 +41,14 @@ def _refused(environment: Environment, most: Mapping[str, tuple[int, str]]) -> I
 
 def is_local() -> bool:
     """Whether the engine runs on this kernel; of another's limits nothing is known here."""
-    told = process.ask(["docker", "info", "--format", "{{.KernelVersion}}"])
-    return told.stdout.strip() == platform.release()
+    try:
+        return queries.engine().kernel == platform.release()
+    except ProvisionError:
+        return False
 
 
 def _most() -> Mapping[str, tuple[int, str]]:
-    """The most that the engine can give of each limit, and what bounds it; none where nothing does."""
+    """The maximum that the engine can grant for each limit, and why; absent if there is no maximum."""
     bounds: dict[str, tuple[int, str]] = {}
     engines = [path.parent for path in PROC.glob("[0-9]*/comm") if _read(path).strip() == ENGINE]
     if engines and not any(map(_may_raise, engines)):

@@ -7,11 +7,10 @@ import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from provision import process
-from provision.backends.docker import engine
 from provision.backends.docker.containers import MACHINE, of_environment
 from provision.backends.docker.ownership import ID
-from provision.model import Event, Usage
+from provision.docker_client import commands, queries
+from provision.model import Event, MachineUsage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,18 +33,18 @@ _EVENTS = {
 }
 
 
-def usage(state_dir: StateDir) -> tuple[Usage, ...]:
+def usage(state_dir: StateDir) -> tuple[MachineUsage, ...]:
     """What each running container takes."""
     running = {each.name: each.labels[MACHINE] for each in of_environment(state_dir) if each.running}
     if not running:
         return ()
-    stats = engine.lines("stats", "--no-stream", "--format", "{{json .}}", *running)
-    sizes = engine.lines("inspect", "--size", "--format", "{{.Name}} {{.SizeRw}}", *running)
+    stats = queries.lines("stats", "--no-stream", "--format", "{{json .}}", *running)
+    sizes = queries.lines("inspect", "--size", "--format", "{{.Name}} {{.SizeRw}}", *running)
     written = {name.lstrip("/"): int(size) for name, size in (line.split() for line in sizes)}
     return tuple(read_usage(json.loads(line), running, written) for line in stats)
 
 
-def read_usage(told: dict[str, Any], machines: dict[str, str], written: dict[str, int]) -> Usage:
+def read_usage(told: dict[str, Any], machines: dict[str, str], written: dict[str, int]) -> MachineUsage:
     """A line of `docker stats`; pure.
 
     Args:
@@ -54,7 +53,7 @@ def read_usage(told: dict[str, Any], machines: dict[str, str], written: dict[str
         written: the bytes that each container has written.
     """
     memory, _, limit = str(told["MemUsage"]).partition(" / ")
-    return Usage(
+    return MachineUsage(
         machine=machines[told["Name"]],
         cpu=float(str(told["CPUPerc"]).rstrip("%")),
         memory=size(memory),
@@ -81,8 +80,7 @@ def events(state_dir: StateDir, each: Callable[[Event], None]) -> None:
         if (event := read_event(text)) is not None:
             each(event)
 
-    filters = ["--filter", "type=container", "--filter", f"label={ID}={state_dir.id}"]
-    process.stream(["docker", "events", *filters, "--format", "{{json .}}"], line)
+    commands.follow_events(f"{ID}={state_dir.id}", line)
 
 
 def read_event(text: str) -> Event | None:

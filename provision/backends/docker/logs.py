@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from provision import process
 from provision.backends.journal import read_journal
 from provision.backends.log_view import ALL, LogView, stamped
+from provision.docker_client import commands
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -23,7 +24,7 @@ def read_logs(
     view: LogView = ALL,
     journal: bool = False,
 ) -> None:
-    """Hand on the lines of the wanted services; all of them where none is named.
+    """Pass on the lines of the wanted services, or of all if none is named.
 
     Among several services each line carries its service's name; alone, a service's
     lines are as it wrote them. Setup's always carry theirs. With `journal`, systemd has them.
@@ -31,7 +32,7 @@ def read_logs(
     if journal:
         services = [*wanted] or [*known, "setup"]
         read_journal(
-            lambda words: ["docker", "exec", container, *words],
+            lambda words: commands.exec_words(container, words),
             services,
             each_line,
             view=view,
@@ -41,17 +42,18 @@ def read_logs(
     # The engine also puts its times inside lines longer than 16 KiB, so request them only if needed.
     timed = view.timestamps or (view.follow and view.tail is not None)
     reader = _Reader(known, set(wanted), each_line, view, timed=timed)
-    words = ["docker", "logs", *(["--timestamps"] if timed else [])]
+    options = ["--timestamps"] if timed else []
     since = [] if view.since is None else ["--since", f"{view.since:.6f}"]
     if view.tail is not None:
         # The engine counts the lines of all services: those that are wanted are counted here.
         reader.hold_back(view.tail)
-        process.stream([*words, *since, container], reader.take)
+        process.stream(commands.logs_words(container, [*options, *since]), reader.take)
         reader.release()
         if not view.follow:
             return
         since = ["--since", reader.last] if reader.last else since
-    process.stream([*words, *since, *(["--follow"] if view.follow else []), container], reader.take)
+    options += [*since, *(["--follow"] if view.follow else [])]
+    process.stream(commands.logs_words(container, options), reader.take)
 
 
 class _Reader:
@@ -82,7 +84,7 @@ class _Reader:
         self._held = deque(maxlen=most)
 
     def release(self) -> None:
-        """Hand on what was kept, and from now on each line as it comes."""
+        """Pass on what was kept, and from now on each line as it comes."""
         for line in self._held or ():
             self._each_line(line)
         self._held, self._again = None, self._seen
@@ -100,8 +102,8 @@ class _Reader:
         if self._timed:
             self._seen = [*self._seen, raw] if time == self.last else [raw]
             self.last = time
-        label, found, rest = line.partition(" | ")
-        labelled = bool(found) and label in (*self._known, "setup")
+        label, separator, rest = line.partition(" | ")
+        labelled = bool(separator) and label in (*self._known, "setup")
         service = label if labelled else (self._known[0] if self._known else "")
         if not self._chosen or service in self._chosen:
             text = rest if labelled else line
@@ -115,7 +117,7 @@ class _Reader:
 
 
 def _microseconds(time: str) -> int | None:
-    """A time as the engine writes it, with nanoseconds; None for what is none."""
+    """Parse a time as the engine writes it, with nanoseconds; None if it isn't one."""
     whole, dot, fraction = time.removesuffix("Z").partition(".")
     if not time.endswith("Z") or not (fraction or "0").isdigit() or bool(dot) != bool(fraction):
         return None

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from provision.backends import causes
-from provision.backends.docker import engine, file_mounts, secrets
+from provision.backends import causes, in_place
+from provision.backends.docker import file_mounts, secrets
 from provision.backends.docker.containers import MACHINE, of_environment
 from provision.backends.docker.ownership import COMPOSE_PROJECT, ID, RENDERING
-from provision.backends.docker.rendering import container_name, image_names, volume_names
+from provision.backends.docker.render import container_name, image_names, volume_names
 from provision.backends.ports import notes_on_ports
+from provision.docker_client import queries
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from provision.backends.docker.engine import Container, Seen
+    from provision.backends.in_place import MachineParts
+    from provision.docker_client.queries import Container, Objects
     from provision.model import Environment
     from provision.rendering import Rendering
     from provision.state import StateDir
@@ -40,15 +42,16 @@ class Surroundings:
 class Observed:
     """An environment as it is.
 
-    `containers`, `stale_secrets`, `replaced_files` and `aspects` go by a machine's name;
+    `containers`, `stale_secrets`, `replaced_files`, `aspects` and `parts` go by a machine's name;
     `seen` is all that the engine has under the names that the environment uses.
     """
 
-    seen: Seen
+    seen: Objects
     containers: Mapping[str, Container]
     stale_secrets: Mapping[str, tuple[str, ...]]
     replaced_files: Mapping[str, tuple[str, ...]]
     aspects: Mapping[str, Mapping[str, str]]
+    parts: Mapping[str, MachineParts] = field(default_factory=dict)
     surroundings: Surroundings | None = None
 
 
@@ -62,15 +65,22 @@ def observe(environment: Environment, state_dir: StateDir, rendering: Rendering)
     images = image_names(environment, rendering.recipes)
     volumes = [name for m in environment.machines for name in volume_names(environment, m).values()]
     network = f"{environment.unique_name}_default"
-    seen = engine.look([*names.values(), *dict.fromkeys(images.values()), *volumes, network])
+    seen = queries.inspect(
+        containers=names.values(), images=images.values(), volumes=volumes, networks=[network]
+    )
     containers = {name: seen.containers[full] for name, full in names.items() if full in seen.containers}
-    # One of another rendering is replaced, whatever it would answer.
+    parts = {
+        name: noted
+        for name, noted in in_place.noted(state_dir).items()
+        if name in containers and containers[name].id == noted.instance
+    }
+    # One of another rendering is replaced, whatever it would answer, unless it can be changed in place.
     answering = [
         machine
         for machine in environment.machines
-        if (found := containers.get(machine.name)) is not None
-        and found.running
-        and found.labels.get(RENDERING) == rendering.digests[machine.name]
+        if (container := containers.get(machine.name)) is not None
+        and container.running
+        and (machine.name in parts or container.labels.get(RENDERING) == rendering.digests[machine.name])
     ]
     return Observed(
         seen=seen,
@@ -78,6 +88,7 @@ def observe(environment: Environment, state_dir: StateDir, rendering: Rendering)
         stale_secrets={m.name: tuple(secrets.stale(names[m.name], m)) for m in answering},
         replaced_files={m.name: tuple(file_mounts.replaced(names[m.name], m)) for m in answering},
         aspects=causes.noted_aspects(state_dir),
+        parts=parts,
     )
 
 
@@ -90,8 +101,8 @@ def with_surroundings(observed: Observed, environment: Environment, state_dir: S
         surroundings=Surroundings(
             there=tuple(container.labels[MACHINE] for container in present),
             # Compose takes whatever carries its project's name for its own.
-            namesakes=engine.containers_with(f"{COMPOSE_PROJECT}={environment.unique_name}"),
-            volumes=engine.volumes_with(f"{ID}={environment.id}"),
+            namesakes=queries.containers_with(f"{COMPOSE_PROJECT}={environment.unique_name}"),
+            volumes=queries.volumes_with(f"{ID}={environment.id}"),
             notes_on_ports=notes_on_ports(environment, state_dir, ours),
             notes_on_files={m.name: tuple(file_mounts.notes(m)) for m in environment.machines},
         ),

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from provision.backends.docker import engine
 from provision.backends.docker.images import remembered_images
-from provision.backends.docker.rendering import folder_names, image_names
+from provision.backends.docker.ownership import RECIPE
+from provision.backends.docker.render import folder_names, image_names
 from provision.backends.offline import steps_to_fetch
+from provision.docker_client import queries
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,13 +24,13 @@ def missing(environment: Environment, state_dir: StateDir, rendering: Rendering)
     folders = folder_names(environment, rendering.recipes)
     bases = {machine.base.image for machine in environment.machines}
     former_images = remembered_images(state_dir)
-    seen = engine.look([*dict.fromkeys((*images.values(), *former_images)), *bases]).images
+    seen = queries.inspect(images=[*images.values(), *former_images, *bases]).images
     built_before = any(name in seen for name in former_images)
     needed: dict[str, None] = {}
     # Of equal machines one is asked: the image is that of all.
     for image, machine in {images[machine.name]: machine for machine in environment.machines}.items():
         built = seen.get(image)
-        if built is not None and built.get("provision.recipe") == rendering.recipes[machine.name]:
+        if built is not None and built.labels.get(RECIPE) == rendering.recipes[machine.name]:
             continue
         needed[machine.base.image] = None
         folder = f"{folders[machine.name]}/".removeprefix("./")

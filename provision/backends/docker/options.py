@@ -19,13 +19,11 @@ class DockerOptions:
         init: process 1: Docker's own init, or systemd.
         shm_size: the size of /dev/shm in bytes.
         compose: keys of the service in compose.yaml, laid over what provision writes.
-        cgroups: the version of the engine's cgroups, which `settle` fills in for systemd.
     """
 
     init: Literal["auto", "systemd"] = "auto"
     shm_size: int | None = None
     compose: Mapping[str, Any] = field(default_factory=dict)
-    cgroups: Literal["1", "2"] | None = None
 
 
 def options_of(machine: Machine) -> DockerOptions:

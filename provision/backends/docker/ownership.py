@@ -9,7 +9,7 @@ from provision.errors import EnvironmentFailed
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from provision.backends.docker.engine import Container, Seen
+    from provision.docker_client.queries import Container, Objects
 
 ID = "provision.id"
 ENVIRONMENT = "provision.environment"
@@ -21,7 +21,7 @@ COMPOSE_PROJECT = "com.docker.compose.project"
 COMPOSE_FOLDER = "com.docker.compose.project.working_dir"
 
 
-def refuse_strangers(identity: str, seen: Seen, others: Iterable[Container] = ()) -> None:
+def refuse_strangers(identity: str, seen: Objects, others: Iterable[Container] = ()) -> None:
     """Raise EnvironmentFailed if an object that belongs to something else is in the way.
 
     Args:
@@ -29,24 +29,24 @@ def refuse_strangers(identity: str, seen: Seen, others: Iterable[Container] = ()
         seen: what the engine has under the names that the environment uses.
         others: containers of a Compose project that is called as the environment's.
     """
-    found = list(dict.fromkeys(_strangers(identity, seen, others)))
-    if found:
+    strangers = list(dict.fromkeys(_strangers(identity, seen, others)))
+    if strangers:
         raise EnvironmentFailed(
             "a name that this environment needs is taken by something else",
-            evidence=found,
+            evidence=strangers,
             hint="remove or rename it if it is yours, or give this environment another name: `--name`",
         )
 
 
-def _strangers(identity: str, seen: Seen, others: Iterable[Container]) -> Iterator[str]:
+def _strangers(identity: str, seen: Objects, others: Iterable[Container]) -> Iterator[str]:
     containers = {each.name: each.labels for each in (*seen.containers.values(), *others)}
     kinds = {"container": containers, "volume": seen.volumes, "network": seen.networks}
     for kind, objects in kinds.items():
         for name, labels in objects.items():
             if labels.get(ID) != identity:
                 yield f"the {kind} {name}{_whose(labels)}"
-    for name, labels in seen.images.items():
-        if RECIPE not in labels:
+    for name, image in seen.images.items():
+        if RECIPE not in image.labels:
             yield f"the image {name}, which provision did not build"
 
 

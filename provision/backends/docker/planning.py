@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from provision.backends import starts
 from provision.backends.docker.decide import decide, needs_surroundings
 from provision.backends.docker.observe import observe, with_surroundings
 
@@ -24,4 +25,4 @@ def plan_for(
     if needs_surroundings(environment, plan):
         observed = with_surroundings(observed, environment, state_dir)
         plan = decide(environment, rendering, observed, rebuild=rebuild)
-    return observed, plan
+    return observed, starts.estimated(state_dir, plan)

@@ -1,7 +1,7 @@
 """Delivers secrets to containers: through the host's memory, where Compose finds them.
 
 A secret of a file is that file. One of a variable, or of a file that a machine could replace
-by a link, is laid into a folder in memory that nobody else may enter, so that a container that
+by a link, is written to a folder in memory that nobody else may enter, so that a container that
 is started again has it again.
 """
 
@@ -11,13 +11,14 @@ import shutil
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from provision import process, runtime, secrets
-from provision.backends.docker.rendering import (
+from provision import runtime, secrets
+from provision.backends.docker.render import (
     SECRETS,
     is_laid,
     secret_files,
     secret_variable,
 )
+from provision.docker_client import commands
 from provision.errors import HostLacks
 from provision.records import require_name
 
@@ -35,7 +36,7 @@ def folder(state_dir: StateDir) -> Path:
 
 
 def lay(environment: Environment, state_dir: StateDir) -> Mapping[str, str]:
-    """Make the folder hold the values that the engine cannot take itself; the variables that say so.
+    """Write the values that the engine cannot read itself to the folder; return the variables that say so.
 
     Files keep their identity: a running container sees the new value in the old file.
 
@@ -57,14 +58,13 @@ def lay(environment: Environment, state_dir: StateDir) -> Mapping[str, str]:
 
 def forget(state_dir: StateDir) -> None:
     """Remove them from the host's memory."""
-    with suppress(HostLacks):  # then nothing of ours can be there
+    with suppress(HostLacks):  # then there can be nothing to remove
         shutil.rmtree(folder(state_dir), ignore_errors=True)
 
 
 def stale(container: str, machine: Machine) -> Sequence[str]:
-    """The secrets of which a running container has another value than the host."""
+    """The secrets whose value in a running container differs from the host's."""
     if not machine.secrets:
         return ()
     question = secrets.Question(machine)
-    said = process.ask(["docker", "exec", container, "sh", "-c", question.script])
-    return question.stale(said.stdout)
+    return question.stale(commands.execute(container, ["sh", "-c", question.script]).stdout)

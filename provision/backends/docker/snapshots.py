@@ -7,28 +7,27 @@ configuration and the labels that it had, so that Compose and `plan` find it unc
 from __future__ import annotations
 
 import json
-import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from provision import process
 from provision.backends import snapshots
-from provision.backends.docker import engine
 from provision.backends.docker.containers import MACHINE, of_environment
 from provision.backends.docker.ownership import ID, RENDERING
 from provision.backends.docker.removal import end
 from provision.backends.snapshots import SnapshotRecord
-from provision.errors import EnvironmentFailed, UsageError
+from provision.docker_client import api, commands, queries
+from provision.errors import EnvironmentFailed, HostLacks, UsageError
 from provision.hints import command
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from provision.backends.docker.engine import Container
+    from provision.docker_client.queries import Container
     from provision.progress import Progress
     from provision.state import StateDir
 
 LABEL = "provision.snapshot"  # on the copy of a volume: the id of its environment
+HTTP_REFUSED = 300  # and above
 COPY = "cp -a /from/. /to/"
 REPLACE = f"rm -rf /to/* /to/.[!.]* /to/..?*; {COPY}"
 
@@ -48,10 +47,10 @@ def save(state_dir: StateDir, progress: Progress, name: str) -> None:
         images = {machine: f"provision/snapshot:{prefix}-{machine}" for machine in containers}
         with progress.step(f"saving {name}"), _standing_still(list(containers.values())):
             for machine, container in containers.items():
-                process.run(["docker", "commit", "--pause=false", container.name, images[machine]])
+                commands.commit(container.name, images[machine])
             helper = next(iter(containers.values())).image
             for volume, copy in volumes.items():
-                process.run(["docker", "volume", "create", "--label", f"{LABEL}={state_dir.id}", copy])
+                commands.create_volume(copy, f"{LABEL}={state_dir.id}")
                 _copy(helper, volume, copy, REPLACE)
         record = SnapshotRecord(
             name=name,
@@ -68,12 +67,13 @@ def restore(state_dir: StateDir, progress: Progress, name: str) -> None:
     """Have containers and volumes as they were; they are stopped then."""
     with state_dir.lock(progress):
         record = snapshots.find(state_dir, name)
+        _require_local()
         containers = _containers(state_dir)
         snapshots.require_same(record, {n: each.labels[RENDERING] for n, each in containers.items()})
         with progress.step(f"restoring {name}"):
             end(list(containers.values()))
             for volume, copy in record.volumes.items():
-                process.run(["docker", "volume", "create", "--label", f"{ID}={state_dir.id}", volume])
+                commands.create_volume(volume, f"{ID}={state_dir.id}")
                 _copy(next(iter(record.images.values())), copy, volume, REPLACE)
             for machine, container in containers.items():
                 _create(container.name, record.configurations[machine], record.images[machine])
@@ -89,9 +89,9 @@ def delete(state_dir: StateDir, name: str) -> None:
             hint=f"{command('up', '--rebuild')} recreates the machines from their own images",
         )
     if record.images:
-        process.run(["docker", "image", "rm", "--force", *record.images.values()], check=False)
+        commands.remove_images(tuple(record.images.values()))
     if record.volumes:
-        process.run(["docker", "volume", "rm", "--force", *record.volumes.values()])
+        commands.remove_volumes(tuple(record.volumes.values()))
     snapshots.forget(state_dir, name)
 
 
@@ -100,7 +100,7 @@ def _containers(state_dir: StateDir) -> dict[str, Container]:
 
 
 def _volumes(state_dir: StateDir) -> tuple[str, ...]:
-    return engine.volumes_with(f"{ID}={state_dir.id}")
+    return queries.volumes_with(f"{ID}={state_dir.id}")
 
 
 @contextmanager
@@ -108,25 +108,22 @@ def _standing_still(containers: list[Container]) -> Iterator[None]:
     """Pause what runs, so that all is of one moment."""
     running = [each.name for each in containers if each.running]
     if running:
-        process.run(["docker", "pause", *running])
+        commands.pause(running)
     try:
         yield
     finally:
         if running:
-            process.run(["docker", "unpause", *running])
+            commands.unpause(running)
 
 
 def _copy(image: str, source: str, destination: str, script: str) -> None:
     """Copy a volume into another, with owners, modes and times, by a container of an image."""
-    process.run(
-        ["docker", "run", "--rm", "--network", "none", "--user", "0:0", "--entrypoint", "sh",
-         "--volume", f"{source}:/from:ro", "--volume", f"{destination}:/to", image, "-c", script]
-    )  # fmt: skip
+    commands.run_with_volumes(image, script, {source: "/from:ro", destination: "/to"})
 
 
 def _configuration(container: Container) -> Mapping[str, object]:
     """All that a container was created with."""
-    seen: dict[str, Any] = json.loads("\n".join(engine.lines("inspect", container.name)))[0]
+    seen: dict[str, Any] = json.loads("\n".join(queries.lines("inspect", container.name)))[0]
     networks = {
         name: {"Aliases": [each for each in network.get("Aliases") or () if each != seen["Id"][:12]]}
         for name, network in seen["NetworkSettings"]["Networks"].items()
@@ -140,21 +137,17 @@ def _configuration(container: Container) -> Mapping[str, object]:
 
 def _create(name: str, configuration: object, image: str) -> None:
     """Create a container as another was; the command line has no words for all of it."""
-    import docker
-
     assert isinstance(configuration, dict)  # noqa: S101 - as `_configuration` made it
-    host = (
-        os.environ.get("DOCKER_HOST")
-        or engine.lines("context", "inspect", "--format", "{{.Endpoints.docker.Host}}")[0]
-    )
-    client: Any = docker.APIClient(base_url=host, version="auto")
-    try:
-        client.create_container_from_config({**configuration, "Image": image}, name=name)
-    except docker.errors.DockerException as error:
+    answer = api.post("/containers/create", {"name": name}, {**configuration, "Image": image})
+    if answer is None or answer.status >= HTTP_REFUSED:
         raise EnvironmentFailed(
             f"the container {name} could not be made again",
-            evidence=[str(error)],
+            evidence=[answer.message] if answer else [],
             hint=f"{command('up')} makes it anew; then restore the snapshot again",
-        ) from error
-    finally:
-        client.close()
+        )
+
+
+def _require_local() -> None:
+    """Raise HostLacks where the engine is not on a local socket: only its API makes a container again."""
+    if api.get("/_ping") is None:
+        raise HostLacks("a snapshot can only be restored by an engine on a local socket of this host")

@@ -20,7 +20,7 @@ _READ_AT_BOOT = re.compile(r"/etc/sysctl\.conf|/(etc|run|usr/lib|usr/local/lib|l
 
 
 def notes_on_sysctl_files(environment: Environment) -> tuple[str, ...]:
-    """What a person should know of files that only a boot reads: a container has none."""
+    """Notes on files that only a boot reads: a container doesn't boot."""
     return tuple(note for machine in environment.machines for note in _notes(machine))
 
 
@@ -50,12 +50,12 @@ def refused_sysctls(environment: Environment) -> tuple[str, ...]:
 
 
 def sysctl_refused(lines: Sequence[str], environment: Environment) -> EnvironmentFailed | None:
-    """The error where the engine could not set a kernel parameter; None where that was not the matter."""
+    """The error if the engine could not set a kernel parameter; None if that was not the cause."""
     for line in lines:
-        found = re.search(r"/proc/sys/([\w/.-]+)|sysctl key ([\w.-]+)", line)
-        if found is None:
+        match = re.search(r"/proc/sys/([\w/.-]+)|sysctl key ([\w.-]+)", line)
+        if match is None:
             continue
-        name = (found[1] or found[2]).replace("/", ".")
+        name = (match[1] or match[2]).replace("/", ".")
         places = [
             f"{sysctl.origin.file}:{sysctl.origin.line}: {name}: {sysctl.value}"
             for machine in environment.machines

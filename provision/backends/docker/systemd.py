@@ -1,20 +1,21 @@
-"""Systemd as a container's init, without privileges: what it takes of engine, cgroups and base."""
+"""systemd as a container's init, without privileges: what engine, cgroups and base must provide."""
 
 from __future__ import annotations
 
 import platform
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from provision import process
 from provision.backends.docker.options import options_of
-from provision.errors import Problem
+from provision.docker_client import queries
+from provision.errors import Problem, ProvisionError
 from provision.model import Origin
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from provision.docker_client.queries import Cgroups
     from provision.model import Environment, Family, Machine
 
 PACKAGES: Mapping[Family, tuple[str, ...]] = {
@@ -42,27 +43,28 @@ def without_systemd(environment: Environment) -> Iterator[Problem]:
             )
 
 
-def cgroups() -> str:
-    """The version of the engine's cgroups: 1 or 2."""
-    return "1" if _ask("{{.CgroupVersion}}") == "1" else "2"
+@dataclass(frozen=True, kw_only=True)
+class EngineChoices:
+    """What the engine decides about an environment: the version of its cgroups, which systemd must know."""
+
+    cgroups: Cgroups = "2"
 
 
-def settle(environment: Environment) -> Environment:
-    """With the version of this host's cgroups in the machines whose init is systemd."""
+def choose(environment: Environment) -> EngineChoices:
+    """What this host's engine decides; it is asked only for systemd, and need not answer."""
     if not any(map(is_init, environment.machines)):
-        return environment
-    version = cgroups()
-    machines = tuple(
-        replace(machine, options={**machine.options, "cgroups": version}) if is_init(machine) else machine
-        for machine in environment.machines
-    )
-    return replace(environment, machines=machines)
+        return EngineChoices()
+    try:
+        return EngineChoices(cgroups=queries.engine().cgroups)
+    except ProvisionError:
+        return EngineChoices()
 
 
 def lacking() -> str:
     """Why this host's engine cannot run systemd in a container without privileges; empty if it can."""
-    if cgroups() == "2":
-        version = _ask("{{.ServerVersion}}")
+    engine = queries.engine()
+    if engine.cgroups == "2":
+        version = engine.version
         if not version.split(".")[0].isdigit() or int(version.split(".")[0]) >= WRITABLE:
             return ""
         return (
@@ -76,7 +78,3 @@ def lacking() -> str:
         oldest = ".".join(map(str, RELEASE_AGENT))
         return f"with cgroup v1 and a kernel before {oldest}, it could escape its container"
     return ""
-
-
-def _ask(template: str) -> str:
-    return process.ask(["docker", "info", "--format", template]).stdout.strip()

@@ -189,7 +189,7 @@ def _record() -> Path:
 
 
 def _verdicts() -> Mapping[str, bool]:
-    """The verdicts that count: a host that was set up anew may boot now what hung before."""
+    """The verdicts that still count: a host that was set up again may now boot what hung before."""
     record = _loaded()
     if record is None:
         return {}

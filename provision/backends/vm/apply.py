@@ -7,22 +7,23 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from provision.backends import causes, starts
+from provision import guest_paths
+from provision.backends import causes, in_place, starts
 from provision.backends.machines import warn_of_roots
 from provision.backends.order import in_order
 from provision.backends.ports import choose, keep, kept
-from provision.backends.readiness import BETWEEN, SETUP_STATE, wait_until_ready
+from provision.backends.readiness import BETWEEN, wait_until_ready
 from provision.backends.starting import decide_start
 from provision.backends.vm import acceleration
-from provision.backends.vm.decide import BOOTED, stands_as
-from provision.backends.vm.driver import ForwardsLater, HasGuestConsole, release
+from provision.backends.vm.decide import BOOTED, changes_in_place, stands_as
+from provision.backends.vm.driver import ForwardsLater, HasGuestConsole, release, starts_provisioned
 from provision.backends.vm.guest import agent, secrets, ssh, sync
 from provision.backends.vm.guest.commands import ask, enter, read_lines
-from provision.backends.vm.observe import observe, ports_held
+from provision.backends.vm.observe import APPLIED, observe, ports_held
 from provision.backends.vm.planning import plan_for
 from provision.backends.vm.provisioning import provisioning
 from provision.backends.vm.records import RECORD, MachineRecord, MachinesRecord
-from provision.backends.vm.rendering import copied_folders
+from provision.backends.vm.render import copied_folders
 from provision.backends.vm.shutdown import remove
 from provision.model import ATTACH, SETUP
 from provision.progress import ParallelProgress
@@ -30,7 +31,7 @@ from provision.recipe.systemd import restart_script
 from provision.target import Unreachable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from provision.backends.base import Plan
     from provision.backends.starting import Stands
@@ -57,23 +58,26 @@ class Application:
     rendering: Rendering
     timeout: float
 
-    def up(self, progress: Progress, *, rebuild: bool) -> Plan:
-        """Observe, decide, and carry out the plan, which is returned."""
+    def up(self, progress: Progress, *, rebuild: bool, approve: Callable[[Plan], None]) -> Plan:
+        """Observe, decide, and carry out the plan once it is approved; returned is that very plan."""
         with self.state_dir.lock(progress):
             with progress.wait("checking what is running"):
                 observed, plan = plan_for(
                     self.environment, self.driver, self.state_dir, self.rendering, rebuild=rebuild
                 )
-            begun = time.monotonic()
+            approve(plan)
+            begun = since = time.monotonic()
             if plan.changes:
                 begun = self._carry_out(plan, observed, progress, rebuild=rebuild)
                 if self.environment.several:
-                    starts.note(self.state_dir, plan, begun)
+                    self._note_parts()
+                    starts.note(self.state_dir, plan, begun, since)
                     return plan
+                self._note_parts()
             else:
                 sync.push(self.state_dir, sync.known_folders(self.state_dir), progress)
         self._wait_for_all(plan, progress)
-        starts.note(self.state_dir, plan, begun)
+        starts.note(self.state_dir, plan, begun, since)
         return plan
 
     def start(self, progress: Progress, machine: str | None) -> Plan:
@@ -118,7 +122,8 @@ class Application:
             progress.note(note)
         state_dir.make()
         state_dir.log.write_text("")
-        for name in plan.named("create", "start"):
+        stopped = [name for name in plan.named("recreate") if observed.machines[name].state != "running"]
+        for name in (*plan.named("create", "start"), *stopped):
             if not (rebuild and observed.machines[name].state == "running"):  # it is removed below
                 release(driver, state_dir, name)
         chosen = choose(environment, state_dir, ports_held(driver, state_dir), progress)
@@ -191,6 +196,8 @@ class Application:
             progress.note(f"{machine.name} gets the new value of {changed}")
             secrets.renew(state_dir, machine)
             return
+        if self._change(machine, plan, observed, progress):
+            return
         secrets.push_proxy(state_dir, self.environment, machine)
         secrets.push_identity(state_dir, machine)
         if machine.workspace and machine.workspace.agent:
@@ -198,6 +205,39 @@ class Application:
         self._provisioning().finish(machine, progress)
         if isinstance(driver, ForwardsLater):
             driver.forward(state_dir, machine.name, self._record(machine).ports)
+
+    def _change(self, machine: Machine, plan: Plan, observed: Observed, progress: Progress) -> bool:
+        """Apply to a machine that started with all steps done what needs no new one; whether that was all."""
+        state_dir, driver = self.state_dir, self.driver
+        if plan.actions[machine.name] != "change" or not starts_provisioned(driver, state_dir):
+            return False
+        found = changes_in_place(machine, self.rendering, observed)
+        if found is None:  # a port is to be forwarded again
+            return False
+        recipe, files = self.rendering.recipes[machine.name], self.rendering.made_of[machine.name]
+        with enter(state_dir, machine.name, self._record(machine)) as target:
+            in_place.apply(target, machine, found, files, progress)
+            restarts = [restart_script(found.services)] if found.services else []
+            if found.setup:
+                restarts.append(f"rm -f {guest_paths.SETUP_STATE}; {restart_script([SETUP])}")
+            lines = [f"echo {recipe} >{APPLIED}", *restarts]
+            target.run("\n".join(lines), user="root", timeout=in_place.WITHIN)
+        driver.note_applied(machine, state_dir, self.rendering)
+        return True
+
+    def _note_parts(self) -> None:
+        """Remember what each machine is made of, so that the next change may be applied to it."""
+        if starts_provisioned(self.driver, self.state_dir):
+            rendering = self.rendering
+            parts = {
+                each.name: in_place.MachineParts(
+                    instance="",  # the machine itself says what was applied to it
+                    made=rendering.recipes[each.name],
+                    parts=in_place.parts_of(rendering.made_of[each.name], rendering.outside[each.name]),
+                )
+                for each in self.environment.machines
+            }
+            in_place.note(self.state_dir, parts)
 
     def _provisioning(self) -> Provisioning:
         return provisioning(self.environment, self.driver, self.state_dir, self.rendering)
@@ -217,7 +257,7 @@ class Application:
             if service == ATTACH:
                 script += " && systemctl restart provision.target"
             if service == SETUP:
-                script = f"rm -f {SETUP_STATE}; {script}"
+                script = f"rm -f {guest_paths.SETUP_STATE}; {script}"
             ask(self.driver, state_dir, name, script)
 
         begun = time.monotonic()

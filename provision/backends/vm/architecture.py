@@ -70,7 +70,7 @@ ARCHITECTURES = (X86_64, AARCH64)
 
 
 def architecture() -> Architecture | None:
-    """That of machines on this host; None where we know no machine for it."""
+    """The architecture of machines on this host; None if we know no machine for it."""
     name = os.environ.get(OVERRIDE) or platform.machine()
     return next((known for known in ARCHITECTURES if name in known.names), None)
 

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import os
+import platform
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from provision import process
-from provision.backends import causes, ports, starts
+from provision.backends import causes, in_place, ports, starts
 from provision.backends import snapshots as kept_snapshots
-from provision.backends.base import Remains
+from provision.backends.base import Remains, approve_all
 from provision.backends.machines import read_all, refuse_unknown, side_by_side
 from provision.backends.readiness import HEALTHY, service_states
 from provision.backends.requirements import refuse, unmet
 from provision.backends.vm import acceleration, capabilities, drivers, offline, snapshots
 from provision.backends.vm.apply import Application
+from provision.backends.vm.architecture import architecture
 from provision.backends.vm.driver import (
     KeepsVolumes,
     Pauses,
@@ -38,7 +40,7 @@ from provision.backends.vm.records import (
     machine_records,
     ports_of,
 )
-from provision.backends.vm.rendering import render_environment
+from provision.backends.vm.render import render_environment
 from provision.backends.vm.shutdown import remove, stop
 from provision.backends.vm.validation import unsupported
 from provision.errors import Problem, UsageError
@@ -51,14 +53,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from provision.backends.base import Capabilities, Finding, Footprint, Plan
+    from provision.backends.base import Cached, Capabilities, Finding, Footprint, Plan, Usage
     from provision.backends.log_view import LogView
     from provision.backends.vm.driver import Driver, GuestState
-    from provision.model import Environment, Machine, MachineState, Usage
+    from provision.model import Base, Environment, Machine, MachineState, MachineUsage
     from provision.progress import Progress
     from provision.records import Record
     from provision.rendering import Rendering
-    from provision.state import StateDir
+    from provision.state import KnownEnvironment, StateDir
     from provision.target import Target
 
 
@@ -67,8 +69,16 @@ RECORDS: Mapping[str, type[Record]] = {  # beside the driver's own
     ports.RECORD: ports.PortsRecord,
     starts.RECORD: starts.StartRecord,
     causes.RECORD: causes.AspectsRecord,
+    in_place.RECORD: in_place.PartsRecord,
     sync.SYNCED: sync.SyncedRecord,
 }
+
+
+@dataclass(frozen=True, kw_only=True)
+class HostChoices:
+    """What the host decides about an environment: the name of its driver."""
+
+    driver: str
 
 
 class VirtualMachines:
@@ -91,40 +101,42 @@ class VirtualMachines:
         """Nothing: a machine reads whatever a boot reads."""
         return ()
 
-    def settle(self, environment: Environment, state_dir: StateDir) -> Environment:
-        """With the driver: the spec's, $PROVISION_PROVIDER, the one it has, the first of this host."""
-        if _names(environment):
-            return environment
+    def choose(self, environment: Environment, state_dir: StateDir) -> HostChoices:
+        """The driver: the spec's, $PROVISION_PROVIDER, the one it has, the first that this host can use."""
         preferred = os.environ.get("PROVISION_PROVIDER") or driver_of(state_dir)
-        chosen = preferred or drivers.first_usable(of_boxes=_of_boxes(environment))
-        machines = tuple(
-            replace(machine, options={**machine.options, "provider": chosen} if chosen else machine.options)
-            for machine in environment.machines
-        )
-        return replace(environment, machines=machines)
+        if _names(environment) or not preferred:
+            usable = None if _names(environment) else drivers.first_usable(of_boxes=_of_boxes(environment))
+            return HostChoices(driver=usable) if usable else _any_host(environment)
+        return HostChoices(driver=preferred)
 
     def refusals(self, environment: Environment, state_dir: StateDir) -> Sequence[Problem]:
         """What no machine of the driver that `up` would take can be."""
-        settled = self.settle(environment, state_dir)
-        problems = _refusals(settled)
-        return problems or list(_small_disks(settled, _driver(settled)))
+        choices = self.choose(environment, state_dir)
+        problems = _refusals(environment, choices)
+        return problems or list(_small_disks(environment, drivers.find(choices.driver)))
 
-    def render(self, environment: Environment, location: Path) -> Rendering:
+    def render(
+        self, environment: Environment, location: Path, choices: HostChoices | None = None
+    ) -> Rendering:
         """The driver's definition of the machines, and what prepares each of them; pure."""
-        refuse(_refusals(environment))
-        return render_environment(environment, _driver(environment), location)
+        choices = choices or _any_host(environment)
+        refuse(_refusals(environment, choices))
+        return render_environment(environment, drivers.find(choices.driver), location)
 
     def missing(self, environment: Environment, state_dir: StateDir) -> tuple[str, ...]:
         """What `up` would have to fetch: boxes, bases, and packages that no disk holds."""
-        rendering = self.render(environment, state_dir.rendering)
-        return tuple(offline.missing(environment, _driver(environment), state_dir, rendering))
+        choices = self.choose(environment, state_dir)
+        rendering = self.render(environment, state_dir.rendering, choices)
+        return tuple(offline.missing(environment, drivers.find(choices.driver), state_dir, rendering))
 
     def plan(self, environment: Environment, state_dir: StateDir) -> Plan:
         """What `up` would do: a machine says itself what was applied to it."""
-        driver = _driver(environment)
+        choices = self.choose(environment, state_dir)
+        rendering = self.render(environment, state_dir.rendering, choices)
+        driver = drivers.find(choices.driver)
         _require_accelerator(environment, driver)
         capabilities.require_host(environment)
-        return plan_for(environment, driver, state_dir, self.render(environment, state_dir.rendering))[1]
+        return plan_for(environment, driver, state_dir, rendering)[1]
 
     def up(
         self,
@@ -134,10 +146,12 @@ class VirtualMachines:
         *,
         rebuild: bool,
         timeout: float,
+        approve: Callable[[Plan], None] = approve_all,
     ) -> Plan:
         """Make or boot what is not there, apply what changed, in order, until all are ready."""
-        driver = _driver(environment)
-        rendering = self.render(environment, state_dir.rendering)
+        choices = self.choose(environment, state_dir)
+        rendering = self.render(environment, state_dir.rendering, choices)
+        driver = drivers.find(choices.driver)
         drivers.require(driver)
         _require_accelerator(environment, driver)
         capabilities.require_host(environment)
@@ -145,7 +159,7 @@ class VirtualMachines:
         application = Application(
             environment=environment, driver=driver, state_dir=state_dir, rendering=rendering, timeout=timeout
         )
-        return application.up(progress, rebuild=rebuild)
+        return application.up(progress, rebuild=rebuild, approve=approve)
 
     def start(
         self,
@@ -157,14 +171,15 @@ class VirtualMachines:
         timeout: float,
     ) -> Plan:
         """Boot or resume them, in order, and wait."""
-        driver = _driver(environment)
+        choices = self.choose(environment, state_dir)
+        driver = drivers.find(choices.driver)
         drivers.require(driver)
         _require_accelerator(environment, driver)
         application = Application(
             environment=environment,
             driver=driver,
             state_dir=state_dir,
-            rendering=self.render(environment, state_dir.rendering),
+            rendering=self.render(environment, state_dir.rendering, choices),
             timeout=timeout,
         )
         return application.start(progress, machine)
@@ -208,7 +223,7 @@ class VirtualMachines:
         kept_snapshots.find(state_dir, name)
         kept_snapshots.forget(state_dir, name)
 
-    def usage(self, state_dir: StateDir) -> tuple[Usage, ...]:
+    def machine_usage(self, state_dir: StateDir) -> tuple[MachineUsage, ...]:
         """As their driver tells it; they are looked at side by side."""
         running = _running(state_dir, None)
         silent = [driver.name for driver, _ in running if not isinstance(driver, TellsUsage)]
@@ -217,7 +232,7 @@ class VirtualMachines:
         if not running:
             return ()
 
-        def ask_one(each: tuple[Driver, str]) -> Usage | None:
+        def ask_one(each: tuple[Driver, str]) -> MachineUsage | None:
             driver, name = each
             return driver.usage(state_dir, name) if isinstance(driver, TellsUsage) else None
 
@@ -231,8 +246,8 @@ class VirtualMachines:
         with state_dir.lock(progress):
             refuse_unknown(machine, machine_records(state_dir))
             for driver in map(drivers.find, drivers.names()):
-                asked = [each for each in driver.machines(state_dir) if machine in (None, each)]
-                running = [each for each in asked if driver.state(state_dir, each) == "running"]
+                chosen = [each for each in driver.machines(state_dir) if machine in (None, each)]
+                running = [each for each in chosen if driver.state(state_dir, each) == "running"]
                 if running:
                     stop(driver, state_dir, progress, running)
                     stopped = True
@@ -288,7 +303,7 @@ class VirtualMachines:
 
     def status(self, environment: Environment, state_dir: StateDir) -> tuple[MachineStatus, ...]:
         """Every machine, with the state of each service where it runs."""
-        driver = _driver(environment)
+        driver = drivers.find(self.choose(environment, state_dir).driver)
         facts = machine_records(state_dir)
         joined = cards(environment) if driver.joins_private_network else {}
 
@@ -311,10 +326,10 @@ class VirtualMachines:
             for driver in map(drivers.find, drivers.names())
             for each in driver.machines(state_dir)
         }
-        asked = [each for each in facts if machine in (None, each)]
-        running = [each for each in asked if states.get(each) == "running"]
+        chosen = [each for each in facts if machine in (None, each)]
+        running = [each for each in chosen if states.get(each) == "running"]
         if not running:
-            there = any(states.get(each, "absent") != "absent" for each in asked)
+            there = any(states.get(each, "absent") != "absent" for each in chosen)
             what = f"environment {name}" if machine in (None, name) else f"machine {machine} of {name}"
             raise Unreachable(
                 f"{what} is {'not running' if there else 'not up'} in vm",
@@ -365,6 +380,15 @@ class VirtualMachines:
 
         read_all(known, services, each_line, read, follow=view.follow)
 
+    def form(self, environment: Environment, state_dir: StateDir) -> str:
+        """With its driver: each has packages and a kernel of its own."""
+        return f"{self.name}-{self.choose(environment, state_dir).driver}"
+
+    def architecture(self) -> str:
+        """That which is emulated, or this host's."""
+        ours = architecture()
+        return ours.name if ours else platform.machine()
+
     def is_slow(self, environment: Environment) -> bool:
         """Where they are emulated."""
         wanted = {acceleration.wanted(machine) for machine in environment.machines}
@@ -376,11 +400,48 @@ class VirtualMachines:
 
         return footprint(state_dir)
 
+    def usage(self, state_dirs: Sequence[StateDir]) -> Mapping[str, Usage]:
+        """Their disks and processes, as far as their driver tells them."""
+        from provision.backends.vm.keeping import usage
+
+        return usage(state_dirs)
+
+    def cached(
+        self,
+        environments: Sequence[KnownEnvironment],
+        gone: Sequence[KnownEnvironment],  # noqa: ARG002 - the contract's words
+    ) -> tuple[Cached, ...]:
+        """Disks and boxes."""
+        from provision.backends.vm.keeping import cached
+
+        return cached(environments)
+
+    def half_made(self) -> tuple[Path, ...]:
+        """Disks and boxes that never became whole."""
+        from provision.backends.vm.keeping import half_made
+
+        return half_made()
+
+    def discard(self, cached: Sequence[Cached]) -> None:
+        """Disks and boxes that no machine is made of."""
+        from provision.backends.vm.keeping import discard
+
+        discard(cached)
+
     def forget_saved(self, state_dir: StateDir) -> bool:
         """The states that are kept for the next start."""
         from provision.backends.vm.footprint import forget_saved
 
         return forget_saved(state_dir)
+
+    def build_base(self, base: Base, progress: Progress, *, provider: str | None) -> Iterator[str]:
+        """Its boxes for Vagrant, in the folder of boxes."""
+        from provision.bases.box import boxes_folder, build_box
+        from provision.bases.packing import BOX_PROVIDERS
+
+        for each in BOX_PROVIDERS:
+            if provider in (None, each):
+                yield str(build_box(base, each, boxes_folder(), progress))
 
     def examine(self) -> tuple[Finding, ...]:
         """Every driver: one that is usable is enough."""
@@ -417,10 +478,10 @@ def _names(environment: Environment) -> Sequence[str]:
     return sorted({str(name) for name in named if name})
 
 
-def _refusals(environment: Environment) -> Sequence[Problem]:
-    """What no virtual machine can be, or none of the environment's driver."""
+def _refusals(environment: Environment, choices: HostChoices) -> Sequence[Problem]:
+    """What no virtual machine can be, or none of the chosen driver."""
     problems = list(unmet(environment, capabilities.lacks, capabilities.HINT))
-    names = _names(environment)
+    names = _names(environment) or [choices.driver]
     unknown = [name for name in names if name not in drivers.names()]
     if unknown or len(names) > 1:
         message = (
@@ -430,7 +491,7 @@ def _refusals(environment: Environment) -> Sequence[Problem]:
         )
         place = Origin(file=str(environment.spec), line=1, column=1)
         return [*problems, Problem(message, place, f"choose from {', '.join(drivers.names())}")]
-    driver = _driver(environment)
+    driver = drivers.find(choices.driver)
     return [*problems, *unsupported(environment, driver)]
 
 
@@ -445,10 +506,10 @@ def _small_disks(environment: Environment, driver: Driver) -> Iterator[Problem]:
             yield Problem(error.message, Origin(file=str(environment.spec), line=1, column=1), error.hint)
 
 
-def _driver(environment: Environment) -> Driver:
-    """The driver that is named; the preferred one where even the host could not decide."""
+def _any_host(environment: Environment) -> HostChoices:
+    """The driver that the spec names; the preferred one if it names none, whatever a host can use."""
     preferred = drivers.preferred(of_boxes=_of_boxes(environment))
-    return drivers.find(next(iter([*_names(environment), *preferred])))
+    return HostChoices(driver=next(iter([*_names(environment), *preferred])))
 
 
 def _of_boxes(environment: Environment) -> bool:
@@ -457,13 +518,13 @@ def _of_boxes(environment: Environment) -> bool:
 
 
 def _require_accelerator(environment: Environment, driver: Driver) -> None:
-    """Raise HostLacks where the host's variable names an accelerator that there is not."""
+    """Raise HostLacks if the host's variable names an accelerator that there is not."""
     for machine in environment.machines if driver.accelerators else ():
         acceleration.wanted(machine)
 
 
 def _refuse_former(environment: Environment, driver: Driver, state_dir: StateDir) -> None:
-    """Raise UsageError where another driver's machines are there: they would be forgotten, and run on."""
+    """Raise UsageError if another driver's machines are there: they would be forgotten, and keep running."""
     former = driver_of(state_dir)
     if former not in drivers.names() or former == driver.name:
         return

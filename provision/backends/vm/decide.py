@@ -5,18 +5,20 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from provision.backends import causes
-from provision.backends.base import Plan, PlannedAction
-from provision.backends.vm.rendering import disks
+from provision.backends import causes, in_place
+from provision.backends.base import Plan, PlannedAction, losing
+from provision.backends.vm.render import disks
 from provision.backends.volumes import notes_on_volumes
 
 if TYPE_CHECKING:
     from provision.backends.base import Action
+    from provision.backends.in_place import Changes
     from provision.backends.starting import Stands
     from provision.backends.vm.observe import Observed, SeenMachine
     from provision.model import Environment, Machine
     from provision.rendering import Rendering
 
+OWN_DISK = "its own disk, with all that was written outside its volumes"
 BOOTED: tuple[Action, ...] = ("create", "start", "recreate")
 
 
@@ -50,7 +52,27 @@ def decide(
         for machine in environment.machines
     }
     volumes = notes_on_volumes(wanted, around.volumes, observed.there)
-    return replace(plan, notes=(*volumes, *around.notes_on_ports))
+    machines = tuple(
+        losing(
+            each,
+            OWN_DISK,
+            [full for full in wanted.get(each.machine, {}).values() if full in around.volumes],
+            precious=True,
+        )
+        if _loses_disk(each, observed)
+        else each
+        for each in plan.machines
+    )
+    return replace(plan, machines=machines, notes=(*volumes, *around.notes_on_ports))
+
+
+def _loses_disk(planned: PlannedAction, observed: Observed) -> bool:
+    """Whether the machine's own disk is thrown away; one that runs its steps itself keeps it."""
+    if planned.machine not in observed.there:
+        return False
+    if planned.action == "recreate":
+        return observed.starts_provisioned
+    return planned.action in ("create", "remove")
 
 
 def stands_as(seen: SeenMachine, definition: str) -> Stands:
@@ -76,12 +98,35 @@ def _action_and_cause(
     if rebuild:
         return "create", "--rebuild"
     if seen.state != "running":
+        if observed.starts_provisioned and _is_outdated(machine, rendering, observed):
+            return "recreate", causes.cause(observed.aspects.get(machine.name), causes.aspects(machine))
         return "start", "it is not running"
     is_of_rendering = seen.definition == rendering.digests[machine.name]
     if is_of_rendering and seen.answer != "another recipe":
         return _of_unchanged(seen)
     changed = causes.cause(observed.aspects.get(machine.name), causes.aspects(machine))
-    return "change" if is_of_rendering and not observed.starts_provisioned else "recreate", changed
+    if is_of_rendering and not observed.starts_provisioned:
+        return "change", changed
+    applied = is_of_rendering and changes_in_place(machine, rendering, observed)
+    return "change" if applied else "recreate", changed
+
+
+def _is_outdated(machine: Machine, rendering: Rendering, observed: Observed) -> bool:
+    """Whether a machine that does not run was made as another than it would be now, as far as is noted."""
+    name = machine.name
+    made = observed.parts.get(name)
+    definition = observed.machines[name].definition
+    other = definition is not None and definition != rendering.digests[name]
+    return other or (made is not None and made.made != rendering.recipes[name])
+
+
+def changes_in_place(machine: Machine, rendering: Rendering, observed: Observed) -> Changes | None:
+    """What to apply to a running machine that started with all steps done; None if it has to be made anew."""
+    seen, made = observed.machines[machine.name], observed.parts.get(machine.name)
+    if made is None or seen.answer != "another recipe" or seen.applied != made.made or seen.stale_secrets:
+        return None
+    now = in_place.parts_of(rendering.made_of[machine.name], rendering.outside[machine.name])
+    return in_place.changes(machine, made.parts, now)
 
 
 def _of_unchanged(seen: SeenMachine) -> tuple[Action, str]:

@@ -10,8 +10,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from provision.backends.base import Finding, Footprint
+    from provision.backends.vm.image.store import Artifact, ArtifactStore
     from provision.backends.vm.qemu.console import GuestConsole
-    from provision.model import Environment, Machine, PortStatus, Step, Usage
+    from provision.model import Environment, Machine, MachineUsage, PortStatus, Step
     from provision.progress import Progress
     from provision.records import Record
     from provision.rendering import RenderedFile, Rendering
@@ -218,7 +219,20 @@ class TakesBoxes(Protocol):
     """A driver whose machines are made of boxes."""
 
     def refuse_small_disk(self, machine: Machine) -> None:
-        """Raise UsageError where the spec's disk is smaller than the box's, as far as that is known here."""
+        """Raise UsageError if the spec's disk is smaller than the box's, as far as that is known here."""
+
+
+@runtime_checkable
+class MakesArtifacts(Protocol):
+    """A driver that makes disks or boxes of images, and keeps them in a folder of the cache."""
+
+    store: ArtifactStore
+
+    def artifacts(self, state_dir: StateDir) -> tuple[str, ...]:
+        """The names in `store` of what the environment's machines are, or were last, made of."""
+
+    def forget_artifact(self, artifact: Artifact) -> None:
+        """Remove what the hypervisor keeps of one that is about to be removed."""
 
 
 @runtime_checkable
@@ -242,6 +256,9 @@ class StartsProvisioned(Protocol):
 
     def resume(self, state_dir: StateDir, machine: str, recipe: str) -> None:
         """Let what waits in a machine begin, after a boot and after a saved state alike."""
+
+    def note_applied(self, machine: Machine, state_dir: StateDir, rendering: Rendering) -> None:
+        """Remember that a running machine was changed in place to be what is rendered now."""
 
 
 @runtime_checkable
@@ -293,7 +310,7 @@ class TakesSnapshots(Protocol):
 class TellsUsage(Protocol):
     """A driver that can tell what a machine takes of this host."""
 
-    def usage(self, state_dir: StateDir, machine: str) -> Usage | None:
+    def usage(self, state_dir: StateDir, machine: str) -> MachineUsage | None:
         """What a machine takes now, looked at for a second; None where it does not run."""
 
 
@@ -325,7 +342,7 @@ class OpensLoopback(Protocol):
     """A driver whose machines may reach what listens on the host's loopback alone."""
 
     def opens_loopback(self) -> str | None:
-        """Why they reach it on this host; None where they do not."""
+        """Why they reach it on this host; None if they don't."""
 
 
 def release(driver: Driver, state_dir: StateDir, machine: str) -> None:
@@ -345,7 +362,7 @@ def starts_provisioned(driver: Driver, state_dir: StateDir) -> TypeGuard[StartsP
 
 
 def loopback_reason(driver: Driver) -> str | None:
-    """Why its machines reach what listens on this host's loopback alone; None where they do not."""
+    """Why its machines reach services on this host's loopback; None if they don't."""
     return driver.opens_loopback() if isinstance(driver, OpensLoopback) else None
 
 

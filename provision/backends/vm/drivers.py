@@ -36,7 +36,7 @@ def find(name: str) -> Driver:
 
 
 def examine() -> Iterator[Finding]:
-    """What this host lacks for each of them, the preferred first; one at a time, for each takes its time."""
+    """What this host lacks for each of them, the preferred first; checked one at a time, which is slow."""
     return (find(name).examine() for name in names())
 
 
@@ -51,7 +51,7 @@ def first_usable(*, of_boxes: bool = False) -> str | None:
 
 
 def require(driver: Driver) -> None:
-    """Raise HostLacks where this host cannot use it, and name one that would do instead."""
+    """Raise HostLacks if this host cannot use it, and name one that would do instead."""
     finding = driver.examine()
     if finding.usable:
         return

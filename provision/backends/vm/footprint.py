@@ -27,9 +27,9 @@ def footprint(state_dir: StateDir) -> Footprint:
 
 def forget_saved(state_dir: StateDir) -> bool:
     """The states that any driver keeps."""
-    found = [
+    saved = [
         driver.forget_saved(state_dir)
         for driver in map(drivers.find, drivers.names())
         if isinstance(driver, Measurable)
     ]
-    return any(found)
+    return any(saved)

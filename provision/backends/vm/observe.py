@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
-from provision.backends import causes
+from provision import guest_paths
+from provision.backends import causes, in_place
 from provision.backends.machines import side_by_side
 from provision.backends.ports import notes_on_ports
 from provision.backends.readiness import HEALTHY
@@ -18,13 +19,15 @@ from provision.target import Unreachable
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from provision.backends.in_place import MachineParts
     from provision.backends.vm.driver import Driver, GuestState
     from provision.model import Environment, Machine
     from provision.rendering import Rendering
     from provision.state import StateDir
+    from provision.target import Output
 
-APPLIED = "/var/lib/provision/applied"
-QUIESCED = "/run/provision-guest/quiesced"  # not empty while a machine is without the host's folders
+APPLIED = guest_paths.APPLIED
+QUIESCED = guest_paths.QUIESCED  # not empty while a machine is without the host's folders
 COMES_BACK_WITHIN = 20.0  # seconds: a busy host's machine may be slow, and is not booted again for it
 
 Answer = Literal["ready", "not ready", "another recipe", "without its folders", "none"]
@@ -36,7 +39,8 @@ _ANSWERS: Mapping[int, Answer] = {0: "ready", 3: "another recipe", 4: "without i
 class SeenMachine:
     """A machine as it is.
 
-    `definition` is the hash of what it was created as. `answer` is there where it runs and
+    `definition` is the hash of what it was created as, `applied` of what it says was
+    applied to it. `answer` is there where it runs and
     was created as it would be now; `forwarded` and `stale_secrets` where it has answered
     that it is as it should be.
     """
@@ -44,6 +48,7 @@ class SeenMachine:
     state: GuestState
     definition: str | None = None
     answer: Answer | None = None
+    applied: str = ""
     forwarded: bool = True
     stale_secrets: tuple[str, ...] = ()
 
@@ -64,6 +69,7 @@ class Observed:
     there: tuple[str, ...]
     starts_provisioned: bool
     aspects: Mapping[str, Mapping[str, str]]
+    parts: Mapping[str, MachineParts] = field(default_factory=dict)
     surroundings: Surroundings | None = None
 
 
@@ -80,6 +86,7 @@ def observe(environment: Environment, driver: Driver, state_dir: StateDir, rende
         there=driver.machines(state_dir),
         starts_provisioned=starts_provisioned(driver, state_dir),
         aspects=causes.noted_aspects(state_dir),
+        parts=in_place.noted(state_dir),
     )
 
 
@@ -109,7 +116,10 @@ def _see(machine: Machine, driver: Driver, state_dir: StateDir, rendering: Rende
     seen = SeenMachine(state=driver.state(state_dir, name), definition=definition_of(state_dir, name))
     if seen.state != "running" or seen.definition != rendering.digests[name]:
         return seen
-    seen = replace(seen, answer=_answer(machine, driver, state_dir, rendering))
+    answer, applied = _answer(machine, driver, state_dir, rendering)
+    seen = replace(seen, answer=answer, applied=applied)
+    if answer == "another recipe":
+        return replace(seen, stale_secrets=tuple(secrets.stale(state_dir, machine)))
     if seen.answer not in ("ready", "not ready"):
         return seen
     record = machine_records(state_dir).get(name)
@@ -120,22 +130,27 @@ def _see(machine: Machine, driver: Driver, state_dir: StateDir, rendering: Rende
     return replace(seen, stale_secrets=tuple(secrets.stale(state_dir, machine)))
 
 
-def _answer(machine: Machine, driver: Driver, state_dir: StateDir, rendering: Rendering) -> Answer:
+def _answer(
+    machine: Machine, driver: Driver, state_dir: StateDir, rendering: Rendering
+) -> tuple[Answer, str]:
+    """What a running machine says, and what else was applied to it."""
     digest = rendering.recipes[machine.name]
     applied = f'{{ read -r _applied <{APPLIED} && [ "$_applied" = {digest} ]; }} 2>/dev/null'
     # Whoever was killed while it saved a machine may have left it without the host's folders.
-    script = f"{applied} || exit 3; [ ! -s {QUIESCED} ] || exit 4; {HEALTHY}"
+    script = f"{applied} || {{ cat {APPLIED}; exit 3; }}; [ ! -s {QUIESCED} ] || exit 4; {HEALTHY}"
     try:
-        return _ANSWERS.get(_code(machine.name, driver, state_dir, script), "not ready")
+        output = _ask(machine.name, driver, state_dir, script)
     except Unreachable:
-        return "none"
+        return "none", ""
+    answer = _ANSWERS.get(output.code, "not ready")
+    return answer, output.stdout.decode("ascii", "replace").strip() if answer == "another recipe" else ""
 
 
-def _code(name: str, driver: Driver, state_dir: StateDir, script: str) -> int:
-    """The exit code of a script inside, of a machine that is given time unless it is paused."""
+def _ask(name: str, driver: Driver, state_dir: StateDir, script: str) -> Output:
+    """The output of a script inside, of a machine that is given time unless it is paused."""
     try:
-        return ask(driver, state_dir, name, script, answers_within=SAYS_WITHIN).code
+        return ask(driver, state_dir, name, script, answers_within=SAYS_WITHIN)
     except Unreachable:
         if driver.silence(state_dir, name) == "paused":
             raise
-        return ask(driver, state_dir, name, script, answers_within=COMES_BACK_WITHIN).code
+        return ask(driver, state_dir, name, script, answers_within=COMES_BACK_WITHIN)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from provision.backends import starts
 from provision.backends.vm.decide import decide
 from provision.backends.vm.observe import observe, with_surroundings
 
@@ -30,4 +31,4 @@ def plan_for(
     if plan.changes:
         observed = with_surroundings(observed, environment, driver, state_dir)
         plan = decide(environment, rendering, observed, rebuild=rebuild)
-    return observed, plan
+    return observed, starts.estimated(state_dir, plan)

@@ -7,14 +7,15 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 from provision import process
-from provision.backends.build_errors import place_of
+from provision.backends.build_errors import LONGEST, led_by, place_of
 from provision.backends.build_problems import refuse_found
+from provision.backends.host_faults import find_fault
 from provision.backends.order import in_order
 from provision.backends.vm.driver import starts_provisioned
 from provision.backends.vm.guest import secrets, ssh
 from provision.backends.vm.guest.commands import UNREACHABLE
 from provision.backends.vm.observe import APPLIED
-from provision.backends.vm.rendering import HOME
+from provision.backends.vm.render import HOME
 from provision.errors import EnvironmentFailed
 from provision.hints import command
 from provision.progress import ParallelProgress
@@ -134,9 +135,11 @@ def _step_failed(
             f"machine {machine.name} could not be prepared", evidence=error.evidence, hint=hint
         )
     name = re.sub(r"==> (\d+-)?([\w-]+):.*", r"\2", output[begun[-1]])
+    last = output[begun[-1] + 1 :][-LAST_LINES:]
+    fault = find_fault(last, error.code)
     return EnvironmentFailed(
-        f"the step {name} exited with code {error.code}{place_of(name, machine.run)}",
-        evidence=output[begun[-1] + 1 :][-LAST_LINES:],
-        hint=hint,
+        led_by(fault, f"the step {name} exited with code {error.code}{place_of(name, machine.run)}"),
+        evidence=[line[:LONGEST] for line in last],
+        hint=f"{fault.hint}; {hint}" if fault else hint,
         machine=machine.name,
     )

@@ -49,7 +49,7 @@ class MachineRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class MachinesRecord:
-    """All that were brought up and not removed since, by whom; `definitions` say what each was made as."""
+    """The machines that were brought up and not removed since; `definitions` say what each was made as."""
 
     provider: str
     definitions: Mapping[str, str]

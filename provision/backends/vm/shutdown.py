@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from provision import guest_paths
 from provision.backends.vm.driver import release
 from provision.backends.vm.guest import ssh
 from provision.backends.vm.guest.commands import answers, ask
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from provision.progress import Progress
     from provision.state import StateDir
 
-STOP = "xargs systemctl stop </var/lib/provision/units; sync"
+STOP = f"xargs systemctl stop <{guest_paths.KEPT_UNITS}; sync"
 
 
 def stop(driver: Driver, state_dir: StateDir, progress: Progress, machines: Collection[str]) -> None:

@@ -16,6 +16,7 @@ ubuntu:amd64 | ubuntu:arm64) package=linux-image-generic ;;
   exit 1
   ;;
 esac
+lock=${0%/*}/../lock
 rm -f /etc/apt/apt.conf.d/docker-clean
 [ "$target" = "$own" ] || dpkg --add-architecture "$target"
 apt-get update -q
@@ -24,7 +25,25 @@ work=$(mktemp -d)
 chmod 0755 "$work"
 cd "$work"
 # The package named for the architecture depends on the one of today's version.
-wanted=$(apt-get install -s --no-install-recommends "$package:$target" | sed -n 's/^Inst \(linux-\(image\|modules\)-[^ ]*\).*/\1/p')
+wanted() {
+  apt-get install -s --no-install-recommends "$1:$target" | sed -n 's/^Inst \(linux-\(image\|modules\)-[^ ]*\).*/\1/p'
+}
+if [ -e "${0%/*}/kernel.lock" ] && [ "$target" = "$own" ]; then
+  read -r release how <"${0%/*}/kernel.lock"
+  there() { apt-cache show --no-all-versions "linux-image-$release" >/dev/null 2>&1; }
+  if ! there && [ -e "$lock/dated.list" ]; then
+    cp "$lock/dated.list" /etc/apt/sources.list.d/provision-dated.list
+    apt-get update -q --error-on=any -o Acquire::Retries=0 -o Acquire::http::Timeout=20 ||
+      rm /etc/apt/sources.list.d/provision-dated.list
+  fi
+  if there; then
+    package=linux-image-$release
+  elif [ "$how" = exact ]; then
+    echo "provision: locked kernel $release: $(wanted "$package" | sed -n 's/^linux-image-//p' | tr '\n' ' ')"
+    exit 100
+  fi
+fi
+wanted=$(wanted "$package")
 # shellcheck disable=SC2086 # a word each
 apt-get download -q $wanted "busybox-static:$target"
 for package in *.deb; do
@@ -45,8 +64,10 @@ depmod -b "$work" "$version"
 mkdir -p /kernel initrd/bin initrd/dev initrd/proc initrd/sys initrd/root initrd/modules
 cp boot/vmlinuz-* /kernel/vmlinuz
 cp -a lib/modules /kernel/modules
-[ -e bin/busybox ] || mv usr/bin bin
-cp bin/busybox initrd/bin/busybox
+# Its package has it in /bin or in /usr/bin, by release; other packages can have made either folder.
+for busybox in bin/busybox usr/bin/busybox; do
+  [ ! -f "$busybox" ] || cp "$busybox" initrd/bin/busybox
+done
 ln -s busybox initrd/bin/sh
 cp "${0%/*}/init" initrd/init
 chmod 0755 initrd/init

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from provision import lent, process
+from provision import guest_paths, lent, process
 from provision.backends.vm.guest import ssh
 from provision.errors import ProvisionError
 
 if TYPE_CHECKING:
     from provision.state import StateDir
 
-HELPER = "/usr/lib/provision/agent"
+HELPER = guest_paths.AGENT
 _FOLDER = lent.SOCKET.rpartition("/")[0]
 # Whoever ssh enters as makes the socket. Its user may not be made yet: then `attach` gives it to them.
 _ROOM = f"""set -eu

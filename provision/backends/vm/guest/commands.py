@@ -86,6 +86,6 @@ def read_lines(
     view: LogView = ALL,
     labelled: bool = False,
 ) -> None:
-    """Hand on what services have said since the machine's last boot."""
+    """Pass on what services have said since the machine's last boot."""
     way = partial(ssh.command, state_dir, machine)
     read_journal(way, services, each_line, view=view, labelled=labelled)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from provision import lent, process, secrets
+from provision import guest_paths, lent, process, secrets
 from provision.backends.vm.guest import ssh
 from provision.recipe.proxy import proxy_files
 from provision.rendering import RenderedFile
@@ -19,15 +19,12 @@ if TYPE_CHECKING:
     from provision.model import Environment, Machine
     from provision.state import StateDir
 
-PROXY = "/var/lib/provision/proxy"
-IDENTITY = "/var/lib/provision/identity"
-INSTALL = "/usr/lib/provision/secrets"
 # One that has just booted had no secrets: its services begin by themselves once it has them.
 RENEW = f"""
-if [ -e /run/provision/delivered ]; then
-  {INSTALL} && systemctl restart --no-block provision.target
+if [ -e {guest_paths.DELIVERED} ]; then
+  {guest_paths.SECRETS} && systemctl restart --no-block provision.target
 else
-  {INSTALL} && {{ timeout 300 systemctl is-system-running --wait >/dev/null 2>&1 || true; }}
+  {guest_paths.SECRETS} && {{ timeout 300 systemctl is-system-running --wait >/dev/null 2>&1 || true; }}
 fi
 """
 
@@ -35,18 +32,20 @@ fi
 def push_proxy(state_dir: StateDir, environment: Environment, machine: Machine) -> None:
     """Lay the proxy into the machine: it is the environment's, and no image has it."""
     if machine.proxy is not None:
-        ssh.write(state_dir, machine.name, proxy_files(machine, environment.names), PROXY)
+        ssh.write(state_dir, machine.name, proxy_files(machine, environment.names), guest_paths.KEPT_PROXY)
 
 
 def push_identity(state_dir: StateDir, machine: Machine) -> None:
     """Lay the person's name for git into the machine: it is no part of what the machine is made of."""
     if machine.workspace is not None and machine.workspace.identity:
         content = lent.identity(machine).encode()
-        ssh.write(state_dir, machine.name, {"gitconfig": RenderedFile(content=content)}, IDENTITY)
+        ssh.write(
+            state_dir, machine.name, {"gitconfig": RenderedFile(content=content)}, guest_paths.KEPT_IDENTITY
+        )
 
 
 def push(state_dir: StateDir, machine: Machine) -> None:
-    """Lay the values into the machine, for root alone: `apply` and `settle` take them from there.
+    """Write the values into the machine, for root alone: `apply` and `secrets` take them from there.
 
     Raises:
         SpecError: the host lacks one of them.
@@ -60,11 +59,11 @@ def push(state_dir: StateDir, machine: Machine) -> None:
 def install(state_dir: StateDir, machine: Machine) -> None:
     """Have the machine put what was brought where it is read; its services begin then."""
     if machine.secrets:
-        process.run(ssh.command(state_dir, machine.name, [INSTALL]))
+        process.run(ssh.command(state_dir, machine.name, [guest_paths.SECRETS]))
 
 
 def renew(state_dir: StateDir, machine: Machine) -> None:
-    """Give a running machine the values that the host has now; services that have others start anew."""
+    """Give a running machine the host's present values; services restart if theirs differ."""
     push(state_dir, machine)
     process.run(ssh.command(state_dir, machine.name, ["sh", "-c", RENEW]))
 

@@ -9,7 +9,7 @@ import shlex
 import tarfile
 from typing import TYPE_CHECKING
 
-from provision import process, runtime
+from provision import guest_paths, process, runtime
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 KEPT_OPEN = "600"  # seconds after the last command
 CONFIGURATION = "ssh_config"
-ENTER = "/usr/lib/provision/enter"
 
 
 def command(state_dir: StateDir, machine: str, words: Sequence[str], *, terminal: bool = False) -> list[str]:
@@ -50,7 +49,7 @@ def address(state_dir: StateDir, machine: str) -> str | None:
 
 
 def become_root(state_dir: StateDir, machine: str) -> Sequence[str]:
-    """The words inside by which whoever enters is root."""
+    """The words that make the entering user root inside."""
     return () if _configured(state_dir, machine, "User") == "root" else ("sudo", "--")
 
 
@@ -68,7 +67,7 @@ def command_as(
     state_dir: StateDir, machine: str, words: Sequence[str], *, user: str, workdir: str, terminal: bool
 ) -> list[str]:
     """The host's command that runs `words` as a user, with the environment's variables."""
-    return command(state_dir, machine, [ENTER, user, workdir, *words], terminal=terminal)
+    return command(state_dir, machine, [guest_paths.ENTER, user, workdir, *words], terminal=terminal)
 
 
 def write(
@@ -109,7 +108,7 @@ def _options(state_dir: StateDir, machine: str) -> list[str]:
 
 
 def socket_path(state_dir: StateDir, name: str) -> Path:
-    """Where a socket of the environment lies: a short path, for it may have 108 bytes."""
+    """The path of a socket of the environment: short, because it is limited to 108 bytes."""
     return runtime.sockets() / hashlib.sha256(f"{state_dir.folder}\0{name}".encode()).hexdigest()[:16]
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from provision.bases.scripts import scripts
-from provision.recipe import FAMILIES, until_packages
+from provision.recipe import FAMILIES, lock_files, until_packages
 from provision.rendering import RenderedFile, render
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class DiskFormat:
 
 
 def image_files(guest: Guest, disk_format: DiskFormat) -> Mapping[str, RenderedFile]:
-    """What a machine's disk is built of beside its steps, in the machine's folder."""
+    """What a machine's disk is built from in addition to its steps, in the machine's folder."""
     machine = guest.machine
     installing = until_packages(machine, guest.steps)
     context: dict[str, object] = {
@@ -44,9 +44,14 @@ def image_files(guest: Guest, disk_format: DiskFormat) -> Mapping[str, RenderedF
         "last": guest.steps[-1],
         "caches": FAMILIES[machine.base.family].caches,
         "format": disk_format,
+        "locked": bool(lock_files(machine)),
+        "kernel_lock": bool(lock_files(machine)) and machine.lock is not None and machine.lock.kernel != "",
     }
     text = render("vm/image/Dockerfile.j2", context).encode()
     files = {f"{machine.name}/Dockerfile": RenderedFile(content=text)}
+    if context["kernel_lock"] and machine.lock:
+        line = f"{machine.lock.kernel} {'exact' if machine.lock.exact else 'if-there'}\n"
+        files[f"{machine.name}/{GUEST}/kernel.lock"] = RenderedFile(content=line.encode())
     theirs = {f"root{file.path}" for file in machine.files}  # what the spec says is in them
     return files | {
         f"{machine.name}/{GUEST}/{path}": RenderedFile(content=file.read_bytes())

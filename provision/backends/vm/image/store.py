@@ -7,6 +7,7 @@ import os
 import platform
 import re
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,24 +20,27 @@ from provision.backends.build_problems import refuse_found
 from provision.backends.vm.architecture import architecture
 from provision.backends.vm.image.dockerfile import GUEST
 from provision.backends.vm.options import options_of
-from provision.errors import EnvironmentFailed, HostLacks
+from provision.docker_client import commands, queries
+from provision.errors import EnvironmentFailed, HostLacks, ProvisionError
 from provision.recipe.proxy import proxy_variables
 from provision.rendering import digest_of
 from provision.resources import cache
+from provision.runtime import TEMPORARY
 from provision.secrets import value_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from provision.model import Base, Machine, Secret
     from provision.progress import Progress
     from provision.rendering import Rendering
     from provision.state import StateDir
 
+SAVED = ".kept"  # what the file of a machine's saved state ends with
 MEMORY = "/dev/shm"  # noqa: S108 - a folder of our own in it
 BuildStrategy = Literal["image", "provision"]
 INSTEAD = "`backends: {vm: {build: provision}}` avoids this: the machine then runs its build steps itself"
-MADE_OF = ("Dockerfile", f"{GUEST}/", "steps/", "files/", "repositories/", "machine/")
+MADE_OF = ("Dockerfile", f"{GUEST}/", "steps/", "files/", "repositories/", "lock/", "machine/")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,9 +68,8 @@ class Artifact:
     def release(self, user: Path) -> bool:
         """Remove it, unless others than `user` need it; whether it was there, and is removed."""
         self._claim_of(user).unlink(missing_ok=True)
-        for claim in self._claim_of(user).parent.glob("*"):
-            if Path(claim.read_text()).exists():
-                return False
+        if self.claimed:
+            return False
         going = self.folder.with_name(f"{self.name}.gone")
         try:
             self.folder.rename(going)  # at once: half of it would be taken for all
@@ -74,6 +77,15 @@ class Artifact:
             return False
         shutil.rmtree(going, ignore_errors=True)
         return True
+
+    @property
+    def claimed(self) -> bool:
+        """Whether a machine is there that needs it, or a state that is saved of one."""
+        for claim in (self.folder / "users").glob("*"):
+            user = claim.read_text()
+            if Path(user).exists() or Path(f"{user}{SAVED}").exists():
+                return True
+        return False
 
     def _claim_of(self, user: Path) -> Path:
         return self.folder / "users" / hashlib.sha256(str(user).encode()).hexdigest()[:16]
@@ -161,12 +173,30 @@ class ArtifactStore:
                 (recipes / recipe).write_text(made.name)
         return made
 
+    def half_made(self) -> Iterator[Path]:
+        """What a build or a removal that was killed has left."""
+        from filelock import FileLock, Timeout
+
+        yield from self.folder.glob("*.gone")
+        for half in self.folder.glob("*.part"):
+            recipe = self.folder / "recipes" / f"{half.name.removesuffix('.part')}.lock"
+            lock = recipe if recipe.exists() else half.with_suffix(".lock")
+            try:
+                with FileLock(lock, timeout=0):
+                    yield half
+            except Timeout:
+                continue  # it is being made
+
     def _recorded(self, record: Path) -> Artifact | None:
         try:
             made = self.get(record.read_text())
         except OSError:
             return None
-        return made if made.exists else None
+        if not made.exists:
+            return None
+        with suppress(OSError):
+            os.utime(made.folder)  # the oldest goes first where caches have a limit
+        return made
 
     def _keep(self, half: Path) -> Artifact:
         """Put it where its content's hash says; an equal one that is there already stays."""
@@ -183,15 +213,17 @@ class ArtifactStore:
     ) -> None:
         with (
             state_dir.log.open("a", buffering=1) as log,
-            TemporaryDirectory(dir=MEMORY if Path(MEMORY).is_dir() else None) as temporary,
+            TemporaryDirectory(prefix=TEMPORARY, dir=MEMORY if Path(MEMORY).is_dir() else None) as temporary,
         ):
             private, lines = Path(temporary), BuildLines()
 
             def each_line(line: str) -> None:
                 log.write(line + "\n")
                 progress.line(lines.readable(line))
+                if done := lines.done(line):
+                    progress.note(done)
 
-            words = ["docker", "buildx", "build", "--progress", "plain", *(["--no-cache"] if rebuild else [])]
+            words = ["--no-cache"] if rebuild else []
             ours = architecture()
             words += ["--platform", f"linux/{ours.docker}"] if ours else []
             words += [word for secret in machine.secrets for word in ("--secret", _source(secret, private))]
@@ -205,7 +237,7 @@ class ArtifactStore:
             of_variables = [secret.variable for secret in machine.secrets if secret.variable]
             named = {**{name: os.environ[name] for name in of_variables}, **proxy}
             try:
-                process.stream([*words, "--output", f"type=local,dest={out}", context], each_line, env=named)
+                commands.build([*words, "--output", f"type=local,dest={out}", context], each_line, env=named)
             except process.CommandFailed as error:
                 if process.was_interrupted(error):
                     raise KeyboardInterrupt from error
@@ -261,19 +293,16 @@ def build_strategy(machine: Machine, why_not: str = "", *, instead: bool) -> tup
 
 def engine_architecture() -> str | None:
     """What the Docker engine builds for; None where no engine answers, or it has no buildx."""
-    if process.find("docker") is None:
-        return None
+    version = queries.version()
     try:
-        version = process.ask(["docker", "version", "--format", "{{.Server.Arch}}"])
-        plugin = process.ask(["docker", "buildx", "version"])
-    except HostLacks:  # it accepts, and does not answer
+        return version.architecture if version and queries.plugin("buildx").code == 0 else None
+    except HostLacks:  # it does not answer
         return None
-    return version.stdout.strip() if version.code == plugin.code == 0 else None
 
 
 def base_is_here(machine: Machine) -> bool:
     """Whether the engine has the image of a machine's base."""
-    return process.find("docker") is not None and _image(machine.base, "{{.Id}}") != ""
+    return _image(machine.base) is not None
 
 
 def _why_not(machine: Machine, engine: str | None) -> str:
@@ -283,7 +312,8 @@ def _why_not(machine: Machine, engine: str | None) -> str:
     if ours is None:
         return f"provision has no QEMU machine for {platform.machine()}"
     # An engine that emulates another architecture builds for it; the base's image tells for which.
-    if engine != ours.docker and _image(machine.base, "{{.Architecture}}") != ours.docker:
+    base = _image(machine.base) if engine != ours.docker else None
+    if engine != ours.docker and (base is None or base.architecture != ours.docker):
         return f"the Docker engine builds for {engine}, but this host's machines are {ours.docker}"
     if machine.base.family != "apt":
         return f"{machine.base.name} has no apt, so provision cannot tell which package is its kernel"
@@ -298,26 +328,28 @@ def _recipe(machine: Machine, rendering: Rendering) -> str:
         for path, file in rendering.files.items()
         if path.startswith(prefix) and path.removeprefix(prefix).startswith(MADE_OF)
     }
-    return hashlib.sha256(f"{_image(machine.base, '{{.Id}}')}\0{digest_of(files)}".encode()).hexdigest()[:32]
+    base = _image(machine.base)
+    return hashlib.sha256(f"{base.id if base else ''}\0{digest_of(files)}".encode()).hexdigest()[:32]
 
 
-def _image(base: Base, what: str) -> str:
-    """What the engine says of a base's image; nothing where it has none."""
-    return process.ask(["docker", "image", "inspect", "--format", what, base.image]).stdout.strip()
+def _image(base: Base) -> queries.Image | None:
+    """The image of a base; None if the engine has none, or none answers."""
+    try:
+        return queries.image(base.image)
+    except ProvisionError:
+        return None
 
 
 def _forget_layers() -> None:
     """Remove the builder's own copies of disks, twice their size: they are kept here, and not built again."""
-    listed = process.run(["docker", "buildx", "du", "--verbose"], check=False).stdout
-    for record in listed.split("\n\n"):
+    for record in commands.build_records():
         match = re.match(r"ID:\s+(\w+)", record)
         if match and (f"/{GUEST}/disk.sh" in record or "COPY --from=disk /disk/" in record):
-            words = ["docker", "buildx", "prune", "--force", "--filter", f"id={match[1]}"]
-            process.run(words, check=False)
+            commands.prune_build_record(match[1])
 
 
 def _source(secret: Secret, private: Path) -> str:
-    """Where the builder reads a secret; of a file a copy, for a machine may replace that."""
+    """Where the builder reads a secret; a file is copied, because a machine could replace it."""
     if secret.file is None:
         return f"id={secret.name},env={secret.variable}"
     (private / secret.name).write_bytes(value_of(secret))

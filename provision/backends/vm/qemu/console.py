@@ -44,7 +44,7 @@ class GuestConsole:
         answers_within: float | None = None,
         meanwhile: Callable[[], None] = lambda: None,
     ) -> Output:
-        """Run text for `bash` as root and wait for its end; what it says on stderr is among its stdout.
+        """Run text for `bash` as root and wait for its end; its stderr is part of its stdout.
 
         Args:
             script: the text.

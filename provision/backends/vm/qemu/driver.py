@@ -7,16 +7,16 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from provision import process
+from provision import guest_paths, process
 from provision.backends.base import Finding
 from provision.backends.vm import acceleration
 from provision.backends.vm.architecture import ARCHITECTURES, architecture
 from provision.backends.vm.image.store import base_is_here
-from provision.backends.vm.qemu import footprint, launch, network, qmp, records, rendering, snapshot
+from provision.backends.vm.qemu import footprint, launch, network, qmp, records, render, snapshot
 from provision.backends.vm.qemu.instance import Instance
 from provision.errors import EnvironmentFailed, UsageError
 from provision.hints import command
-from provision.model import Usage
+from provision.model import MachineUsage
 from provision.process import EVIDENCE_LINES
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from provision.backends.base import Footprint
     from provision.backends.vm.driver import Guest, GuestState, Silence
+    from provision.backends.vm.image.store import Artifact, ArtifactStore
     from provision.backends.vm.qemu.console import GuestConsole
     from provision.model import Environment, Machine
     from provision.progress import Progress
@@ -37,7 +38,7 @@ OPTIONS = "trans=virtio,version=9p2000.L,msize=262144,cache=mmap"
 
 
 class QemuDriver:
-    """Machines of QEMU on this host, live folders through 9p, volumes as disks beside them."""
+    """QEMU machines on this host, with live folders through 9p and volumes as disks."""
 
     name = "qemu"
     live_folders = "9p"
@@ -89,7 +90,7 @@ class QemuDriver:
         """For each machine a script that becomes QEMU, and what its disk is built of."""
         files: dict[str, RenderedFile] = {}
         for guest in guests:
-            files |= rendering.render_machine(environment, guest)
+            files |= render.render_machine(environment, guest)
         return files
 
     def machines(self, state_dir: StateDir) -> tuple[str, ...]:
@@ -143,7 +144,7 @@ class QemuDriver:
 
     def resume(self, state_dir: StateDir, machine: str, recipe: str) -> None:
         """Tell it the time, and let what waits begin."""
-        script = f". /usr/lib/provision-guest/resume {time.time():.3f} {recipe}"
+        script = f". {guest_paths.RESUME} {time.time():.3f} {recipe}"
         output = Instance(state_dir=state_dir, machine=machine).shell.run(script)
         if output.code != 0:
             raise EnvironmentFailed(
@@ -151,6 +152,10 @@ class QemuDriver:
                 evidence=output.stdout.decode("utf-8", "replace").splitlines(),
                 hint=f"{command('up', '--rebuild')} recreates it",
             )
+
+    def note_applied(self, machine: Machine, state_dir: StateDir, rendering: Rendering) -> None:
+        """Its disk holds the change, and so will its next state."""
+        launch.note_applied(machine, state_dir, rendering)
 
     def pause(self, state_dir: StateDir, machine: str) -> None:
         """Stop its processors."""
@@ -185,7 +190,7 @@ class QemuDriver:
         snapshot.restore_copy(Instance(state_dir=state_dir, machine=machine), folder)
         self.resume(state_dir, machine, records.instance_records(state_dir)[machine].recipe)
 
-    def usage(self, state_dir: StateDir, machine: str) -> Usage | None:
+    def usage(self, state_dir: StateDir, machine: str) -> MachineUsage | None:
         """Of its QEMU, and of its own disk."""
         import psutil
 
@@ -194,7 +199,7 @@ class QemuDriver:
         try:
             if running is None:
                 return None
-            return Usage(
+            return MachineUsage(
                 machine=machine,
                 cpu=running.cpu_percent(interval=1.0),
                 memory=running.memory_info().rss,
@@ -270,8 +275,21 @@ class QemuDriver:
                 launch.DISKS.get(known.disk).release(instance.overlay)
         state_dir.forget(records.RECORD)
 
+    @property
+    def store(self) -> ArtifactStore:
+        """That of disks."""
+        return launch.DISKS
+
+    def artifacts(self, state_dir: StateDir) -> tuple[str, ...]:
+        """The disks under the machines' own."""
+        record = state_dir.load_sound(records.RECORD, records.InstancesRecord)
+        return tuple({each.disk: None for each in record.machines.values() if each.disk}) if record else ()
+
+    def forget_artifact(self, artifact: Artifact) -> None:
+        """Nothing is kept elsewhere."""
+
     def volumes(self, state_dir: StateDir) -> tuple[str, ...]:
-        """Files beside the machines' disks."""
+        """Files next to the machines' disks."""
         return tuple(sorted(path.stem for path in self._volumes(state_dir).glob("*.qcow2")))
 
     def remove_volumes(self, state_dir: StateDir) -> None:

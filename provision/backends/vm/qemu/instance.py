@@ -15,7 +15,7 @@ from provision import process
 from provision.backends.vm.guest import ssh
 from provision.backends.vm.qemu import qmp
 from provision.backends.vm.qemu.console import GuestConsole
-from provision.backends.vm.qemu.rendering import script_name
+from provision.backends.vm.qemu.render import script_name
 from provision.errors import EnvironmentFailed, HostLacks, ProvisionError
 from provision.hints import command
 
@@ -94,7 +94,7 @@ class Instance:
         return self.folder / f"{self.machine}.answered"
 
     def unpause(self) -> None:
-        """Let a machine run again that was paused, or left so by whoever was killed while saving it."""
+        """Let a paused machine run again, even one left by a process that was killed while saving it."""
         if self.is_paused():
             with suppress(ProvisionError):
                 qmp.execute(self.monitor, "cont", within=SAYS_WITHIN)

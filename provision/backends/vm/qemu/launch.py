@@ -26,7 +26,7 @@ from provision.backends.vm.qemu.records import (
     instance_records,
     save_instance_record,
 )
-from provision.backends.vm.qemu.rendering import disk_size, held, network_of
+from provision.backends.vm.qemu.render import disk_size, held, network_of
 from provision.bases.disk import build_disk, can_make_disk
 from provision.errors import EnvironmentFailed, HostLacks, ProvisionError
 from provision.hints import command
@@ -76,7 +76,10 @@ class LaunchContext:
         recipe = self.rendering.recipes[machine.name] if build == "image" else ""
         if former is None:
             return InstanceRecord(definition=definition, build=build, recipe=recipe)
-        return replace(former, definition=definition, build=build, recipe=recipe)
+        has_disk = self.instance(machine).overlay.exists()
+        if has_disk and build == former.build == "image" and former.applied == recipe:
+            return replace(former, definition=definition)
+        return replace(former, definition=definition, build=build, recipe=recipe, applied="")
 
 
 def prepare(
@@ -137,6 +140,18 @@ def start(
             _save_state(context, machine, launch)
 
 
+def note_applied(machine: Machine, state_dir: StateDir, rendering: Rendering) -> None:
+    """Remember that a running machine was changed in place, and under which key `stop` may save its state."""
+    from provision.progress import Silent
+
+    context = LaunchContext(state_dir=state_dir, rendering=rendering, progress=Silent())
+    made = replace(instance_records(state_dir)[machine.name], applied=rendering.recipes[machine.name])
+    disk = DISKS.get(made.disk)
+    launch = Launch(how="disk", disk=disk, accelerator=_accelerator(context, machine, disk))
+    suspends = _suspends(context, machine, made, launch)
+    save_instance_record(state_dir, machine.name, replace(made, suspends=suspends))
+
+
 def _start_all(
     context: LaunchContext, environment: Environment, machines: Sequence[Machine]
 ) -> Mapping[str, Launch]:
@@ -181,7 +196,7 @@ def _note_booted(context: LaunchContext, machine: Machine, launch: Launch) -> No
 
 
 def _start(context: LaunchContext, machine: Machine) -> Launch | None:
-    """Start a machine, in the quickest way there is; None where it runs as it should."""
+    """Start a machine in the quickest way; None if it already runs as it should."""
     instance = context.instance(machine)
     former, record = _records(context, machine)
     decided = decide_course(former, record, has_disk=instance.overlay.exists())

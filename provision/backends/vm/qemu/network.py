@@ -30,7 +30,7 @@ def network() -> Network:
 
 @cache
 def passt_lacks() -> str | None:
-    """Why machines have QEMU's own network on this host; None where passt works: it is tried."""
+    """Why machines have QEMU's own network on this host; None if passt works, which is tried."""
     if platform.system() != "Linux":
         return "passt is only for Linux"
     missing = [program for program in ("passt", "pasta") if process.find(program) is None]
@@ -77,6 +77,6 @@ def _trial() -> str | None:
 
 def free_port() -> int:
     """A port of the host's loopback that nobody has now."""
-    with socket.socket() as asked:
-        asked.bind(("127.0.0.1", 0))
-        return int(asked.getsockname()[1])
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        return int(bound.getsockname()[1])

@@ -1,4 +1,4 @@
-"""What each machine of QEMU was made of: remembered, for its next start and for who removes it."""
+"""What each QEMU machine was made of: kept for its next start and for its removal."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ class InstanceRecord:
     """One machine: the hashes of its definition and recipe, and the name of its disk.
 
     `half_made` until it has booted for the first time; `suspends` is the key of the state
-    that `stop` may keep, if it may.
+    that `stop` may keep, if it may. `applied` is the recipe to which the running machine was
+    changed in place: its own disk has it, the one under that has not.
     """
 
     definition: str
@@ -31,6 +32,7 @@ class InstanceRecord:
     disk: str = ""
     half_made: bool = False
     suspends: str = ""
+    applied: str = ""
 
     def __post_init__(self) -> None:
         if self.disk:

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from provision import process
+from provision import guest_paths, process
+from provision.backends.vm.image.store import SAVED
 from provision.backends.vm.qemu import qmp
 from provision.errors import EnvironmentFailed, ProvisionError
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 TAG = "provision"
 FORMAT = 1  # of what is held back, and how a machine goes on
 RECORD = "memory"
-KEPT = ".kept"
+KEPT = SAVED
 _KINDS = ("model name", "flags", "CPU implementer", "CPU variant", "CPU part", "CPU revision", "Features")
 ON_ROOT = {"vmstate": "root", "devices": ["root"]}
 SUSPENDED = "suspended"
@@ -110,7 +111,7 @@ def is_suspended(instance: Instance, key: str) -> bool:
 
 
 def resume(instance: Instance) -> None:
-    """Let a machine that stands still go on where `stop` ended; once, for its disk goes on too.
+    """Resume a suspended machine; only once, because its disk changes from there on.
 
     Raises:
         ProvisionError: the state is damaged.
@@ -144,7 +145,7 @@ def stash(instance: Instance) -> bool:
 
 
 def restore(instance: Instance, key: str) -> bool:
-    """Have the overlay of a kept state in its place, if there is one.
+    """Put the overlay of a stashed state in its place, if there is one.
 
     Raises:
         EnvironmentFailed: there is one of another key; nothing of it is left.
@@ -226,7 +227,7 @@ def discard(instance: Instance) -> None:
 
 
 def _require_room(instance: Instance, more: int = 0) -> None:
-    """Raise EnvironmentFailed where the state may not fit: what a failed save wrote is not given back."""
+    """Raise EnvironmentFailed if the state may not fit: what a failed save wrote is not given back."""
     running = instance.process()
     # More than the state, which has no empty pages.
     taken = more + (2 if more else 1) * (running.memory_info().rss if running else 0)
@@ -254,7 +255,7 @@ def _pause_and_save(instance: Instance, tag: str, how: str = "") -> None:
 
 def _quiesce(instance: Instance, how: str = "") -> None:
     """Let a machine let go of the host's folders, and write what it has not written."""
-    left = instance.shell.run(f"/usr/lib/provision-guest/quiesce {how} && sync")
+    left = instance.shell.run(f"{guest_paths.QUIESCE} {how} && sync")
     if left.code != 0:
         raise EnvironmentFailed("a host folder is in use inside", evidence=left.stdout.decode().splitlines())
 
@@ -269,7 +270,7 @@ def _note_saved(instance: Instance, key: str) -> None:
 
 
 def _saved(instance: Instance) -> SavedStateRecord | None:
-    """What is known of a kept state; one whose record is damaged is none, and the machine boots."""
+    """The record of a stashed state; None if it is damaged: then the machine boots."""
     return instance.state_dir.load_sound(f"{RECORD}-{instance.machine}", SavedStateRecord)
 
 

@@ -75,6 +75,13 @@ def boxes_of(state_dir: StateDir, provider: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(each.box for each in known if each.provider == provider))
 
 
+def artifacts_of(state_dir: StateDir, provider: str) -> tuple[str, ...]:
+    """The names of the artifacts behind these boxes."""
+    record = state_dir.load_sound(RECORD, BoxRefsRecord)
+    known = record.machines.values() if record else ()
+    return tuple(dict.fromkeys(each.made for each in known if each.provider == provider))
+
+
 def _taken(state_dir: StateDir) -> dict[str, BoxRef]:
     record = state_dir.load(RECORD, BoxRefsRecord)
     return dict(record.machines) if record else {}

@@ -152,8 +152,15 @@ def _of_image(
     except UsageError:
         made.release(state_dir.folder)  # nobody would remember it
         raise
-    name = (made.folder / NAME).read_text()
-    return Box(name=f"provision/{name}-{made.name[:16]}", url=file.as_uri(), made=made)
+    return Box(name=str(box_name(made)), url=file.as_uri(), made=made)
+
+
+def box_name(made: Artifact) -> str | None:
+    """What Vagrant calls a box that was made of an image; None of anything else."""
+    try:
+        return f"provision/{(made.folder / NAME).read_text()}-{made.name[:16]}"
+    except OSError:
+        return None
 
 
 def _finish(machine: Machine, provider: BoxProvider, folder: Path) -> None:
@@ -208,7 +215,7 @@ def _of_base(machine: Machine, provider: str, progress: Progress) -> Box:
 
 
 def missing_box(machine: Machine, provider: str, rendering: Rendering) -> tuple[str, ...] | None:
-    """What has to be fetched for a machine's box; None where it is here with all steps done."""
+    """What must be downloaded for a machine's box; None if it is here with all steps done."""
     if may_use_image(machine, provider) and build_strategy(machine, instead=True)[0] == "image":
         if BOXES.find(machine, rendering) is not None:
             return None
@@ -240,7 +247,7 @@ def _made(path: Path) -> Box:
 
 
 def refuse_small_disk(machine: Machine, provider: str) -> None:
-    """Raise UsageError where the disk that is asked for is smaller than what the box holds.
+    """Raise UsageError if the disk that is asked for is smaller than what the box holds.
 
     Vagrant would take the box's size without a word. A box that is not here yet is not known.
     """

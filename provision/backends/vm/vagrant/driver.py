@@ -16,10 +16,12 @@ from provision.backends.ports import kept, key
 from provision.backends.vm.acceleration import INSTEAD
 from provision.backends.vm.boot import Hangs, shown
 from provision.backends.vm.guest.sync import INSIDE, LEFT_OUT
-from provision.backends.vm.rendering import HOME
+from provision.backends.vm.render import HOME
 from provision.backends.vm.vagrant import box_refs
 from provision.backends.vm.vagrant.boxes import (
+    BOXES,
     box_files,
+    box_name,
     ensure_box,
     forget_box,
     missing_box,
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from provision.backends.vm.driver import Guest, GuestState, Silence
+    from provision.backends.vm.image.store import Artifact, ArtifactStore
     from provision.errors import ProvisionError
     from provision.model import Environment, Machine
     from provision.progress import Progress
@@ -131,7 +134,7 @@ class VagrantDriver:
         return tuple(sorted(path.parent.parent.name for path in identities))
 
     def state(self, state_dir: StateDir, machine: str) -> GuestState:
-        """As the hypervisor says: Vagrant is not asked, for that runs a Vagrantfile."""
+        """The hypervisor's answer: asking Vagrant would run a Vagrantfile."""
         identity = self.identity(state_dir, machine)
         return "absent" if identity is None else self.state_of(identity, state_dir, machine)
 
@@ -304,8 +307,22 @@ class VagrantDriver:
         for box in box_refs.drop_all(state_dir, self.name):
             self._forget_box(box)
 
+    @property
+    def store(self) -> ArtifactStore:
+        """That of boxes, which all providers share."""
+        return BOXES
+
+    def artifacts(self, state_dir: StateDir) -> tuple[str, ...]:
+        """The boxes of images."""
+        return box_refs.artifacts_of(state_dir, self.name)
+
+    def forget_artifact(self, artifact: Artifact) -> None:
+        """What Vagrant and the hypervisor have of a box."""
+        if (name := box_name(artifact)) is not None:
+            self._forget_box(name)
+
     def refuse_strangers(self, environment: Environment, state_dir: StateDir) -> None:
-        """Raise EnvironmentFailed where something of the hypervisor's is called as what is to be made."""
+        """Raise EnvironmentFailed if something of the hypervisor's is called as what is to be made."""
 
     def remember_volumes(self, environment: Environment, state_dir: StateDir) -> None:
         """Note the volumes that are about to be made, where nothing else says whose they are."""

@@ -129,8 +129,8 @@ def fault(output: Sequence[str], provider: str, console: Sequence[str], log: str
     shown = legible(output)
     words = "\n".join(shown)
     for known in FAULTS:
-        if found := re.search(known.pattern, words):
-            named = {name: value or "" for name, value in found.groupdict().items()}
+        if match := re.search(known.pattern, words):
+            named = {name: value or "" for name, value in match.groupdict().items()}
             return known.kind(
                 known.message.format(**named),
                 evidence=(console if known.shows_console and console else shown)[-LAST_LINES:],
@@ -142,7 +142,7 @@ def fault(output: Sequence[str], provider: str, console: Sequence[str], log: str
 
 
 def legible(output: Sequence[str]) -> Sequence[str]:
-    """What a person wants of it: no frames of Ruby, no bars that were drawn over each other."""
+    """The part that helps a person: no Ruby stack frames, no progress bars drawn over each other."""
     return tuple(_lines(output))
 
 

@@ -13,7 +13,7 @@ from provision.backends.base import Finding
 from provision.backends.vm import acceleration
 from provision.backends.vm.architecture import AARCH64, architecture
 from provision.backends.vm.guest import ssh
-from provision.backends.vm.rendering import disks
+from provision.backends.vm.render import disks
 from provision.backends.vm.vagrant import port_forwarding
 from provision.backends.vm.vagrant.boxes import box_kernel
 from provision.backends.vm.vagrant.driver import INSTALL, VagrantDriver, plugin_installed
@@ -246,7 +246,7 @@ def _pool() -> tuple[str, ...]:
 
 
 def processor(kind: Accelerator) -> Mapping[str, str]:
-    """What vagrant-libvirt is told of a machine that runs with this accelerator here."""
+    """The options of vagrant-libvirt for a machine that runs with this accelerator here."""
     arm = architecture() is AARCH64
     driver = KVM
     if kind == "emulation":

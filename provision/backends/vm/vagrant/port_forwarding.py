@@ -116,7 +116,7 @@ def _listens(file: Path, port: int) -> bool:
 
 
 def _process(file: Path) -> Process | None:
-    """The ssh whose id is in the file; None where it is gone, or another has its id now."""
+    """The ssh process whose id is in the file; None if it is gone, or another process has its id now."""
     import psutil
 
     try:

@@ -99,7 +99,7 @@ class VirtualBox(VagrantDriver):
                 )
 
     def volumes(self, state_dir: StateDir) -> tuple[str, ...]:
-        """Files beside the rendering."""
+        """Files next to the rendering."""
         return tuple(sorted(path.stem for path in state_dir.folder.glob("*.vdi")))
 
     def remove_volumes(self, state_dir: StateDir) -> None:

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/ed7b4192affd642e7adffe27a8c0e68c
+_record=/var/lib/provision/steps/08d852f63565e241f182b1312ba6ee58
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/2ab1f55526c0e685ef229d24caa72bb3
+_record=/var/lib/provision/steps/c6bb0317685e6828a63a99f149bd39ec
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # systemd and its units
 # Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/8260c430a2691e7cdd05e23c1c08ca04
+_record=/var/lib/provision/steps/26d675e96c712f95039b6ad828a47232
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/f062ebf5a12c66e01241cbc7de3ca401
+_record=/var/lib/provision/steps/c7cebe42e19c00ddb737d7e684f5c893
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

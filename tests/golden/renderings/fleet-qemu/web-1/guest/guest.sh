@@ -15,6 +15,11 @@ if [ -n "$changes" ]; then
   sh "$here/changes.sh" make "$changes"
   exit
 fi
+lock=$here/../lock
+if [ -e "$lock/preferences" ]; then
+  echo "Dir::Etc::Preferences \"$lock/preferences\";" >/dev/shm/provision-apt.conf
+  export APT_CONFIG=/dev/shm/provision-apt.conf
+fi
 rm -f /etc/apt/apt.conf.d/docker-clean # it would empty the download cache
 if [ ! -e /usr/sbin/policy-rc.d ]; then
   printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
@@ -26,5 +31,8 @@ install() {
   apt-get install -q -y --no-install-recommends -o Dpkg::Options::=--force-unsafe-io -o Dpkg::Options::=--force-confold "$@"
 }
 # The indexes of the step before are as good as new ones, unless the archive has changed since.
-install "$@" || { apt-get update -q && install "$@"; }
+if ! install "$@" && ! { apt-get update -q && install "$@"; }; then
+  [ ! -e "$lock/preferences" ] || sh "$lock/missing.sh"
+  exit 1
+fi
 sh "$here/configure.sh" /

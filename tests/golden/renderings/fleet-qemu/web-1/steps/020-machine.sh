@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/90646490cfd6eecf7d9f93dfa8dcb76e
+_record=/var/lib/provision/steps/ded3e8535a12afb9ca30d558bc9c6f76
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

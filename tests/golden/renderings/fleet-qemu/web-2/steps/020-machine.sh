@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/337c3c05442705c61e9c07fb90eee6c9
+_record=/var/lib/provision/steps/f35caffab21c81e26ce5771f3798bd78
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/e9f593cfd56c56ba0136632a8b1d1f6f
+_record=/var/lib/provision/steps/c288a16f2d819dd6f6062a60a34ff162
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

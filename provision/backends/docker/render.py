@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ from provision.backends.docker.options import options_of
 from provision.backends.docker.systemd import PACKAGES, is_init
 from provision.backends.ports import key, variable
 from provision.backends.readiness import patience
-from provision.recipe import contents, payload, repository_files, steps
+from provision.recipe import FOLDER, contents, lock_files, payload, repository_files, steps
 from provision.recipe.contents import CRASHES, SOON
 from provision.recipe.limits import SOFT_FILES, ULIMITS, hard_files, machine_limits, shared_memory
 from provision.recipe.proxy import proxy_variables, trust_variables
@@ -35,13 +35,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from provision.backends.docker.systemd import EngineChoices
     from provision.model import Environment, Machine, Port, Step
 
 COMPOSE, OVERRIDE, VARIABLES = "compose.yaml", "compose.override.yaml", ".env"
 SECRETS = "SECRETS"
 IDENTITY, AGENT = "IDENTITY", "AGENT"  # the person's name for git, the folder of the agent's socket
 PROJECT, OWNER = "PROVISION_PROJECT", "PROVISION_OWNER"  # what labels say of this host
-_PLAIN = re.compile(r"[\w./ +@-]+")  # a path that means itself within ${NAME:-…}
+_PLAIN = re.compile(r"[\w./ +@-]+")  # a path that needs no quoting within ${NAME:-…}
 CA = "proxy.ca"  # no secret of a spec can have this name
 GRACE = 30  # seconds that a service has to end
 MORE = 10  # that the container has beyond its services
@@ -54,7 +55,7 @@ def container_name(environment: Environment, machine: str) -> str:
 
 
 def volume_names(environment: Environment, machine: Machine) -> Mapping[str, str]:
-    """The engine's name of each of a machine's volumes, by the spec's."""
+    """The engine's name for each of a machine's volumes, by its path in the spec."""
     prefix = f"{environment.unique_name}_" + (f"{machine.name}." if environment.several else "")
     return {volume.name: f"{prefix}{volume.name}" for volume in machine.volumes}
 
@@ -65,11 +66,14 @@ def port_variable(environment: Environment, machine: Machine, port: Port) -> str
     return variable(machine, port).replace("PORT_", f"PORT_{whose}", 1)
 
 
-def render_environment(environment: Environment, location: Path) -> Rendering:
-    """Everything that `docker compose up` needs, for a folder at `location`."""
-    images = _images(environment)
+def render_environment(environment: Environment, location: Path, choices: EngineChoices) -> Rendering:
+    """Everything that `docker compose up` needs with such an engine, for a folder at `location`."""
+    images = _images(environment, choices)
     recipes = {name: digest_of(image.files) for name, image in images.items()}
-    items = [_Item.of(environment, each, images[each.name], location) for each in environment.machines]
+    items = [
+        _Item.of(environment, machine, images[machine.name], location, cgroup_v1=_cgroup_v1(machine, choices))
+        for machine in environment.machines
+    ]
     digests = {item.machine.name: item.digest(environment, recipes[item.machine.name]) for item in items}
     compose = render(
         "docker/compose.yaml.j2",
@@ -89,12 +93,19 @@ def render_environment(environment: Environment, location: Path) -> Rendering:
             files[os.path.normpath(f"{image.folder}/{path}")] = file
     files |= _override(environment)
     files |= _certificates(environment)
-    return Rendering(files=files, digest=digest_of(files), digests=digests, recipes=recipes)
+    return Rendering(
+        files=files,
+        digest=digest_of(files),
+        digests=digests,
+        recipes=recipes,
+        made_of={name: image.files for name, image in images.items()},
+        outside={item.machine.name: item.outside(environment) for item in items},
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Image:
-    """What a machine, or all machines that are equal, are started from: its build context by path."""
+    """The image of a machine, or of all equal machines: its build context, by path."""
 
     name: str
     folder: str
@@ -103,7 +114,7 @@ class Image:
 
 
 def image_names(environment: Environment, recipes: Mapping[str, str]) -> Mapping[str, str]:
-    """The image of each machine, by the machine's name: named by its content, so that equals have one."""
+    """The image of each machine, by the machine's name: named by its content, so equal machines share one."""
     named = {
         machine.name: f"provision/{environment.name}" + (f"/{machine.group}" if environment.several else "")
         for machine in environment.machines
@@ -112,7 +123,7 @@ def image_names(environment: Environment, recipes: Mapping[str, str]) -> Mapping
 
 
 def folder_names(environment: Environment, recipes: Mapping[str, str]) -> Mapping[str, str]:
-    """The folder that each machine is built in: one for equals, unless their builds differ."""
+    """The folder that each machine is built in: one for equal machines, unless their builds differ."""
     if not environment.several:
         return {machine.name: "." for machine in environment.machines}
     builds: dict[str, set[str]] = {}
@@ -124,11 +135,17 @@ def folder_names(environment: Environment, recipes: Mapping[str, str]) -> Mappin
     }
 
 
-def _images(environment: Environment) -> Mapping[str, Image]:
+def _cgroup_v1(machine: Machine, choices: EngineChoices) -> bool:
+    """Whether systemd is the machine's init, on cgroups of the first version."""
+    return is_init(machine) and choices.cgroups == "1"
+
+
+def _images(environment: Environment, choices: EngineChoices) -> Mapping[str, Image]:
     taken: dict[str, tuple[Step, ...]] = {}
     contexts: dict[str, Mapping[str, RenderedFile]] = {}
     for each in environment.machines:
-        scripts = {**contents(each), **_own_scripts(each)}
+        cgroup_v1 = _cgroup_v1(each, choices)
+        scripts = {**contents(each, cgroup_v1=cgroup_v1), **_own_scripts(each, cgroup_v1=cgroup_v1)}
         systemd = is_init(each)
         runtime = PACKAGES[each.base.family] if systemd else ()
         taken[each.name] = steps(each, scripts, runtime, init=systemd, systemd=systemd)
@@ -161,11 +178,12 @@ def _context(
         made[f"steps/{step.name}.sh"] = RenderedFile(content=step.script.encode(), executable=True)
     made |= {f"files/{path}": file for path, file in payload(machine).items()}
     made |= {f"repositories/{path}": file for path, file in repository_files(machine).items()}
+    made |= {f"{FOLDER}/{path}": file for path, file in lock_files(machine).items()}
     return made | {f"machine/{path}": file for path, file in scripts.items()}
 
 
 def start_stages(machine: Machine) -> tuple[tuple[str, ...], ...]:
-    """The names of its services, those first that others need; they stop the other way round."""
+    """The names of its services, needed ones first; they stop in reverse order."""
     services = {service.name: service for service in machine.services}
 
     def depth(name: str) -> int:
@@ -187,13 +205,14 @@ class _Bind:
 
 @dataclass(frozen=True, kw_only=True)
 class _Item:
-    """What compose.yaml says of a machine beside what the machine says itself."""
+    """What compose.yaml says of a machine, in addition to what the machine says itself."""
 
     machine: Machine
     image: Image
     aliases: tuple[str, ...]
     grace: int
     systemd: bool
+    cgroup_v1: bool
     patience: int
     mounts: tuple[_Bind, ...]
     volumes: Mapping[str, str]
@@ -204,7 +223,9 @@ class _Item:
     certificate: str | None
 
     @classmethod
-    def of(cls, environment: Environment, machine: Machine, image: Image, location: Path) -> _Item:
+    def of(
+        cls, environment: Environment, machine: Machine, image: Image, location: Path, *, cgroup_v1: bool
+    ) -> _Item:
         systemd = is_init(machine)
         proxy = proxy_variables(machine, environment.names)
         binds = [(mount.source, mount.path, mount.read_only) for mount in machine.mounts]
@@ -216,6 +237,7 @@ class _Item:
             aliases=tuple(name for name in machine.names if name != machine.name),
             grace=GRACE * max(len(start_stages(machine)), 1) + MORE,
             systemd=systemd,
+            cgroup_v1=cgroup_v1,
             patience=int(max([*patience(machine).values(), 5])) + (600 if machine.setup else 0),
             mounts=tuple(
                 _Bind(source=path_from(location, source, environment.project), path=path, read_only=read_only)
@@ -234,12 +256,20 @@ class _Item:
 
     def digest(self, environment: Environment, recipe: str) -> str:
         """The hash of all that is the machine's own; the label that carries it cannot be a part of it."""
-        blank = {COMPOSE: _text(self.service(environment, recipe, ""))}
-        beside = {
+        return digest_of({**self.image.files, **self.around(environment, recipe)})
+
+    def outside(self, environment: Environment) -> str:
+        """The hash of all that is the machine's own and not in its image."""
+        unnamed = replace(self, image=replace(self.image, name=""))
+        return digest_of(unnamed.around(environment, ""))
+
+    def around(self, environment: Environment, recipe: str) -> Mapping[str, RenderedFile]:
+        """What says how the container is created, without the label that carries the hash of it."""
+        return {
+            COMPOSE: _text(self.service(environment, recipe, "")),
             **_override(environment, self.machine.name),
             **_certificates(environment, self.machine.name),
         }
-        return digest_of({**self.image.files, **blank, **beside})
 
     def service(self, environment: Environment, recipe: str, digest: str) -> str:
         """A machine's service in compose.yaml."""
@@ -258,12 +288,12 @@ class _Item:
         )
 
 
-def _own_scripts(machine: Machine) -> Mapping[str, RenderedFile]:
+def _own_scripts(machine: Machine, *, cgroup_v1: bool) -> Mapping[str, RenderedFile]:
     """How a container starts its services and knows their state."""
     context: dict[str, object] = {"machine": machine}
     if is_init(machine):
         own = {name: _executable(f"docker/machine/{name}.j2", context) for name in ("attach", "init")}
-        return {"start": own.pop("init"), **own, **systemd_scripts(machine)}
+        return {"start": own.pop("init"), **own, **systemd_scripts(machine, cgroup_v1=cgroup_v1)}
     limited = any(service.limits for service in machine.services)
     context |= {"limits": ULIMITS if limited else {}, "grace": GRACE, "crashes": CRASHES, "soon": SOON}
     context |= {"files": (SOFT_FILES, hard_files(machine))}
@@ -273,7 +303,7 @@ def _own_scripts(machine: Machine) -> Mapping[str, RenderedFile]:
 
 
 def _told(machine: Machine) -> tuple[str, ...]:
-    """What the entry point is told: the person's name for git, the spec's variables; as YAML."""
+    """The arguments of the entry point: the person's name for git, the spec's variables; as YAML."""
     identity = machine.workspace is not None and machine.workspace.identity
     words = (f"${{{IDENTITY}:-}}" if identity else "", *machine.env)
     return tuple(map(yaml_scalar, words)) if any(words) else ()
@@ -293,7 +323,7 @@ def certificate_name(environment: Environment, machine: Machine) -> str | None:
 
 
 def _certificates(environment: Environment, only: str | None = None) -> Mapping[str, RenderedFile]:
-    """The certificates of the machines' proxies, and nothing else of the files that they are read from."""
+    """The certificates of the machines' proxies, and nothing else from the files that contain them."""
     return {
         f"proxy/{name}": RenderedFile(content=machine.proxy.ca)
         for machine in environment.machines
@@ -303,12 +333,12 @@ def _certificates(environment: Environment, only: str | None = None) -> Mapping[
 
 
 def secret_files(environment: Environment) -> Mapping[str, Path | None]:
-    """The host's file of each secret of compose.yaml, by its name; None for one of a variable."""
+    """The host's file of each secret in compose.yaml, by name; None if the secret comes from a variable."""
     return {secret.name: secret.file for machine in environment.machines for secret in machine.secrets}
 
 
 def is_laid(file: Path | None, environment: Environment) -> bool:
-    """Whether a secret is no file that the engine may open: a variable, or one that a machine can replace."""
+    """Whether the engine can't open a secret's file: there is none, or a machine could replace it."""
     return file is None or replaced_through(file, environment.machines) is not None
 
 
@@ -339,7 +369,7 @@ def _secret_sources(environment: Environment, location: Path) -> Mapping[str, st
 
 
 def unset_variables(environment: Environment) -> Mapping[str, str]:
-    """All that compose.yaml takes from its environment, empty: the host may have something by that name."""
+    """All variables that compose.yaml reads, emptied: the host may have variables of these names."""
     ports = [port_variable(environment, each, port) for each in environment.machines for port in each.ports]
     return dict.fromkeys(
         (SECRETS, IDENTITY, AGENT, *ports, *map(secret_variable, secret_files(environment))), ""
@@ -347,7 +377,7 @@ def unset_variables(environment: Environment) -> Mapping[str, str]:
 
 
 def _override(environment: Environment, only: str | None = None) -> Mapping[str, RenderedFile]:
-    """`backends.docker.compose` of each machine, which Compose itself lays over its service."""
+    """`backends.docker.compose` of each machine, which Compose itself merges into its service."""
     services = {
         machine.name: options_of(machine).compose
         for machine in environment.machines
@@ -359,7 +389,7 @@ def _override(environment: Environment, only: str | None = None) -> Mapping[str,
 
 
 def kept_ports(environment: Environment, chosen: Mapping[str, int]) -> Mapping[str, str]:
-    """The variables of `.env` that give compose.yaml the host's sides that differ from its own."""
+    """The variables of `.env` for host ports that differ from those in compose.yaml."""
     return {
         port_variable(environment, machine, port): str(chosen[key(machine.name, port)])
         for machine in environment.machines
@@ -369,7 +399,7 @@ def kept_ports(environment: Environment, chosen: Mapping[str, int]) -> Mapping[s
 
 
 def env_file(variables: Mapping[str, str]) -> str:
-    """The text of `.env`, in which no value fills in anything."""
+    """The text of `.env`, with values quoted so that nothing in them is expanded."""
     text = ""
     for name, value in variables.items():
         escaped = re.sub(r'(["\\$])', r"\\\1", value).replace("\n", "\\n").replace("\r", "\\r")

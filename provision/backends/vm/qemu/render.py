@@ -34,7 +34,7 @@ def script_name(machine: str) -> str:
 
 
 def render_machine(environment: Environment, guest: Guest) -> Mapping[str, RenderedFile]:
-    """The script, and what the machine's disk is made of beside its steps."""
+    """The script, and what the machine's disk is made of in addition to its steps."""
     machine = guest.machine
     context: dict[str, object] = {
         "architectures": ARCHITECTURES,

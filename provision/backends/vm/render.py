@@ -8,11 +8,12 @@ import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from provision import guest_paths
 from provision.backends.vm.driver import Disk, Folder, Guest
 from provision.backends.vm.guest.network import cards
 from provision.backends.vm.guest.sync import COPIED, INSIDE, CopiedFolder, copied
 from provision.backends.vm.options import options_of
-from provision.recipe import contents, payload, repository_files, steps
+from provision.recipe import FOLDER, contents, lock_files, payload, repository_files, steps
 from provision.recipe.limits import CPUS, MEMORY, hard_files, shared_memory
 from provision.recipe.proxy import proxy_files
 from provision.recipe.steps import RECORDS
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from provision.backends.vm.driver import Card, Driver
     from provision.model import Environment, Machine
 
-HOME = "/var/lib/provision/rendering"  # where a machine has its folder of the rendering
+HOME = guest_paths.KEPT_RENDERING  # where a machine has its folder of the rendering
 MEBIBYTE = 1024**2
 GIBIBYTE = 1024**3
 OWN_SCRIPTS = ("attach", "enter")
@@ -53,18 +54,27 @@ def render_environment(environment: Environment, driver: Driver, location: Path)
     provided = driver.render(environment, guests, location)
     files = dict(provided)
     recipes: dict[str, str] = {}
+    made_of: dict[str, Mapping[str, RenderedFile]] = {}
     for guest in guests:
         name = guest.machine.name
         made = {f"{name}/{path}": file for path, file in _machine(guest, scripts[name]).items()}
         files |= made
         inside = {path: file for path, file in files.items() if path.startswith(f"{name}/")}
         recipes[name] = digest_of(inside)
+        made_of[name] = {path.removeprefix(f"{name}/"): file for path, file in inside.items()}
     digests = {}
     for guest in guests:
         own = provided if len(guests) == 1 else driver.render(environment, [guest], location)
         definition = {path: file for path, file in own.items() if path.partition("/")[0] not in recipes}
         digests[guest.machine.name] = digest_of(definition)
-    return Rendering(files=files, digest=digest_of(files), digests=digests, recipes=recipes)
+    return Rendering(
+        files=files,
+        digest=digest_of(files),
+        digests=digests,
+        recipes=recipes,
+        made_of=made_of,
+        outside=digests,
+    )
 
 
 def copied_folders(environment: Environment, driver: Driver, location: Path) -> tuple[CopiedFolder, ...]:
@@ -154,7 +164,7 @@ def _folder(
 
 
 def _machine(guest: Guest, scripts: Mapping[str, RenderedFile]) -> Mapping[str, RenderedFile]:
-    """What is laid into the machine and run there by root, as `apply`."""
+    """What is written into the machine and run there by root, as `apply`."""
     machine, taken = guest.machine, guest.steps
     context: dict[str, object] = {
         "machine": machine,
@@ -169,6 +179,7 @@ def _machine(guest: Guest, scripts: Mapping[str, RenderedFile]) -> Mapping[str, 
         files[f"steps/{step.name}.sh"] = RenderedFile(content=step.script.encode(), executable=True)
     files |= {f"files/{path}": file for path, file in payload(machine).items()}
     files |= {f"repositories/{path}": file for path, file in repository_files(machine).items()}
+    files |= {f"{FOLDER}/{path}": file for path, file in lock_files(machine).items()}
     return files | {f"machine/{path}": file for path, file in scripts.items()}
 
 

@@ -1,0 +1,48 @@
+"""What the user's own configuration sets outside any spec: the limit of the caches."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from provision.spec.problems import Problems
+from provision.spec.quantities import size
+from provision.spec.source import read_tree
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from provision.spec.tree import Node
+
+CACHE = "cache"
+_EXAMPLE = "for example cache: {limit: 20GiB}"
+
+
+def cache_limit(configuration: Path) -> int | None:
+    """The bytes that all caches may take together; None where the file sets no limit.
+
+    Raises:
+        SpecError: what it says of the cache is wrong, each with its place.
+    """
+    problems = Problems()
+    root = read_tree(configuration, str(configuration), problems)
+    entry = root.value.get(CACHE) if root is not None and isinstance(root.value, dict) else None
+    limit = read_cache(entry, problems) if entry is not None else None
+    problems.raise_all()
+    return limit
+
+
+def read_cache(node: Node, problems: Problems) -> int | None:
+    """The limit under the key `cache`; what is wrong with it goes to the problems."""
+    if not isinstance(node.value, dict):
+        problems.add("cache must be a map", node, _EXAMPLE)
+        return None
+    for key, child in node.value.items():
+        if key != "limit":
+            problems.add(f"cache has no key {key}", child.key_origin, f"known: limit; {_EXAMPLE}")
+    limit = node.value.get("limit")
+    if limit is None:
+        return None
+    found = size(limit.value) if isinstance(limit.value, str) else None
+    if found is None:
+        problems.add("the limit of the cache must be a size with a unit", limit, _EXAMPLE)
+    return found

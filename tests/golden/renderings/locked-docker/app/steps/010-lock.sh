@@ -1,0 +1,49 @@
+#!/bin/sh
+# the versions of the lock
+# Does nothing if its record exists, because then it has succeeded.
+set -eu
+_record=/var/lib/provision/steps/a115330a92c0c78e5d116b4912e907ad
+[ ! -e "$_record" ] || exit 0
+export SOURCE_DATE_EPOCH=1795573350
+: >/dev/shm/provision-begun
+umask 022
+[ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
+export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+
+# For this step: apt installs the versions of the lock.
+_lock=$(cd "${0%/*}/../lock" && pwd)
+[ -n "${APT_CONFIG:-}" ] || { export APT_CONFIG=/dev/shm/provision-apt.conf && : >"$APT_CONFIG"; }
+echo "Dir::Etc::Preferences \"$_lock/preferences\";" >>"$APT_CONFIG"
+# gone CODE: ends with the versions that can no longer be had, if there are any.
+gone() {
+  _gone=$(sh "$_lock/missing.sh")
+  [ -z "$_gone" ] || { echo "$_gone" && exit "$1"; }
+}
+
+export DEBIAN_FRONTEND=noninteractive
+rm -f /etc/apt/apt.conf.d/docker-clean # it would empty the download cache
+apt-get update -q
+if [ -n "$(sh "$_lock/missing.sh")" ]; then
+  # The mirror no longer has all of it: a dated archive may.
+  cp "$_lock/dated.list" /etc/apt/sources.list.d/provision-dated.list
+  apt-get update -q --error-on=any -o Dir::Etc::SourceList=/etc/apt/sources.list.d/provision-dated.list -o Dir::Etc::SourceParts=- \
+    -o APT::Get::List-Cleanup=0 -o Acquire::Retries=0 -o Acquire::http::Timeout=20 || rm /etc/apt/sources.list.d/provision-dated.list
+fi
+# What the base has in another version; nothing else is touched.
+dpkg-query -W -f '${db:Status-Abbrev} ${Package} ${Version}\n' | sed -n 's/^ii *//p' | awk -v lock="$_lock/versions" '
+  BEGIN { while ((getline line <lock) > 0) { split(line, word, " "); held[word[1]] = word[2] } }
+  ($1 in held) && held[$1] != $2 { print $1 "=" held[$1] }
+' | xargs -r apt-get install -q -y --no-install-recommends --allow-downgrades --allow-change-held-packages \
+  -o Dpkg::Options::=--force-unsafe-io -o Dpkg::Options::=--force-confold || { gone $?; exit 100; }
+
+echo lock >"$_record"
+
+# Equal locks give equal files: no log, and no time of this build. Not in a machine that runs.
+if [ ! -d /run/systemd/system ]; then
+  for _log in /var/log/*.log /var/log/apt/*.log /var/cache/ldconfig/aux-cache; do
+    [ ! -s "$_log" ] || : >"$_log"
+  done
+  find / -xdev \( -path /proc -o -path /sys -o -path /dev -o -path /run/provision -o -path /run/secrets \
+    -o -path /var/cache/apt -o -path /var/lib/apt/lists \) -prune -o -newer /dev/shm/provision-begun -print0 |
+    xargs -0 -r touch --no-create --no-dereference --date="@$SOURCE_DATE_EPOCH" 2>/dev/null || true
+fi

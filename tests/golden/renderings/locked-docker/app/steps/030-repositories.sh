@@ -1,0 +1,40 @@
+#!/bin/sh
+# repositories vendor
+# Does nothing if its record exists, because then it has succeeded.
+set -eu
+_record=/var/lib/provision/steps/3732398ce876bf6aaef5e0bad4de1819
+[ ! -e "$_record" ] || exit 0
+export SOURCE_DATE_EPOCH=1795573350
+: >/dev/shm/provision-begun
+umask 022
+[ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
+export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+
+# For this step: apt installs the versions of the lock.
+_lock=$(cd "${0%/*}/../lock" && pwd)
+[ -n "${APT_CONFIG:-}" ] || { export APT_CONFIG=/dev/shm/provision-apt.conf && : >"$APT_CONFIG"; }
+echo "Dir::Etc::Preferences \"$_lock/preferences\";" >>"$APT_CONFIG"
+# gone CODE: ends with the versions that can no longer be had, if there are any.
+gone() {
+  _gone=$(sh "$_lock/missing.sh")
+  [ -z "$_gone" ] || { echo "$_gone" && exit "$1"; }
+}
+
+export DEBIAN_FRONTEND=noninteractive
+rm -f /etc/apt/apt.conf.d/docker-clean # it would empty the download cache
+apt-get update -q # the distribution's
+apt-get install -q -y --no-install-recommends ca-certificates || { gone $?; exit 100; }
+from=${0%/*}/../repositories
+install -D -m 0644 "$from/"etc/apt/sources.list.d/vendor.sources /etc/apt/sources.list.d/vendor.sources
+
+echo repositories >"$_record"
+
+# Equal locks give equal files: no log, and no time of this build. Not in a machine that runs.
+if [ ! -d /run/systemd/system ]; then
+  for _log in /var/log/*.log /var/log/apt/*.log /var/cache/ldconfig/aux-cache; do
+    [ ! -s "$_log" ] || : >"$_log"
+  done
+  find / -xdev \( -path /proc -o -path /sys -o -path /dev -o -path /run/provision -o -path /run/secrets \
+    -o -path /var/cache/apt -o -path /var/lib/apt/lists \) -prune -o -newer /dev/shm/provision-begun -print0 |
+    xargs -0 -r touch --no-create --no-dereference --date="@$SOURCE_DATE_EPOCH" 2>/dev/null || true
+fi
