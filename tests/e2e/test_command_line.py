@@ -225,7 +225,7 @@ def test_bash_completes_verbs_and_options(project: Project, tmp_path: Path) -> N
         )  # fmt: skip
         return set(said.stdout.split())
 
-    assert completed("provision", "st") == {"status", "stop"}
+    assert completed("provision", "st") == {"start", "status", "stop"}
     assert completed("provision", "''") >= set(VERBS)
     assert completed("provision", "up", "--re") == {"--rebuild", "--record"}
 
