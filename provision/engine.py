@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from provision import applied, backends, guest_paths, lent, secrets, trust, walls
 from provision.backends.base import approve_all
 from provision.errors import EnvironmentFailed, HostLacks, SpecError, UsageError
 from provision.hints import command
+from provision.model import Event
 from provision.state import StateDir, known_environments, refuse_mounted
 from provision.target import Unreachable
 
@@ -16,10 +19,21 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from provision.backends.base import Backend, Pauses, Plan, Remains
+    from provision.backends.base import Backend, Pauses, Plan, Remains, TakesSnapshots
     from provision.backends.log_view import LogView
+    from provision.backends.snapshots import SnapshotRecord
     from provision.errors import Problem
-    from provision.model import Demand, Environment, Machine, MachineStatus, PortStatus, Result, Word
+    from provision.model import (
+        Demand,
+        Environment,
+        Machine,
+        MachineState,
+        MachineStatus,
+        PortStatus,
+        Result,
+        Usage,
+        Word,
+    )
     from provision.progress import Progress
     from provision.target import Target
     from provision.trust import Trust
@@ -28,6 +42,7 @@ if TYPE_CHECKING:
 # After these a machine is what its spec says; a mere start keeps what someone changed in it.
 MADE = ("create", "recreate", "change", "refresh")
 LockUse = Literal["exactly", "where it fits", "not at all"]
+LOOKS_EVERY = 1.0  # seconds
 LONGEST_START = 3600.0  # seconds; each service's own time ends sooner
 
 
@@ -102,8 +117,8 @@ def locked(environment: Environment, request: Request) -> Environment:
         return environment
     lock = lockfile.load(path)
     assert lock is not None  # noqa: S101 - it exists
-    mine = architecture_of(request.backend)
-    misfits = lockfile.misfits(environment, lock, architecture=mine, backend=request.backend)
+    form, architecture = form_of(environment, request.backend)
+    misfits = lockfile.misfits(environment, lock, architecture=architecture, form=form)
     if misfits and request.lock == "exactly":
         raise EnvironmentFailed(
             f"{path} does not fit the spec",
@@ -111,7 +126,7 @@ def locked(environment: Environment, request: Request) -> Environment:
             hint=f"{command('lock')} updates it; --no-frozen uses what fits",
         )
     frozen = lockfile.freeze(
-        environment, lock, file=path.name, architecture=mine, backend=request.backend, exact=not misfits
+        environment, lock, file=path.name, architecture=architecture, form=form, exact=not misfits
     )
     notes = [f"{path.name} does not fit: {reason}" for reason in misfits]
     if misfits:
@@ -119,13 +134,16 @@ def locked(environment: Environment, request: Request) -> Environment:
     return replace(frozen, lock_notes=tuple(notes))
 
 
-def architecture_of(backend: str) -> str:
-    """The architecture of a backend's machines on this host, as Debian says it."""
+def form_of(environment: Environment, backend: str) -> tuple[str, str]:
+    """What a lock calls a backend's machines on this host, and their architecture as Debian says it."""
     from provision import lockfile
-    from provision.backends.base import HasArchitecture
+    from provision.backends.base import HasForms
 
     acting = backends.find(backend)
-    return lockfile.architecture(acting.architecture() if isinstance(acting, HasArchitecture) else None)
+    if not isinstance(acting, HasForms):
+        return backend, lockfile.architecture()
+    form = acting.form(environment, state_of(environment, backend))
+    return form, lockfile.architecture(acting.architecture())
 
 
 def trust_of(request: Request) -> Trust:
@@ -500,11 +518,15 @@ def stop(ref: EnvironmentRef, progress: Progress, machine: str | None) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class Removed:
-    """What `down` did: whether machines were there, what else was removed, and what is left."""
+    """What `down` did: whether machines were there, what else was removed, and what is left.
+
+    `snapshots` are the names of those that stay.
+    """
 
     machines: bool
     others: tuple[str, ...]
     left: Remains
+    snapshots: tuple[str, ...] = ()
 
 
 def down(ref: EnvironmentRef, progress: Progress, *, volumes: bool, images: bool) -> Removed:
@@ -515,15 +537,100 @@ def down(ref: EnvironmentRef, progress: Progress, *, volumes: bool, images: bool
     state_dir = ref.state_dir
     before = ref.backend.remains(state_dir)
     there = ref.backend.down(ref.name, state_dir, progress, volumes=volumes, images=images)
+    deleted = _delete_snapshots(ref) if volumes else []
     state_dir.forget_inventories()
     state_dir.forget(applied.RECORD)
     left = ref.backend.remains(state_dir)
     gone = state_dir.project is not None and not state_dir.project.exists()
-    if not (left.machines or left.volumes or left.built) and (gone or (volumes and images)):
+    stay = tuple(each.name for each in kept_snapshots(ref))
+    if not (left.machines or left.volumes or left.built or stay) and (gone or (volumes and images)):
         state_dir.remove()
     others = [f"volume {name}" for name in before.volumes if name not in left.volumes]
+    others += [f"snapshot {name}" for name in deleted]
     others += [name for name in before.built if name not in left.built]
-    return Removed(machines=there, others=tuple(others), left=left)
+    return Removed(machines=there, others=tuple(others), left=left, snapshots=stay)
+
+
+def usage(ref: EnvironmentRef) -> tuple[Usage, ...]:
+    """What each running machine takes of this host now."""
+    from provision.backends.base import TellsUsage
+
+    if not isinstance(ref.backend, TellsUsage):
+        raise UsageError(f"{ref.backend.title} does not tell what machines take")
+    return ref.backend.usage(ref.state_dir)
+
+
+def events(ref: EnvironmentRef, each: Callable[[Event], None]) -> None:
+    """Hand on what happens to the machines, until interrupted or `each` raises."""
+    from provision.backends.base import TellsEvents
+
+    if isinstance(ref.backend, TellsEvents):
+        ref.backend.events(ref.state_dir, each)
+        return
+    former = ref.backend.remains(ref.state_dir).machines
+    while True:
+        time.sleep(LOOKS_EVERY)
+        now = ref.backend.remains(ref.state_dir).machines
+        for event in changes(former, now, datetime.now(UTC).isoformat(timespec="milliseconds")):
+            each(event)
+        former = now
+
+
+def changes(
+    former: Mapping[str, MachineState], now: Mapping[str, MachineState], when: str
+) -> tuple[Event, ...]:
+    """What has happened between two looks at machines; pure."""
+    words = {"running": "started", "stopped": "died", "absent": "removed"}
+    return tuple(
+        Event(time=when, machine=name, event=words.get(state, state))
+        for name in dict.fromkeys([*former, *now])
+        if (state := now.get(name, "absent")) != former.get(name, "absent")
+    )
+
+
+def kept_snapshots(ref: EnvironmentRef) -> tuple[SnapshotRecord, ...]:
+    """The snapshots of an environment, oldest first."""
+    from provision.backends import snapshots
+
+    return snapshots.kept(ref.state_dir)
+
+
+def save_snapshot(ref: EnvironmentRef, name: str, progress: Progress) -> None:
+    """Keep machines and volumes as they are."""
+    _taking_snapshots(ref).save_snapshot(ref.state_dir, progress, name)
+
+
+def restore_snapshot(ref: EnvironmentRef, name: str, progress: Progress, *, timeout: float) -> None:
+    """Have machines and volumes as they were, running and ready."""
+    backend = _taking_snapshots(ref)
+    environment = applied.kept(ref.state_dir)
+    if environment is None:
+        raise EnvironmentFailed(
+            f"{ref.name} is not up in {ref.backend.name}", hint=f"{command('up')} brings it up; then restore"
+        )
+    backend.restore_snapshot(ref.state_dir, progress, name)
+    ref.state_dir.forget_inventories()
+    ref.backend.start(environment, ref.state_dir, progress, machine=None, timeout=timeout)
+
+
+def delete_snapshot(ref: EnvironmentRef, name: str) -> None:
+    """Remove a snapshot."""
+    _taking_snapshots(ref).delete_snapshot(ref.state_dir, name)
+
+
+def _delete_snapshots(ref: EnvironmentRef) -> list[str]:
+    names = [each.name for each in kept_snapshots(ref)]
+    for name in names:
+        delete_snapshot(ref, name)
+    return names
+
+
+def _taking_snapshots(ref: EnvironmentRef) -> TakesSnapshots:
+    from provision.backends.base import TakesSnapshots
+
+    if not isinstance(ref.backend, TakesSnapshots):
+        raise UsageError(f"{ref.backend.title} takes no snapshots of machines")
+    return ref.backend
 
 
 def by_id(identity: str, backend: str) -> EnvironmentRef:

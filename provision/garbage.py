@@ -187,7 +187,7 @@ def _size(ref: EnvironmentRef) -> int | None:
     if not isinstance(ref.backend, Weighs):
         return None
     try:
-        return ref.backend.usage([ref.state_dir])[ref.state_dir.id].disk
+        return ref.backend.environment_usage([ref.state_dir])[ref.state_dir.id].disk
     except ProvisionError:
         return None
 

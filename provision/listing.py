@@ -16,7 +16,7 @@ from provision.state import StateDir, environments, is_gone, known_environments
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from provision.backends.base import Backend, Usage
+    from provision.backends.base import Backend, EnvironmentUsage
     from provision.model import Environment
 
 NOTHING = Remains(machines={}, volumes=(), built=())
@@ -30,7 +30,7 @@ class Listed:
     created: str
     remains: Remains
     problem: str
-    usage: Usage | None = None
+    usage: EnvironmentUsage | None = None
 
     @property
     def memory(self) -> int | None:
@@ -77,14 +77,14 @@ def list_environments() -> tuple[Listed, ...]:
     )
 
 
-def _usage(listed: Sequence[Listed]) -> Mapping[tuple[str, str], Usage]:
+def _usage(listed: Sequence[Listed]) -> Mapping[tuple[str, str], EnvironmentUsage]:
     """What each takes, by backend and id, of backends that can tell."""
-    found: dict[tuple[str, str], Usage] = {}
+    found: dict[tuple[str, str], EnvironmentUsage] = {}
     for backend in {each.ref.backend.name: each.ref.backend for each in listed if not each.problem}.values():
         own = [each.ref.state_dir for each in listed if each.ref.backend.name == backend.name]
         if isinstance(backend, Weighs):
             try:
-                usage = backend.usage(own)
+                usage = backend.environment_usage(own)
             except ProvisionError:
                 continue  # its engine answered a moment ago; the sizes are a nicety
             found |= {(backend.name, identity): each for identity, each in usage.items()}

@@ -16,7 +16,7 @@ from provision.hints import command
 from provision.installed import read_installed
 from provision.lock import hold
 from provision.lockfile import BaseLock
-from provision.lockfile.merge import Take, changes, dropped, empty, merge, released
+from provision.lockfile.merge import KERNEL, Take, changes, dropped, empty, merge, released
 from provision.matrix import claim, lock_of, name_of, require_ours, take_down, variations, with_free_ports
 from provision.progress import Labelled
 
@@ -125,7 +125,7 @@ def take(
         for called, trial in trials.items():
             current = merge(kept, takes, __version__) if takes else kept
             said = Labelled(progress, called) if len(trials) > 1 else progress
-            takes += _of_trial(trial, current, said, file=path.name, fresh=upgrade is None, timeout=timeout)
+            takes += _of_trial(trial, current, said, file=path.name, upgrade=upgrade, timeout=timeout)
     lock = merge(former, takes, __version__)
     return Locked(
         path=path,
@@ -166,7 +166,7 @@ def _trials(request: Request, names: Sequence[str]) -> tuple[str, Mapping[str, T
 
 def _require_locked(upgrade: Collection[str] | None, lock: Lock, path: Path) -> None:
     known = {name for bases in lock.bases.values() for base in bases.values() for name in base.packages}
-    unknown = sorted({*(upgrade or ())} - known - {"kernel"})
+    unknown = sorted({*(upgrade or ())} - known - {KERNEL})
     if unknown:
         from difflib import get_close_matches
 
@@ -180,24 +180,30 @@ def _require_locked(upgrade: Collection[str] | None, lock: Lock, path: Path) -> 
 
 
 def _of_trial(
-    trial: Trial, current: Lock, progress: Progress, *, file: str, fresh: bool, timeout: float
+    trial: Trial,
+    current: Lock,
+    progress: Progress,
+    *,
+    file: str,
+    upgrade: Collection[str] | None,
+    timeout: float,
 ) -> list[Take]:
     backend, ref = trial.request.backend, trial.resolve()
     asked = engine.load_unlocked(trial.request)
-    held = lockfile.freeze(
-        asked, current, file=file, backend=backend, exact=False,
-        architecture=engine.architecture_of(backend),
-    )  # fmt: skip
+    form, architecture = engine.form_of(replace(asked, name=trial.name), backend)
+    held = lockfile.freeze(asked, current, file=file, architecture=architecture, form=form, exact=False)
     environment = replace(with_free_ports(held), name=trial.name)
     require_ours(trial.name, ref.state_dir, "lock")
     try:
         take_down(ref, progress)
         claim(ref.state_dir)
-        if fresh:
+        if upgrade is None:
             _refresh(asked, progress)
-        engine.up(environment, backend, progress, rebuild=fresh, timeout=timeout)
+        # The builder's caches may hold what was the newest once.
+        rebuild = upgrade is None or bool(upgrade)
+        engine.up(environment, backend, progress, rebuild=rebuild, timeout=timeout)
         with progress.step("reading what is installed"):
-            return _takes(asked, environment, backend)
+            return _takes(asked, environment, backend, form)
     finally:
         engine.down(ref, progress, volumes=True, images=False)
 
@@ -210,7 +216,7 @@ def _refresh(environment: Environment, progress: Progress) -> None:
         refresh_image(base, progress)
 
 
-def _takes(asked: Environment, environment: Environment, backend: str) -> list[Take]:
+def _takes(asked: Environment, environment: Environment, backend: str, form: str) -> list[Take]:
     acting = backends.find(backend)
     targets = acting.targets(environment.name, engine.state_of(environment, backend))
     bases = {machine.base.image: _base(machine.base) for machine in environment.machines}
@@ -220,7 +226,7 @@ def _takes(asked: Environment, environment: Environment, backend: str) -> list[T
         with targets[machine.name] as target:
             installed = read_installed(target, kernel="kernel" in acting.supports(machine))
         base = replace(bases[machine.base.image], image=as_asked[machine.name].base.image)
-        return Take(machine=as_asked[machine.name], backend=backend, installed=installed, base=base)
+        return Take(machine=as_asked[machine.name], form=form, installed=installed, base=base)
 
     return list(side_by_side(one, environment.machines))
 

@@ -579,6 +579,35 @@ class ServiceStatus:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Usage:
+    """What a running machine takes of this host now.
+
+    Args:
+        machine: its name.
+        cpu: per cent of one processor.
+        memory: bytes.
+        limit: the most that it may have, in bytes; None where nothing limits it.
+        disk: bytes that it has written of its own; None where that is not known.
+    """
+
+    machine: str
+    cpu: float
+    memory: int
+    limit: int | None
+    disk: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """Something that happened to a machine: `time` as ISO 8601 has it, `code` where it ended with one."""
+
+    time: str
+    machine: str
+    event: str
+    code: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class MachineStatus:
     """A machine's status; `address` is its own on the private network, if it has one.
 

@@ -56,7 +56,7 @@ class Case:
             return environment
         lock = lockfile.load(lockfile.path_of(path))
         assert lock is not None
-        place = {"architecture": "amd64", "backend": self.backend}
+        place = {"architecture": "amd64", "form": "vm-qemu" if self.provider else "docker"}
         misfits = lockfile.misfits(environment, lock, **place)
         return lockfile.freeze(environment, lock, file="LOCK", exact=not misfits, **place)
 
@@ -100,7 +100,7 @@ CASES = (
     Case(spec="none", backend="vm", provider="hyperv", held=("Vagrantfile",)),
     Case(spec="locked", backend="docker", lock=True, held=("*/Dockerfile", "*/steps/*", "*/lock/*")),
     Case(spec="locked", backend="vm", provider="qemu", lock=True,
-         held=("*/Dockerfile", "*/guest/kernel.sh", "*/guest/guest.sh", "app/lock/kernel")),
+         held=("*/Dockerfile", "*/guest/kernel.sh", "*/guest/guest.sh", "app/guest/kernel.lock")),
     Case(spec="fleet", backend="docker", held=("compose*.yaml", "*/Dockerfile", "db/steps/*")),
     Case(spec="fleet", backend="vm", provider="libvirt", held=("Vagrantfile", "*/machine/attach")),
     Case(spec="fleet", backend="vm", provider="qemu", held=("*.sh",)),

@@ -11,7 +11,16 @@ if TYPE_CHECKING:
 
     from provision.backends.log_view import LogView
     from provision.errors import Problem
-    from provision.model import Base, Environment, Machine, MachineState, MachineStatus, PortStatus
+    from provision.model import (
+        Base,
+        Environment,
+        Event,
+        Machine,
+        MachineState,
+        MachineStatus,
+        PortStatus,
+        Usage,
+    )
     from provision.progress import Progress
     from provision.rendering import Rendering
     from provision.state import KnownEnvironment, StateDir
@@ -302,6 +311,57 @@ class Pauses(Protocol):
         """
 
 
+@runtime_checkable
+class TakesSnapshots(Protocol):
+    """What a backend can do beside the contract, that keeps machines and volumes as they are at a moment.
+
+    `backends.snapshots` knows what is kept; it outlives `down`.
+    """
+
+    def save_snapshot(self, state_dir: StateDir, progress: Progress, name: str) -> None:
+        """Keep all machines and volumes under a name; the machines run on.
+
+        Raises:
+            UsageError: the name is taken, or a machine cannot be kept, with the reason.
+            EnvironmentFailed: there is nothing to keep, or it failed.
+        """
+
+    def restore_snapshot(self, state_dir: StateDir, progress: Progress, name: str) -> None:
+        """Have machines and volumes as they were; those that cannot run on are stopped.
+
+        Raises:
+            UsageError: there is no such snapshot, or it does not fit the machines.
+            EnvironmentFailed: it failed.
+        """
+
+    def delete_snapshot(self, state_dir: StateDir, name: str) -> None:
+        """Remove a snapshot.
+
+        Raises:
+            UsageError: there is none, or a machine needs it.
+        """
+
+
+@runtime_checkable
+class TellsUsage(Protocol):
+    """What a backend can do beside the contract, so that `top` can show what machines take."""
+
+    def usage(self, state_dir: StateDir) -> tuple[Usage, ...]:
+        """What each running machine takes now; it may look for a second or two.
+
+        Raises:
+            UsageError: their driver does not tell.
+        """
+
+
+@runtime_checkable
+class TellsEvents(Protocol):
+    """What a backend can do beside the contract, whose engine says what happens; others are looked at."""
+
+    def events(self, state_dir: StateDir, each: Callable[[Event], None]) -> None:
+        """Hand on what happens from now on, until interrupted or `each` raises."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Footprint:
     """What the running machines of an environment take of this host.
@@ -327,7 +387,7 @@ class Footprint:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Usage:
+class EnvironmentUsage:
     """What an environment takes of this host now.
 
     Args:
@@ -366,7 +426,7 @@ class Cached:
 class Weighs(Protocol):
     """What a backend can do in addition to the contract, so that `provision list` can tell what is used."""
 
-    def usage(self, state_dirs: Sequence[StateDir]) -> Mapping[str, Usage]:
+    def environment_usage(self, state_dirs: Sequence[StateDir]) -> Mapping[str, EnvironmentUsage]:
         """What each of these environments takes, by its id; changes nothing."""
 
 
@@ -417,8 +477,11 @@ class MayBeSlow(Protocol):
 
 
 @runtime_checkable
-class HasArchitecture(Protocol):
-    """What a backend can do beside the contract, whose machines may have another processor than this host."""
+class HasForms(Protocol):
+    """What a backend can do beside the contract, whose machines are not made of the same on every host."""
+
+    def form(self, environment: Environment, state_dir: StateDir) -> str:
+        """What a lock calls its machines on this host: its own name, and what else they depend on."""
 
     def architecture(self) -> str:
         """That of its machines, as `uname -m` says it."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @click.command("down")
 @click.argument("which", required=False, metavar="[SPEC|NAME|ID]")
 @environment_options
-@click.option("--volumes", is_flag=True, help="Also remove its volumes and their data.")
+@click.option("--volumes", is_flag=True, help="Also remove its volumes with their data, and its snapshots.")
 @click.option(
     "--images", is_flag=True, help="Also remove what was built for it: images, disks, saved states."
 )
@@ -45,6 +45,8 @@ def command(
         with completing(arguments) if arguments else nullcontext():
             removed = engine.down(ref, progress(), volumes=volumes, images=images)
         say(_told(ref, removed))
+        if removed.snapshots:
+            say(f"its snapshots stay: {', '.join(removed.snapshots)} (--volumes removes them)")
 
 
 def _refs(

@@ -290,13 +290,14 @@ def _links(published: Mapping[str, Sequence[PortStatus]]) -> list[str]:
     for machine, ports in published.items():
         for group in port_ranges(ports):
             port, (where, inside) = group[0], spelled(group)
-            speaks = len(group) == 1 and port.protocol == "tcp" and _speaks_http(port.address, port.host)
+            speaks = len(group) == 1 and port.protocol == "tcp" and speaks_http(port.address, port.host)
             shown = f"http://{where}/" if speaks else f"{where}/{port.protocol}"
             lines.append(f"{shown}  → {machine}:{inside}")
     return lines
 
 
-def _speaks_http(address: str, port: int) -> bool:
+def speaks_http(address: str, port: int) -> bool:
+    """Whether something that listens there answers in HTTP, within a second."""
     import socket
 
     try:

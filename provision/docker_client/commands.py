@@ -5,10 +5,11 @@ Each raises CommandFailed where the engine refuses, with its words as evidence, 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from provision import process
-from provision.docker_client import api
+from provision.docker_client import api, queries
+from provision.errors import EnvironmentFailed
 from provision.target import Unreachable
 
 if TYPE_CHECKING:
@@ -66,6 +67,50 @@ def remove_images(images: Sequence[str]) -> None:
 def pull(image: str, each_line: Callable[[str], None]) -> None:
     """Pull an image from its registry."""
     process.stream(["docker", "pull", image], each_line)
+
+
+def commit(container: str, image: str) -> None:
+    """Make an image of a container's own layer, as that is now."""
+    process.run(["docker", "commit", "--pause=false", container, image])
+
+
+def create_volume(volume: str, label: str) -> None:
+    """Create a volume that carries a label, KEY=VALUE; one that is there stays as it is."""
+    process.run(["docker", "volume", "create", "--label", label, volume])
+
+
+def copy_volume(source: str, destination: str, image: str, script: str) -> None:
+    """Run a script for `sh` in a container of an image, with one volume at /from and another at /to."""
+    process.run(
+        ["docker", "run", "--rm", "--network", "none", "--user", "0:0", "--entrypoint", "sh",
+         "--volume", f"{source}:/from:ro", "--volume", f"{destination}:/to", image, "-c", script]
+    )  # fmt: skip
+
+
+def create_container(name: str, configuration: Mapping[str, object]) -> None:
+    """Create a container from the whole configuration of another, for which `docker create` lacks options.
+
+    Raises:
+        EnvironmentFailed: the engine refused.
+    """
+    import docker  # slow: 0.2 s
+    from docker.errors import DockerException
+
+    client: Any = docker.APIClient(base_url=queries.endpoint(), version="auto")
+    try:
+        client.create_container_from_config(dict(configuration), name=name)
+    except DockerException as error:
+        raise EnvironmentFailed(
+            f"the container {name} could not be created", evidence=[str(error)]
+        ) from error
+    finally:
+        client.close()
+
+
+def follow_events(label: str, each_line: Callable[[str], None]) -> None:
+    """Pass each event of the containers that carry a label on, as a line of JSON, until interrupted."""
+    filters = ["--filter", "type=container", "--filter", f"label={label}"]
+    process.stream(["docker", "events", *filters, "--format", "{{json .}}"], each_line)
 
 
 def import_image(tar: Path, image: str, changes: Sequence[str]) -> None:

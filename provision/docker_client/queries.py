@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from dataclasses import dataclass
 from datetime import datetime
@@ -214,12 +215,36 @@ def publisher(port: int, protocol: str) -> tuple[str, str] | None:
     return None
 
 
-def written_bytes(containers: Sequence[str]) -> int:
-    """How many bytes the containers wrote into their own layers."""
+def written_bytes(containers: Sequence[str]) -> Mapping[str, int]:
+    """How many bytes each of the containers wrote into its own layer."""
     if not containers:
-        return 0
+        return {}
     sized = json.loads(_output(["inspect", "--size", *containers]))
-    return sum(int(container.get("SizeRw") or 0) for container in sized)
+    return {each["Name"].lstrip("/"): int(each.get("SizeRw") or 0) for each in sized}
+
+
+def stats(containers: Sequence[str]) -> tuple[Mapping[str, str], ...]:
+    """What `docker stats` says of each container, by its own names; it looks for a second or two."""
+    lines = _lines(["stats", "--no-stream", "--format", "{{json .}}", *containers])
+    return tuple(json.loads(line) for line in lines)
+
+
+def configuration(container: str) -> Mapping[str, Any]:
+    """All that the engine keeps of a container, in its own names.
+
+    Raises:
+        HostLacks: there is no engine, or it does not answer.
+    """
+    found: Mapping[str, Any] = _inspect_all({"containers": (container,)})["containers"][0]
+    return found
+
+
+def endpoint() -> str:
+    """The address of the engine that `docker` uses, such as unix:///var/run/docker.sock."""
+    return (
+        os.environ.get("DOCKER_HOST")
+        or _output(["context", "inspect", "--format", "{{.Endpoints.docker.Host}}"]).strip()
+    )
 
 
 def disk_usage() -> DiskUsage:

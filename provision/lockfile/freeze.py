@@ -26,7 +26,7 @@ def architecture(name: str | None = None) -> str:
 
 
 def misfits(
-    environment: Environment, lock: Lock, *, architecture: str | None = None, backend: str | None = None
+    environment: Environment, lock: Lock, *, architecture: str | None = None, form: str | None = None
 ) -> tuple[str, ...]:
     """Why a lock is not for an environment, a sentence each.
 
@@ -34,13 +34,13 @@ def misfits(
         environment: of the spec, in one backend.
         lock: as it was read.
         architecture: of the machines; None does not ask whether it is locked for that.
-        backend: that makes them; None does not ask.
+        form: of them, `docker` or `vm-qemu`; None does not ask.
     """
     return tuple(
         dict.fromkeys(
             reason
             for machine in environment.machines
-            for reason in _misfits(machine, called(environment, machine, lock), lock, architecture, backend)
+            for reason in _misfits(machine, called(environment, machine, lock), lock, architecture, form)
         )
     )
 
@@ -53,7 +53,7 @@ def called(environment: Environment, machine: Machine, lock: Lock) -> str:
 
 
 def _misfits(
-    machine: Machine, name: str, lock: Lock, architecture: str | None, backend: str | None
+    machine: Machine, name: str, lock: Lock, architecture: str | None, form: str | None
 ) -> Iterator[str]:
     base = base_key(machine.base)
     bases = lock.machines.get(name)
@@ -69,14 +69,14 @@ def _misfits(
     yield from (f"machine {name} no longer asks for {each}" for each in locked.asks if each not in asks)
     if repositories_of(machine) != locked.repositories:
         yield f"the repositories of machine {name} changed"
-    if architecture is None or backend is None:
+    if architecture is None or form is None:
         return
-    backends = locked.installed.get(architecture)
-    if not backends or architecture not in lock.bases.get(base, {}):
+    forms = locked.installed.get(architecture)
+    if not forms or architecture not in lock.bases.get(base, {}):
         there = ", ".join(sorted(locked.installed)) or "no architecture"
         yield f"machine {name} is locked for {there}, not for {architecture}"
-    elif backend not in backends:
-        yield f"machine {name} is locked in {', '.join(sorted(backends))}, not in {backend}"
+    elif form not in forms:
+        yield f"machine {name} is locked as {', '.join(sorted(forms))}, not as {form}"
 
 
 def freeze(
@@ -85,7 +85,7 @@ def freeze(
     *,
     file: str,
     architecture: str,
-    backend: str,
+    form: str,
     exact: bool,
     free: Collection[str] | None = (),
 ) -> Environment:
@@ -96,7 +96,7 @@ def freeze(
         lock: as it was read.
         file: the lock's name, for messages.
         architecture: of the machines.
-        backend: that makes them.
+        form: of them.
         exact: the lock fits, so nothing that is not in it may be installed.
         free: packages whose versions are not held; None frees all, and the bases too.
     """
@@ -113,7 +113,7 @@ def freeze(
         held = base.versions(name)
         if not exact:  # what the spec says wins
             held = {name: version for name, version in held.items() if name not in {*free, *own}}
-        installed = locked.installed.get(architecture, {}).get(backend, "") if locked else ""
+        installed = locked.installed.get(architecture, {}).get(form, "") if locked else ""
         return replace(
             machine,
             base=pinned_base(machine.base, base),
@@ -122,7 +122,7 @@ def freeze(
                 versions=held,
                 exact=exact,
                 dates=tuple(sorted({each for each in (base.date, base.made) if each}, reverse=True)),
-                kernel=base.kernel.release if base.kernel else "",
+                kernel=base.kernels[form].release if form in base.kernels else "",
                 installed=installed if exact else "",
             ),
         )

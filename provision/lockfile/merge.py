@@ -18,12 +18,15 @@ if TYPE_CHECKING:
     Packages = Mapping[str, str | Mapping[str, tuple[str, ...]]]
 
 
+KERNEL = "kernel"  # what frees the kernels, beside packages
+
+
 @dataclass(frozen=True, kw_only=True)
 class Take:
     """One machine as it was made: what the spec says of it, what it told, where its base is from."""
 
     machine: Machine
-    backend: str
+    form: str
     installed: Installed
     base: BaseLock
 
@@ -40,8 +43,7 @@ def released(lock: Lock, packages: Collection[str] | None) -> Lock:
 
     def one(base: BaseLock) -> BaseLock:
         kept = {name: version for name, version in base.packages.items() if name not in packages}
-        kernel = None if "kernel" in packages else base.kernel
-        return replace(base, packages=kept, kernel=kernel)
+        return replace(base, packages=kept, kernels={} if KERNEL in packages else base.kernels)
 
     bases = {
         name: {architecture: one(base) for architecture, base in architectures.items()}
@@ -53,12 +55,12 @@ def released(lock: Lock, packages: Collection[str] | None) -> Lock:
 def merge(former: Lock, takes: Sequence[Take], tool: str) -> Lock:
     """The lock after machines were made: what they have, and what it has of forms that were not made.
 
-    Another architecture stays while a machine asks for the same. Another backend stays while no
+    Another architecture stays while a machine asks for the same. Another form stays while no
     version changed that it has too. What machines no longer have goes, as do machines that are not
     among `takes`.
 
     Raises:
-        EnvironmentFailed: one machine has a package in two versions in two backends.
+        EnvironmentFailed: one machine has a package in two versions in two forms.
     """
     groups: dict[tuple[str, str], list[Take]] = {}
     for take in takes:
@@ -105,12 +107,12 @@ def dropped(former: Lock, lock: Lock) -> tuple[str, ...]:
     for name, bases in sorted(former.machines.items()):
         for base, known in sorted(bases.items()):
             now = lock.machines.get(name, {}).get(base)
-            for architecture, backends in sorted(known.installed.items()):
+            for architecture, forms in sorted(known.installed.items()):
                 left = now.installed.get(architecture, {}) if now else {}
                 found += [
-                    f"{name} on {base}, {architecture}, in {backend} is no longer locked: lock it there again"
-                    for backend in sorted(backends)
-                    if now and backend not in left
+                    f"{name} on {base}, {architecture}, as {form} is no longer locked: lock it there again"
+                    for form in sorted(forms)
+                    if now and form not in left
                 ]
     return tuple(found)
 
@@ -125,8 +127,11 @@ def changes(former: Lock, lock: Lock) -> tuple[str, ...]:
                 found.append(f"{base}, {architecture}: {len(now.packages)} packages")
                 continue
             found += _package_changes(was.packages, now.packages)
-            if was.kernel and now.kernel and was.kernel != now.kernel:
-                found.append(f"kernel {was.kernel.release} → {now.kernel.release}")
+            found += [
+                f"the kernel of {form} {was.kernels[form].release} → {kernel.release}"
+                for form, kernel in sorted(now.kernels.items())
+                if form in was.kernels and was.kernels[form] != kernel
+            ]
             if (was.digest, was.root) != (now.digest, now.root):
                 found.append(f"the image of {base} changed")
     return tuple(found)
@@ -155,11 +160,11 @@ def _refuse_two_versions(groups: Mapping[tuple[str, str], Sequence[Take]]) -> No
         for take in those:
             for package, version in take.installed.packages.items():
                 key = (take.installed.architecture, package)
-                first = seen.setdefault(key, (version, take.backend))
+                first = seen.setdefault(key, (version, take.form))
                 if first[0] != version:
                     raise EnvironmentFailed(
                         f"machine {name} has {package} in two versions",
-                        evidence=[f"{first[1]}: {first[0]}", f"{take.backend}: {version}"],
+                        evidence=[f"{first[1]}: {first[0]}", f"{take.form}: {version}"],
                         hint=f"pin it in the spec: `packages: [{package}={first[0]}]`",
                     )
 
@@ -183,12 +188,12 @@ def _machine(
     installed: dict[str, dict[str, str]] = {}
     if known and (known.asks, known.repositories) == (asks, repositories):
         taken = {take.installed.architecture for take in those}
-        for architecture, backends in known.installed.items():
+        for architecture, forms in known.installed.items():
             if architecture not in taken or (base, architecture) in unchanged:
-                installed[architecture] = dict(backends)
+                installed[architecture] = dict(forms)
     for take in those:
         own = installed.setdefault(take.installed.architecture, {})
-        own[take.backend] = fingerprint(take.installed.packages)
+        own[take.form] = fingerprint(take.installed.packages)
     return MachineLock(asks=asks, repositories=repositories, installed=installed)
 
 
@@ -196,12 +201,12 @@ def _others(
     machines: Mapping[str, Mapping[str, MachineLock]], base: str, architecture: str, own: Sequence[Take]
 ) -> bool:
     """Whether forms are still locked that were not made now: their packages are kept."""
-    made = {(take.machine.group, take.backend) for take in own}
+    made = {(take.machine.group, take.form) for take in own}
     return any(
-        (name, backend) not in made
+        (name, form) not in made
         for name, bases in machines.items()
         if base in bases
-        for backend in bases[base].installed.get(architecture, {})
+        for form in bases[base].installed.get(architecture, {})
     )
 
 
@@ -221,9 +226,8 @@ def _base(known: BaseLock | None, own: Sequence[Take], *, others: bool) -> BaseL
         else {version: tuple(sorted(groups)) for version, groups in sorted(versions.items())}
         for name, versions in sorted(found.items())
     }
-    kernel = next((take.installed.kernel for take in own if take.installed.kernel), None)
+    kernels = dict(known.kernels) if known and others else {}
+    kernels |= {take.form: take.installed.kernel for take in own if take.installed.kernel}
     first = own[0].base
     date = known.date if known and known.date and known.packages == packages else first.date
-    return replace(
-        first, packages=packages, date=date, kernel=kernel or (known.kernel if known and others else None)
-    )
+    return replace(first, packages=packages, date=date, kernels=kernels)

@@ -29,7 +29,7 @@ class BaseLock:
         made: the date of the archive that it was made from (`20261101T000000Z`).
         root: the hash of the root file system that was made (`sha256:…`).
         date: of the archive as the other packages were taken from it.
-        kernel: of virtual machines; None where none was locked.
+        kernels: of machines that boot their own, by form.
         packages: name → version; version → machines where machines have different ones.
     """
 
@@ -39,7 +39,7 @@ class BaseLock:
     made: str = ""
     root: str = ""
     date: str = ""
-    kernel: Kernel | None = None
+    kernels: Mapping[str, Kernel] = field(default_factory=dict)
     packages: Mapping[str, str | Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
 
     def versions(self, machine: str) -> Mapping[str, str]:
@@ -60,7 +60,7 @@ class MachineLock:
     Args:
         asks: the packages that it asks for, sorted.
         repositories: where else they come from, sorted.
-        installed: architecture → backend → the hash of all that is installed there.
+        installed: architecture → form → the hash of all that is installed there.
     """
 
     asks: tuple[str, ...]

@@ -41,8 +41,12 @@ def load(path: Path) -> Lock | None:
 
     Raises:
         SpecError: it is no lock: each problem with its place.
-        UsageError: it is of another version of the format.
+        UsageError: it is a link, or of another version of the format.
     """
+    if path.is_symlink():
+        raise UsageError(
+            f"{path} is a link", hint="put the lock itself there: a repository could point anywhere"
+        )
     if not path.exists():
         return None
     problems = Problems()
@@ -101,10 +105,10 @@ def _lines(lock: Lock) -> Iterator[str]:
             if found.repositories:
                 yield from _list("repositories", found.repositories, 6)
             yield from _map("installed", found.installed, 6)
-            for architecture, backends in sorted(found.installed.items()):
+            for architecture, forms in sorted(found.installed.items()):
                 yield f"        {_key(architecture)}:"
-                for backend, hashed in sorted(backends.items()):
-                    yield f"          {_key(backend)}: {yaml_scalar(hashed)}"
+                for form, hashed in sorted(forms.items()):
+                    yield f"          {_key(form)}: {yaml_scalar(hashed)}"
     yield from _map("bases", lock.bases, 0)
     for base, architectures in sorted(lock.bases.items()):
         yield f"  {_key(base)}:"
@@ -117,10 +121,12 @@ def _base(base: BaseLock) -> Iterator[str]:
     for name in ("image", "digest", "mirror", "made", "root", "date"):
         if value := getattr(base, name):
             yield f"      {name}: {yaml_scalar(value)}"
-    if base.kernel:
-        yield "      kernel:"
-        yield f"        release: {yaml_scalar(base.kernel.release)}"
-        yield f"        build: {yaml_scalar(base.kernel.build)}"
+    if base.kernels:
+        yield "      kernels:"
+    for form, kernel in sorted(base.kernels.items()):
+        yield f"        {_key(form)}:"
+        yield f"          release: {yaml_scalar(kernel.release)}"
+        yield f"          build: {yaml_scalar(kernel.build)}"
     yield from _map("packages", base.packages, 6)
     for name, version in sorted(base.packages.items()):
         if isinstance(version, str):
@@ -168,7 +174,7 @@ def _read(data: Mapping[str, Any]) -> Lock:
 
 
 def _read_base(own: Mapping[str, Any]) -> BaseLock:
-    kernel = own.get("kernel")
+    kernels = {form: Kernel(**kernel) for form, kernel in own.get("kernels", {}).items()}
     packages = {
         name: version
         if isinstance(version, str)
@@ -176,7 +182,7 @@ def _read_base(own: Mapping[str, Any]) -> BaseLock:
         for name, version in own["packages"].items()
     }
     plain = {name: own.get(name, "") for name in ("image", "digest", "mirror", "made", "root", "date")}
-    return BaseLock(**plain, kernel=Kernel(**kernel) if kernel else None, packages=packages)
+    return BaseLock(**plain, kernels=kernels, packages=packages)
 
 
 @cache

@@ -2,7 +2,6 @@
 
     lock/preferences   apt's: each package's version, and with an exact lock nothing else
     lock/versions      NAME VERSION, a line each, sorted
-    lock/kernel        the release of the kernel that a virtual machine boots
     lock/dated.list    the dated archives that had these versions, for what the mirror no longer has
     lock/missing.sh    says which of these versions can no longer be had
 
@@ -41,8 +40,6 @@ def lock_files(machine: Machine) -> Mapping[str, RenderedFile]:
     }
     if dated := dated_sources(machine.base, lock):
         files["dated.list"] = _text("".join(f"{line}\n" for line in dated))
-    if lock.kernel:
-        files["kernel"] = _text(f"{lock.kernel} {'exact' if lock.exact else 'if there'}\n")
     return dict(sorted(files.items()))
 
 

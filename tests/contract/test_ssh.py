@@ -1,4 +1,4 @@
-"""Plain ssh, scp, sftp and rsync reach containers and virtual machines with what `ssh-config` prints."""
+"""The verbs of every day on both backends: ssh and what works over it, snapshots, pause and start."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ packages: [rsync, busybox-static]
 users: {dev: {uid: 1234}}
 workspace: {source: ., path: /work, user: dev}
 env: {GREETING: hello}
+volumes: {data: /srv/data}
 services: {site: {command: "busybox httpd -f -p 127.0.0.1:8099 -h /etc"}}
 """
 PATIENCE = 120
@@ -119,3 +120,55 @@ def test_a_client_that_goes_leaves_nothing_inside(up: Project, how: signal.Signa
     while up.inside("grep -l 'sleep.8639[6]' /proc/[0-9]*/cmdline 2>/dev/null || true"):
         assert time.monotonic() < deadline
         time.sleep(0.5)
+
+
+# --- snapshots, pause, start
+
+NAME = "a b'$(touch ran)\n"
+
+
+def test_a_snapshot_brings_back_files_and_volumes(up: Project) -> None:
+    root = ["exec", "-u", "root", "--", "sh", "-c"]
+    up.good(*root, "echo one >/opt/file; echo one >/srv/data/file; chown 1234 /srv/data/file; rm -f /opt/new")
+    up.good("snapshot", "save", NAME)
+    assert up.run("snapshot", "save", NAME).code == 2
+    listed = up.run("snapshot", "list", "--format", "json").json()["snapshots"]
+    assert [(each["name"], each["machines"]) for each in listed] == [(NAME, ["remote"])]
+    up.good(*root, "echo two >/opt/file; echo two >/srv/data/file; touch /opt/new /srv/data/.new")
+    assert up.inside("cat /work/provision.yaml | head -1") == "\n"  # folders of the host are there again
+    refused = up.run("snapshot", "restore", NAME)
+    assert refused.code == 2
+    assert "this replaces the files of remote" in refused.stderr
+    assert up.inside("cat /opt/file") == "two\n"
+    up.good("snapshot", "restore", NAME, "--yes")
+    assert up.inside("cat /opt/file /srv/data/file; ls -A /opt; stat -c %u /srv/data/file") == (
+        "one\none\nfile\n1234\n"
+    )
+    assert up.inside("ls -A /srv/data | grep new || true") == ""
+    assert up.inside("cat /work/provision.yaml | head -1") == "\n"
+    assert up.actions() == {"remote": "none"}
+    up.good("stop")
+    up.good("start")
+    assert up.inside("cat /opt/file") == "one\n"
+    assert up.actions() == {"remote": "none"}
+    assert up.run("snapshot", "restore", "another", "--yes").code == 2
+
+
+def test_a_paused_machine_goes_on(up: Project) -> None:
+    up.good("pause")
+    assert up.state()["state"] == "paused"
+    assert up.run("start").code == 1
+    up.good("unpause")
+    assert up.state()["state"] == "running"
+    assert abs(time.time() - float(up.inside("date +%s"))) < 60  # its clock was set
+
+
+def test_down_keeps_snapshots_and_says_so(up: Project) -> None:
+    assert "its snapshots stay: a b" in up.good("down")
+    assert up.run("start").code == 1
+    up.up("--no-verify")
+    assert up.run("snapshot", "list", "--format", "json").json()["snapshots"] != []
+    up.good("snapshot", "restore", NAME, "--yes")
+    assert up.inside("cat /opt/file") == "one\n"
+    up.good("down", "--volumes")
+    assert up.run("snapshot", "list", "--format", "json").json()["snapshots"] == []

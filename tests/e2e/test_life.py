@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import signal
@@ -258,3 +259,39 @@ def read_until(master: int, text: bytes) -> bytes:
             break
         said += data
     return said
+
+
+# --- open, top, events
+
+
+def test_what_happens_is_told_as_it_happens(as_asked: Project) -> None:
+    words = [*PROVISION, "events", "--format", "json"]
+    with subprocess.Popen(words, cwd=as_asked.folder, stdout=subprocess.PIPE, text=True) as watching:
+        assert watching.stdout is not None
+        time.sleep(3)  # until it listens: only what happens then is told
+        as_asked.good("pause", "-m", "web")
+        first = json.loads(watching.stdout.readline())
+        as_asked.good("unpause")
+        as_asked.good("stop", "-m", "db")
+        told = [first, *(json.loads(watching.stdout.readline()) for _ in range(2))]
+        watching.send_signal(signal.SIGINT)
+        assert watching.wait(PATIENCE) == 130
+    assert [(each["machine"], each["event"]) for each in told] == [
+        ("web", "paused"), ("web", "unpaused"), ("db", "died"),
+    ]  # fmt: skip
+
+
+def test_top_tells_what_each_machine_takes(up: Project) -> None:
+    machines = up.run("top", "--format", "json").json()["machines"]
+    assert sorted(each["machine"] for each in machines) == ["db", "web"]
+    assert all(each["memory"] > 0 and each["disk"] is not None for each in machines)
+    assert "web" in up.good("top", "-m", "web")
+    assert "db" not in up.good("top", "-m", "web", "--once")
+
+
+def test_open_prints_the_url(up: Project) -> None:
+    port = up.good("port", "web", "8080").strip()
+    assert up.good("open", "web", "8080") == f"http://{port}/\n"
+    said = up.run("open")
+    assert said.code == 1
+    assert "no port of daily speaks HTTP" in said.stderr

@@ -71,7 +71,7 @@ def test_a_lock_fits_or_says_why_not(case: dict[str, Any], tmp_path: Path) -> No
             n: v if isinstance(v, str) else {k: tuple(m) for k, m in v.items()} for n, v in packages.items()
         }
     lock = lock_of(packages)
-    place = {"architecture": case.get("architecture", "amd64"), "backend": case.get("backend", "docker")}
+    place = {"architecture": case.get("architecture", "amd64"), "form": case.get("form", "docker")}
     misfits = lockfile.misfits(wanted, lock, **place)
     assert list(misfits) == case.get("misfits", [])
     frozen = lockfile.freeze(wanted, lock, file="dev.lock.yaml", exact=not misfits, **place).machines[0]
@@ -124,7 +124,7 @@ def test_the_text_is_read_back_and_does_not_depend_on_any_order(tmp_path: Path) 
         machines={"dev": {"debian:12": MachineLock(asks=("a", "jq"), repositories=("v https://a s m",))}},
         bases={"debian:12": {"arm64": base_lock({}), "amd64": base_lock(
             packages, digest=HASH, mirror="m", made="20261125T022230Z", root=HASH, date="20261125T022230Z",
-            kernel=Kernel(release="6.1.0-1-amd64", build='#1 SMP: a "b"'),
+            kernels={"vm-x": Kernel(release="6.1.0-1-amd64", build='#1 SMP: a "b"')},
         )}},
     )  # fmt: skip
     path = tmp_path / "dev.lock.yaml"
@@ -172,14 +172,18 @@ def test_a_lock_of_a_later_version_says_so(tmp_path: Path) -> None:
         lockfile.load(path)
 
 
+def test_a_link_is_no_lock(tmp_path: Path) -> None:
+    (tmp_path / "dev.lock.yaml").symlink_to("/etc/passwd")
+    with pytest.raises(UsageError, match="is a link"):
+        lockfile.load(tmp_path / "dev.lock.yaml")
+
+
 def take(
-    machine: Machine, packages: dict[str, str], backend: str = "docker", architecture: str = "amd64",
+    machine: Machine, packages: dict[str, str], form: str = "docker", architecture: str = "amd64",
     kernel: Kernel | None = None, date: str = "",
 ) -> Take:  # fmt: skip
     installed = Installed(architecture=architecture, packages=packages, kernel=kernel)
-    return Take(
-        machine=machine, backend=backend, installed=installed, base=BaseLock(image="debian:12", date=date)
-    )
+    return Take(machine=machine, form=form, installed=installed, base=BaseLock(image="debian:12", date=date))
 
 
 def test_what_machines_told_becomes_a_lock(tmp_path: Path) -> None:
@@ -188,17 +192,17 @@ def test_what_machines_told_becomes_a_lock(tmp_path: Path) -> None:
     kernel = Kernel(release="6.1", build="b")
     lock = merge(empty("1"), [
         take(dev, {"bash": "1", "jq": "1"}),
-        take(dev, {"bash": "1", "jq": "1", "udev": "1"}, "vm", kernel=kernel),
+        take(dev, {"bash": "1", "jq": "1", "udev": "1"}, "vm-x", kernel=kernel),
         take(db, {"bash": "2"}),
     ], "1")  # fmt: skip
     base = lock.bases["debian:12"]["amd64"]
     assert base.packages == {"bash": {"1": ("dev",), "2": ("db",)}, "jq": "1", "udev": "1"}
-    assert base.kernel == kernel
+    assert base.kernels == {"vm-x": kernel}
     assert lock.machines["dev"]["debian:12"].asks == ("jq",)
     installed = lock.machines["dev"]["debian:12"].installed["amd64"]
     assert installed == {
         "docker": lockfile.fingerprint({"jq": "1", "bash": "1"}),
-        "vm": lockfile.fingerprint({"bash": "1", "jq": "1", "udev": "1"}),
+        "vm-x": lockfile.fingerprint({"bash": "1", "jq": "1", "udev": "1"}),
     }
     assert merge(lock, [take(dev, {"bash": "1", "jq": "1"}), take(db, {"bash": "2"})], "2") is lock
 
@@ -206,7 +210,7 @@ def test_what_machines_told_becomes_a_lock(tmp_path: Path) -> None:
 def test_one_machine_has_one_version(tmp_path: Path) -> None:
     dev = machine(tmp_path)
     with pytest.raises(EnvironmentFailed, match="machine dev has jq in two versions"):
-        merge(empty("1"), [take(dev, {"jq": "1"}), take(dev, {"jq": "2"}, "vm")], "1")
+        merge(empty("1"), [take(dev, {"jq": "1"}), take(dev, {"jq": "2"}, "vm-x")], "1")
 
 
 def test_another_architecture_is_added(tmp_path: Path) -> None:
@@ -221,7 +225,7 @@ def test_another_architecture_is_added(tmp_path: Path) -> None:
     more = merge(both, [take(machine(tmp_path, {"packages": ["jq", "tree"]}), {"jq": "1", "tree": "1"})], "1")
     assert set(more.bases["debian:12"]) == {"amd64"}
     assert dropped(both, more) == (
-        "dev on debian:12, arm64, in docker is no longer locked: lock it there again",
+        "dev on debian:12, arm64, as docker is no longer locked: lock it there again",
     )
 
 
@@ -229,16 +233,16 @@ def test_the_other_form_stays_while_no_version_changes(tmp_path: Path) -> None:
     dev = machine(tmp_path)
     kernel = Kernel(release="6.1", build="b")
     both = merge(empty("1"), [
-        take(dev, {"jq": "1"}), take(dev, {"jq": "1", "udev": "1"}, "vm", kernel=kernel)
+        take(dev, {"jq": "1"}), take(dev, {"jq": "1", "udev": "1"}, "vm-x", kernel=kernel)
     ], "1")  # fmt: skip
     same = merge(both, [take(dev, {"jq": "1"}, date="20270101T000000Z")], "1")
     assert same.bases["debian:12"]["amd64"].packages == {"jq": "1", "udev": "1"}
-    assert same.bases["debian:12"]["amd64"].kernel == kernel
+    assert same.bases["debian:12"]["amd64"].kernels == {"vm-x": kernel}
     newer = merge(both, [take(dev, {"jq": "2"})], "1")
     assert newer.bases["debian:12"]["amd64"].packages == {"jq": "2"}
-    assert newer.bases["debian:12"]["amd64"].kernel is None
+    assert newer.bases["debian:12"]["amd64"].kernels == {}
     assert dropped(both, newer) == (
-        "dev on debian:12, amd64, in vm is no longer locked: lock it there again",
+        "dev on debian:12, amd64, as vm-x is no longer locked: lock it there again",
     )
 
 
@@ -262,10 +266,12 @@ def test_an_upgrade_frees_what_it_names() -> None:
 
 def test_changes_are_told(tmp_path: Path) -> None:
     dev = machine(tmp_path)
-    one = merge(empty("1"), [take(dev, {"a": "1", "b": "1"}, kernel=Kernel(release="6.1", build="x"))], "1")
-    other = merge(one, [take(dev, {"b": "2", "c": "1"}, kernel=Kernel(release="6.2", build="y"))], "1")
+    one = merge(
+        empty("1"), [take(dev, {"a": "1", "b": "1"}, "v", kernel=Kernel(release="6.1", build="x"))], "1"
+    )
+    other = merge(one, [take(dev, {"b": "2", "c": "1"}, "v", kernel=Kernel(release="6.2", build="y"))], "1")
     assert changes(empty("1"), one) == ("debian:12, amd64: 2 packages",)
-    assert changes(one, other) == ("a 1 removed", "b 1 → 2", "c 1 added", "kernel 6.1 → 6.2")
+    assert changes(one, other) == ("a 1 removed", "b 1 → 2", "c 1 added", "the kernel of v 6.1 → 6.2")
 
 
 # In dpkg's order, lowest first.
@@ -293,7 +299,7 @@ def test_the_nearest_version_is_the_next_one(wanted: str, there: list[str], near
 
 def frozen(folder: Path) -> tuple[Machine, ...]:
     wanted = environment(folder)
-    place = {"architecture": "amd64", "backend": "docker"}
+    place = {"architecture": "amd64", "form": "docker"}
     return lockfile.freeze(wanted, lock_of(), file="dev.lock.yaml", exact=True, **place).machines
 
 
@@ -433,7 +439,7 @@ def test_a_build_with_a_lock_leaves_nothing_of_it_in_the_machine(tmp_path: Path)
 
     path = tmp_path / "rendering"
     wanted = environment(tmp_path)
-    place = {"architecture": "amd64", "backend": "docker"}
+    place = {"architecture": "amd64", "form": "docker"}
     held = lockfile.freeze(wanted, lock_of(), file="dev.lock.yaml", exact=True, **place)
     plain, locked = (backends.find("docker").render(each, path).files for each in (wanted, held))
     assert {name for name in locked if name.startswith("lock/")} == {

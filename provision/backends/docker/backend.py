@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Literal
 from provision import guest_paths
 from provision.backends import causes, in_place, ports, starts
 from provision.backends.base import Remains, approve_all
-from provision.backends.docker import agent, capabilities, offline, removal, secrets, systemd
+from provision.backends.docker import (
+    agent,
+    capabilities,
+    live,
+    offline,
+    removal,
+    secrets,
+    snapshots,
+    systemd,
+)
 from provision.backends.docker import images as images_of
 from provision.backends.docker.apply import Application
 from provision.backends.docker.containers import (
@@ -37,11 +46,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from provision.backends.base import Cached, Capabilities, Finding, Footprint, Plan, Usage
+    from provision.backends.base import Cached, Capabilities, EnvironmentUsage, Finding, Footprint, Plan
     from provision.backends.log_view import LogView
     from provision.docker_client.queries import Container
     from provision.errors import Problem
-    from provision.model import Base, Environment, Machine
+    from provision.model import Base, Environment, Event, Machine, Usage
     from provision.progress import Progress
     from provision.rendering import Rendering
     from provision.state import KnownEnvironment, StateDir
@@ -143,6 +152,26 @@ class Docker:
     def unpause(self, state_dir: StateDir, progress: Progress, machine: str | None) -> bool:
         """`docker unpause`, of all at once."""
         return _freeze(state_dir, progress, machine, "unpause")
+
+    def save_snapshot(self, state_dir: StateDir, progress: Progress, name: str) -> None:
+        """File systems as images, volumes as copies."""
+        snapshots.save(state_dir, progress, name)
+
+    def restore_snapshot(self, state_dir: StateDir, progress: Progress, name: str) -> None:
+        """Containers of those images, volumes from those copies."""
+        snapshots.restore(state_dir, progress, name)
+
+    def delete_snapshot(self, state_dir: StateDir, name: str) -> None:
+        """Images and copies."""
+        snapshots.delete(state_dir, name)
+
+    def usage(self, state_dir: StateDir) -> tuple[Usage, ...]:
+        """By `docker stats`."""
+        return live.usage(state_dir)
+
+    def events(self, state_dir: StateDir, each: Callable[[Event], None]) -> None:
+        """By `docker events`."""
+        live.events(state_dir, each)
 
     def stop(self, name: str, state_dir: StateDir, progress: Progress, machine: str | None) -> bool:
         """`docker stop`, of all at once."""
@@ -300,11 +329,11 @@ class Docker:
 
         return footprint(state_dir)
 
-    def usage(self, state_dirs: Sequence[StateDir]) -> Mapping[str, Usage]:
+    def environment_usage(self, state_dirs: Sequence[StateDir]) -> Mapping[str, EnvironmentUsage]:
         """Containers, volumes, images of one environment alone."""
-        from provision.backends.docker.keeping import usage
+        from provision.backends.docker.keeping import environment_usage
 
-        return usage(state_dirs)
+        return environment_usage(state_dirs)
 
     def cached(
         self, environments: Sequence[KnownEnvironment], gone: Sequence[KnownEnvironment]

@@ -30,7 +30,7 @@ def footprint(state_dir: StateDir) -> Footprint:
     return Footprint(
         processes=tuple(dict.fromkeys(_processes(containers))) or None,
         stored=_size(images),
-        own=queries.written_bytes(names),
+        own=sum(queries.written_bytes(names).values()),
         sent=(commands.save_words(images),) if images else (),
         escape=_escape(),
     )

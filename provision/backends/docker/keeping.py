@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from provision.backends.base import Cached, Usage
+from provision.backends.base import Cached, EnvironmentUsage
 from provision.backends.docker.images import RECORD, ImagesRecord, remembered_images
 from provision.backends.docker.ownership import ID, RECIPE
 from provision.docker_client import commands, queries
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 DOCKER = "docker"
 
 
-def usage(state_dirs: Sequence[StateDir]) -> Mapping[str, Usage]:
+def environment_usage(state_dirs: Sequence[StateDir]) -> Mapping[str, EnvironmentUsage]:
     """What environments take, by their id: containers, volumes, and images that only they use.
 
     Raises:
@@ -36,7 +36,9 @@ def usage(state_dirs: Sequence[StateDir]) -> Mapping[str, Usage]:
     for labels, size in (*taken.containers, *taken.volumes):
         if (identity := labels.get(ID)) in disk:
             disk[identity] += size
-    return {name: Usage(processes=processes.get(name, ()), disk=size) for name, size in disk.items()}
+    return {
+        name: EnvironmentUsage(processes=processes.get(name, ()), disk=size) for name, size in disk.items()
+    }
 
 
 def cached(environments: Sequence[KnownEnvironment], gone: Sequence[KnownEnvironment]) -> tuple[Cached, ...]:

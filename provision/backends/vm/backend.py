@@ -4,20 +4,29 @@ from __future__ import annotations
 
 import os
 import platform
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from provision import process
 from provision.backends import causes, in_place, ports, starts
+from provision.backends import snapshots as kept_snapshots
 from provision.backends.base import Remains, approve_all
 from provision.backends.machines import read_all, refuse_unknown, side_by_side
 from provision.backends.readiness import HEALTHY, service_states
 from provision.backends.requirements import refuse, unmet
-from provision.backends.vm import acceleration, capabilities, drivers, offline
+from provision.backends.vm import acceleration, capabilities, drivers, offline, snapshots
 from provision.backends.vm.apply import Application
 from provision.backends.vm.architecture import architecture
-from provision.backends.vm.driver import KeepsVolumes, Pauses, SavesState, TakesBoxes, volumes_of
+from provision.backends.vm.driver import (
+    KeepsVolumes,
+    Pauses,
+    SavesState,
+    TakesBoxes,
+    TellsUsage,
+    volumes_of,
+)
 from provision.backends.vm.guest import agent, ssh, sync
 from provision.backends.vm.guest.commands import SAYS_WITHIN, ask, enter, read_lines
 from provision.backends.vm.guest.network import cards
@@ -44,10 +53,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from provision.backends.base import Cached, Capabilities, Finding, Footprint, Plan, Usage
+    from provision.backends.base import Cached, Capabilities, EnvironmentUsage, Finding, Footprint, Plan
     from provision.backends.log_view import LogView
     from provision.backends.vm.driver import Driver, GuestState
-    from provision.model import Base, Environment, Machine, MachineState
+    from provision.model import Base, Environment, Machine, MachineState, Usage
     from provision.progress import Progress
     from provision.records import Record
     from provision.rendering import Rendering
@@ -201,6 +210,35 @@ class VirtualMachines:
                     _pausing(driver).unpause(state_dir, name)
         return bool(meant)
 
+    def save_snapshot(self, state_dir: StateDir, progress: Progress, name: str) -> None:
+        """Disks, volumes and memory, as the driver keeps them."""
+        snapshots.save(state_dir, progress, name)
+
+    def restore_snapshot(self, state_dir: StateDir, progress: Progress, name: str) -> None:
+        """The same, running on."""
+        snapshots.restore(state_dir, progress, name)
+
+    def delete_snapshot(self, state_dir: StateDir, name: str) -> None:
+        """Its files."""
+        kept_snapshots.find(state_dir, name)
+        kept_snapshots.forget(state_dir, name)
+
+    def usage(self, state_dir: StateDir) -> tuple[Usage, ...]:
+        """As their driver tells it; they are looked at side by side."""
+        running = _running(state_dir, None)
+        silent = [driver.name for driver, _ in running if not isinstance(driver, TellsUsage)]
+        if silent:
+            raise UsageError(f"provision cannot tell what machines of {silent[0]} take")
+        if not running:
+            return ()
+
+        def ask_one(each: tuple[Driver, str]) -> Usage | None:
+            driver, name = each
+            return driver.usage(state_dir, name) if isinstance(driver, TellsUsage) else None
+
+        with ThreadPoolExecutor(len(running)) as pool:
+            return tuple(found for found in pool.map(ask_one, running) if found is not None)
+
     def stop(self, name: str, state_dir: StateDir, progress: Progress, machine: str | None) -> bool:
         """As their driver ends them."""
         del name  # the place says it all
@@ -342,6 +380,10 @@ class VirtualMachines:
 
         read_all(known, services, each_line, read, follow=view.follow)
 
+    def form(self, environment: Environment, state_dir: StateDir) -> str:
+        """With its driver: each has packages and a kernel of its own."""
+        return f"{self.name}-{self.choose(environment, state_dir).driver}"
+
     def architecture(self) -> str:
         """That which is emulated, or this host's."""
         ours = architecture()
@@ -358,11 +400,11 @@ class VirtualMachines:
 
         return footprint(state_dir)
 
-    def usage(self, state_dirs: Sequence[StateDir]) -> Mapping[str, Usage]:
+    def environment_usage(self, state_dirs: Sequence[StateDir]) -> Mapping[str, EnvironmentUsage]:
         """Their disks and processes, as far as their driver tells them."""
-        from provision.backends.vm.keeping import usage
+        from provision.backends.vm.keeping import environment_usage
 
-        return usage(state_dirs)
+        return environment_usage(state_dirs)
 
     def cached(
         self,

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from provision.backends.base import Finding, Footprint
     from provision.backends.vm.image.store import Artifact, ArtifactStore
     from provision.backends.vm.qemu.console import GuestConsole
-    from provision.model import Environment, Machine, PortStatus, Step
+    from provision.model import Environment, Machine, PortStatus, Step, Usage
     from provision.progress import Progress
     from provision.records import Record
     from provision.rendering import RenderedFile, Rendering
@@ -286,6 +286,32 @@ class Pauses(Protocol):
         Raises:
             EnvironmentFailed: the hypervisor refused.
         """
+
+
+@runtime_checkable
+class TakesSnapshots(Protocol):
+    """A driver that can keep a running machine, memory and volumes too, and bring it back to that."""
+
+    def snapshot_key(self, state_dir: StateDir, machine: str) -> str:
+        """The hash of all that a machine's memory depends on.
+
+        Raises:
+            UsageError: it cannot be kept, with the reason.
+        """
+
+    def save_snapshot(self, state_dir: StateDir, machine: str, folder: Path) -> None:
+        """Keep a running machine in a folder that is there; it runs on."""
+
+    def restore_snapshot(self, state_dir: StateDir, machine: str, folder: Path) -> None:
+        """Have a machine as it was, running."""
+
+
+@runtime_checkable
+class TellsUsage(Protocol):
+    """A driver that can tell what a machine takes of this host."""
+
+    def usage(self, state_dir: StateDir, machine: str) -> Usage | None:
+        """What a machine takes now, looked at for a second; None where it does not run."""
 
 
 @runtime_checkable

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from provision.backends.base import Cached, Usage
+from provision.backends.base import Cached, EnvironmentUsage
 from provision.backends.vm import drivers
 from provision.backends.vm.driver import MakesArtifacts, Measurable
 from provision.leftovers import size as taken
@@ -22,7 +22,7 @@ _OF_AN_IMAGE = re.compile(r"[0-9a-f]{32}")
 _OF_A_BASE = re.compile(r"(?:base-)?(?P<base>.+)-[0-9a-f]{8,64}(?:\.box)?")
 
 
-def usage(state_dirs: Sequence[StateDir]) -> Mapping[str, Usage]:
+def environment_usage(state_dirs: Sequence[StateDir]) -> Mapping[str, EnvironmentUsage]:
     """What environments take, by their id: their folder, and disks that only they use; of QEMU all of it."""
     users: dict[str, set[str]] = {}
     for each in state_dirs:
@@ -37,7 +37,7 @@ def usage(state_dirs: Sequence[StateDir]) -> Mapping[str, Usage]:
             for name in driver.artifacts(each)
             if users[name] == {each.id}
         )
-        found[each.id] = Usage(processes=_processes(each), disk=taken(each.folder) + own)
+        found[each.id] = EnvironmentUsage(processes=_processes(each), disk=taken(each.folder) + own)
     return found
 
 

@@ -18,20 +18,14 @@ rm -f /etc/apt/apt.conf.d/docker-clean
 # Before there is anything that makes the RAM disk, what is to be in it.
 cp -R "$here/root/." /
 apt-get update -q
-if [ -e "$here/../lock/kernel" ]; then
-  read -r release how <"$here/../lock/kernel"
-  own=${release%"-${package#linux-image-}"}
-  case $own in
-  "$release" | *-cloud) ;; # of another provider, which needs another kind of kernel
-  *)
-    if apt-cache show --no-all-versions "linux-image-$release" >/dev/null 2>&1; then
-      package=linux-image-$release
-    elif [ "$how" = exact ]; then
-      echo "provision: locked kernel $release: $(apt-cache depends "$package" | sed -n 's/^ *Depends: linux-image-//p' | tr '\n' ' ')"
-      exit 100
-    fi
-    ;;
-  esac
+if [ -e "$here/kernel.lock" ]; then
+  read -r release how <"$here/kernel.lock"
+  if apt-cache show --no-all-versions "linux-image-$release" >/dev/null 2>&1; then
+    package=linux-image-$release
+  elif [ "$how" = exact ]; then
+    echo "provision: locked kernel $release: $(apt-cache depends "$package" | sed -n 's/^ *Depends: linux-image-//p' | tr '\n' ' ')"
+    exit 100
+  fi
 fi
 apt-get install -q -y --no-install-recommends -o Dpkg::Options::=--force-unsafe-io -o Dpkg::Options::=--force-confold \
   "$package" e2fsprogs initramfs-tools kmod lz4 udev

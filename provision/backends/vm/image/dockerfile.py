@@ -45,9 +45,13 @@ def image_files(guest: Guest, disk_format: DiskFormat) -> Mapping[str, RenderedF
         "caches": FAMILIES[machine.base.family].caches,
         "format": disk_format,
         "locked": bool(lock_files(machine)),
+        "kernel_lock": bool(lock_files(machine)) and machine.lock is not None and machine.lock.kernel != "",
     }
     text = render("vm/image/Dockerfile.j2", context).encode()
     files = {f"{machine.name}/Dockerfile": RenderedFile(content=text)}
+    if context["kernel_lock"] and machine.lock:
+        line = f"{machine.lock.kernel} {'exact' if machine.lock.exact else 'if-there'}\n"
+        files[f"{machine.name}/{GUEST}/kernel.lock"] = RenderedFile(content=line.encode())
     theirs = {f"root{file.path}" for file in machine.files}  # what the spec says is in them
     return files | {
         f"{machine.name}/{GUEST}/{path}": RenderedFile(content=file.read_bytes())

@@ -14,8 +14,9 @@ from provision.backends.vm.architecture import ARCHITECTURES, architecture
 from provision.backends.vm.image.store import base_is_here
 from provision.backends.vm.qemu import footprint, launch, network, qmp, records, render, snapshot
 from provision.backends.vm.qemu.instance import Instance
-from provision.errors import EnvironmentFailed
+from provision.errors import EnvironmentFailed, UsageError
 from provision.hints import command
+from provision.model import Usage
 from provision.process import EVIDENCE_LINES
 
 if TYPE_CHECKING:
@@ -165,6 +166,48 @@ class QemuDriver:
         instance = Instance(state_dir=state_dir, machine=machine)
         qmp.execute(instance.monitor, "cont")
         instance.shell.run(f"date --set @{time.time():.3f}", answers_within=launch.ANSWERS_WITHIN)
+
+    def snapshot_key(self, state_dir: StateDir, machine: str) -> str:
+        """The key of a state that `stop` may keep: the same may be kept here."""
+        made = records.instance_records(state_dir).get(machine)
+        if made is None or not made.suspends:
+            raise UsageError(
+                f"machine {machine} cannot be kept in a snapshot: its memory holds secrets, or must not be"
+                " saved (`memory: off`), or its disk is not made of its image"
+            )
+        return made.suspends
+
+    def save_snapshot(self, state_dir: StateDir, machine: str, folder: Path) -> None:
+        """Copies of its disks, with its memory in them."""
+        instance = Instance(state_dir=state_dir, machine=machine)
+        try:
+            snapshot.keep_copy(instance, folder)
+        finally:
+            self.resume(state_dir, machine, records.instance_records(state_dir)[machine].recipe)
+
+    def restore_snapshot(self, state_dir: StateDir, machine: str, folder: Path) -> None:
+        """From those copies, by the way that it was started last."""
+        snapshot.restore_copy(Instance(state_dir=state_dir, machine=machine), folder)
+        self.resume(state_dir, machine, records.instance_records(state_dir)[machine].recipe)
+
+    def usage(self, state_dir: StateDir, machine: str) -> Usage | None:
+        """Of its QEMU, and of its own disk."""
+        import psutil
+
+        instance = Instance(state_dir=state_dir, machine=machine)
+        running = instance.process()
+        try:
+            if running is None:
+                return None
+            return Usage(
+                machine=machine,
+                cpu=running.cpu_percent(interval=1.0),
+                memory=running.memory_info().rss,
+                limit=qmp.memory(instance.monitor),
+                disk=instance.overlay.stat().st_blocks * 512,
+            )
+        except (psutil.Error, OSError):
+            return None
 
     def guest_console(self, state_dir: StateDir, machine: str) -> GuestConsole:
         """A shell on a virtual console."""

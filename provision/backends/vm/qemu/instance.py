@@ -39,6 +39,13 @@ class PortTaken(EnvironmentFailed):
 
 
 @dataclass(frozen=True, kw_only=True)
+class LaunchRecord:
+    """The variables that a machine's script was told at its last start."""
+
+    variables: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Instance:
     """Where one machine of an environment sits on the host."""
 
@@ -126,6 +133,25 @@ class Instance:
             raise _refused(self.machine, started.stderr.splitlines())
         if "SSH" in variables:
             self._ssh.write_text(variables["SSH"])
+        self.state_dir.save(self._launch, LaunchRecord(variables=variables))
+
+    @property
+    def _launch(self) -> str:
+        return f"launch-{self.machine}"
+
+    def variables(self) -> Mapping[str, str]:
+        """What the machine that runs was started with, so that it can be started so again, on its ports.
+
+        Raises:
+            EnvironmentFailed: that is not known.
+        """
+        known = self.state_dir.load_sound(self._launch, LaunchRecord)
+        if known is None:
+            raise EnvironmentFailed(
+                f"how machine {self.machine} was started is not known",
+                hint=f"{command('stop')}, then {command('start')}, and try again",
+            )
+        return {**known.variables, "SSH": str(self.ssh_port())}
 
     def _own(self) -> Mapping[str, str]:
         """What the script is told of where the machine sits."""

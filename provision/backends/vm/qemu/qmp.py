@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 ANSWERS_WITHIN = 60.0
 BETWEEN = 0.02
+BRIEFLY = 2.0
 _Answer = TypeVar("_Answer")
 
 
@@ -76,6 +77,20 @@ def open_files(socket: Path) -> tuple[str, ...]:
     """The files of the machine's disks."""
     blocks = execute(socket, "query-block")
     return tuple(each["inserted"]["file"] for each in blocks if "inserted" in each)
+
+
+def disks(socket: Path) -> Mapping[str, str]:
+    """The machine's disks: the name of each one's node, and its file."""
+    blocks = execute(socket, "query-block")
+    return {each["inserted"]["node-name"]: each["inserted"]["file"] for each in blocks if "inserted" in each}
+
+
+def memory(socket: Path) -> int | None:
+    """The bytes of memory that the machine has; None where QEMU does not say."""
+    try:
+        return int(execute(socket, "query-memory-size-summary", within=BRIEFLY)["base-memory"])
+    except EnvironmentFailed:
+        return None
 
 
 def _converse(socket: Path, conversation: Callable[[Any], Awaitable[_Answer]], within: float) -> _Answer:

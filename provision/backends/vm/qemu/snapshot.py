@@ -34,6 +34,7 @@ KEPT = SAVED
 _KINDS = ("model name", "flags", "CPU implementer", "CPU variant", "CPU part", "CPU revision", "Features")
 ON_ROOT = {"vmstate": "root", "devices": ["root"]}
 SUSPENDED = "suspended"
+COPY = "snapshot"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,6 +161,58 @@ def restore(instance: Instance, key: str) -> bool:
     return True
 
 
+def keep_copy(instance: Instance, folder: Path) -> None:
+    """Copy all disks of a running machine, with its memory in the first; it goes on, its folders let go.
+
+    Raises:
+        ProvisionError: it could not be; the machine goes on.
+    """
+    disks = qmp.disks(instance.monitor)
+    _require_room(instance, sum(_taken(Path(file)) for file in disks.values()))
+    tagged = {"tag": COPY, "devices": list(disks)}
+    with suppress(ProvisionError):  # one that is left of a save that was killed
+        qmp.run_job(instance.monitor, "snapshot-delete", tagged)
+    _quiesce(instance)
+    qmp.execute(instance.monitor, "stop")
+    try:
+        qmp.run_job(instance.monitor, "snapshot-save", {**tagged, "vmstate": "root"})
+        for node, file in disks.items():
+            process.run(["cp", file, str(folder / f"{node}.qcow2")])
+    finally:
+        with suppress(ProvisionError):
+            qmp.run_job(instance.monitor, "snapshot-delete", tagged)
+        qmp.execute(instance.monitor, "cont")
+
+
+def restore_copy(instance: Instance, folder: Path) -> None:
+    """Have a running machine's disks and memory as they were copied; its folders are let go then.
+
+    Raises:
+        ProvisionError: the copies do not fit, or are damaged.
+    """
+    disks = qmp.disks(instance.monitor)
+    kept = {node: folder / f"{node}.qcow2" for node in disks}
+    missing = [str(path) for path in kept.values() if not path.exists()]
+    if missing:
+        raise EnvironmentFailed("a file of the snapshot is missing", evidence=missing)
+    variables = instance.variables()
+    instance.power_off()
+    instance.state_dir.forget(_suspended_record(instance))
+    for node, file in disks.items():
+        beside = f"{file}.new"
+        process.run(["cp", str(kept[node]), beside])
+        Path(beside).replace(file)
+    instance.start(variables, waits=True)
+    tagged = {"tag": COPY, "devices": list(disks)}
+    qmp.run_job(instance.monitor, "snapshot-load", {**tagged, "vmstate": "root"})
+    qmp.run_job(instance.monitor, "snapshot-delete", tagged)
+    qmp.execute(instance.monitor, "cont")
+
+
+def _taken(file: Path) -> int:
+    return file.stat().st_blocks * 512
+
+
 def saved_bytes(instance: Instance) -> int:
     """The bytes that the machine's disk and its kept state take; 0 where none is kept."""
     known = _saved(instance)
@@ -173,10 +226,11 @@ def discard(instance: Instance) -> None:
     instance.state_dir.forget(f"{RECORD}-{instance.machine}")
 
 
-def _require_room(instance: Instance) -> None:
-    """Raise EnvironmentFailed if the state may not fit: what a failed save wrote is not given back."""
+def _require_room(instance: Instance, more: int = 0) -> None:
+    """Raise EnvironmentFailed where the state may not fit: what a failed save wrote is not given back."""
     running = instance.process()
-    taken = running.memory_info().rss if running else 0  # more than the state, which has no empty pages
+    # More than the state, which has no empty pages.
+    taken = more + (2 if more else 1) * (running.memory_info().rss if running else 0)
     free = shutil.disk_usage(instance.folder).free
     if free < taken:
         raise EnvironmentFailed(
@@ -190,15 +244,20 @@ def _pause_and_save(instance: Instance, tag: str, how: str = "") -> None:
     What it has written is on its disk by then: that alone must do, should the state not fit any more.
     """
     _require_room(instance)
-    left = instance.shell.run(f"{guest_paths.QUIESCE} {how} && sync")
-    if left.code != 0:
-        raise EnvironmentFailed("a host folder is in use inside", evidence=left.stdout.decode().splitlines())
+    _quiesce(instance, how)
     qmp.execute(instance.monitor, "stop")
     try:
         qmp.run_job(instance.monitor, "snapshot-save", {"tag": tag, **ON_ROOT})
     except BaseException:
         qmp.execute(instance.monitor, "cont")
         raise
+
+
+def _quiesce(instance: Instance, how: str = "") -> None:
+    """Let a machine let go of the host's folders, and write what it has not written."""
+    left = instance.shell.run(f"{guest_paths.QUIESCE} {how} && sync")
+    if left.code != 0:
+        raise EnvironmentFailed("a host folder is in use inside", evidence=left.stdout.decode().splitlines())
 
 
 def _suspended_record(instance: Instance) -> str:

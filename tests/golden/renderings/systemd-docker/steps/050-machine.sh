@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/f292b414f5fa93ada5ea0cc9c8a4c679
+_record=/var/lib/provision/steps/e61b4c22875a476bbd25b790c96583ea
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/ded3e8535a12afb9ca30d558bc9c6f76
+_record=/var/lib/provision/steps/d07a22387bf8acb1a080f5eb5bf9e2ae
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

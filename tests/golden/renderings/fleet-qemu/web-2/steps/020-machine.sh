@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/f35caffab21c81e26ce5771f3798bd78
+_record=/var/lib/provision/steps/2a56d317420749db1c170d90f9897bc9
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

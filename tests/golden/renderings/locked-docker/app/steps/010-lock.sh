@@ -2,7 +2,7 @@
 # the versions of the lock
 # Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/6fc6596e2fb918e1544d08b6562151cf
+_record=/var/lib/provision/steps/a115330a92c0c78e5d116b4912e907ad
 [ ! -e "$_record" ] || exit 0
 export SOURCE_DATE_EPOCH=1795573350
 : >/dev/shm/provision-begun

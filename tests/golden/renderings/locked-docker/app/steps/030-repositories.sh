@@ -2,7 +2,7 @@
 # repositories vendor
 # Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/c17d7907f00283802cb34c8b6e17fc34
+_record=/var/lib/provision/steps/3732398ce876bf6aaef5e0bad4de1819
 [ ! -e "$_record" ] || exit 0
 export SOURCE_DATE_EPOCH=1795573350
 : >/dev/shm/provision-begun

@@ -2,7 +2,7 @@
 # 1 packages
 # Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/be68565d39c6aa659ff7c9fb1af8cb22
+_record=/var/lib/provision/steps/843a3b852913c53d8ed86564e84bd254
 [ ! -e "$_record" ] || exit 0
 export SOURCE_DATE_EPOCH=1795573350
 : >/dev/shm/provision-begun

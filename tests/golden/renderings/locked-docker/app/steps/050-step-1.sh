@@ -2,7 +2,7 @@
 # run: step-1
 # Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/17f0b6bd3fc8ceda2fb0ce6b5734f242
+_record=/var/lib/provision/steps/f51c7b6fb8a4b27dde67e3acdb091169
 [ ! -e "$_record" ] || exit 0
 export SOURCE_DATE_EPOCH=1795573350
 : >/dev/shm/provision-begun

@@ -28,8 +28,8 @@ cd "$work"
 wanted() {
   apt-get install -s --no-install-recommends "$1:$target" | sed -n 's/^Inst \(linux-\(image\|modules\)-[^ ]*\).*/\1/p'
 }
-if [ -e "$lock/kernel" ] && [ "$target" = "$own" ]; then
-  read -r release how <"$lock/kernel"
+if [ -e "${0%/*}/kernel.lock" ] && [ "$target" = "$own" ]; then
+  read -r release how <"${0%/*}/kernel.lock"
   there() { apt-cache show --no-all-versions "linux-image-$release" >/dev/null 2>&1; }
   if ! there && [ -e "$lock/dated.list" ]; then
     cp "$lock/dated.list" /etc/apt/sources.list.d/provision-dated.list
