@@ -82,7 +82,7 @@ def test_the_streams_of_a_command_are_told_apart() -> None:
 
 
 CONTAINER = {
-    "Name": "/dev-1",
+    "Id": "a1b2", "Name": "/dev-1",
     "State": {"Running": True, "Paused": False, "Restarting": False, "ExitCode": 0,
               "Health": {"Status": "healthy"}},
     "Config": {"Image": "provision/dev:1", "Labels": {"provision.id": "0123abcd"}},
