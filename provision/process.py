@@ -138,6 +138,7 @@ def run(
             raw_stdout, raw_stderr = child.communicate(stdin, timeout)
         except subprocess.TimeoutExpired as error:
             child.kill()  # and no more is read: a child of its own may hold the pipes
+            child.wait()
             output = _text(error.stdout or b"") + _text(error.stderr or b"")
             raise CommandFailed(argv, -9, output, f"it took longer than {timeout:g} s") from error
         except BaseException:

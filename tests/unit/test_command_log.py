@@ -46,7 +46,7 @@ def act() -> None:
 EXPECTED = [
     "$ sh -c 'exit 3' # N s, exit code 3",
     "$ echo 'a b\x1b[31m' # N s, exit code 0",
-    "$ sleep 9 # N s, did not finish",
+    "$ sleep 9 # N s, exit code -9",
 ]
 
 
