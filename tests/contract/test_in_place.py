@@ -70,7 +70,7 @@ def test_what_is_changed_in_place_is_as_a_new_machine(own: Project) -> None:
     between = ("--between", str(own.folder / "in-place.json"), own.backend)
     differences = own.run("diff", *between, "--format", "json").json()["differences"]
     differing = {each["subject"] for each in differences if each["reason"] is None}
-    assert differing <= {"/etc/hosts"}, "a new container may have another address, and nothing else"
+    assert differing <= {"/etc/hosts"}, "a new machine may have another address, and nothing else"
     records = "ls /var/lib/provision/steps; find /usr/lib/provision -type f | sort | xargs sha256sum"
     fresh = own.inside(records, user="root")
 

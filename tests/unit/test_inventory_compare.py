@@ -193,6 +193,12 @@ def test_what_two_real_forms_differ_in(
     assert [each.reason is not None for each in compare(left, right, shipped())] == [explained]
 
 
+def test_two_machines_have_host_keys_of_their_own() -> None:
+    key = "files /etc/ssh/ssh_host_ed25519_key"
+    left, right = (inventory({key: {"kind": "file", "content": text}}, "vm") for text in ("a", "b"))
+    assert [each.reason for each in compare(left, right, shipped())] == ["each machine has keys of its own"]
+
+
 def test_a_rule_about_how_a_package_came_uses_the_readers_word() -> None:
     for rule in shipped():
         if rule.attribute and rule.attribute.pattern == "(?:installed)":
