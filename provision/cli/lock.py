@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from provision.cli.options import with_request_and_backends
+from provision.cli.options import completed, with_request_and_backends
 from provision.cli.show import progress, say
 from provision.errors import UsageError
 from provision.hints import command as command_of
@@ -49,9 +49,10 @@ def command(
         reasons = locking.check(request, names)
         for reason in reasons:
             say(reason)
-        say(f"{path} fits the spec" if not reasons else f"{path} does not fit the spec", bold=True)
         if reasons:
+            say(f"the spec needs another lock; {completed(command_of('lock'), request)} writes it", bold=True)
             raise click.exceptions.Exit(1)
+        say(f"{path} fits the spec", bold=True)
         return
     chosen, notes = _usable(names)
     found = locking.take(

@@ -25,8 +25,10 @@ def command(request: Request, names: tuple[str, ...], everything: bool, form: st
 
     The exit code is 1 if there are any, whether shown or not.
     """
+    from provision.locking import require_lock
     from provision.outdated import outdated
 
+    require_lock(request)
     with progress().step("reading the archives' indexes"):
         found = outdated(request, names)
     if form == "json":

@@ -10,4 +10,4 @@ if TYPE_CHECKING:
 
 def path_of(spec: Path) -> Path:
     """NAME.lock.yaml beside NAME.yaml."""
-    return spec.with_name(f"{spec.stem}.lock.yaml")
+    return spec.parent / f"{spec.stem}.lock.yaml"  # a folder has no name to change, such as `.`

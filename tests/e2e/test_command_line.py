@@ -286,7 +286,9 @@ def test_progress_in_a_pipe_is_plain(up: Project) -> None:
     said = up.run("up", "--no-record")
     assert "\x1b" not in said.all
     assert "\r" not in said.all
-    assert [line[0] for line in said.stderr.splitlines()] == ["…", "✓", "…", "✓"]
+    plan, *steps = said.stderr.splitlines()
+    assert plan == "words: create (there is no container yet)"
+    assert [line[0] for line in steps] == ["…", "✓", "…", "✓"]
     assert said.stdout.startswith("words is up in docker: ")
     assert "provision shell provision.yaml" in said.stdout
 

@@ -448,3 +448,11 @@ def test_a_build_with_a_lock_leaves_nothing_of_it_in_the_machine(tmp_path: Path)
     assert {name: file for name, file in locked.items() if name.startswith(("machine/", "files/"))} == {
         name: file for name, file in plain.items() if name.startswith(("machine/", "files/"))
     }
+
+
+@pytest.mark.parametrize(
+    ("spec", "lock"),
+    [("envs/dev.yaml", "envs/dev.lock.yaml"), ("a.b.yml", "a.b.lock.yaml"), (".", ".lock.yaml")],
+)
+def test_where_a_lock_is(spec: str, lock: str) -> None:
+    assert lockfile.path_of(Path(spec)) == Path(lock)
