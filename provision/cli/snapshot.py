@@ -54,14 +54,14 @@ def restore(request: Request, words: tuple[str, ...], yes: bool, timeout: float)
     name = _name(words)
     ref = engine.resolve(request)
     record = snapshots.find(ref.state_dir, name)
-    replaced = f"this replaces {_contents(record)} by what was saved at {record.taken}"
     if not yes:
-        say(f"{replaced}; what is there now is lost", err=True)
+        say(f"this replaces {_contents(record)} by what was saved at {record.taken};", err=True)
+        say("what is there now is lost", err=True)
         if not sys.stdin.isatty():
             raise click.UsageError("Nobody can be asked here: --yes says that it may be replaced.")
         click.confirm("Restore it?", abort=True, err=True)
     engine.restore_snapshot(ref, name, progress(), timeout=timeout)
-    say(f"restored {name}" if not yes else f"restored {name}: {replaced}")
+    say(f"restored {name}: {_contents(record)} are as they were at {record.taken}")
 
 
 @command.command("list")

@@ -113,6 +113,12 @@ def test_start_creates_nothing(as_asked: Project) -> None:
 def test_paused_machines_stand_still_until_they_go_on(as_asked: Project) -> None:
     assert "web is paused" in as_asked.good("pause", "-m", "web")
     assert states(as_asked) == {"db": "running", "web": "paused"}
+    told = {
+        each["name"]: each["services"]
+        for each in as_asked.run("status", "--format", "json").json()["machines"]
+    }
+    assert not told["web"], "nobody can ask a paused machine about its services"
+    assert told["db"]
     said = as_asked.run("start")
     assert said.code == 1
     assert "web is paused" in said.stderr

@@ -390,7 +390,9 @@ def _refusals(environment: Environment) -> Sequence[Problem]:
 def _status(machine: Machine, container: Container | None) -> MachineStatus:
     services = tuple(ServiceStatus(name=each.name, state="stopped") for each in machine.services)
     shown = state(container)
-    if container is not None and container.running and (services or shown == "unhealthy"):
+    if container is not None and container.paused:
+        services = ()  # nobody can be asked
+    elif container is not None and container.running and (services or shown == "unhealthy"):
         try:
             answer = commands.execute(
                 container.name, [guest_paths.HEALTHY], user="root", workdir="/", timeout=60
@@ -401,7 +403,7 @@ def _status(machine: Machine, container: Container | None) -> MachineStatus:
             elif container.health == "starting":
                 shown = "starting"
         except Unreachable:
-            shown = "not answering"  # it runs: it ends, or begins again
+            shown, services = "not answering", ()  # it runs: it ends, or begins again
     return MachineStatus(
         name=machine.name,
         state=shown,
