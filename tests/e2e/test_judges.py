@@ -79,7 +79,10 @@ def literal(text: str) -> str:
     return text.replace("$$", "$")
 
 
-@cases([case for case in DOCKER if case.spec != "fleet"])
+SEVERAL = ("fleet", "locked")  # specs of several machines
+
+
+@cases([case for case in DOCKER if case.spec not in SEVERAL])
 def test_compose_takes_the_file_and_reads_what_the_spec_says(case: Case, written: Path) -> None:
     tool("docker")
     judge(["docker", "compose", "config", "--quiet"], written)
@@ -124,6 +127,17 @@ def test_compose_reads_the_order_the_names_and_the_images_of_several_machines(
     images = [each["image"].partition(":") for each in services.values()]
     assert {name for name, _, _ in images} == {"provision/fleet/db", "provision/fleet/web"}
     assert len({tag for name, _, tag in images if name.endswith("web")}) == 1
+
+
+@cases([case for case in DOCKER if case.spec == "locked"])
+def test_compose_takes_the_file_of_locked_machines(case: Case, written: Path) -> None:
+    tool("docker")
+    judge(["docker", "compose", "config", "--quiet"], written)
+    services = json.loads(judge(["docker", "compose", "config", "--format", "json"], written))["services"]
+    machines = yaml.safe_load((SPECS / f"{case.spec}.yaml").read_text())["machines"]
+    assert services.keys() == machines.keys()
+    images = {name: each["image"].partition(":")[0] for name, each in services.items()}
+    assert images == {name: f"provision/{case.spec}/{name}" for name in machines}
 
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=30)
