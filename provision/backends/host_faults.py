@@ -71,5 +71,5 @@ def find_fault(lines: Iterable[str], code: int | None = None) -> HostFault | Non
             if pattern.search(line):
                 return fault
     if code == KILLED:
-        return HostFault(message="something killed it, most likely for lack of memory", hint=_MEMORY)
+        return HostFault(message="a process was killed, most likely for lack of memory", hint=_MEMORY)
     return None

@@ -212,11 +212,18 @@ def test_an_error_does_not_tell_it(up: Project) -> None:
     assert again.code == 0, again.all
 
 
+def planned(up: Project) -> tuple[str, str]:
+    """What `plan` says of the machine: its action, and why."""
+    [machine] = up.plan()["machines"]
+    assert machine["name"] == "secrets"
+    return machine["action"], machine["cause"]
+
+
 def test_a_new_value_is_delivered_and_said(up: Project) -> None:
-    assert up.plan()["machines"] == [{"name": "secrets", "action": "none", "cause": ""}]
+    assert planned(up) == ("none", "")
     up.environment["CONTRACT_API_KEY"] = NEW
     cause = "secret api_key has a new value"
-    assert up.plan()["machines"] == [{"name": "secrets", "action": "refresh", "cause": cause}]
+    assert planned(up) == ("refresh", cause)
     said = up.run("up")
     assert said.code == 0, said.all
     assert "gets the new value of api_key" in said.stderr

@@ -179,9 +179,9 @@ def test_a_step_that_is_killed(fresh: Project) -> None:
     fresh.spec(named("fresh", last="echo before; kill -KILL $$"))
     said = fresh.run("up")
     assert said.code == 1
-    assert "error: the step last exited with code 137" in said.stderr
+    assert "most likely for lack of memory: the step last exited with code 137" in said.stderr
     assert "  before\n" in said.stderr
-    assert "hint: fix it, then run `provision up` again" in said.stderr
+    assert "more memory, then run `provision up` again" in said.stderr
     fresh.spec(named("fresh"))
     fresh.up("--no-verify")
 

@@ -225,7 +225,8 @@ def test_a_failed_up_destroys_what_it_made_and_nothing_else(trying: Project) -> 
     assert said.code == 1
     assert "the machines were destroyed" in said.stderr
     assert trying.state()["state"] == "absent"
-    listed = next(e for e in trying.run("list", "--format", "json").json()["environments"] if e["volumes"])
+    environments = trying.run("list", "--format", "json").json()["environments"]
+    [listed] = [each for each in environments if each["name"] == "trying"]
     assert listed["volumes"] == [f"{trying.state_dir('trying').unique_name}_data"]
     trying.spec(f"{ONE}{IDLE}")
     trying.up()
