@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/c7b8265613074eb6c9332330e6bbde17
+_record=/var/lib/provision/steps/f895f9c644ca4528b81bf56f3927631d
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

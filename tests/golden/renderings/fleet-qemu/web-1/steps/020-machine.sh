@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/d07a22387bf8acb1a080f5eb5bf9e2ae
+_record=/var/lib/provision/steps/7b1d30a1c2507e12f04fe072d8e0aae7
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/2a56d317420749db1c170d90f9897bc9
+_record=/var/lib/provision/steps/322b745db122b26dee39d9fba1c3dc0d
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

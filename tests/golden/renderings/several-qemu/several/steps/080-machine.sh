@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/0534abd61511849e56e655c3c30dd2c7
+_record=/var/lib/provision/steps/f4d2eb6ca82f9c41cce6139e360d348d
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
