@@ -20,7 +20,7 @@ ANSWERS = ("running", "unhealthy", "starting")
 
 
 def machines_of(environment: Environment, backend: str) -> Mapping[str, MachineState]:
-    """The machines that are there, by name; none where nobody can be asked."""
+    """The machines that are there, by name; none if the backend does not answer."""
     try:
         return backends.find(backend).remains(engine.state_of(environment, backend)).machines
     except ProvisionError:

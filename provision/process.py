@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 EVIDENCE_LINES = 25
 ANSWERS_WITHIN = 20.0  # seconds, for a command that only looks
 LOGGER = logging.getLogger(__name__)  # INFO: each command; DEBUG: what a streamed one prints
-CANCELED = "Canceled: context canceled"
+CANCELED = "Canceled: context canceled"  # how buildx ends its output when it is interrupted
 ENDS_WITHIN = 5.0  # seconds, for a command whose work inside a machine has ended
 _ENDABLE: set[subprocess.Popen[bytes]] = set()  # what runs now and ends with this process
 # Variables by which a program takes another project, file, option or target than the one that it

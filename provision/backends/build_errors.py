@@ -34,11 +34,11 @@ def build_failed(error: CommandFailed, state_dir: StateDir, machines: Sequence[M
         )
     fault = fault or find_fault((), int(failed[2]))
     scripts = (script for machine in machines for script in machine.run)
-    mend = fault.hint if fault else "fix it"
+    remedy = fault.hint if fault else "fix it"
     return EnvironmentFailed(
         led_by(fault, f"the step {failed[1]} exited with code {failed[2]}{place_of(failed[1], scripts)}"),
         evidence=printed(output),
-        hint=f"{mend}, then run {command('up')} again; earlier steps are kept. Full log: {state_dir.log}",
+        hint=f"{remedy}, then run {command('up')} again; earlier steps are kept. Full log: {state_dir.log}",
     )
 
 

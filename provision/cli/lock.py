@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from provision.cli.options import completed, with_request_and_backends
+from provision.cli.options import completed, timeout_option, with_request_and_backends
 from provision.cli.show import progress, say
 from provision.errors import UsageError
 from provision.hints import command as command_of
@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 @with_request_and_backends("A backend to lock; repeat it for several.", words="[SPEC] [PACKAGE]...")
 @click.option("--check", is_flag=True, help="Make nothing; exit code 1 if the spec needs another lock.")
 @click.option("--upgrade", is_flag=True, help="Take newer versions: of the named packages, else of all.")
-@click.option("--timeout", type=click.FloatRange(min=0, min_open=True), default=900, show_default=True,
-              metavar="SECONDS", help="Time for each machine to become ready, setup included.")  # fmt: skip
+@timeout_option
 def command(
     request: Request,
     names: tuple[str, ...],

@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING
 import click
 
 from provision.cli.diff import show_comparison
-from provision.cli.options import as_arguments, html_option, lock_options, with_request_and_backends
+from provision.cli.options import (
+    as_arguments,
+    html_option,
+    lock_options,
+    timeout_option,
+    with_request_and_backends,
+)
 from provision.cli.show import MARKS, count, say, table
 from provision.progress import Plain
 
@@ -37,7 +43,7 @@ if TYPE_CHECKING:
 @click.option("--keep", is_flag=True, help="Leave the environments up.")
 @click.option("--offline", is_flag=True, help="Download nothing; report at once what is missing.")
 @click.option("--no-diff", is_flag=True, help="Do not compare the backends' machines with each other.")
-@click.option("--timeout", type=click.FloatRange(min=0, min_open=True), default=900, show_default=True)
+@timeout_option
 def command(
     request: Request,
     names: tuple[str, ...],

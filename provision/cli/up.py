@@ -14,7 +14,7 @@ from provision.cli.options import as_arguments, completed, lock_options, timeout
 from provision.cli.port_ranges import port_ranges, spelled
 from provision.cli.show import answer_to, count, progress, say, show_error, show_result
 from provision.cli.trust import load_asking
-from provision.errors import ProvisionError
+from provision.errors import EnvironmentFailed, ProvisionError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -132,8 +132,6 @@ def bring_up(
 
 def _require_passed(environment: Environment, request: Request, results: Sequence[Result]) -> None:
     """Show what did not pass, and raise EnvironmentFailed if a check failed."""
-    from provision.errors import EnvironmentFailed
-
     for result in results:
         if result.outcome != "passed":
             show_result(result)
@@ -152,7 +150,6 @@ def _aftermath(
 ) -> Iterator[None]:
     """Say what is left after an interrupt, and do after a failure what was asked for."""
     from provision import aftermath
-    from provision.errors import EnvironmentFailed
 
     backend = request.backend
     before = aftermath.machines_of(environment, backend) if on_failure == "destroy" else {}
@@ -223,8 +220,6 @@ def _ask(plan: Plan, environment: Environment, *, yes: bool) -> None:
     Raises:
         UsageError: the answer is no.
     """
-    from provision.errors import UsageError
-
     losing = [planned.machine for planned in plan.machines if planned.precious]
     if not losing or yes or not (sys.stdin.isatty() and sys.stderr.isatty()):
         return
@@ -238,7 +233,6 @@ def _ask(plan: Plan, environment: Environment, *, yes: bool) -> None:
 
 def _keep_limit(shown: Progress) -> None:
     """Keep the caches within the limit of the person's configuration; it fails no `up`."""
-    from provision.errors import ProvisionError
     from provision.garbage import keep_limit
 
     try:

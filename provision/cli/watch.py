@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from provision.cli.options import completing, with_request
+from provision.cli.options import completing, timeout_option, with_request
 from provision.cli.show import progress, show_error
 
 if TYPE_CHECKING:
@@ -27,9 +27,7 @@ QUIET_FOR = 0.3  # seconds without a change: an editor, or git, writes several f
 @with_request
 @click.option("--no-verify", is_flag=True, help="Do not verify the environment each time it is up.")
 @click.option("--yes", is_flag=True, help="Do not ask before a virtual machine's disk is thrown away.")
-@click.option("--timeout", type=click.FloatRange(min=0, min_open=True), default=900,
-              show_default=True, metavar="SECONDS",
-              help="Time for each machine to become ready, setup included.")  # fmt: skip
+@timeout_option
 def command(
     request: Request,
     no_verify: bool,  # noqa: FBT001 - click's flags

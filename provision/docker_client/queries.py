@@ -22,7 +22,8 @@ START_HINT = (
 )
 Cgroups = Literal["1", "2"]
 NOT_FOUND = 404
-_UNITS = {"": 1, "k": 1000, "M": 1000**2, "G": 1000**3, "T": 1000**4}
+_UNITS = {"": 1, "k": 1000, "K": 1000, "M": 1000**2, "G": 1000**3, "T": 1000**4,
+          "Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30, "Ti": 1 << 40}  # fmt: skip
 _LIST = {"containers": ["ps", "--all"], "volumes": ["volume", "ls"], "networks": ["network", "ls"]}
 
 
@@ -257,7 +258,7 @@ def disk_usage() -> DiskUsage:
     return DiskUsage(
         images={
             image["ID"]: ImageUsage(
-                size=_bytes(image["UniqueSize"]), containers=image["Containers"] not in ("0", "N/A")
+                size=size(image["UniqueSize"]), containers=image["Containers"] not in ("0", "N/A")
             )
             for image in raw["Images"] or ()
         },
@@ -267,7 +268,7 @@ def disk_usage() -> DiskUsage:
 
 
 def _sized(raw: Mapping[str, str]) -> tuple[Mapping[str, str], int]:
-    return _labels(raw["Labels"]), _bytes(raw["Size"].partition(" ")[0])
+    return _labels(raw["Labels"]), size(raw["Size"].partition(" ")[0])
 
 
 def init_processes(label: str) -> tuple[tuple[str, int], ...]:
@@ -415,9 +416,9 @@ def _seconds(text: str | None) -> float:
     return datetime.fromisoformat(match[1] + match[2].replace("Z", "+00:00")).timestamp()
 
 
-def _bytes(text: str) -> int:
-    """A size as the command line writes it: 18.28kB."""
-    match = re.fullmatch(r"([0-9.]+(?:e[+-]?\d+)?)([kMGT]?)B", text)
+def size(text: str) -> int:
+    """The bytes of a size as the command line writes it, such as 18.28kB or 1.5GiB; 0 for anything else."""
+    match = re.fullmatch(r"([0-9.]+(?:e[+-]?\d+)?)([kKMGT]?|[KMGT]i)B", text.strip())
     return int(float(match[1]) * _UNITS[match[2]]) if match else 0
 
 

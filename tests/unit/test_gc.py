@@ -17,7 +17,7 @@ from provision.backends.base import Cached
 from provision.backends.vm import drivers, keeping
 from provision.backends.vm.image.store import Artifact
 from provision.backends.vm.qemu import records as of_qemu
-from provision.docker_client.queries import _bytes, _seconds
+from provision.docker_client.queries import _seconds, size
 from provision.errors import SpecError
 from provision.progress import Silent
 from provision.spec.personal import cache_limit
@@ -96,7 +96,7 @@ def test_the_limit_of_the_configuration(tmp_path: Path, text: str, limit: int | 
 
 
 def test_sizes_and_times_of_the_engine() -> None:
-    assert [_bytes(text) for text in ("0B", "18.28kB", "164MB", "1.5GB", "N/A")] == [
+    assert [size(text) for text in ("0B", "18.28kB", "164MB", "1.5GB", "N/A")] == [
         0, 18280, 164_000_000, 1_500_000_000, 0,
     ]  # fmt: skip
     assert _seconds("1970-01-01T00:01:00.5Z") == 60

@@ -10,6 +10,7 @@ import pytest
 from provision.backends.docker import live
 from provision.cli import events, top
 from provision.cli import open as opening
+from provision.docker_client import queries
 from provision.engine import changes
 from provision.model import Event, PortStatus, Usage
 
@@ -48,7 +49,7 @@ def test_which_port_is_opened(
     [("0B", 0), ("1.5KiB", 1536), ("12.25MiB", 12845056), ("2GiB", 2 << 30), ("1kB", 1000), ("--", 0)],
 )
 def test_a_size_as_the_engine_writes_it(text: str, count: int) -> None:
-    assert live.size(text) == count
+    assert queries.size(text) == count
 
 
 def test_a_line_of_the_engines_statistics() -> None:

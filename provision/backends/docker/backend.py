@@ -391,7 +391,7 @@ def _status(machine: Machine, container: Container | None) -> MachineStatus:
     services = tuple(ServiceStatus(name=each.name, state="stopped") for each in machine.services)
     shown = state(container)
     if container is not None and container.paused:
-        services = ()  # nobody can be asked
+        services = ()  # a paused machine cannot answer
     elif container is not None and container.running and (services or shown == "unhealthy"):
         try:
             answer = commands.execute(

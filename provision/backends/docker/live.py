@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -17,8 +16,6 @@ if TYPE_CHECKING:
 
     from provision.state import StateDir
 
-_UNITS = {"B": 1, "kB": 1000, "KB": 1000, "MB": 1000**2, "GB": 1000**3, "TB": 1000**4,
-          "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}  # fmt: skip
 _EVENTS = {
     "create": "created",
     "start": "started",
@@ -54,16 +51,10 @@ def read_usage(told: Mapping[str, str], machines: Mapping[str, str], written: Ma
     return Usage(
         machine=machines[told["Name"]],
         cpu=float(str(told["CPUPerc"]).rstrip("%")),
-        memory=size(memory),
-        limit=size(limit) or None,
+        memory=queries.size(memory),
+        limit=queries.size(limit) or None,
         disk=written.get(told["Name"]),
     )
-
-
-def size(text: str) -> int:
-    """The bytes of a size as the engine writes it; pure."""
-    match = re.fullmatch(r"([\d.]+)([A-Za-z]+)", text.strip())
-    return int(float(match[1]) * _UNITS.get(match[2], 1)) if match else 0
 
 
 def events(state_dir: StateDir, each: Callable[[Event], None]) -> None:

@@ -51,7 +51,7 @@ class EngineChoices:
 
 
 def choose(environment: Environment) -> EngineChoices:
-    """What this host's engine decides; it is asked only for systemd, and need not answer."""
+    """What this host's engine decides, for machines with systemd; unknown if it does not answer."""
     if not any(map(is_init, environment.machines)):
         return EngineChoices()
     try:
