@@ -277,12 +277,14 @@ def test_what_happens_is_told_as_it_happens(as_asked: Project) -> None:
     words = [*PROVISION, "events", "--format", "json"]
     with subprocess.Popen(words, cwd=as_asked.folder, stdout=subprocess.PIPE, text=True) as watching:
         assert watching.stdout is not None
-        # Nothing tells when it listens, and only what happens then is told.
+        # Nothing tells when it listens, and only what happens then is told: perhaps an `unpaused` alone.
         for _ in range(PATIENCE):
             as_asked.good("pause", "-m", "web")
             as_asked.good("unpause", "-m", "web")
             if select.select([watching.stdout], [], [], 1)[0]:
                 break
+        as_asked.good("pause", "-m", "web")
+        as_asked.good("unpause", "-m", "web")
         as_asked.good("stop", "-m", "db")
         told: list[tuple[str, str]] = []
         while not told or told[-1] != ("db", "died"):
