@@ -440,8 +440,10 @@ def identify(project: Path, name: str) -> str:
     return hashlib.sha256(f"{project}\0{name}".encode("utf-8", "surrogateescape")).hexdigest()[:ID_DIGITS]
 
 
-Word = Literal["outside", "privileges", "network", "host-env", "host-code", "agent"]
-WORDS: tuple[Word, ...] = ("outside", "privileges", "network", "host-env", "host-code", "agent")
+Word = Literal["outside", "privileges", "network", "host-env", "host-code", "agent", "registry"]
+WORDS: tuple[Word, ...] = (
+    "outside", "privileges", "network", "host-env", "host-code", "agent", "registry",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -472,6 +474,7 @@ class Environment:
     (NAME.local.yaml) that were merged over it. With `several` the spec names its machines;
     else it has one, named as the environment. `demands` are what the spec wants beyond its
     machines: all that are given, and those not given without which it can be had all the same.
+    `registry` is the repository that the spec names for its images and disks, if the person allowed it.
     """
 
     name: str
@@ -483,6 +486,7 @@ class Environment:
     machines: tuple[Machine, ...]
     demands: tuple[Demand, ...] = ()
     lock_notes: tuple[str, ...] = ()
+    registry: str = ""
 
     @property
     def id(self) -> str:

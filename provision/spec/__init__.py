@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from provision.model import Variation
     from provision.spec.demands import Allows
+    from provision.spec.personal import RegistrySettings
 
 __all__ = [
     "cache_limit",
@@ -24,6 +25,7 @@ __all__ = [
     "load",
     "peek",
     "project_of",
+    "registry_settings",
     "render_problems",
     "schema",
     "tracked_layer",
@@ -59,6 +61,19 @@ def cache_limit(host: Mapping[str, str]) -> int | None:
 
     path = configuration(host)
     return None if path is None else personal.cache_limit(path)
+
+
+def registry_settings(host: Mapping[str, str]) -> RegistrySettings:
+    """What the person's own configuration says of registries.
+
+    Raises:
+        SpecError: that is wrong.
+    """
+    from provision.spec import personal
+    from provision.spec.reading import configuration
+
+    path = configuration(host)
+    return personal.RegistrySettings() if path is None else personal.registry_settings(path)
 
 
 def tracked_layer(path: Path) -> Path | None:

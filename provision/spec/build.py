@@ -17,6 +17,7 @@ from provision.spec.packages import read_packages
 from provision.spec.ports import read_ports
 from provision.spec.privileges import ask_for_privileges
 from provision.spec.proxy import read_proxy
+from provision.spec.registry import read_registry
 from provision.spec.repositories import read_repositories
 from provision.spec.secrets import KnownSecrets
 from provision.spec.services import read_machine_environment, read_services, read_steps
@@ -45,6 +46,7 @@ def build(
     several: bool,
     spec: Path,
     layers: tuple[Path, ...],
+    registry: Node | None,
     scope: Scope,
 ) -> Environment:
     """The environment.
@@ -57,6 +59,7 @@ def build(
         several: the spec names its machines; else it has one, named as it is.
         spec: its file.
         layers: the user's own files that were merged over it.
+        registry: where it says that its images and disks are.
         scope: takes problems; if it has any, do not use the result.
     """
     neighbours = {
@@ -83,6 +86,7 @@ def build(
         refuse_clashes(members, machines, scope.problems)
     refuse_own_names(machines, scope.problems)
     refuse_replaceable(machines, scope.problems)
+    allowed = read_registry(registry, scope) if registry is not None else ""
     return Environment(
         name=name,
         description=description,
@@ -92,6 +96,7 @@ def build(
         several=several,
         machines=machines,
         demands=scope.demands.found(),
+        registry=allowed,
     )
 
 

@@ -75,6 +75,7 @@ def load(
         found, name=reading.variables.name, description=scope.fields(whole).text("description"),
         secrets=scope.fields(for_backend(reading.documents, backend, options)[0]).entries("secrets"),
         several=reading.machines is not None, spec=path, layers=reading.laid_over, scope=scope,
+        registry=scope.fields(whole).node("registry"),
     )  # fmt: skip
     problems.raise_all(environment.demands)
     return environment

@@ -27,7 +27,7 @@ PRIVATE = (
     "services", "ports", "checks", "volumes", "mounts", "hostname", "aliases", "needs", "setup",
     "run", "files", "workspace",
 )  # fmt: skip
-_OF_A_FILE = ("version", "name", "description")  # what a fragment says of itself
+_OF_A_FILE = ("version", "name", "description", "registry")  # what a fragment says of itself
 MOST = 99
 _SPLIT = "make several environments of it"
 

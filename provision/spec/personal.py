@@ -1,20 +1,43 @@
-"""What the user's own configuration sets outside any spec: the limit of the caches."""
+"""What the user's own configuration sets outside any spec: the limit of the caches, the registry."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from provision.oci.reference import EXAMPLE, parse
 from provision.spec.problems import Problems
 from provision.spec.quantities import size
 from provision.spec.source import read_tree
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable, Mapping
 
     from provision.spec.tree import Node
 
 CACHE = "cache"
+REGISTRY = "registry"
 _EXAMPLE = "for example cache: {limit: 20GiB}"
+_A_REGISTRY = f"for example registry: {EXAMPLE}"
+_KEYS = ("repository", "ca", "verify", "sign")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegistrySettings:
+    """What the user's configuration says of registries.
+
+    Args:
+        repository: where images and disks are looked for; empty: nowhere but where a spec says.
+        ca: the certificate of the CA of a registry's own.
+        verify: the public key, by which all that is pulled must be signed.
+        sign: the private key that signs what is pushed.
+    """
+
+    repository: str = ""
+    ca: Path | None = None
+    verify: str = ""
+    sign: str = ""
 
 
 def cache_limit(configuration: Path) -> int | None:
@@ -24,11 +47,28 @@ def cache_limit(configuration: Path) -> int | None:
         SpecError: what it says of the cache is wrong, each with its place.
     """
     problems = Problems()
-    root = read_tree(configuration, str(configuration), problems)
-    entry = root.value.get(CACHE) if root is not None and isinstance(root.value, dict) else None
+    entry = _entry(configuration, CACHE, problems)
     limit = read_cache(entry, problems) if entry is not None else None
     problems.raise_all()
     return limit
+
+
+def registry_settings(configuration: Path) -> RegistrySettings:
+    """What the file says of registries; relative paths are those beside it.
+
+    Raises:
+        SpecError: what it says of them is wrong, each with its place.
+    """
+    problems = Problems()
+    entry = _entry(configuration, REGISTRY, problems)
+    settings = read_registry(entry, problems) if entry is not None else RegistrySettings()
+    problems.raise_all()
+    return settings
+
+
+def _entry(configuration: Path, key: str, problems: Problems) -> Node | None:
+    root = read_tree(configuration, str(configuration), problems)
+    return root.value.get(key) if root is not None and isinstance(root.value, dict) else None
 
 
 def read_cache(node: Node, problems: Problems) -> int | None:
@@ -46,3 +86,39 @@ def read_cache(node: Node, problems: Problems) -> int | None:
     if found is None:
         problems.add("the limit of the cache must be a size with a unit", limit, _EXAMPLE)
     return found
+
+
+def read_registry(node: Node, problems: Problems) -> RegistrySettings:
+    """The settings under the key `registry`: a repository, or a map; what is wrong goes to the problems."""
+    entries = node.value if isinstance(node.value, dict) else {"repository": node}
+    texts: dict[str, str] = {}
+    for key, child in entries.items():
+        if key not in _KEYS:
+            problems.add(f"registry has no key {key}", child.key_origin, f"known: {', '.join(_KEYS)}")
+        elif not isinstance(child.value, str) or not child.value:
+            problems.add(f"{key} of registry must be a text", child, _A_REGISTRY)
+        else:
+            texts[key] = child.value
+    if "repository" in texts and parse(texts["repository"]) is None:
+        problems.add(
+            f"{texts['repository']} is not a repository in a registry", entries["repository"], _A_REGISTRY
+        )
+    beside = Path(node.origin.file).parent
+    return RegistrySettings(
+        repository=texts.get("repository", ""),
+        ca=_beside(beside, texts["ca"]) if "ca" in texts else None,
+        verify=_key(beside, texts.get("verify", "")),
+        sign=_key(beside, texts.get("sign", "")),
+    )
+
+
+def _key(folder: Path, text: str) -> str:
+    """A key as cosign takes it: a file, or the address of a key that is kept elsewhere."""
+    return text if "://" in text or not text else str(_beside(folder, text))
+
+
+def _beside(folder: Path, text: str) -> Path:
+    return folder / Path(text).expanduser()
+
+
+OUTSIDE: Mapping[str, Callable[[Node, Problems], object]] = {CACHE: read_cache, REGISTRY: read_registry}

@@ -25,7 +25,7 @@ FLOORS = (
     {"backends", "inventory", "verify", "installed", "lockfile"},
     {"applied", "attach", "copying", "lent", "recipe", "relay", "rendering", "spec", "sshd", "state"},
     {"bases"},
-    {"docker_client", "records", "runtime", "trust", "leftovers"},
+    {"oci", "docker_client", "records", "runtime", "trust", "leftovers"},
     {"target", "model", "errors", "fetch_errors", "files", "lock", "process", "progress", "resources"}
     | {"guest_paths", "secrets", "confined", "walls", "hints", "registry"},
 )
@@ -41,6 +41,8 @@ KEPT = {
     "pytest": {"verify"},
     "_pytest": {"verify"},
     "docker": {"docker_client"},  # its SDK
+    "requests": {"oci"},
+    "backports": {"oci"},
     "vagrant": {"backends"},
     "jsonschema": {"spec", "lockfile"},
     "click": {"__main__", "cli"},
