@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
-from provision import applied, backends, guest_paths, lent, secrets, trust, walls
+from provision import applied, backends, guest_paths, lent, secrets, sharing, trust, walls
 from provision.backends.base import approve_all
 from provision.errors import EnvironmentFailed, HostLacks, SpecError, UsageError
 from provision.hints import command
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         Word,
     )
     from provision.progress import Progress
+    from provision.sharing import Policy
     from provision.target import Target
     from provision.trust import Trust
 
@@ -283,7 +284,11 @@ def plan(environment: Environment, backend: str) -> Plan:
     _require_possible(environment, backend)
     acting, state_dir = backends.find(backend), state_of(environment, backend)
     plan = acting.plan(environment, state_dir)
-    return replace(plan, notes=(*environment.lock_notes, *plan.notes, *skipped(environment, backend)))
+    return replace(
+        plan,
+        pulls=sharing.planned_pulls(environment, backend, state_dir) if plan.changes else (),
+        notes=(*environment.lock_notes, *plan.notes, *skipped(environment, backend)),
+    )
 
 
 def skipped(environment: Environment, backend: str) -> tuple[str, ...]:
@@ -307,11 +312,20 @@ def up(
     rebuild: bool,
     timeout: float,
     offline: bool = False,
+    pull: Policy = "missing",
     approve: Callable[[Plan], None] | None = None,
 ) -> Plan:
-    """Bring an environment up until it is ready; with `offline`, only if nothing must be downloaded.
+    """Bring an environment up until it is ready.
 
-    `approve` gets the plan before it is carried out, and raises to stop that.
+    Args:
+        environment: what the spec describes.
+        backend: which makes it.
+        progress: told each step.
+        rebuild: trust nothing that was built before, here or elsewhere.
+        timeout: the seconds that each machine has.
+        offline: only if nothing must be downloaded.
+        pull: when to look in the registry before something is built.
+        approve: gets the plan before it is carried out, and raises to stop that.
     """
     acting, state_dir = backends.find(backend), state_of(environment, backend)
     _require_possible(environment, backend)
@@ -329,6 +343,8 @@ def up(
             hint=f"{command('up')} without --offline fetches what is missing, and keeps it",
         )
     walls.make_mount_points(environment.machines)
+    if not rebuild and not offline:
+        sharing.pull_before_up(environment, backend, state_dir, progress, pull)
     try:
         plan = acting.up(
             environment, state_dir, progress, rebuild=rebuild, timeout=timeout, approve=approve or approve_all

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
         PortStatus,
         Usage,
     )
+    from provision.oci.model import Manifest
+    from provision.oci.registry import Registry
     from provision.progress import Progress
     from provision.rendering import Rendering
     from provision.state import KnownEnvironment, StateDir
@@ -65,16 +67,31 @@ class PlannedBuild:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PlannedPull:
+    """What `up` would look for in the registry `source` before it builds it.
+
+    `found` says that it is there and would be pulled; else `reason` says why it would be built.
+    """
+
+    what: str
+    source: str
+    found: bool
+    reason: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Plan:
     """What `up` would do: an action for each machine, and the images to build first.
 
     A backend decides it from what it observed, and `up` carries out that very object. To
-    `remove` is a machine that is there and no longer in the spec. `notes` say what else a
+    `remove` is a machine that is there and no longer in the spec. `pulls` is what a registry was
+    asked for. `notes` say what else a
     person should know before. `seconds` is how long the last such change took, if that is known.
     """
 
     machines: tuple[PlannedAction, ...]
     build: tuple[PlannedBuild, ...] = ()
+    pulls: tuple[PlannedPull, ...] = ()
     notes: tuple[str, ...] = ()
     seconds: float | None = None
 
@@ -449,6 +466,92 @@ class KeepsCaches(Protocol):
 
     def discard(self, cached: Sequence[Cached]) -> None:
         """Remove these; one that a machine is made of by now stays."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shareable:
+    """Something that can be kept in a registry, so that another host need not build it.
+
+    Args:
+        kind: image, disk, saved state: the backend's own word.
+        name: what the backend knows it by on this host; empty where it is not here.
+        title: it for people: the image provision/dev:0123.
+        tag: what it is called in the registry; it follows from all that it is made of.
+        architecture: for which it is, as Docker calls it.
+        key: the hash of all that it is made of.
+    """
+
+    kind: str
+    name: str
+    title: str
+    tag: str
+    architecture: str
+    key: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pushed:
+    """What was stored; of its `size` bytes `sent` were not there yet; None where that is not known."""
+
+    item: Shareable
+    reference: str
+    digest: str
+    size: int | None = None
+    sent: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pulled:
+    """What is here now; of its `size` bytes `received` came over the network; None: that is not known."""
+
+    item: Shareable
+    digest: str
+    size: int | None = None
+    received: int | None = None
+
+
+@runtime_checkable
+class Shares(Protocol):
+    """What a backend can do beside the contract, so that what it builds can be kept in a registry."""
+
+    def to_pull(
+        self, environment: Environment, state_dir: StateDir, *, always: bool, any_state: bool = False
+    ) -> tuple[Shareable, ...]:
+        """What `up` would build now; changes nothing.
+
+        Args:
+            environment: what the spec describes.
+            state_dir: the environment's.
+            always: also what is here already.
+            any_state: also what `up` would not need now, because of how its machines are.
+        """
+
+    def pull(
+        self,
+        item: Shareable,
+        manifest: Manifest,
+        registry: Registry,
+        progress: Progress,
+    ) -> Pulled:
+        """Have on this host what a registry has, as if it was built here.
+
+        Raises:
+            RegistryFailed: it could not be taken whole, or is something else than it is called.
+        """
+
+    def to_push(self, environment: Environment, state_dir: StateDir) -> tuple[Shareable, ...]:
+        """What is built of this spec.
+
+        Raises:
+            UsageError: something of it is not built.
+        """
+
+    def push(self, item: Shareable, registry: Registry, progress: Progress) -> Pushed:
+        """Store it in a registry.
+
+        Raises:
+            RegistryFailed: it could not be.
+        """
 
 
 @runtime_checkable

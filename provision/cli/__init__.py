@@ -41,6 +41,8 @@ VERBS = {
     "pause": "Let the machines stand still in memory.",
     "unpause": "Let paused machines go on.",
     "down": "Remove the machines.",
+    "push": "Store images and disks in the registry.",
+    "pull": "Fetch images and disks from the registry.",
     "gc": "Remove what nobody needs any more on this host.",
     "parts": "List the parts that a spec may extend, or print one.",
     "bases": "List the bases, or build one from its mirror.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from typing import TYPE_CHECKING, NoReturn
 
@@ -47,6 +48,7 @@ def command(request: Request, form: str) -> None:
             "backend": request.backend,
             "build": bool(plan.build),
             "images": [{"name": planned.image, "cause": planned.cause} for planned in plan.build],
+            "pulls": [dataclasses.asdict(planned) for planned in plan.pulls],
             "machines": [
                 {
                     "name": planned.machine,
@@ -68,6 +70,12 @@ def command(request: Request, form: str) -> None:
         say(line)
     for build in plan.build:
         say(f"the image {build.image} will be built first: {build.cause}")
+    for pull in plan.pulls:
+        say(
+            f"{pull.what} will be pulled from {pull.source}"
+            if pull.found
+            else f"{pull.what} will be built, not pulled from {pull.source}: {pull.reason}"
+        )
     for note in plan.notes:
         say(note)
     rows = [(planned.machine, WORDS[planned.action], planned.cause) for planned in plan.machines]

@@ -55,6 +55,7 @@ def command(request: Request, revoke: bool) -> None:  # noqa: FBT001 - click's f
     host-env    the listed variables of this host, your name and address in git
     host-code   everything that you can do here, because its code runs as you
     agent       use of the keys in your SSH agent while the machine runs
+    registry    what the machines are made of, and your login there
     """  # noqa: D301 - click looks for the character itself
     from provision import engine, spec, trust
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from provision.engine import Request
     from provision.model import Environment, MachineState, PortStatus, Result
     from provision.progress import Progress
+    from provision.sharing import Policy
 
 
 @click.command("up")
@@ -36,6 +37,13 @@ if TYPE_CHECKING:
     "--record/--no-record",
     default=None,
     help="Record each machine's inventory for `diff --since-up`. Default: unless it is emulated.",
+)
+@click.option(
+    "--pull",
+    type=click.Choice(["never", "missing", "always"]),
+    default="missing",
+    show_default=True,
+    help="When to look in the registry, if there is one, before anything is built.",
 )
 @click.option("--offline", is_flag=True, help="Download nothing; report at once what is missing.")
 @click.option("--yes", is_flag=True, help="Do not ask before a virtual machine's disk is thrown away.")
@@ -53,6 +61,7 @@ def command(
     no_verify: bool,  # noqa: FBT001 - click's flag
     rebuild: bool,  # noqa: FBT001
     record: bool | None,  # noqa: FBT001
+    pull: Policy,
     offline: bool,  # noqa: FBT001
     yes: bool,  # noqa: FBT001
     timeout: float,
@@ -65,7 +74,7 @@ def command(
     environment = load_asking(request)
     bring_up(
         request, environment, begun,
-        verifies=not no_verify, rebuild=rebuild, record=record, offline=offline, yes=yes,
+        verifies=not no_verify, rebuild=rebuild, record=record, pull=pull, offline=offline, yes=yes,
         timeout=timeout, on_failure=on_failure,
     )  # fmt: skip
 
@@ -78,6 +87,7 @@ def bring_up(
     verifies: bool,
     rebuild: bool = False,
     record: bool | None = None,
+    pull: Policy = "missing",
     offline: bool = False,
     yes: bool = False,
     timeout: float,
@@ -92,6 +102,7 @@ def bring_up(
         verifies: whether the checks are run.
         rebuild: trust nothing that was built before.
         record: whether to take inventories; None: where they cost little.
+        pull: when to look in the registry.
         offline: download nothing.
         yes: do not ask.
         timeout: the seconds that each machine has.
@@ -118,7 +129,7 @@ def bring_up(
     with _aftermath(request, environment, shown, on_failure):
         plan = engine.up(
             environment, request.backend, shown,
-            rebuild=rebuild, timeout=timeout, offline=offline, approve=approve,
+            rebuild=rebuild, timeout=timeout, pull=pull, offline=offline, approve=approve,
         )  # fmt: skip
         if plan.build or plan.named("create", "recreate"):
             _keep_limit(shown)

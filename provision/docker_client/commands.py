@@ -69,6 +69,16 @@ def pull(image: str, each_line: Callable[[str], None]) -> None:
     process.stream(["docker", "pull", image], each_line)
 
 
+def push(reference: str, each_line: Callable[[str], None]) -> None:
+    """Push an image to the registry that its name begins with."""
+    process.stream(["docker", "push", reference], each_line)
+
+
+def tag(image: str, name: str) -> None:
+    """Give an image another name; one that had it loses it."""
+    process.run(["docker", "tag", image, name])
+
+
 def commit(container: str, image: str) -> None:
     """Make an image of a container's own layer, as that is now."""
     process.run(["docker", "commit", "--pause=false", container, image])

@@ -21,7 +21,7 @@ FLOORS = (
     {"cli"},
     {"aftermath", "selection", "comparison", "drift", "matrix", "listing", "locking", "measure", "page"}
     | {"jobs", "shards", "garbage", "outdated"},
-    {"engine"},
+    {"engine", "sharing"},
     {"backends", "inventory", "verify", "installed", "lockfile"},
     {"applied", "attach", "copying", "lent", "recipe", "relay", "rendering", "spec", "sshd", "state"},
     {"bases"},

@@ -15,6 +15,7 @@ from provision.backends.docker import (
     offline,
     removal,
     secrets,
+    sharing,
     snapshots,
     systemd,
 )
@@ -46,11 +47,23 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from provision.backends.base import Cached, Capabilities, EnvironmentUsage, Finding, Footprint, Plan
+    from provision.backends.base import (
+        Cached,
+        Capabilities,
+        EnvironmentUsage,
+        Finding,
+        Footprint,
+        Plan,
+        Pulled,
+        Pushed,
+        Shareable,
+    )
     from provision.backends.log_view import LogView
     from provision.docker_client.queries import Container
     from provision.errors import Problem
     from provision.model import Base, Environment, Event, Machine, Usage
+    from provision.oci.model import Manifest
+    from provision.oci.registry import Registry
     from provision.progress import Progress
     from provision.rendering import Rendering
     from provision.state import KnownEnvironment, StateDir
@@ -313,6 +326,25 @@ class Docker:
             read_logs(container.name, known[one], wanted, line, view=view, journal=journal)
 
         read_all(known, services, each_line, read, follow=view.follow)
+
+    def to_pull(
+        self, environment: Environment, state_dir: StateDir, *, always: bool, any_state: bool = False
+    ) -> tuple[Shareable, ...]:
+        """The images that `up` would build."""
+        rendering = self._rendering(environment, state_dir)
+        return sharing.to_pull(environment, state_dir, rendering, always=always, any_state=any_state)
+
+    def pull(self, item: Shareable, manifest: Manifest, registry: Registry, progress: Progress) -> Pulled:
+        """`docker pull`."""
+        return sharing.pull(item, manifest, registry, progress)
+
+    def to_push(self, environment: Environment, state_dir: StateDir) -> tuple[Shareable, ...]:
+        """The images of the machines."""
+        return sharing.to_push(environment, self._rendering(environment, state_dir))
+
+    def push(self, item: Shareable, registry: Registry, progress: Progress) -> Pushed:
+        """`docker push`."""
+        return sharing.push(item, registry, progress)
 
     def build_base(self, base: Base, progress: Progress, *, provider: str | None) -> Iterator[str]:
         """The image, in the engine."""

@@ -16,7 +16,7 @@ from provision.backends.base import Remains, approve_all
 from provision.backends.machines import read_all, refuse_unknown, side_by_side
 from provision.backends.readiness import HEALTHY, service_states
 from provision.backends.requirements import refuse, unmet
-from provision.backends.vm import acceleration, capabilities, drivers, offline, snapshots
+from provision.backends.vm import acceleration, capabilities, drivers, offline, sharing, snapshots
 from provision.backends.vm.apply import Application
 from provision.backends.vm.architecture import architecture
 from provision.backends.vm.driver import (
@@ -53,10 +53,22 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from provision.backends.base import Cached, Capabilities, EnvironmentUsage, Finding, Footprint, Plan
+    from provision.backends.base import (
+        Cached,
+        Capabilities,
+        EnvironmentUsage,
+        Finding,
+        Footprint,
+        Plan,
+        Pulled,
+        Pushed,
+        Shareable,
+    )
     from provision.backends.log_view import LogView
     from provision.backends.vm.driver import Driver, GuestState
     from provision.model import Base, Environment, Machine, MachineState, Usage
+    from provision.oci.model import Manifest
+    from provision.oci.registry import Registry
     from provision.progress import Progress
     from provision.records import Record
     from provision.rendering import Rendering
@@ -433,6 +445,31 @@ class VirtualMachines:
         from provision.backends.vm.footprint import forget_saved
 
         return forget_saved(state_dir)
+
+    def to_pull(
+        self, environment: Environment, state_dir: StateDir, *, always: bool, any_state: bool = False
+    ) -> tuple[Shareable, ...]:
+        """The disks that `up` would build."""
+        driver, rendering = self._rendering(environment, state_dir)
+        return sharing.to_pull(environment, driver, state_dir, rendering, always=always, any_state=any_state)
+
+    def pull(self, item: Shareable, manifest: Manifest, registry: Registry, progress: Progress) -> Pulled:
+        """Into the cache of disks."""
+        return sharing.sharing_driver(item).pull_disk(item, manifest, registry, progress)
+
+    def to_push(self, environment: Environment, state_dir: StateDir) -> tuple[Shareable, ...]:
+        """The disks of the machines."""
+        return sharing.to_push(environment, *self._rendering(environment, state_dir))
+
+    def push(self, item: Shareable, registry: Registry, progress: Progress) -> Pushed:
+        """In chunks."""
+        return sharing.sharing_driver(item).push_disk(item, registry, progress)
+
+    def _rendering(self, environment: Environment, state_dir: StateDir) -> tuple[Driver, Rendering]:
+        """The driver on this host, and its rendering."""
+        choices = self.choose(environment, state_dir)
+        rendering = self.render(environment, state_dir.rendering, choices)
+        return drivers.find(choices.driver), rendering
 
     def build_base(self, base: Base, progress: Progress, *, provider: str | None) -> Iterator[str]:
         """Its boxes for Vagrant, in the folder of boxes."""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from provision.rendering import Rendering
 
 OWN_DISK = "its own disk, with all that was written outside its volumes"
+MADE_ANEW: tuple[Action, ...] = ("create", "recreate")
 BOOTED: tuple[Action, ...] = ("create", "start", "recreate")
 
 

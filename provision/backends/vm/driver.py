@@ -9,10 +9,12 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
-    from provision.backends.base import Finding, Footprint
+    from provision.backends.base import Finding, Footprint, Pulled, Pushed, Shareable
     from provision.backends.vm.image.store import Artifact, ArtifactStore
     from provision.backends.vm.qemu.console import GuestConsole
     from provision.model import Environment, Machine, PortStatus, Step, Usage
+    from provision.oci.model import Manifest
+    from provision.oci.registry import Registry
     from provision.progress import Progress
     from provision.records import Record
     from provision.rendering import RenderedFile, Rendering
@@ -233,6 +235,25 @@ class MakesArtifacts(Protocol):
 
     def forget_artifact(self, artifact: Artifact) -> None:
         """Remove what the hypervisor keeps of one that is about to be removed."""
+
+
+@runtime_checkable
+class SharesDisks(Protocol):
+    """A driver whose disks can be kept in a registry."""
+
+    shares: str
+    """The kind of what it shares."""
+
+    def shareable(self, machine: Machine, rendering: Rendering) -> Shareable | None:
+        """The disk of a machine, with its name in the store if it is here; None: it is not of an image."""
+
+    def pull_disk(
+        self, item: Shareable, manifest: Manifest, registry: Registry, progress: Progress
+    ) -> Pulled:
+        """Have a disk as if it was built here; RegistryFailed where it cannot be had whole."""
+
+    def push_disk(self, item: Shareable, registry: Registry, progress: Progress) -> Pushed:
+        """Store a disk that is here; RegistryFailed where the registry does not take it."""
 
 
 @runtime_checkable

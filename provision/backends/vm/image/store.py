@@ -7,7 +7,7 @@ import os
 import platform
 import re
 import shutil
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -29,11 +29,11 @@ from provision.runtime import TEMPORARY
 from provision.secrets import value_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from provision.model import Base, Machine, Secret
     from provision.progress import Progress
-    from provision.rendering import Rendering
+    from provision.rendering import RenderedFile, Rendering
     from provision.state import StateDir
 
 SAVED = ".kept"  # what the file of a machine's saved state ends with
@@ -112,10 +112,49 @@ class ArtifactStore:
         return Artifact(folder=self.folder / name)
 
     def find(self, machine: Machine, rendering: Rendering) -> Artifact | None:
-        """The one that is made of a machine's image, if it is there."""
-        if not base_is_here(machine):
-            return None
-        return self._recorded(self.folder / "recipes" / _recipe(machine, rendering))
+        """The one that is made of a machine's image, if it is there: built here, else pulled."""
+        built = None
+        if base_is_here(machine):
+            built = self._recorded(self.folder / "recipes" / _recipe(machine, rendering))
+        return built or self.find_pulled(machine, rendering)
+
+    def find_pulled(self, machine: Machine, rendering: Rendering) -> Artifact | None:
+        """The one that came from a registry, if it is there, whatever base this host has."""
+        return self._recorded(self._shared(self.shared_key(machine, rendering)))
+
+    def shared_key(self, machine: Machine, rendering: Rendering) -> str:
+        """The hash by which a registry knows a machine's: of all that is built, but for the base's image."""
+        return digest_of(_files(machine, rendering))
+
+    @contextmanager
+    def half_of_shared(self, key: str) -> Iterator[Path]:
+        """Where one of that key is put together that is pulled: what was pulled of it before is there."""
+        from filelock import FileLock
+
+        record = self._shared(key)
+        record.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(record.with_name(f"{record.name}.lock")):
+            yield self.folder / f"{record.name}.part"
+
+    def keep_shared(self, key: str, half: Path) -> Artifact:
+        """Take what was pulled among the others."""
+        made = self._keep(half)
+        shutil.rmtree(half, ignore_errors=True)  # where an equal one was there
+        self._shared(key).write_text(made.name)
+        return made
+
+    def shared(self, key: str) -> Artifact | None:
+        """What was built or pulled under a key of a registry."""
+        return self._recorded(self._shared(key))
+
+    def newest(self, count: int) -> list[Artifact]:
+        """Those that were used last."""
+        there = [path for path in self.folder.glob("*") if (path / self.file).is_file()]
+        there.sort(key=lambda path: path.stat().st_mtime, reverse=True)
+        return [self.get(path.name) for path in there[:count]]
+
+    def _shared(self, key: str) -> Path:
+        return self.folder / "recipes" / f"shared-{key}"
 
     def ensure(
         self,
@@ -147,6 +186,8 @@ class ArtifactStore:
 
         from provision.bases.image import ensure_image
 
+        if not rebuild and (pulled := self.find(machine, rendering)):
+            return pulled
         ensure_image(machine.base, progress)
         recipe = _recipe(machine, rendering)
         recipes = self.folder / "recipes"
@@ -171,6 +212,7 @@ class ArtifactStore:
                 finally:
                     shutil.rmtree(half, ignore_errors=True)
                 (recipes / recipe).write_text(made.name)
+        self._shared(self.shared_key(machine, rendering)).unlink(missing_ok=True)  # this one is newer
         return made
 
     def half_made(self) -> Iterator[Path]:
@@ -322,14 +364,18 @@ def _why_not(machine: Machine, engine: str | None) -> str:
 
 def _recipe(machine: Machine, rendering: Rendering) -> str:
     """The hash of all that is built: equal machines of two environments share it."""
+    base, files = _image(machine.base), _files(machine, rendering)
+    return hashlib.sha256(f"{base.id if base else ''}\0{digest_of(files)}".encode()).hexdigest()[:32]
+
+
+def _files(machine: Machine, rendering: Rendering) -> Mapping[str, RenderedFile]:
+    """What is built, without the machine's name."""
     prefix = f"{machine.name}/"
-    files = {
+    return {
         path.removeprefix(prefix): file
         for path, file in rendering.files.items()
         if path.startswith(prefix) and path.removeprefix(prefix).startswith(MADE_OF)
     }
-    base = _image(machine.base)
-    return hashlib.sha256(f"{base.id if base else ''}\0{digest_of(files)}".encode()).hexdigest()[:32]
 
 
 def _image(base: Base) -> queries.Image | None:

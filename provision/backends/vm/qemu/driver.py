@@ -11,7 +11,9 @@ from provision import guest_paths, process
 from provision.backends.base import Finding
 from provision.backends.vm import acceleration
 from provision.backends.vm.architecture import ARCHITECTURES, architecture
+from provision.backends.vm.image import shared
 from provision.backends.vm.image.store import base_is_here
+from provision.backends.vm.options import options_of
 from provision.backends.vm.qemu import footprint, launch, network, qmp, records, render, snapshot
 from provision.backends.vm.qemu.instance import Instance
 from provision.errors import EnvironmentFailed, UsageError
@@ -23,11 +25,13 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
-    from provision.backends.base import Footprint
+    from provision.backends.base import Footprint, Pulled, Pushed, Shareable
     from provision.backends.vm.driver import Guest, GuestState, Silence
     from provision.backends.vm.image.store import Artifact, ArtifactStore
     from provision.backends.vm.qemu.console import GuestConsole
     from provision.model import Environment, Machine
+    from provision.oci.model import Manifest
+    from provision.oci.registry import Registry
     from provision.progress import Progress
     from provision.records import Record
     from provision.rendering import RenderedFile, Rendering
@@ -284,6 +288,24 @@ class QemuDriver:
         """The disks under the machines' own."""
         record = state_dir.load_sound(records.RECORD, records.InstancesRecord)
         return tuple({each.disk: None for each in record.machines.values() if each.disk}) if record else ()
+
+    shares = shared.KIND
+
+    def shareable(self, machine: Machine, rendering: Rendering) -> Shareable | None:
+        """The disk that is made of its image."""
+        if options_of(machine).build == "provision" or machine.base.family != "apt":
+            return None
+        return shared.shareable(machine, rendering, launch.DISKS) if architecture() else None
+
+    def pull_disk(
+        self, item: Shareable, manifest: Manifest, registry: Registry, progress: Progress
+    ) -> Pulled:
+        """Among those that were built."""
+        return shared.pull(item, manifest, launch.DISKS, registry, progress)
+
+    def push_disk(self, item: Shareable, registry: Registry, progress: Progress) -> Pushed:
+        """With its kernel."""
+        return shared.push(item, launch.DISKS, registry, progress)
 
     def forget_artifact(self, artifact: Artifact) -> None:
         """Nothing is kept elsewhere."""

@@ -265,7 +265,8 @@ def _records(context: LaunchContext, machine: Machine) -> tuple[InstanceRecord |
     made = instance_records(context.state_dir).get(machine.name)
     # One that took its steps itself, and is gone, may have an engine today.
     stays = made is not None and (context.instance(machine).overlay.exists() or made.build == "image")
-    return made, context.made_now(machine, _build(machine, made if stays else None), made)
+    build = _build(machine, made if stays else None, context.rendering)
+    return made, context.made_now(machine, build, made)
 
 
 def _accelerator(context: LaunchContext, machine: Machine, disk: Artifact) -> Accelerator:
@@ -276,10 +277,13 @@ def _kernel(disk: Artifact) -> bytes:
     return (disk.folder / "vmlinuz").read_bytes()
 
 
-def _build(machine: Machine, made: InstanceRecord | None) -> BuildStrategy:
-    """How the machine's disk is made: as the spec says, as it was, else by an engine if there is one."""
-    if options_of(machine).build is None and made is not None:
-        return made.build
+def _build(machine: Machine, made: InstanceRecord | None, rendering: Rendering) -> BuildStrategy:
+    """How the machine's disk is made: as the spec says, as it was, as it was pulled, else by an engine."""
+    if options_of(machine).build is None:
+        if made is not None:
+            return made.build
+        if DISKS.find_pulled(machine, rendering) is not None:
+            return "image"
     return build_strategy(machine, instead=can_make_disk(machine.base))[0]
 
 

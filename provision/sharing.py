@@ -1,0 +1,236 @@
+"""Images and disks that a team shares through a registry: looked for before a build, pushed by a verb."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from provision import backends, spec
+from provision.backends.base import PlannedPull, Shares
+from provision.errors import HostLacks, ProvisionError, UsageError
+from provision.hints import command
+from provision.oci.reference import EXAMPLE, parse
+from provision.oci.registry import VARIABLE, Registry
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from provision.backends.base import Pulled, Pushed, Shareable
+    from provision.model import Environment
+    from provision.oci.model import Manifest
+    from provision.oci.registry import Source
+    from provision.progress import Progress
+    from provision.state import StateDir
+
+Policy = Literal["never", "missing", "always"]
+POLICIES: tuple[Policy, ...] = ("never", "missing", "always")  # Compose's words
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What a registry said about one thing; `manifest` None: it has it not, or `failure` says why not."""
+
+    item: Shareable
+    manifest: Manifest | None = None
+    failure: ProvisionError | None = None
+
+
+def registry_of(
+    environment: Environment, *, host: Mapping[str, str] | None = None, writes: bool = False
+) -> Registry | None:
+    """The registry of an environment: $PROVISION_REGISTRY, the spec's if that is allowed, your own.
+
+    Args:
+        environment: what the spec describes.
+        host: the host's variables; `os.environ` unless given.
+        writes: whether it is going to be pushed to.
+
+    Raises:
+        SpecError: what your configuration says of registries is wrong.
+        UsageError: the variable names no repository.
+    """
+    variables = os.environ if host is None else host
+    settings = spec.registry_settings(variables)
+    named: tuple[tuple[Source, str], ...] = (
+        ("variable", variables.get(VARIABLE, "")),
+        ("spec", environment.registry),
+        ("configuration", settings.repository),
+    )
+    source, text = next(((source, text) for source, text in named if text), ("configuration", ""))
+    if not text:
+        return None
+    repository = parse(text)
+    if repository is None:
+        raise UsageError(f"${VARIABLE} is not a repository: {text}", hint=f"for example {EXAMPLE}")
+    return Registry(
+        repository=repository, source=source, ca=settings.ca,
+        verify=settings.verify, sign=settings.sign, writes=writes,
+    )  # fmt: skip
+
+
+def require_registry(environment: Environment, *, writes: bool = False) -> Registry:
+    """The registry of an environment.
+
+    Raises:
+        UsageError: it has none.
+    """
+    registry = registry_of(environment, writes=writes)
+    if registry is not None:
+        return registry
+    refused = [demand for demand in environment.demands if demand.word == "registry" and not demand.given]
+    if refused:
+        raise UsageError(
+            f"the registry of {environment.name} is not allowed: {refused[0].what}",
+            hint=f"allow it: --allow registry, or {command('trust')}",
+        )
+    raise UsageError(
+        f"{environment.name} has no registry",
+        hint=f"name one: `registry: {EXAMPLE}` in the spec or in your configuration, or ${VARIABLE}",
+    )
+
+
+def planned_pulls(environment: Environment, backend: str, state_dir: StateDir) -> tuple[PlannedPull, ...]:
+    """What `up` would pull, or why it builds what it looked for; only asks."""
+    registry, acting = registry_of(environment), backends.find(backend)
+    if registry is None or not isinstance(acting, Shares):
+        return ()
+    wanted = acting.to_pull(environment, state_dir, always=False)
+    return tuple(
+        PlannedPull(
+            what=answer.item.title,
+            source=str(registry.repository),
+            found=answer.manifest is not None,
+            reason=_why_not(answer),
+        )
+        for answer in look(registry, wanted)
+    )
+
+
+def look(registry: Registry, wanted: Sequence[Shareable]) -> tuple[Answer, ...]:
+    """What a registry has of these; after it has failed once, it is not asked for the next."""
+    answers: list[Answer] = []
+    for item in wanted:
+        failed = answers[-1].failure if answers else None
+        answers.append(Answer(item=item, failure=failed) if failed else _look_for(registry, item))
+    return tuple(answers)
+
+
+def _look_for(registry: Registry, item: Shareable) -> Answer:
+    try:
+        return Answer(item=item, manifest=registry.find(item.tag, item.architecture))
+    except ProvisionError as error:
+        return Answer(item=item, failure=error)
+
+
+def _why_not(answer: Answer) -> str:
+    if answer.failure is not None:
+        return _reason(answer.failure)
+    return "" if answer.manifest else "it is not there"
+
+
+def _reason(error: ProvisionError) -> str:
+    return f"{error.message}{f' ({error.evidence[0]})' if error.evidence else ''}"
+
+
+def pull_before_up(
+    environment: Environment, backend: str, state_dir: StateDir, progress: Progress, policy: Policy
+) -> None:
+    """Have what `up` would build, as far as the registry has it; whatever goes wrong, `up` builds."""
+    if policy == "never":
+        return
+    registry, acting = registry_of(environment), backends.find(backend)
+    if registry is None or not isinstance(acting, Shares):
+        return
+    wanted = acting.to_pull(environment, state_dir, always=policy == "always")
+    if not wanted:
+        return
+    with progress.wait(f"looking in {registry.repository}"):
+        answers = look(registry, wanted)
+    for answer in answers:
+        if answer.manifest is None:
+            progress.note(f"{answer.item.title} is not pulled from {registry.repository}: {_why_not(answer)}")
+            continue
+        try:
+            _pull(acting, answer, registry, progress)
+        except ProvisionError as error:
+            progress.note(
+                f"{answer.item.title} could not be pulled from {registry.repository}: {_reason(error)}"
+            )
+
+
+def pull(
+    environment: Environment, backend: str, state_dir: StateDir, progress: Progress
+) -> tuple[Pulled, ...]:
+    """Pull whatever the environment's machines are made of, and is not here.
+
+    Raises:
+        RegistryFailed: it could not be.
+        UsageError: there is no registry, it has it not, or the backend shares nothing.
+    """
+    registry, acting = require_registry(environment), _sharing(backend)
+    with progress.wait("checking what is here"):
+        wanted = acting.to_pull(environment, state_dir, always=False, any_state=True)
+    answers = look(registry, wanted)
+    for answer in answers:
+        if answer.failure is not None:
+            raise answer.failure
+    if lacking := [answer.item.title for answer in answers if answer.manifest is None]:
+        raise UsageError(
+            f"{registry.repository} does not have what {environment.name} is made of",
+            evidence=[f"not there: {each}" for each in lacking],
+            hint=f"{command('push')} where it is built; {command('up')} builds it here",
+        )
+    return tuple(_pull(acting, answer, registry, progress) for answer in answers)
+
+
+def _pull(acting: Shares, answer: Answer, registry: Registry, progress: Progress) -> Pulled:
+    assert answer.manifest is not None  # noqa: S101 - the callers have looked
+    with progress.step(f"pulling {answer.item.title} from {registry.repository}"):
+        registry.require_signed(answer.manifest.digest)
+        return acting.pull(answer.item, answer.manifest, registry, progress)
+
+
+def push(
+    environment: Environment, backend: str, state_dir: StateDir, progress: Progress
+) -> tuple[Pushed, ...]:
+    """Store what the environment's machines are made of in the registry.
+
+    Args:
+        environment: what the spec describes.
+        backend: whose machines are meant.
+        state_dir: the environment's.
+        progress: told how far it is.
+
+    Raises:
+        RegistryFailed: it could not be stored.
+        UsageError: there is no registry, nothing is built of this spec, or the backend shares nothing.
+    """
+    registry, acting = require_registry(environment, writes=True), _sharing(backend)
+    with progress.wait("checking what is here"):
+        items = acting.to_push(environment, state_dir)
+    if registry.sign and not _can_sign():
+        raise HostLacks(
+            "there is no cosign, which signs what is pushed by the key in your configuration",
+            hint="install cosign, or take `sign` out of `registry` in your configuration",
+        )
+    pushed = []
+    for item in items:
+        with progress.step(f"pushing {item.title} to {registry.repository}"):
+            done = acting.push(item, registry, progress)
+            registry.add_signature(done.digest)
+            pushed.append(done)
+    return tuple(pushed)
+
+
+def _can_sign() -> bool:
+    from provision.oci import signing
+
+    return signing.is_installed()
+
+
+def _sharing(backend: str) -> Shares:
+    acting = backends.find(backend)
+    if not isinstance(acting, Shares):
+        raise UsageError(f"{backend} shares nothing through a registry")
+    return acting
