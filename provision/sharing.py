@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from provision import backends, spec
-from provision.backends.base import PlannedPull, Shares
+from provision.backends.base import Finding, PlannedPull, Shares
 from provision.errors import HostLacks, ProvisionError, UsageError
 from provision.hints import command
+from provision.oci import signing
 from provision.oci.reference import EXAMPLE, parse
 from provision.oci.registry import VARIABLE, Registry
 
@@ -50,11 +51,15 @@ def registry_of(
         SpecError: what your configuration says of registries is wrong.
         UsageError: the variable names no repository.
     """
+    return _registry(environment.registry, host, writes=writes)
+
+
+def _registry(of_spec: str, host: Mapping[str, str] | None, *, writes: bool) -> Registry | None:
     variables = os.environ if host is None else host
     settings = spec.registry_settings(variables)
     named: tuple[tuple[Source, str], ...] = (
         ("variable", variables.get(VARIABLE, "")),
-        ("spec", environment.registry),
+        ("spec", of_spec),
         ("configuration", settings.repository),
     )
     source, text = next(((source, text) for source, text in named if text), ("configuration", ""))
@@ -67,6 +72,30 @@ def registry_of(
         repository=repository, source=source, ca=settings.ca,
         verify=settings.verify, sign=settings.sign, writes=writes,
     )  # fmt: skip
+
+
+def examine(host: Mapping[str, str] | None = None) -> Finding | None:
+    """Whether your own registry answers, for `doctor`; None where you have named none.
+
+    Raises:
+        SpecError: what your configuration says of registries is wrong.
+    """
+    registry = _registry("", host, writes=False)
+    if registry is None:
+        return None
+    subject, signed = str(registry.repository), ""
+    if registry.verify or registry.sign:
+        signed = "; signatures by cosign"
+        if not signing.is_installed():
+            return Finding(
+                subject=subject, usable=False, detail="there is no cosign, which its keys are for",
+                hint=signing.INSTALL,
+            )  # fmt: skip
+    try:
+        registry.find("latest")
+    except ProvisionError as error:
+        return Finding(subject=subject, usable=False, detail=_reason(error), hint=error.hint)
+    return Finding(subject=subject, usable=True, detail=f"it answers, and lets you pull{signed}")
 
 
 def require_registry(environment: Environment, *, writes: bool = False) -> Registry:
@@ -209,10 +238,10 @@ def push(
     registry, acting = require_registry(environment, writes=True), _sharing(backend)
     with progress.wait("checking what is here"):
         items = acting.to_push(environment, state_dir)
-    if registry.sign and not _can_sign():
+    if registry.sign and not signing.is_installed():
         raise HostLacks(
             "there is no cosign, which signs what is pushed by the key in your configuration",
-            hint="install cosign, or take `sign` out of `registry` in your configuration",
+            hint=f"{signing.INSTALL}, or take `sign` out of `registry` in your configuration",
         )
     pushed = []
     for item in items:
@@ -221,12 +250,6 @@ def push(
             registry.add_signature(done.digest)
             pushed.append(done)
     return tuple(pushed)
-
-
-def _can_sign() -> bool:
-    from provision.oci import signing
-
-    return signing.is_installed()
 
 
 def _sharing(backend: str) -> Shares:

@@ -36,7 +36,9 @@ def command(request: Request, form: str) -> None:
         return
     for each in pushed:
         say(f"{each.reference}@{each.digest}", bold=True)
-        if each.size is not None and each.sent is not None:
+        if each.sent == 0:
+            say("  it was there already")
+        elif each.size is not None and each.sent is not None:
             say(f"  {shown_size(each.sent)} of {shown_size(each.size)} were sent, the rest was there")
 
 

@@ -77,7 +77,8 @@ def push(
     manifest = artifact_manifest(config, stored, kind)
     digest = client.put_manifest(tag, OCI_MANIFEST, manifest)
     sizes = {each.layer.digest: each.layer.size for file in stored for each in file.chunks}
-    return Transfer(digest=digest, size=sum(sizes.values()) + len(content), sent=pushing.sent + len(manifest))
+    own = len(content) + len(manifest)
+    return Transfer(digest=digest, size=sum(sizes.values()) + own, sent=pushing.sent + len(manifest))
 
 
 class _Pushing:
@@ -155,8 +156,17 @@ def pull(
         shutil.rmtree(folder, ignore_errors=True)
         raise
     shutil.rmtree(folder / CHUNKS)
-    sent = pulling.sent + config + len(manifest.content)
-    return Transfer(digest=manifest.digest, size=sum(layers.values()) + config, sent=sent), about
+    own = config + len(manifest.content)
+    size = sum(layers.values()) + own
+    return Transfer(digest=manifest.digest, size=size, sent=pulling.sent + own), about
+
+
+def about(client: Client, manifest: Manifest) -> Mapping[str, str] | None:
+    """What is known of an artifact; None where it is none of ours."""
+    try:
+        return _read(client, manifest)[1]
+    except Damaged:
+        return None
 
 
 def _read(client: Client, manifest: Manifest) -> tuple[tuple[StoredFile, ...], Mapping[str, str], int]:

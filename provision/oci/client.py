@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import socket
+import ssl
 import time
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -58,7 +60,13 @@ class Client:
 
     @cached_property
     def _authorization(self) -> Authorization:
-        return Authorization(self.repository, self.login, writes=self.writes)
+        return Authorization(self.repository, self._base, self.login, writes=self.writes)
+
+    @cached_property
+    def _base(self) -> str:
+        """Where it is asked: by HTTPS; on the loopback by HTTP, if it speaks no TLS."""
+        plain = self.repository.is_local and not _speaks_tls(self.repository.address)
+        return f"{'http' if plain else 'https'}://{self.repository.address}"
 
     def manifest(self, reference: str) -> Manifest | None:
         """The manifest of a tag or digest; None where there is none.
@@ -165,7 +173,7 @@ class Client:
         """
         from requests import exceptions
 
-        url = path if "://" in path else f"{self.repository.base_url}/v2/{self._path}/{path}"
+        url = path if "://" in path else f"{self._base}/v2/{self._path}/{path}"
         try:
             answer = self._ask(method, url, headers, body, within)
             if answer.status_code == 401 and self._authorization.obtain(answer, within=within):
@@ -242,6 +250,22 @@ class Client:
 def digest_of(content: bytes) -> str:
     """The digest by which a registry knows these bytes."""
     return f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+
+def _speaks_tls(address: str) -> bool:
+    """Whether something on the loopback answers a handshake, whatever its certificate."""
+    parts = urlsplit(f"//{address}")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE  # nothing is asked yet: the session checks it
+    try:
+        with (
+            socket.create_connection((parts.hostname, parts.port or 443), CONNECTS_WITHIN) as plain,
+            context.wrap_socket(plain),
+        ):
+            return True
+    except OSError:
+        return False
 
 
 def _session(authorization: Authorization, authority: Path | None) -> Session:

@@ -29,7 +29,7 @@ def unreachable(repository: Repository, reason: str) -> RegistryFailed:
     return RegistryFailed(
         f"the registry {repository.host} does not answer",
         reason,
-        hint=f"check its name and your network: curl {repository.base_url}/v2/",
+        hint=f"check its name and your network: curl https://{repository.address}/v2/",
     )
 
 

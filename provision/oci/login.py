@@ -21,8 +21,9 @@ _PARAMETER = re.compile(r'(\w+)="([^"]*)"')
 class Authorization:
     """Adds to each request of a registry what it asked for; a request that goes elsewhere gets nothing."""
 
-    def __init__(self, repository: Repository, login: Login | None, *, writes: bool) -> None:
+    def __init__(self, repository: Repository, base: str, login: Login | None, *, writes: bool) -> None:
         self._repository = repository
+        self._base = base
         self._login = login
         self._writes = writes
         self._header = ""
@@ -30,7 +31,7 @@ class Authorization:
 
     def __call__(self, request: PreparedRequest) -> PreparedRequest:
         """As requests calls it before it sends; not for what it is redirected to."""
-        if self._header and (request.url or "").startswith(f"{self._repository.base_url}/"):
+        if self._header and (request.url or "").startswith(f"{self._base}/"):
             request.headers["Authorization"] = self._header
         return request
 

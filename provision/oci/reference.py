@@ -25,13 +25,13 @@ class Repository:
         return f"{self.host}/{self.path}"
 
     @property
-    def base_url(self) -> str:
-        """Where the registry is asked: by HTTPS, or by HTTP on the loopback."""
-        return f"{'http' if self.is_local else 'https'}://{_HUB_API if self.host == HUB else self.host}"
+    def address(self) -> str:
+        """The host that is asked, with its port."""
+        return _HUB_API if self.host == HUB else self.host
 
     @property
     def is_local(self) -> bool:
-        """Whether it is on this host's loopback, where Docker and we take plain HTTP."""
+        """Whether it is on this host's loopback, where Docker and we take HTTP if it speaks no TLS."""
         return _LOOPBACK.fullmatch(_without_port(self.host)) is not None
 
     def tagged(self, tag: str) -> str:

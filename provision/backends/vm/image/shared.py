@@ -54,9 +54,12 @@ def push(item: Shareable, store: ArtifactStore, registry: Registry, progress: Pr
     Raises:
         RegistryFailed: the registry did not take it.
     """
+    reference, about = registry.repository.tagged(item.tag), {"name": item.name}
+    former = registry.find(item.tag)
+    if former is not None and artifact.about(registry.client, former) == about:
+        return Pushed(item=item, reference=reference, digest=former.digest, size=0, sent=0)
     files = [store.get(item.name).folder / name for name in FILES]
-    done = artifact.push(registry.client, item.tag, TYPE, files, {"name": item.name}, progress)
-    reference = registry.repository.tagged(item.tag)
+    done = artifact.push(registry.client, item.tag, TYPE, files, about, progress)
     return Pushed(item=item, reference=reference, digest=done.digest, size=done.size, sent=done.sent)
 
 
