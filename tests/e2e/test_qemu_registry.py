@@ -1,0 +1,110 @@
+"""The disk of a QEMU machine between two hosts, through a real registry."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import pytest
+
+from provision import spec
+from provision.backends import find
+from provision.backends.vm.qemu.launch import DISKS
+from provision.engine import state_of
+from provision.progress import Silent
+from tests.conftest import Project, make_project
+from tests.registry_server import serve
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.registry_server import Server
+
+SPEC = """
+    version: 1
+    name: shared-disk
+    base: debian:12
+    run: [{{name: mark, script: 'echo {mark} >/srv/mark'}}]
+    services: {{web: {{command: sleep infinity}}}}
+    backends: {{vm: {{provider: qemu}}}}
+"""
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with serve(tmp_path_factory.mktemp("registry")) as running:
+        yield running
+
+
+def host(folder: Path, server: Server, mark: str) -> Project:
+    project = make_project(folder / "project", "vm")
+    project.environment = {
+        "PROVISION_STATE_DIR": str(folder / "state"),
+        "XDG_CACHE_HOME": str(folder / "cache"),
+        "PROVISION_REGISTRY": server.repository,
+    }
+    project.spec(SPEC.format(mark=mark))
+    return project
+
+
+def build(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the disk of the machine, without booting it."""
+    with monkeypatch.context() as patched:
+        for name, value in project.environment.items():
+            patched.setenv(name, value)
+        environment = spec.load(project.folder / "provision.yaml", backend="vm", allows=spec.everything)
+        backend, state_dir = find("vm"), state_of(environment, "vm")
+        rendering = backend.render(environment, state_dir.rendering, backend.choose(environment, state_dir))
+        state_dir.make()
+        rendering.write(state_dir.rendering)
+        DISKS.ensure(environment.machines[0], state_dir, rendering, Silent(), rebuild=False)
+
+
+def disks(project: Project) -> dict[str, str]:
+    folder = project.folder.parent / "cache" / "provision" / "disks"
+    return {
+        path.parent.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.glob("*/disk.qcow2")
+    }
+
+
+def test_a_disk_is_pulled_as_it_was_pushed(
+    tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mark = str(uuid4())
+    first, second = host(tmp_path / "first", server, mark), host(tmp_path / "second", server, mark)
+    said = first.run("push")
+    assert said.code == 2
+    assert "is not built as the spec is now" in said.stderr
+    build(first, monkeypatch)
+    pushed = first.run("push", "--format", "json").json()["pushed"]
+    assert pushed[0]["sent"] > 0
+    assert first.run("push", "--format", "json").json()["pushed"][0]["sent"] == 0
+    planned = second.run("plan", "--format", "json").json()["pulls"]
+    assert [(each["what"], each["found"]) for each in planned] == [("the disk of shared-disk", True)]
+    assert disks(second) == {}
+    pulled = second.run("pull", "--format", "json").json()["pulled"]
+    assert pulled[0]["digest"] == pushed[0]["digest"]
+    assert disks(second) == disks(first)
+    assert second.run("pull", "--format", "json").json()["pulled"] == []
+    assert second.run("plan", "--format", "json").json()["pulls"] == []
+
+
+@pytest.mark.thorough
+def test_a_second_host_boots_what_was_pulled(
+    tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mark = str(uuid4())
+    first, second = host(tmp_path / "first", server, mark), host(tmp_path / "second", server, mark)
+    build(first, monkeypatch)
+    first.good("push")
+    try:
+        said = second.run("up")
+        assert said.code == 0, said.all
+        assert "pulling the disk of shared-disk" in said.stderr
+        assert "building the disk" not in said.stderr
+        assert second.inside("cat /srv/mark").strip() == mark
+        assert disks(second) == disks(first)
+    finally:
+        second.run("down", "--volumes", "--images")
