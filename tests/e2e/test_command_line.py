@@ -289,9 +289,9 @@ def test_progress_in_a_pipe_is_plain(up: Project) -> None:
     said = up.run("up", "--no-record")
     assert "\x1b" not in said.all
     assert "\r" not in said.all
-    plan, took, *steps = said.stderr.splitlines()
+    plan, duration, *steps = said.stderr.splitlines()
     assert plan == "words: create (there is no container yet)"
-    assert re.fullmatch(r"the last such change took \d+ s", took)
+    assert re.fullmatch(r"the last such change took \d+ s", duration)
     assert [line[0] for line in steps] == ["…", "✓", "…", "✓"]
     assert said.stdout.startswith("words is up in docker: ")
     assert "provision shell provision.yaml" in said.stdout
