@@ -537,7 +537,7 @@ def down(ref: EnvironmentRef, progress: Progress, *, volumes: bool, images: bool
     state_dir = ref.state_dir
     before = ref.backend.remains(state_dir)
     there = ref.backend.down(ref.name, state_dir, progress, volumes=volumes, images=images)
-    deleted = _delete_snapshots(ref) if volumes else []
+    deleted = _delete_snapshots(ref, progress) if volumes else []
     state_dir.forget_inventories()
     state_dir.forget(applied.RECORD)
     left = ref.backend.remains(state_dir)
@@ -613,15 +613,15 @@ def restore_snapshot(ref: EnvironmentRef, name: str, progress: Progress, *, time
     ref.backend.start(environment, ref.state_dir, progress, machine=None, timeout=timeout)
 
 
-def delete_snapshot(ref: EnvironmentRef, name: str) -> None:
+def delete_snapshot(ref: EnvironmentRef, name: str, progress: Progress) -> None:
     """Remove a snapshot."""
-    _taking_snapshots(ref).delete_snapshot(ref.state_dir, name)
+    _taking_snapshots(ref).delete_snapshot(ref.state_dir, progress, name)
 
 
-def _delete_snapshots(ref: EnvironmentRef) -> list[str]:
+def _delete_snapshots(ref: EnvironmentRef, progress: Progress) -> list[str]:
     names = [each.name for each in kept_snapshots(ref)]
     for name in names:
-        delete_snapshot(ref, name)
+        delete_snapshot(ref, name, progress)
     return names
 
 

@@ -215,7 +215,10 @@ class Application:
         if found is None:  # a port is to be forwarded again
             return False
         recipe, files = self.rendering.recipes[machine.name], self.rendering.made_of[machine.name]
+        now = in_place.parts_of(files, self.rendering.outside[machine.name])
+        in_place.begin(state_dir, machine.name, now)
         with enter(state_dir, machine.name, self._record(machine)) as target:
+            target.run(f"echo {in_place.CHANGING} >{APPLIED}", user="root", timeout=in_place.WITHIN)
             in_place.apply(target, machine, found, files, progress)
             restarts = [restart_script(found.services)] if found.services else []
             if found.setup:

@@ -218,10 +218,12 @@ class VirtualMachines:
         """The same, running on."""
         snapshots.restore(state_dir, progress, name)
 
-    def delete_snapshot(self, state_dir: StateDir, name: str) -> None:
+    def delete_snapshot(self, state_dir: StateDir, progress: Progress, name: str) -> None:
         """Its files."""
-        kept_snapshots.find(state_dir, name)
-        kept_snapshots.forget(state_dir, name)
+        with state_dir.lock(progress):
+            kept_snapshots.refuse_restoring(state_dir, name)
+            kept_snapshots.find(state_dir, name)
+            kept_snapshots.forget(state_dir, name)
 
     def usage(self, state_dir: StateDir) -> tuple[Usage, ...]:
         """As their driver tells it; they are looked at side by side."""

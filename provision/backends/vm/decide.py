@@ -123,10 +123,12 @@ def _is_outdated(machine: Machine, rendering: Rendering, observed: Observed) -> 
 def changes_in_place(machine: Machine, rendering: Rendering, observed: Observed) -> Changes | None:
     """What to apply to a running machine that started with all steps done; None if it has to be made anew."""
     seen, made = observed.machines[machine.name], observed.parts.get(machine.name)
-    if made is None or seen.answer != "another recipe" or seen.applied != made.made or seen.stale_secrets:
+    if made is None or seen.answer != "another recipe" or seen.stale_secrets:
+        return None
+    if made.made not in (seen.applied, in_place.CHANGING):
         return None
     now = in_place.parts_of(rendering.made_of[machine.name], rendering.outside[machine.name])
-    return in_place.changes(machine, made.parts, now)
+    return in_place.changes(machine, in_place.former_parts(made, now), now)
 
 
 def _of_unchanged(seen: SeenMachine) -> tuple[Action, str]:
