@@ -99,6 +99,11 @@ def after_down(state_dir: StateDir, *, volumes: bool) -> None:
     forget_halves(state_dir)
 
 
+def identities(state_dir: StateDir) -> frozenset[str]:
+    """What the whole snapshots are called, by `identity_of`; those whose record is damaged too."""
+    return frozenset(path.parent.name for path in (state_dir.folder / FOLDER).glob(f"*/{RECORD}"))
+
+
 def forget_halves(state_dir: StateDir) -> None:
     """Remove the folders of snapshots that were never finished, or whose removal was not."""
     for folder in (state_dir.folder / FOLDER).glob("*"):

@@ -16,6 +16,7 @@ from pathlib import Path
 from tests.conftest import make_project
 from tests.soak.containers import Containers
 from tests.soak.engines import PrivateEngine
+from tests.soak.machines import Machines
 from tests.soak.rounds import Finding, Soak
 
 
@@ -60,14 +61,21 @@ def _soak(stack: ExitStack, folder: Path, chance: random.Random) -> Soak:
     project = make_project(folder / "project", os.environ.get("SOAK_BACKEND") or "docker")
     temporary = folder / "tmp"
     temporary.mkdir()
-    engine = stack.enter_context(PrivateEngine(name="soak", folder=folder / "engine"))
     os.environ["PROVISION_STATE_DIR"] = str(folder / "state")
     project.environment = {
-        **engine.variables, "TMPDIR": str(temporary), "PROVISION_STATE_DIR": str(folder / "state"),
+        "TMPDIR": str(temporary), "PROVISION_STATE_DIR": str(folder / "state"),
         "XDG_CACHE_HOME": str(folder / "cache"), "SOAK_TOKEN": "secret", "PROVISION_ALLOW": "host-env",
     }  # fmt: skip
-    soak = Containers(project=project, random=chance, temporary=temporary, engine=engine)
+    soak: Soak
+    if project.backend == "docker":
+        engine = stack.enter_context(PrivateEngine(name="soak", folder=folder / "engine"))
+        project.environment |= engine.variables
+        soak = Containers(project=project, random=chance, temporary=temporary, engine=engine)
+    else:
+        soak = Machines(project=project, random=chance, temporary=temporary)
+        soak.lasts |= {"up": 30.0, "snapshot restore": 8.0}
     soak.set_version(0)
+    stack.callback(soak.remove)
     return soak
 
 

@@ -21,8 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from random import Random
 
-PATIENCE = 240.0  # seconds, for a command that nothing strikes
-SETTLES_WITHIN = 30.0  # for what a killed command began in an engine
+PATIENCE = 600.0  # seconds, for a command that nothing strikes
 PROVISION = ["env", "--default-signal=INT,HUP,TERM", sys.executable, "-m", "provision"]
 SIGNALS = {
     "kill": (signal.SIGKILL, False),
@@ -71,6 +70,7 @@ class Soak:
     snapshot: tuple[int, int] | None = None  # what was written and the version when it was saved
     lasts: dict[str, float] = field(default_factory=lambda: dict(LASTS))
     name: ClassVar[str] = "soak"
+    settles_within: ClassVar[float] = 60.0  # for what a killed command began in an engine
 
     # --- what a form adds
 
@@ -226,7 +226,7 @@ class Soak:
 
     def require_true_status(self) -> None:
         """`status` says what the engine says; both may move for a moment."""
-        deadline = time.monotonic() + SETTLES_WITHIN
+        deadline = time.monotonic() + self.settles_within
         while True:
             before = dict(self.truth())
             told = self.told()
@@ -301,9 +301,14 @@ class Soak:
         elif left := [each for each in self.things() if each.startswith(("container", "network"))]:
             raise Finding(f"after down: {left}")
 
+    def remove(self) -> None:
+        """Remove all of it, whatever was found."""
+        with suppress(Finding):
+            self.good("down", "--volumes", "--images", codes=tuple(range(256)))
+
     def require_nothing_left(self) -> None:
         """Nothing is left anywhere: in the engine, of processes, in the state, of temporary files."""
-        deadline = time.monotonic() + SETTLES_WITHIN
+        deadline = time.monotonic() + self.settles_within
         while left := [*self.things(), *self.processes(), *self.files()]:
             if time.monotonic() > deadline:
                 raise Finding("left after down --volumes --images:\n  " + "\n  ".join(left))

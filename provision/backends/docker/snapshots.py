@@ -119,16 +119,18 @@ def delete(state_dir: StateDir, name: str) -> None:
 def remove_halves(state_dir: StateDir) -> None:
     """Remove copies, and what makes them, that no snapshot has: of one that was killed or deleted."""
     _end_copies(state_dir)
-    kept = snapshots.kept(state_dir)
-    images = {image for each in kept for image in each.images.values()}
-    images |= {each.image for each in _containers(state_dir).values()}
-    volumes = {volume for each in kept for volume in each.volumes.values()}
+    identities = snapshots.identities(state_dir)
+    used = {each.image for each in _containers(state_dir).values()}
     prefix = f"{REPOSITORY}:{state_dir.unique_name}-"
-    there = [tag for image in queries.images_with(f"{ID}={state_dir.id}", dangling=False) for tag in image.tags]
-    if going := [tag for tag in there if tag.startswith(prefix) and tag not in images]:
-        commands.remove_images(going)
-    if going := [each for each in queries.volumes_with(f"{LABEL}={state_dir.id}") if each not in volumes]:
-        commands.remove_volumes(going)
+    tags = [tag for image in queries.images_with(f"{ID}={state_dir.id}", dangling=False) for tag in image.tags]
+    halves = [tag for tag in tags if tag.startswith(prefix) and tag not in used]
+    images = [tag for tag in halves if tag.removeprefix(prefix).partition("-")[0] not in identities]
+    copies = queries.volumes_with(f"{LABEL}={state_dir.id}")
+    volumes = [each for each in copies if each.rpartition("-")[2] not in identities]
+    if images:
+        commands.remove_images(images)
+    if volumes:
+        commands.remove_volumes(volumes)
 
 
 def _end_copies(state_dir: StateDir) -> None:

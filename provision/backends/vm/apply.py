@@ -14,7 +14,7 @@ from provision.backends.order import in_order
 from provision.backends.ports import choose, keep, kept
 from provision.backends.readiness import BETWEEN, wait_until_ready
 from provision.backends.starting import decide_start
-from provision.backends.vm import acceleration
+from provision.backends.vm import acceleration, snapshots
 from provision.backends.vm.decide import BOOTED, changes_in_place, stands_as
 from provision.backends.vm.driver import ForwardsLater, HasGuestConsole, release, starts_provisioned
 from provision.backends.vm.guest import agent, secrets, ssh, sync
@@ -61,6 +61,7 @@ class Application:
     def up(self, progress: Progress, *, rebuild: bool, approve: Callable[[Plan], None]) -> Plan:
         """Observe, decide, and carry out the plan once it is approved; returned is that very plan."""
         with self.state_dir.lock(progress):
+            snapshots.finish_restore(self.state_dir, progress)
             with progress.wait("checking what is running"):
                 observed, plan = plan_for(
                     self.environment, self.driver, self.state_dir, self.rendering, rebuild=rebuild
@@ -83,6 +84,7 @@ class Application:
     def start(self, progress: Progress, machine: str | None) -> Plan:
         """Start the machines that are stopped, or one of them, as they were made."""
         with self.state_dir.lock(progress):
+            snapshots.finish_restore(self.state_dir, progress)
             with progress.wait("checking what is running"):
                 observed = observe(self.environment, self.driver, self.state_dir, self.rendering)
             plan = decide_start({name: self._stands(name, observed) for name in observed.machines}, machine)

@@ -71,6 +71,7 @@ RECORDS: Mapping[str, type[Record]] = {  # beside the driver's own
     causes.RECORD: causes.AspectsRecord,
     in_place.RECORD: in_place.PartsRecord,
     sync.SYNCED: sync.SyncedRecord,
+    kept_snapshots.RESTORING: kept_snapshots.RestoringRecord,
 }
 
 
@@ -268,6 +269,7 @@ class VirtualMachines:
         records = {**RECORDS, **{name: kind for each in all_drivers for name, kind in each.records.items()}}
         there_of = [p for p in all_drivers if p.machines(state_dir)]
         keeping = [p for p in all_drivers if volumes and isinstance(p, KeepsVolumes) and p.volumes(state_dir)]
+        kept_snapshots.after_down(state_dir, volumes=volumes)
         if not there_of and not images and not keeping:
             state_dir.forget_damaged(records)
             return False

@@ -305,6 +305,12 @@ class TakesSnapshots(Protocol):
     def restore_snapshot(self, state_dir: StateDir, machine: str, folder: Path) -> None:
         """Have a machine as it was, running."""
 
+    def restore_disks(self, state_dir: StateDir, machine: str, folder: Path, *, own: bool) -> None:
+        """Have a machine's disks as they were, its volumes alone unless `own`; it is ended for that.
+
+        Its memory is lost: it boots from them. This is for a restore that was killed.
+        """
+
 
 @runtime_checkable
 class TellsUsage(Protocol):
