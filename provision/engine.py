@@ -582,9 +582,13 @@ def changes(
     """What has happened between two looks at machines; pure."""
     words = {"running": "started", "stopped": "died", "absent": "removed"}
     return tuple(
-        Event(time=when, machine=name, event=words.get(state, state))
+        Event(
+            time=when,
+            machine=name,
+            event="unpaused" if (before, state) == ("paused", "running") else words.get(state, state),
+        )
         for name in dict.fromkeys([*former, *now])
-        if (state := now.get(name, "absent")) != former.get(name, "absent")
+        if (state := now.get(name, "absent")) != (before := former.get(name, "absent"))
     )
 
 

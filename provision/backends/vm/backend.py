@@ -75,6 +75,9 @@ RECORDS: Mapping[str, type[Record]] = {  # beside the driver's own
 }
 
 
+RUNS = ("running", "paused")
+
+
 @dataclass(frozen=True, kw_only=True)
 class HostChoices:
     """What the host decides about an environment: the name of its driver."""
@@ -231,7 +234,10 @@ class VirtualMachines:
         running = _running(state_dir, None)
         silent = [driver.name for driver, _ in running if not isinstance(driver, TellsUsage)]
         if silent:
-            raise UsageError(f"provision cannot tell what machines of {silent[0]} take")
+            raise UsageError(
+                f"provision cannot tell what machines of {silent[0]} take: Vagrant does not say it",
+                hint=f"{command('exec', '--', 'top', '-bn1')} shows it as the machine itself sees it",
+            )
         if not running:
             return ()
 
@@ -289,14 +295,14 @@ class VirtualMachines:
         """The machines and volumes of every driver."""
         all_drivers = [drivers.find(each) for each in drivers.names()]
         machines = {
-            machine: driver.state(state_dir, machine)
+            machine: _shown(driver, state_dir, machine)
             for driver in all_drivers
             for machine in driver.machines(state_dir)
         }
         ports = ports_of(state_dir)
         return Remains(
             machines=machines,
-            ports={name: ports.get(name, ()) for name, state in machines.items() if state == "running"},
+            ports={name: ports.get(name, ()) for name, state in machines.items() if state in RUNS},
             volumes=tuple(volume for driver in all_drivers for volume in volumes_of(driver, state_dir)),
             built=tuple(each for driver in all_drivers for each in driver.built(state_dir)),
         )
@@ -454,6 +460,13 @@ class VirtualMachines:
     def is_usable(self, findings: Sequence[Finding]) -> bool:
         """One driver will do."""
         return any(finding.usable for finding in findings)
+
+
+def _shown(driver: Driver, state_dir: StateDir, machine: str) -> MachineState:
+    """The state of a machine, as far as its hypervisor says it: whether it answers is not asked."""
+    state = driver.state(state_dir, machine)
+    paused = state == "running" and isinstance(driver, Pauses) and driver.silence(state_dir, machine) == "paused"
+    return "paused" if paused else state
 
 
 def _running(state_dir: StateDir, machine: str | None) -> list[tuple[Driver, str]]:
