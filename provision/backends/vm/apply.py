@@ -14,7 +14,7 @@ from provision.backends.order import in_order
 from provision.backends.ports import choose, keep, kept
 from provision.backends.readiness import BETWEEN, wait_until_ready
 from provision.backends.starting import decide_start
-from provision.backends.vm import acceleration, snapshots
+from provision.backends.vm import acceleration, snapshots, written
 from provision.backends.vm.decide import BOOTED, changes_in_place, stands_as
 from provision.backends.vm.driver import ForwardsLater, HasGuestConsole, release, starts_provisioned
 from provision.backends.vm.guest import agent, secrets, ssh, sync
@@ -60,6 +60,11 @@ class Application:
 
     def up(self, progress: Progress, *, rebuild: bool, approve: Callable[[Plan], None]) -> Plan:
         """Observe, decide, and carry out the plan once it is approved; returned is that very plan."""
+        plan = self._up(progress, rebuild=rebuild, approve=approve)
+        written.note_ready(self.driver, self.state_dir, plan.named("create", "recreate"))
+        return plan
+
+    def _up(self, progress: Progress, *, rebuild: bool, approve: Callable[[Plan], None]) -> Plan:
         with self.state_dir.lock(progress):
             snapshots.finish_restore(self.state_dir, progress)
             with progress.wait("checking what is running"):
@@ -134,6 +139,7 @@ class Application:
         building = [machine for machine in environment.machines if machine.name in made]
         driver.prepare(building, state_dir, progress, self.rendering, rebuild=rebuild)
         begun = time.monotonic()
+        written.forget(state_dir, made)
         self._remove(plan, progress, rebuild=rebuild)
         keep(state_dir, chosen)
         booted = plan.named(*BOOTED)

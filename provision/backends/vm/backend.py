@@ -16,7 +16,7 @@ from provision.backends.base import Remains, approve_all
 from provision.backends.machines import read_all, refuse_unknown, side_by_side
 from provision.backends.readiness import HEALTHY, service_states
 from provision.backends.requirements import refuse, unmet
-from provision.backends.vm import acceleration, capabilities, drivers, offline, snapshots
+from provision.backends.vm import acceleration, capabilities, drivers, offline, snapshots, written
 from provision.backends.vm.apply import Application
 from provision.backends.vm.architecture import architecture
 from provision.backends.vm.driver import (
@@ -71,6 +71,7 @@ RECORDS: Mapping[str, type[Record]] = {  # beside the driver's own
     causes.RECORD: causes.AspectsRecord,
     in_place.RECORD: in_place.PartsRecord,
     sync.SYNCED: sync.SyncedRecord,
+    written.RECORD: written.DisksRecord,
     kept_snapshots.RESTORING: kept_snapshots.RestoringRecord,
 }
 

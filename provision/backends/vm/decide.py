@@ -55,7 +55,7 @@ def decide(
     machines = tuple(
         losing(
             each,
-            OWN_DISK,
+            _own_disk(around.written.get(each.machine)),
             [full for full in wanted.get(each.machine, {}).values() if full in around.volumes],
             precious=True,
         )
@@ -64,6 +64,14 @@ def decide(
         for each in plan.machines
     )
     return replace(plan, machines=machines, notes=(*volumes, *around.notes_on_ports))
+
+
+def _own_disk(written: int | None) -> str:
+    """What is lost with a machine's own disk, and how much that is, where it is known."""
+    from provision.spec.quantities import shown_size
+
+    size = f": {shown_size(written)} since it was ready" if written else ""
+    return f"{OWN_DISK}{size}"
 
 
 def _loses_disk(planned: PlannedAction, observed: Observed) -> bool:

@@ -321,6 +321,14 @@ class TellsUsage(Protocol):
 
 
 @runtime_checkable
+class TellsDisk(Protocol):
+    """A driver that can tell how much a machine's own disk takes."""
+
+    def disk_bytes(self, state_dir: StateDir, machine: str) -> int | None:
+        """The bytes that the machine alone has written to its disk; None where that cannot be told."""
+
+
+@runtime_checkable
 class HoldsPorts(Protocol):
     """A driver that may hold ports of the host for a machine that died."""
 

@@ -7,7 +7,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from provision import guest_paths, process
+from provision import guest_paths, leftovers, process
 from provision.backends.base import Finding
 from provision.backends.vm import acceleration
 from provision.backends.vm.architecture import ARCHITECTURES, architecture
@@ -212,6 +212,11 @@ class QemuDriver:
             )
         except (psutil.Error, OSError):
             return None
+
+    def disk_bytes(self, state_dir: StateDir, machine: str) -> int | None:
+        """What its own file takes, unless that holds its memory too."""
+        instance = Instance(state_dir=state_dir, machine=machine)
+        return None if snapshot.holds_memory(instance) else leftovers.size(instance.overlay) or None
 
     def guest_console(self, state_dir: StateDir, machine: str) -> GuestConsole:
         """A shell on a virtual console."""

@@ -119,6 +119,11 @@ def is_suspended(instance: Instance, key: str) -> bool:
         return False
 
 
+def holds_memory(instance: Instance) -> bool:
+    """Whether `stop` has kept the machine's memory in its disk."""
+    return instance.state_dir.path_of(_suspended_record(instance)).exists()
+
+
 def resume(instance: Instance) -> None:
     """Resume a suspended machine; only once, because its disk changes from there on.
 

@@ -158,6 +158,11 @@ class Libvirt(VagrantDriver):
         after, seconds = _stats(identity), time.monotonic() - begun
         return usage_of(machine, before, after, seconds)
 
+    def disk_bytes(self, state_dir: StateDir, machine: str) -> int | None:
+        """What the image over its box takes."""
+        identity = self.identity(state_dir, machine)
+        return None if identity is None else _stats(identity).get("block.0.physical")
+
     def _tell(self, state_dir: StateDir, machine: str, word: str) -> None:
         done = _virsh(word, str(self.identity(state_dir, machine)))
         if done.code != 0:
