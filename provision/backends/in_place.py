@@ -98,7 +98,7 @@ def _hash(file: RenderedFile) -> str:
 
 
 def former_parts(made: MachineParts, now: Mapping[str, str]) -> Mapping[str, str]:
-    """What to compare `now` with: after an interrupted change some parts may be either, so they differ. Pure."""
+    """What to compare `now` with: after a killed change some parts may be either, so they differ. Pure."""
     if made.made != CHANGING:
         return made.parts
     unsure = {

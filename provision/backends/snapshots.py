@@ -42,7 +42,7 @@ class SnapshotRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class RestoringRecord:
-    """The snapshot whose restore has begun; `machines` says that the machines are part of what is left to do."""
+    """The snapshot whose restore has begun; `machines`: they are part of what is left to do."""
 
     name: str
     machines: bool = True

@@ -1,4 +1,8 @@
-"""Kill for an hour: `python -m tests.soak`; SOAK_MINUTES, SOAK_KILLS, SOAK_SEED, SOAK_BACKEND say otherwise."""
+"""Kill for an hour: `python -m tests.soak`.
+
+SOAK_MINUTES, SOAK_KILLS, SOAK_SEED and SOAK_BACKEND say otherwise; with SOAK_KEEP_GOING=true a
+finding does not end it.
+"""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 BASE = "debian:12"
 READY_WITHIN = 60.0
@@ -43,7 +43,9 @@ class Engine:
         names = docker("ps", "-aq", "--filter", f"label={label}", host=self.host).split()
         if not names:
             return {}
-        found: list[dict[str, Any]] = json.loads(docker("inspect", *names, host=self.host, check=False) or "[]")
+        found: list[dict[str, Any]] = json.loads(
+            docker("inspect", *names, host=self.host, check=False) or "[]"
+        )
         return {each["Config"]["Labels"].get("provision.machine", each["Name"]): each["State"]["Status"]
                 for each in found}  # fmt: skip
 
@@ -77,7 +79,7 @@ class Engine:
 
 @dataclass
 class PrivateEngine(Engine):
-    """A dockerd with its own data and its own network, so that it may be killed and must be empty at the end."""
+    """A dockerd with its own data and network: it may be killed, and must be empty at the end."""
 
     folder: Path = Path()
     child: subprocess.Popen[bytes] | None = field(default=None, init=False)
@@ -87,7 +89,7 @@ class PrivateEngine(Engine):
         self.netns = f"soak-{os.getpid()}"
         self.host = f"unix://{self.folder}/docker.sock"
 
-    def __enter__(self) -> PrivateEngine:
+    def __enter__(self) -> Self:
         """Start it, with the base's image in it."""
         subprocess.run(["ip", "netns", "add", self.netns], check=True)
         inside = ["nsenter", f"--net=/run/netns/{self.netns}"]

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import psutil
 
-from tests.conftest import Project
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from random import Random
+
+    from tests.conftest import Project
 
 PATIENCE = 600.0  # seconds, for a command that nothing strikes
 PROVISION = ["env", "--default-signal=INT,HUP,TERM", sys.executable, "-m", "provision"]
@@ -32,6 +32,19 @@ SIGNALS = {
 }
 LASTS = {"up": 5.0, "down": 3.0, "stop": 3.0, "start": 3.0, "restart": 2.0, "snapshot save": 3.0,
          "snapshot restore": 5.0, "snapshot delete": 1.0, "gc --yes": 2.0}  # fmt: skip
+
+
+UP: tuple[str, ...] = ("up", "--no-verify", "--yes")
+SAVE: tuple[str, ...] = ("snapshot", "save", "one")
+VERBS: tuple[tuple[str, ...], ...] = (
+    ("down",), ("down", "--volumes"), ("down", "--volumes", "--images"), ("stop",), ("start",),
+    ("restart",), ("gc", "--yes"), SAVE,
+)  # fmt: skip
+OF_SNAPSHOTS: tuple[tuple[str, ...], ...] = (
+    *(("snapshot", "restore", "one", "--yes"),) * 2,
+    ("snapshot", "delete", "one"),
+)
+VERSIONS = (0, 0, 1, 1, 2)  # of the spec, the third needs a build
 
 
 class Finding(AssertionError):
@@ -68,6 +81,7 @@ class Soak:
     written: int = 0
     thrown: bool = False  # a struck command may have removed some volumes, as it was told
     snapshot: tuple[int, int] | None = None  # what was written and the version when it was saved
+    verbs: tuple[tuple[str, ...], ...] = VERBS
     lasts: dict[str, float] = field(default_factory=lambda: dict(LASTS))
     name: ClassVar[str] = "soak"
     settles_within: ClassVar[float] = 60.0  # for what a killed command began in an engine
@@ -118,21 +132,20 @@ class Soak:
             else:
                 self.recover_down()
         except AssertionError as error:
-            raise Finding(f"after {struck}:\n{error}\n--- its own output:\n{struck.output[-2000:]}") from error
+            said = struck.output[-2000:]
+            raise Finding(f"after {struck}:\n{error}\n--- its own output:\n{said}") from error
         return struck
 
     def _choose(self, *, there: bool) -> tuple[str, ...]:
-        choices: list[tuple[str, ...]] = [("up",)] * 3
+        choices: list[tuple[str, ...]] = [UP] * 3
         if there:
-            choices += [("down",), ("down", "--volumes"), ("down", "--volumes", "--images"), ("stop",),
-                        ("start",), ("restart",), ("gc", "--yes"), ("snapshot", "save", "one")]  # fmt: skip
+            choices += self.verbs
             if self.snapshot is not None:
-                choices += [("snapshot", "restore", "one", "--yes")] * 2 + [("snapshot", "delete", "one")]
+                choices += OF_SNAPSHOTS
         words = self.random.choice(choices)
-        if words == ("up",):
-            self.set_version(self.random.choice((0, 0, 1, 1, 2)))
-            words = ("up", "--no-verify", "--yes")
-        if words == ("snapshot", "save", "one") and self.snapshot is not None:
+        if words == UP:
+            self.set_version(self.random.choice(VERSIONS))
+        if words == SAVE and self.snapshot is not None:
             self.good("snapshot", "delete", "one", codes=(0, 2))
             self.snapshot = None
         if words == ("start",):
@@ -148,7 +161,8 @@ class Soak:
         """Start a command, and strike it at a random moment of the time that it took before."""
         verb = " ".join(words[:2]) if words[0] in ("snapshot", "gc") else words[0]
         ways: dict[str, Callable[[subprocess.Popen[str]], None]] = {
-            name: lambda child, how=how: _send(child, *how) for name, how in SIGNALS.items()  # type: ignore[misc]
+            name: lambda child, how=how: _send(child, *how)
+            for name, how in SIGNALS.items()  # type: ignore[misc]
         }
         ways |= self.strikes()
         by = self.random.choice(list(ways))
@@ -206,10 +220,10 @@ class Soak:
         self.thrown = self.thrown or "--volumes" in struck.words
         if "Traceback" in struck.output:
             raise Finding("it showed a traceback")
-        codes = {"kill": {-9}, "kill of its group": {-9}, "terminate": {143}, "hang-up": {129}, "Ctrl-C": {130}}
-        wanted = codes.get(struck.by)
-        if wanted and struck.code not in wanted | {0} | {-code + 128 for code in wanted if code > 0}:
-            raise Finding(f"it ended with {struck.code}, not with {wanted}")
+        if struck.by in SIGNALS:
+            number = SIGNALS[struck.by][0]
+            if struck.code not in (0, -number, 128 + number):
+                raise Finding(f"it ended with {struck.code}, not with {128 + number}")
         if struck.code == 0 and struck.words[:2] == ("snapshot", "save"):
             self.snapshot = (self.written, self.version)
         if struck.words[:2] == ("snapshot", "save"):
@@ -246,7 +260,7 @@ class Soak:
     def recover_up(self) -> None:
         """`up` succeeds, with the spec as it is or with another; the machines are what it says."""
         if self.random.random() < 0.3:
-            self.set_version(self.random.choice((0, 0, 1, 1, 2)))
+            self.set_version(self.random.choice(VERSIONS))
         said = self.good("up", "--no-verify", "--yes", "-v")
         told = self.told()
         if set(told.values()) != {"running"}:
@@ -328,12 +342,12 @@ class Soak:
         identity = self.project.state_dir(self.name)
         found = [str(path) for path in self.temporary.iterdir()]
         found += [str(identity.folder.parent)] if identity.folder.parent.exists() else []
-        for place in (Path(f"/tmp/provision-{os.getuid()}"), Path(f"/dev/shm/provision-{os.getuid()}")):  # noqa: S108
+        for place in (Path(f"/tmp/provision-{os.getuid()}"), Path(f"/dev/shm/provision-{os.getuid()}")):
             if place.is_dir():
                 found += [str(path) for path in place.iterdir() if identity.id in path.name]
         return found
 
 
-def _send(child: subprocess.Popen[str], number: signal.Signals, group: bool) -> None:  # noqa: FBT001
+def _send(child: subprocess.Popen[str], number: signal.Signals, group: bool) -> None:
     with suppress(ProcessLookupError):
         (os.killpg if group else os.kill)(child.pid, number)

@@ -122,7 +122,9 @@ def remove_halves(state_dir: StateDir) -> None:
     identities = snapshots.identities(state_dir)
     used = {each.image for each in _containers(state_dir).values()}
     prefix = f"{REPOSITORY}:{state_dir.unique_name}-"
-    tags = [tag for image in queries.images_with(f"{ID}={state_dir.id}", dangling=False) for tag in image.tags]
+    tags = [
+        tag for image in queries.images_with(f"{ID}={state_dir.id}", dangling=False) for tag in image.tags
+    ]
     halves = [tag for tag in tags if tag.startswith(prefix) and tag not in used]
     images = [tag for tag in halves if tag.removeprefix(prefix).partition("-")[0] not in identities]
     copies = queries.volumes_with(f"{LABEL}={state_dir.id}")

@@ -466,7 +466,9 @@ class VirtualMachines:
 def _shown(driver: Driver, state_dir: StateDir, machine: str) -> MachineState:
     """The state of a machine, as far as its hypervisor says it: whether it answers is not asked."""
     state = driver.state(state_dir, machine)
-    paused = state == "running" and isinstance(driver, Pauses) and driver.silence(state_dir, machine) == "paused"
+    paused = (
+        state == "running" and isinstance(driver, Pauses) and driver.silence(state_dir, machine) == "paused"
+    )
     return "paused" if paused else state
 
 
