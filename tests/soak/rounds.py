@@ -10,6 +10,7 @@ import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -161,8 +162,7 @@ class Soak:
         """Start a command, and strike it at a random moment of the time that it took before."""
         verb = " ".join(words[:2]) if words[0] in ("snapshot", "gc") else words[0]
         ways: dict[str, Callable[[subprocess.Popen[str]], None]] = {
-            name: lambda child, how=how: _send(child, *how)
-            for name, how in SIGNALS.items()  # type: ignore[misc]
+            name: partial(_send, number=number, group=group) for name, (number, group) in SIGNALS.items()
         }
         ways |= self.strikes()
         by = self.random.choice(list(ways))
@@ -348,6 +348,6 @@ class Soak:
         return found
 
 
-def _send(child: subprocess.Popen[str], number: signal.Signals, group: bool) -> None:
+def _send(child: subprocess.Popen[str], *, number: signal.Signals, group: bool) -> None:
     with suppress(ProcessLookupError):
         (os.killpg if group else os.kill)(child.pid, number)

@@ -227,8 +227,7 @@ class VirtualMachines:
         """Its files."""
         with state_dir.lock(progress):
             kept_snapshots.refuse_restoring(state_dir, name)
-            kept_snapshots.find(state_dir, name)
-            kept_snapshots.forget(state_dir, name)
+            snapshots.delete(state_dir, name)
 
     def usage(self, state_dir: StateDir) -> tuple[Usage, ...]:
         """As their driver tells it; they are looked at side by side."""

@@ -313,6 +313,14 @@ class TakesSnapshots(Protocol):
 
 
 @runtime_checkable
+class SnapshotsEndWithMachine(Protocol):
+    """A driver whose snapshots are the hypervisor's own: they end with the machine."""
+
+    def delete_snapshot(self, state_dir: StateDir, machine: str, folder: Path) -> None:
+        """Have the hypervisor forget one; one that is gone is no error."""
+
+
+@runtime_checkable
 class TellsUsage(Protocol):
     """A driver that can tell what a machine takes of this host."""
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from provision.backends import snapshots
 from provision.backends.snapshots import SnapshotRecord
 from provision.backends.vm import drivers
-from provision.backends.vm.driver import TakesSnapshots
+from provision.backends.vm.driver import SnapshotsEndWithMachine, TakesSnapshots
 from provision.backends.vm.guest import ssh
 from provision.errors import EnvironmentFailed, UsageError
 from provision.hints import command
@@ -56,6 +56,17 @@ def restore(state_dir: StateDir, progress: Progress, name: str) -> None:
                 ssh.close(state_dir, each)
                 driver.restore_snapshot(state_dir, each, snapshots.folder_of(state_dir, name) / each)
             snapshots.end_restore(state_dir)
+
+
+def delete(state_dir: StateDir, name: str) -> None:
+    """Remove a snapshot's files, and what the hypervisor has of it."""
+    record = snapshots.find(state_dir, name)
+    for driver in map(drivers.find, drivers.names()):
+        if isinstance(driver, SnapshotsEndWithMachine):
+            for machine in record.machines:
+                if machine in driver.machines(state_dir):
+                    driver.delete_snapshot(state_dir, machine, snapshots.folder_of(state_dir, name) / machine)
+    snapshots.forget(state_dir, name)
 
 
 def finish_restore(state_dir: StateDir, progress: Progress) -> None:

@@ -148,6 +148,16 @@ class Libvirt(VagrantDriver):
         now = ["date", "--set", f"@{time.time():.3f}"]
         process.run(ssh.command(state_dir, machine, now), check=False)  # it runs, even with a wrong clock
 
+    def why_no_snapshot(self, state_dir: StateDir, machine: str) -> str | None:
+        """A memory that a host's daemon shares cannot be saved."""
+        described = _virsh("dumpxml", str(self.identity(state_dir, machine)))
+        if "type='virtiofs'" in described.stdout:
+            return (
+                "libvirt saves no machine with live folders (virtiofs);"
+                " `backends: {vm: {sync: rsync}}` in the spec has them copied"
+            )
+        return None
+
     def usage(self, state_dir: StateDir, machine: str) -> Usage | None:
         """As `virsh domstats` says of its QEMU and its disks, looked at twice."""
         identity = self.identity(state_dir, machine)
