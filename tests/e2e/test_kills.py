@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from typing import TYPE_CHECKING
 
@@ -37,9 +38,10 @@ def test_a_dozen_kills_leave_nothing_and_lose_nothing(
 ) -> None:
     project, temporary = quiet(tmp_path, "docker")
     monkeypatch.setenv("PROVISION_STATE_DIR", project.environment["PROVISION_STATE_DIR"])
-    name = project.state_dir(Containers.name).unique_name
     chance = random.Random(SEED)
-    soak = Containers(project=project, random=chance, temporary=temporary, engine=Engine(name=name))
+    soak = Containers(
+        project=project, random=chance, temporary=temporary, engine=Engine(name=f"soak{os.getpid()}")
+    )
     soak.verbs = tuple(verb for verb in soak.verbs if verb[0] != "gc")  # the engine has others' images
     soak.set_version(0)
     try:

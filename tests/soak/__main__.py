@@ -72,7 +72,7 @@ def _soak(stack: ExitStack, folder: Path, chance: random.Random) -> Soak:
     }  # fmt: skip
     soak: Soak
     if project.backend == "docker":
-        engine = stack.enter_context(PrivateEngine(name="soak", folder=folder / "engine"))
+        engine = stack.enter_context(PrivateEngine(name=f"soak{os.getpid()}", folder=folder / "engine"))
         project.environment |= engine.variables
         soak = Containers(project=project, random=chance, temporary=temporary, engine=engine)
     else:

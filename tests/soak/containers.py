@@ -37,7 +37,6 @@ class Containers(Soak):
     """Two containers, two volumes, a port, a secret."""
 
     engine: Engine | None = None
-    name = "soak"
 
     @property
     def _engine(self) -> Engine:

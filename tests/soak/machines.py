@@ -32,7 +32,6 @@ backends: {vm: {provider: qemu}}
 class Machines(Soak):
     """A machine with two volumes; a change of its service is applied in place."""
 
-    name = "soak"
     settles_within = 120.0
 
     def spec(self, version: int) -> str:

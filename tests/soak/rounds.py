@@ -78,13 +78,14 @@ class Soak:
     project: Project
     random: Random
     temporary: Path
+    # Of this run alone: what images another one needs stays.
+    name: str = field(default_factory=lambda: f"soak{os.getpid()}")
     version: int = 0
     written: int = 0
     thrown: bool = False  # a struck command may have removed some volumes, as it was told
     snapshot: tuple[int, int] | None = None  # what was written and the version when it was saved
     verbs: tuple[tuple[str, ...], ...] = VERBS
     lasts: dict[str, float] = field(default_factory=lambda: dict(LASTS))
-    name: ClassVar[str] = "soak"
     settles_within: ClassVar[float] = 60.0  # for what a killed command began in an engine
 
     # --- what a form adds

@@ -9,7 +9,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from provision import process
+from provision import leftovers, process
 from provision.backends import causes, in_place, ports, starts
 from provision.backends import snapshots as kept_snapshots
 from provision.backends.base import Remains, approve_all
@@ -21,6 +21,7 @@ from provision.backends.vm.apply import Application
 from provision.backends.vm.architecture import architecture
 from provision.backends.vm.driver import (
     KeepsVolumes,
+    MakesArtifacts,
     Pauses,
     SavesState,
     TakesBoxes,
@@ -288,6 +289,9 @@ class VirtualMachines:
             driver.remove_volumes(state_dir)
         for driver in all_drivers if images else ():
             driver.forget(state_dir)
+            if isinstance(driver, MakesArtifacts):
+                for half in driver.store.half_made():  # an `up` that was killed left it, and nobody goes on
+                    leftovers.remove(half)
         state_dir.forget_damaged(records)
         return there
 
