@@ -52,7 +52,7 @@ def failing(up: Project) -> Iterator[Project]:
 def test_a_failure_keeps_the_machine_and_says_how_to_look_inside(failing: Project) -> None:
     said = failing.run("up")
     assert said.code == 1
-    assert "`provision shell` looks inside" in said.stderr
+    assert "`provision shell -b vm` looks inside" in said.stderr
     assert failing.inside("echo there") == "there\n"
 
 
