@@ -223,7 +223,8 @@ class Soak:
             raise Finding("it showed a traceback")
         if struck.by in SIGNALS:
             number = SIGNALS[struck.by][0]
-            if struck.code not in (0, -number, 128 + number):
+            refused = {2} if struck.words[:2] == ("snapshot", "restore") else set()  # the spec has changed
+            if struck.code not in {0, -number, 128 + number} | refused:
                 raise Finding(f"it ended with {struck.code}, not with {128 + number}")
         if struck.code == 0 and struck.words[:2] == ("snapshot", "save"):
             self.snapshot = (self.written, self.version)
