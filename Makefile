@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help up test containers machines host host-vm host-browser venv lint docs site picture fuzz format unit e2e test-vm thorough wheel bench bench-vm lock clean
+.PHONY: help up test containers machines host host-vm host-browser venv lint docs site picture fuzz format unit e2e test-vm thorough soak wheel bench bench-vm lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -91,6 +91,9 @@ test-vm: host-vm venv  ## all of the suite on virtual machines; PROVIDER=libvirt
 
 thorough: host-browser venv  ## what make e2e leaves out for time
 	$(BIN)/pytest -m thorough --backend docker $(CONTAINERS)
+
+soak: host venv  ## kill it anywhere for an hour; SOAK_MINUTES, SOAK_KILLS, SOAK_SEED, SOAK_BACKEND=vm say otherwise
+	$(BIN)/python -m tests.soak
 
 wheel: venv  ## the wheel, installed elsewhere, brings an environment up
 	scripts/wheel-check

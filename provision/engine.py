@@ -537,7 +537,7 @@ def down(ref: EnvironmentRef, progress: Progress, *, volumes: bool, images: bool
     state_dir = ref.state_dir
     before = ref.backend.remains(state_dir)
     there = ref.backend.down(ref.name, state_dir, progress, volumes=volumes, images=images)
-    deleted = _delete_snapshots(ref) if volumes else []
+    deleted = _delete_snapshots(ref, progress) if volumes else []
     state_dir.forget_inventories()
     state_dir.forget(applied.RECORD)
     left = ref.backend.remains(state_dir)
@@ -582,9 +582,13 @@ def changes(
     """What has happened between two looks at machines; pure."""
     words = {"running": "started", "stopped": "died", "absent": "removed"}
     return tuple(
-        Event(time=when, machine=name, event=words.get(state, state))
+        Event(
+            time=when,
+            machine=name,
+            event="unpaused" if (before, state) == ("paused", "running") else words.get(state, state),
+        )
         for name in dict.fromkeys([*former, *now])
-        if (state := now.get(name, "absent")) != former.get(name, "absent")
+        if (state := now.get(name, "absent")) != (before := former.get(name, "absent"))
     )
 
 
@@ -613,15 +617,15 @@ def restore_snapshot(ref: EnvironmentRef, name: str, progress: Progress, *, time
     ref.backend.start(environment, ref.state_dir, progress, machine=None, timeout=timeout)
 
 
-def delete_snapshot(ref: EnvironmentRef, name: str) -> None:
+def delete_snapshot(ref: EnvironmentRef, name: str, progress: Progress) -> None:
     """Remove a snapshot."""
-    _taking_snapshots(ref).delete_snapshot(ref.state_dir, name)
+    _taking_snapshots(ref).delete_snapshot(ref.state_dir, progress, name)
 
 
-def _delete_snapshots(ref: EnvironmentRef) -> list[str]:
+def _delete_snapshots(ref: EnvironmentRef, progress: Progress) -> list[str]:
     names = [each.name for each in kept_snapshots(ref)]
     for name in names:
-        delete_snapshot(ref, name)
+        delete_snapshot(ref, name, progress)
     return names
 
 

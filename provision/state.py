@@ -48,7 +48,7 @@ class EnvironmentRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class Holder:
-    """Who is changing an environment, or did so last: the lock tells which."""
+    """Who is changing an environment, or was killed while doing so: the lock tells which."""
 
     process: int
     words: tuple[str, ...]
@@ -177,8 +177,11 @@ class StateDir:
         with hold(own.with_name(f"{own.name}.lock"), progress, holder=holder):
             with suppress(OSError):  # it is only told to others
                 records.save(record, Holder(process=os.getpid(), words=tuple(sys.argv[1:])))
-            with self._logged_commands():
-                yield
+            try:
+                with self._logged_commands():
+                    yield
+            finally:
+                record.unlink(missing_ok=True)
 
     @contextmanager
     def _logged_commands(self) -> Iterator[None]:
@@ -246,9 +249,10 @@ class StateDir:
     @contextmanager
     def _shared_folder(self) -> Iterator[None]:
         """Hold the environment's folder for a moment: its backends make and remove it side by side."""
-        from filelock import FileLock
+        from provision.progress import Silent
 
-        with FileLock(runtime.sockets() / f"{self.unique_name}.lock"):
+        path = runtime.sockets() / f"{self.unique_name}.lock"
+        with hold(path, Silent(), holder=lambda: "another provision"):
             yield
 
     def path_of(self, what: str) -> Path:

@@ -334,7 +334,7 @@ class TakesSnapshots(Protocol):
             EnvironmentFailed: it failed.
         """
 
-    def delete_snapshot(self, state_dir: StateDir, name: str) -> None:
+    def delete_snapshot(self, state_dir: StateDir, progress: Progress, name: str) -> None:
         """Remove a snapshot.
 
         Raises:

@@ -87,7 +87,7 @@ def delete(request: Request, words: tuple[str, ...]) -> None:
     from provision import engine
 
     name = _name(words)
-    engine.delete_snapshot(engine.resolve(request), name)
+    engine.delete_snapshot(engine.resolve(request), name, progress())
     say(f"deleted {name}")
 
 

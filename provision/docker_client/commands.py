@@ -79,10 +79,14 @@ def create_volume(volume: str, label: str) -> None:
     process.run(["docker", "volume", "create", "--label", label, volume])
 
 
-def copy_volume(source: str, destination: str, image: str, script: str) -> None:
-    """Run a script for `sh` in a container of an image, with one volume at /from and another at /to."""
+def copy_volume(source: str, destination: str, image: str, script: str, labels: Sequence[str]) -> None:
+    """Run a script for `sh` in a container of an image, with one volume at /from and another at /to.
+
+    The container carries the labels, each KEY=VALUE, over those of the image.
+    """
     process.run(
         ["docker", "run", "--rm", "--network", "none", "--user", "0:0", "--entrypoint", "sh",
+         *(word for label in labels for word in ("--label", label)),
          "--volume", f"{source}:/from:ro", "--volume", f"{destination}:/to", image, "-c", script]
     )  # fmt: skip
 

@@ -141,7 +141,7 @@ def test_a_stdin_with_content_reaches_the_command(up: Project) -> None:
 
 # --- interrupted before it has begun
 
-IMPORTED = ["click", "provision.cli", "provision.cli.validate", "provision.spec", "yaml", "jsonschema"]
+IMPORTED = ["click", "bz2", "provision.cli", "provision.cli.validate", "provision.spec", "yaml", "jsonschema"]
 INTERRUPTING = """
 import os, signal, sys
 class Finder:

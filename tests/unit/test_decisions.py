@@ -206,7 +206,9 @@ def test_decisions_of_machines(case: Case, tmp_path: Path) -> None:
         starts_provisioned=case.get("provisioned", True),
         aspects=noted(case, was),
         parts=parts({**case, "backend": "vm"}, former),
-        surroundings=MachineSurroundings(volumes=tuple(case.get("volumes", ())), notes_on_ports=()),
+        surroundings=MachineSurroundings(
+            volumes=tuple(case.get("volumes", ())), notes_on_ports=(), written=case.get("written", {})
+        ),
     )
     compare(vm.decide(wanted, rendering, observed, rebuild=case.get("rebuild", False)), case, wanted)
 

@@ -13,7 +13,7 @@ from provision.backends import causes, in_place, starts
 from provision.backends.build_errors import build_failed
 from provision.backends.build_lines import BuildLines
 from provision.backends.build_problems import refuse_found
-from provision.backends.docker import agent, secrets, systemd
+from provision.backends.docker import agent, secrets, snapshots, systemd
 from provision.backends.docker.containers import MACHINE, enter, of_environment
 from provision.backends.docker.decide import changes_in_place, is_changed
 from provision.backends.docker.failures import require_compose, start_failed
@@ -77,6 +77,7 @@ class Application:
     def up(self, progress: Progress, *, rebuild: bool, approve: Callable[[Plan], None]) -> Plan:
         """Observe, decide, and carry out the plan once it is approved; returned is that very plan."""
         with self.state_dir.lock(progress):
+            snapshots.finish_restore(self.state_dir, progress)
             if self._forwards:
                 agent.prepare(self.state_dir)
             else:
@@ -97,6 +98,7 @@ class Application:
     def start(self, progress: Progress, machine: str | None) -> Plan:
         """Start the containers that are stopped, or one machine's, as they were made."""
         with self.state_dir.lock(progress):
+            snapshots.finish_restore(self.state_dir, progress)
             with progress.wait("checking what is running"):
                 there = {each.labels[MACHINE]: each for each in of_environment(self.state_dir)}
             names = [each.name for each in self.environment.machines]
@@ -130,18 +132,20 @@ class Application:
         ours = {(port.host, port.protocol) for container in present for port in container.ports}
         chosen = choose(environment, state_dir, ours, progress)
         state_dir.make()
+        # Before any container has them: whoever is killed after that would choose others the next time.
+        keep(state_dir, chosen)
         self.rendering.write(state_dir.rendering)
         state_dir.log.write_text("")
         variables = self._variables(chosen)
         with ConfinedFolder(state_dir.rendering) as rendering:
             rendering.write(VARIABLES, env_file(variables).encode(), 0o600)
         images = image_names(environment, self.rendering.recipes)
+        remember_images(state_dir, images.values())  # before they are built: `down` has to find them
         stale = {planned.image for planned in plan.build}
         if stale:
             # Of equal machines one is built: the image is that of all.
             building = {image: machine for machine, image in images.items() if image in stale}
             self._build(building.values(), progress, variables, rebuild=rebuild)
-        remember_images(state_dir, images.values())
         warn_of_roots(environment.machines, progress)
         begun = time.monotonic()
         with progress.step("starting containers"):
@@ -151,13 +155,12 @@ class Application:
             end([each for each in present if plan.actions.get(each.labels[MACHINE]) == "remove"])
             self._refresh(plan, observed, progress)
             words = ["--no-start"] if self._ordered else ["--detach"]
-            # Compose would create one anew that differs from its image.
+            # Compose would create one anew that differs from its image, or that it knows otherwise.
             apart = self._changed(plan, observed)
-            if apart:
-                words += ["--no-deps", *(m.name for m in environment.machines if m.name not in apart)]
+            meant = [name for name in plan.named("create", "recreate", "start") if name not in apart]
             try:
-                if len(apart) < len(environment.machines):
-                    self._compose(["up", "--no-build", *words], progress, variables)
+                if meant:
+                    self._compose(["up", "--no-build", *words, "--no-deps", *meant], progress, variables)
                 for machine in environment.machines:
                     if machine.name in apart and plan.actions[machine.name] == "start" and not self._ordered:
                         commands.start(self._container(machine))
@@ -165,7 +168,6 @@ class Application:
                 raise start_failed(error, state_dir, environment) from error
             self._change(plan, observed, progress)
         self._note_parts(plan, observed)
-        keep(state_dir, chosen)
         causes.note_aspects(state_dir, environment)
         return begun
 
@@ -186,6 +188,8 @@ class Application:
             if plan.actions[machine.name] != "change" or found is None:
                 continue
             files = self.rendering.made_of[machine.name]
+            now = in_place.parts_of(files, self.rendering.outside[machine.name])
+            in_place.begin(self.state_dir, machine.name, now)
             with _entered(self._container(machine), machine) as target:
                 in_place.apply(target, machine, found, files, progress)
             if found.services:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from provision import guest_paths
 from provision.backends import causes, in_place, ports, starts
+from provision.backends import snapshots as kept_snapshots
 from provision.backends.base import Remains, approve_all
 from provision.backends.docker import (
     agent,
@@ -58,7 +59,8 @@ if TYPE_CHECKING:
 
 RECORDS = {ports.RECORD: ports.PortsRecord, images_of.RECORD: images_of.ImagesRecord,
            starts.RECORD: starts.StartRecord, causes.RECORD: causes.AspectsRecord,
-           in_place.RECORD: in_place.PartsRecord}  # fmt: skip
+           in_place.RECORD: in_place.PartsRecord,
+           kept_snapshots.RESTORING: kept_snapshots.RestoringRecord}  # fmt: skip
 
 
 class Docker:
@@ -161,9 +163,10 @@ class Docker:
         """Containers of those images, volumes from those copies."""
         snapshots.restore(state_dir, progress, name)
 
-    def delete_snapshot(self, state_dir: StateDir, name: str) -> None:
+    def delete_snapshot(self, state_dir: StateDir, progress: Progress, name: str) -> None:
         """Images and copies."""
-        snapshots.delete(state_dir, name)
+        with state_dir.lock(progress):
+            snapshots.delete(state_dir, name)
 
     def usage(self, state_dir: StateDir) -> tuple[Usage, ...]:
         """By `docker stats`."""
@@ -201,7 +204,9 @@ class Docker:
         kept = queries.volumes_with(f"{ID}={state_dir.id}") if volumes else ()
         built = images_of.remembered_images(state_dir) if images else ()
         if not containers and not kept and not built and not queries.networks_with(f"{ID}={state_dir.id}"):
+            secrets.forget(state_dir)  # an `up` that was killed may have come no further
             agent.forget(state_dir)
+            self._forget_snapshots(state_dir, volumes=volumes)
             state_dir.forget_damaged(RECORDS)
             return False
         with progress.step("removing"):
@@ -209,12 +214,18 @@ class Docker:
             removal.remove_networks(state_dir)
             if volumes:
                 removal.remove_volumes(state_dir)
+            self._forget_snapshots(state_dir, volumes=volumes)
             for name in images_of.remove_images(state_dir, built) if images else ():
                 progress.note(f"the image {name} stays: another environment needs it")
             secrets.forget(state_dir)
             agent.forget(state_dir)
             state_dir.forget_damaged(RECORDS)
         return bool(containers)
+
+    def _forget_snapshots(self, state_dir: StateDir, *, volumes: bool) -> None:
+        """What killed commands left of snapshots; they themselves stay."""
+        kept_snapshots.after_down(state_dir, volumes=volumes)
+        snapshots.remove_halves(state_dir)
 
     def remains(self, state_dir: StateDir) -> Remains:
         """Its containers and volumes, found by their labels."""

@@ -10,6 +10,7 @@ from provision.backends import causes, in_place
 from provision.backends.machines import side_by_side
 from provision.backends.ports import notes_on_ports
 from provision.backends.readiness import HEALTHY
+from provision.backends.vm import written
 from provision.backends.vm.driver import ForwardsLater, starts_provisioned, volumes_of
 from provision.backends.vm.guest import secrets
 from provision.backends.vm.guest.commands import SAYS_WITHIN, ask
@@ -55,10 +56,14 @@ class SeenMachine:
 
 @dataclass(frozen=True, kw_only=True)
 class Surroundings:
-    """What matters only where something changes."""
+    """What matters only where something changes.
+
+    `written` are the bytes written to each machine's own disk since it was ready, where that is known.
+    """
 
     volumes: tuple[str, ...]
     notes_on_ports: tuple[str, ...]
+    written: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +102,7 @@ def with_surroundings(
     surroundings = Surroundings(
         volumes=volumes_of(driver, state_dir),
         notes_on_ports=notes_on_ports(environment, state_dir, ports_held(driver, state_dir)),
+        written=written.since_ready(driver, state_dir, observed.there),
     )
     return replace(observed, surroundings=surroundings)
 
