@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,6 +12,7 @@ from provision.backends.base import approve_all
 from provision.errors import EnvironmentFailed, HostLacks, SpecError, UsageError
 from provision.hints import command
 from provision.model import Event
+from provision.quick_dataclasses import dataclass
 from provision.state import StateDir, known_environments, refuse_mounted
 from provision.target import Unreachable
 

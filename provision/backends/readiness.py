@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from provision import guest_paths
@@ -11,6 +10,7 @@ from provision.backends.build_errors import place_of
 from provision.errors import EnvironmentFailed
 from provision.hints import command
 from provision.model import SETUP, ServiceStatus
+from provision.quick_dataclasses import dataclass
 from provision.recipe.contents import BEGINS, ONESHOT
 
 if TYPE_CHECKING:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from statistics import median
 from typing import TYPE_CHECKING
 
+from provision.quick_dataclasses import dataclass
 from provision.state import known_environments
 
 if TYPE_CHECKING:
