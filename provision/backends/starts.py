@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import field, replace
-from statistics import median
 from typing import TYPE_CHECKING
 
 from provision.quick_dataclasses import dataclass
@@ -80,4 +79,6 @@ def measured(state_dir: StateDir, otherwise: str) -> str:
     if not found:
         return f"not measured on this host yet; {otherwise}"
     count = f"{len(found)} environment{'s' if len(found) > 1 else ''}"
+    from statistics import median  # which imports the fractions and decimals that it can take
+
     return f"{median(found):.1f} s for other environments on this host ({count})"

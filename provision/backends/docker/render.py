@@ -15,13 +15,14 @@ from provision.backends.docker.systemd import PACKAGES, is_init
 from provision.backends.ports import key, variable
 from provision.backends.readiness import patience
 from provision.quick_dataclasses import dataclass
-from provision.recipe.contents import CRASHES, SOON, contents, payload
+from provision.recipe.contents import contents, payload
 from provision.recipe.limits import SOFT_FILES, ULIMITS, hard_files, machine_limits, shared_memory
 from provision.recipe.lock import FOLDER, lock_files
 from provision.recipe.proxy import proxy_variables, trust_variables
 from provision.recipe.repositories import repository_files
 from provision.recipe.steps import steps
 from provision.recipe.systemd import systemd_scripts
+from provision.recipe.times import CRASHES, SOON
 from provision.rendering import (
     RenderedFile,
     Rendering,
