@@ -27,7 +27,17 @@ FLOORS = (
     {"bases"},
     {"docker_client", "records", "runtime", "trust", "leftovers"},
     {"target", "model", "errors", "fetch_errors", "files", "lock", "process", "progress", "resources"}
-    | {"guest_paths", "secrets", "confined", "walls", "hints", "registry", "memo", "quick_dataclasses"},
+    | {
+        "guest_paths",
+        "secrets",
+        "confined",
+        "walls",
+        "hints",
+        "registry",
+        "memo",
+        "quick_dataclasses",
+        "fetching",
+    },
 )
 STRANGERS = ({"backends", "verify"}, {"backends", "inventory"}, {"inventory", "verify"})
 
