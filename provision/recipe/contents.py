@@ -142,6 +142,7 @@ def _setup(machine: Machine, step: Script, path: str) -> RenderedFile:
             "name": step.name,
             "trusting": (),
             "locked": False,
+            "patient": False,
             "epoch": None,
             "search_path": machine.env.get("PATH", DEFAULT_PATH),
         },

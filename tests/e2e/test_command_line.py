@@ -94,7 +94,8 @@ def test_help_loads_nothing_that_it_does_not_need(project: Project) -> None:
 SLOW = {
     "asyncio", "asyncssh", "attr", "docker", "email", "http", "importlib.metadata", "jsonschema",
     "multiprocessing", "psutil", "pytest", "referencing", "rich", "rpds", "ssl", "statistics",
-    "testinfra", "vagrant", "xml", "provision.backends.build_errors", "provision.backends.docker.snapshots", "provision.backends.vm",
+    "testinfra", "vagrant", "xml",
+    "provision.backends.build_errors", "provision.backends.docker.snapshots", "provision.backends.vm",
     "provision.inventory", "provision.spec.sandbox", "provision.verify",
 }  # fmt: skip
 ONLY_UP = {
