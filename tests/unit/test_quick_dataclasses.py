@@ -84,7 +84,7 @@ def test_wrong_arguments_are_type_errors() -> None:
     with pytest.raises(TypeError, match="has no field 'nmae'"):
         Ours(name="a", nmae="b")  # type: ignore[call-arg]
     with pytest.raises(TypeError):
-        Ours("a")  # type: ignore[misc]
+        Ours("a")  # type: ignore[call-arg]
 
 
 def test_heirs_have_all_fields_and_see_to_their_values() -> None:

@@ -46,9 +46,9 @@ def start_failed(error: CommandFailed, state_dir: StateDir, environment: Environ
         return EnvironmentFailed(
             "the Docker engine has no network addresses left",
             evidence=refused,
-            hint="each environment takes a network: `provision list` shows them, `provision down NAME` frees one,"
-            " `docker network prune` removes those that nothing uses; for more of them, give the engine smaller"
-            ' "default-address-pools" in /etc/docker/daemon.json',
+            hint="each environment takes a network: `provision list` shows them, `provision down NAME`"
+            " frees one, `docker network prune` removes those that nothing uses; for more of them, give the"
+            ' engine smaller "default-address-pools" in /etc/docker/daemon.json',
         )
     if fault := find_fault(refused):
         hint = f"{fault.hint}; full log: {state_dir.log}"
