@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,6 +12,7 @@ from provision.backends.base import approve_all
 from provision.errors import EnvironmentFailed, HostLacks, SpecError, UsageError
 from provision.hints import command
 from provision.model import Event
+from provision.quick_dataclasses import dataclass
 from provision.state import StateDir, known_environments, refuse_mounted
 from provision.target import Unreachable
 
@@ -106,15 +107,17 @@ def locked(environment: Environment, request: Request) -> Environment:
         SpecError: the lock is damaged.
         UsageError: it is to be used exactly, and there is none.
     """
-    from provision import lockfile
+    from provision.spec.paths import lock_of
 
-    path = lockfile.path_of(request.spec)
+    path = lock_of(request.spec)
     if request.lock == "not at all":
         return environment
     if not path.exists():
         if request.lock == "exactly":
             raise UsageError(f"there is no lock {path}", hint=f"{command('lock')} writes it")
         return environment
+    from provision import lockfile
+
     lock = lockfile.load(path)
     assert lock is not None  # noqa: S101 - it exists
     form, architecture = form_of(environment, request.backend)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from provision import backends, engine, leftovers, spec
@@ -12,6 +11,7 @@ from provision.backends.base import KeepsCaches, Weighs
 from provision.engine import EnvironmentRef
 from provision.errors import HostLacks, ProvisionError
 from provision.hints import command
+from provision.quick_dataclasses import dataclass
 from provision.spec.quantities import shown_size
 from provision.state import is_gone, known_environments, state_folders
 

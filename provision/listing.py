@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ from provision.backends.base import Remains, Weighs
 from provision.engine import EnvironmentRef
 from provision.errors import ProvisionError, UsageError
 from provision.hints import command
+from provision.quick_dataclasses import dataclass
 from provision.state import StateDir, environments, is_gone, known_environments
 
 if TYPE_CHECKING:

@@ -8,7 +8,6 @@ import os
 import shutil
 import sys
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -19,6 +18,7 @@ from provision.hints import command
 from provision.lock import hold
 from provision.model import ID_DIGITS, identify
 from provision.process import LOGGER
+from provision.quick_dataclasses import dataclass
 from provision.records import DamagedRecord, Record
 from provision.resources import state
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from provision import records
 from provision.errors import UsageError
 from provision.hints import command
+from provision.quick_dataclasses import dataclass
 from provision.records import DamagedRecord
 
 if TYPE_CHECKING:

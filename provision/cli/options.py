@@ -280,9 +280,9 @@ def _lock_use(frozen: object, no_lock: object, spec: Path) -> LockUse:
             raise UsageError("--frozen and --no-lock exclude each other", hint="leave one of them out")
         return "not at all"
     if frozen is None and os.environ.get("CI") == "true":
-        from provision.lockfile.place import path_of
+        from provision.spec.paths import lock_of
 
-        frozen = path_of(spec).exists()
+        frozen = lock_of(spec).exists()
     return "exactly" if frozen else "where it fits"
 
 

@@ -90,6 +90,44 @@ def test_help_loads_nothing_that_it_does_not_need(project: Project) -> None:
         assert imported & HEAVY == set()
 
 
+# Each takes 10 to 100 ms to import; the first run of a spec may need them, the next ones must not.
+SLOW = {
+    "asyncio", "asyncssh", "attr", "docker", "email", "http", "importlib.metadata", "jsonschema",
+    "multiprocessing", "psutil", "pytest", "referencing", "rich", "rpds", "ssl", "statistics",
+    "testinfra", "vagrant", "xml",
+    "provision.backends.build_errors", "provision.backends.docker.snapshots", "provision.backends.vm",
+    "provision.inventory", "provision.spec.sandbox", "provision.verify",
+}  # fmt: skip
+ONLY_UP = {
+    "filelock", "jinja2", "provision.backends.docker.apply", "provision.backends.docker.render",
+    "provision.backends.in_place", "provision.lockfile", "provision.recipe.steps",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("words", "unneeded"),
+    [
+        (["status"], SLOW | ONLY_UP),
+        (["exec", "--", "true"], SLOW | ONLY_UP | {"provision.spec.build", "provision.spec.contract"}),
+        (["up", "--no-verify"], SLOW - {"provision.backends.build_errors", "statistics"}),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_what_is_asked_often_loads_only_what_it_needs(
+    up: Project, words: list[str], unneeded: set[str]
+) -> None:
+    """Importing is most of the time of these."""
+    up.good(*words)
+    said = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "provision", *words],
+        cwd=up.folder, env={**os.environ, "PROVISION_BACKEND": "docker"},
+        capture_output=True, text=True, check=True, timeout=PATIENCE,
+    )  # fmt: skip
+    imported = {line.rpartition("|")[2].strip() for line in said.stderr.splitlines()}
+    assert "provision.engine" in imported
+    assert imported & unneeded == set()
+
+
 @pytest.mark.parametrize(
     ("words", "meant"),
     [(["stauts"], "status"), (["verfy"], "verify"), (["docter"], "doctor")],

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,7 @@ from provision.backends.build_errors import build_failed
 from provision.backends.build_lines import BuildLines
 from provision.backends.build_problems import refuse_found
 from provision.backends.docker import agent, secrets, snapshots, systemd
-from provision.backends.docker.containers import MACHINE, enter, of_environment
+from provision.backends.docker.containers import MACHINE, container_name, enter, of_environment
 from provision.backends.docker.decide import changes_in_place, is_changed
 from provision.backends.docker.failures import require_compose, start_failed
 from provision.backends.docker.images import remember_images
@@ -29,7 +28,6 @@ from provision.backends.docker.render import (
     OWNER,
     PROJECT,
     VARIABLES,
-    container_name,
     env_file,
     image_names,
     is_laid,
@@ -47,6 +45,7 @@ from provision.docker_client import commands, queries
 from provision.errors import EnvironmentFailed
 from provision.hints import command
 from provision.progress import ParallelProgress
+from provision.quick_dataclasses import dataclass
 from provision.recipe.systemd import restart_script
 from provision.target import Unreachable
 

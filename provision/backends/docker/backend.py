@@ -1,46 +1,28 @@
-"""The verbs of the Docker backend."""
+"""The verbs of the Docker backend.
+
+Each imports what it alone needs, late: `status` and `exec` are asked often, and are to answer soon.
+"""
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from provision import guest_paths
-from provision.backends import causes, in_place, ports, starts
-from provision.backends import snapshots as kept_snapshots
 from provision.backends.base import Remains, approve_all
-from provision.backends.docker import (
-    agent,
-    capabilities,
-    live,
-    offline,
-    removal,
-    secrets,
-    snapshots,
-    systemd,
-)
-from provision.backends.docker import images as images_of
-from provision.backends.docker.apply import Application
 from provision.backends.docker.containers import (
     MACHINE,
+    container_name,
     enter,
     of_environment,
     state,
 )
-from provision.backends.docker.logs import read_logs
 from provision.backends.docker.ownership import ENVIRONMENT, ID, OWNER, PROJECT, refuse_strangers
-from provision.backends.docker.planning import plan_for
-from provision.backends.docker.render import container_name, render_environment
-from provision.backends.docker.sysctls import notes_on_sysctl_files
-from provision.backends.docker.systemd import EngineChoices
 from provision.backends.machines import read_all, refuse_unknown, side_by_side
-from provision.backends.readiness import service_states
-from provision.backends.requirements import refuse, unmet
 from provision.docker_client import commands, queries
 from provision.errors import EnvironmentFailed, UsageError
 from provision.hints import command
 from provision.model import MachineStatus, ServiceStatus
-from provision.recipe.systemd import restart_script
 from provision.target import Unreachable
 
 if TYPE_CHECKING:
@@ -48,6 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from provision.backends.base import Cached, Capabilities, EnvironmentUsage, Finding, Footprint, Plan
+    from provision.backends.docker.systemd import EngineChoices
     from provision.backends.log_view import LogView
     from provision.docker_client.queries import Container
     from provision.errors import Problem
@@ -56,11 +39,6 @@ if TYPE_CHECKING:
     from provision.rendering import Rendering
     from provision.state import KnownEnvironment, StateDir
     from provision.target import Target
-
-RECORDS = {ports.RECORD: ports.PortsRecord, images_of.RECORD: images_of.ImagesRecord,
-           starts.RECORD: starts.StartRecord, causes.RECORD: causes.AspectsRecord,
-           in_place.RECORD: in_place.PartsRecord,
-           kept_snapshots.RESTORING: kept_snapshots.RestoringRecord}  # fmt: skip
 
 
 class Docker:
@@ -73,18 +51,26 @@ class Docker:
 
     def supports(self, machine: Machine) -> frozenset[str]:
         """What a machine has of what checks may require."""
+        from provision.backends.docker import capabilities
+
         return capabilities.supports(machine)
 
     def describe(self, environment: Environment, state_dir: StateDir) -> Capabilities:
         """What it would give an environment here."""
+        from provision.backends.docker import capabilities
+
         return capabilities.describe(environment, state_dir)
 
     def notes(self, environment: Environment) -> tuple[str, ...]:
         """Files that no container reads."""
+        from provision.backends.docker.sysctls import notes_on_sysctl_files
+
         return notes_on_sysctl_files(environment)
 
     def choose(self, environment: Environment, state_dir: StateDir) -> EngineChoices:  # noqa: ARG002 - the contract's words
         """The version of the engine's cgroups, where systemd needs to know it."""
+        from provision.backends.docker import systemd
+
         return systemd.choose(environment)
 
     def refusals(self, environment: Environment, state_dir: StateDir) -> Sequence[Problem]:  # noqa: ARG002 - the contract's words
@@ -95,6 +81,10 @@ class Docker:
         self, environment: Environment, location: Path, choices: EngineChoices | None = None
     ) -> Rendering:
         """A Dockerfile for each machine, compose.yaml, and the scripts that they use; pure."""
+        from provision.backends.docker.render import render_environment
+        from provision.backends.docker.systemd import EngineChoices
+        from provision.backends.requirements import refuse
+
         refuse(_refusals(environment))
         return render_environment(environment, location, choices or EngineChoices())
 
@@ -104,10 +94,15 @@ class Docker:
 
     def missing(self, environment: Environment, state_dir: StateDir) -> tuple[str, ...]:
         """What `up` would have to fetch: bases, and packages that no layer holds."""
+        from provision.backends.docker import offline
+
         return tuple(offline.missing(environment, state_dir, self._rendering(environment, state_dir)))
 
     def plan(self, environment: Environment, state_dir: StateDir) -> Plan:
         """What `up` would do: each container's label tells what rendering it was made from."""
+        from provision.backends.docker import capabilities
+        from provision.backends.docker.planning import plan_for
+
         capabilities.require_host(environment)
         return plan_for(environment, state_dir, self._rendering(environment, state_dir))[1]
 
@@ -122,6 +117,9 @@ class Docker:
         approve: Callable[[Plan], None] = approve_all,
     ) -> Plan:
         """Build what changed, let Compose converge, start in order, and wait until every machine is ready."""
+        from provision.backends.docker import capabilities
+        from provision.backends.docker.apply import Application
+
         rendering = self._rendering(environment, state_dir)
         capabilities.require_host(environment)
         application = Application(
@@ -139,6 +137,8 @@ class Docker:
         timeout: float,
     ) -> Plan:
         """`docker start`, in order, and wait."""
+        from provision.backends.docker.apply import Application
+
         application = Application(
             environment=environment,
             state_dir=state_dir,
@@ -157,27 +157,39 @@ class Docker:
 
     def save_snapshot(self, state_dir: StateDir, progress: Progress, name: str) -> None:
         """File systems as images, volumes as copies."""
+        from provision.backends.docker import snapshots
+
         snapshots.save(state_dir, progress, name)
 
     def restore_snapshot(self, state_dir: StateDir, progress: Progress, name: str) -> None:
         """Containers of those images, volumes from those copies."""
+        from provision.backends.docker import snapshots
+
         snapshots.restore(state_dir, progress, name)
 
     def delete_snapshot(self, state_dir: StateDir, progress: Progress, name: str) -> None:
         """Images and copies."""
+        from provision.backends.docker import snapshots
+
         with state_dir.lock(progress):
             snapshots.delete(state_dir, name)
 
     def usage(self, state_dir: StateDir) -> tuple[Usage, ...]:
         """By `docker stats`."""
+        from provision.backends.docker import live
+
         return live.usage(state_dir)
 
     def events(self, state_dir: StateDir, each: Callable[[Event], None]) -> None:
         """By `docker events`."""
+        from provision.backends.docker import live
+
         live.events(state_dir, each)
 
     def stop(self, name: str, state_dir: StateDir, progress: Progress, machine: str | None) -> bool:
         """`docker stop`, of all at once."""
+        from provision.backends.docker import agent
+
         del name  # what is its own carries its id
         with state_dir.lock(progress):
             containers = {each.labels[MACHINE]: each for each in of_environment(state_dir)}
@@ -200,6 +212,9 @@ class Docker:
             return self._down(state_dir, progress, volumes=volumes, images=images)
 
     def _down(self, state_dir: StateDir, progress: Progress, *, volumes: bool, images: bool) -> bool:
+        from provision.backends.docker import agent, removal, secrets
+        from provision.backends.docker import images as images_of
+
         containers = of_environment(state_dir)
         kept = queries.volumes_with(f"{ID}={state_dir.id}") if volumes else ()
         built = images_of.remembered_images(state_dir) if images else ()
@@ -207,7 +222,7 @@ class Docker:
             secrets.forget(state_dir)  # an `up` that was killed may have come no further
             agent.forget(state_dir)
             self._forget_snapshots(state_dir, volumes=volumes)
-            state_dir.forget_damaged(RECORDS)
+            state_dir.forget_damaged(_records())
             return False
         with progress.step("removing"):
             removal.end(containers, volumes=volumes)
@@ -219,16 +234,21 @@ class Docker:
                 progress.note(f"the image {name} stays: another environment needs it")
             secrets.forget(state_dir)
             agent.forget(state_dir)
-            state_dir.forget_damaged(RECORDS)
+            state_dir.forget_damaged(_records())
         return bool(containers)
 
     def _forget_snapshots(self, state_dir: StateDir, *, volumes: bool) -> None:
         """What killed commands left of snapshots; they themselves stay."""
+        from provision.backends import snapshots as kept_snapshots
+        from provision.backends.docker import snapshots
+
         kept_snapshots.after_down(state_dir, volumes=volumes)
         snapshots.remove_halves(state_dir)
 
     def remains(self, state_dir: StateDir) -> Remains:
         """Its containers and volumes, found by their labels."""
+        from provision.backends.docker.images import remembered_images
+
         label = f"{ID}={state_dir.id}"
         containers = {each.labels[MACHINE]: each for each in of_environment(state_dir)}
         return Remains(
@@ -236,7 +256,7 @@ class Docker:
             ports={name: each.ports for name, each in containers.items() if each.running},
             volumes=queries.volumes_with(label),
             built=tuple(queries.inspect(images=built).images)
-            if (built := images_of.remembered_images(state_dir))
+            if (built := remembered_images(state_dir))
             else (),
         )
 
@@ -281,6 +301,8 @@ class Docker:
 
     def lend(self, state_dir: StateDir, target: Target) -> None:  # noqa: ARG002 - the contract's words
         """Through a relay behind the containers' socket."""
+        from provision.backends.docker import agent
+
         agent.lend(state_dir)
 
     def sync(self, state_dir: StateDir, progress: Progress, *, watch: bool) -> int:  # noqa: ARG002 - the contract's words
@@ -289,6 +311,8 @@ class Docker:
 
     def restart(self, state_dir: StateDir, target: Target, services: Sequence[str]) -> None:
         """Asks their supervisors."""
+        from provision.recipe.systemd import restart_script
+
         ours = of_environment(state_dir)
         container = next(each.name for each in ours if each.labels[MACHINE] == target.machine)
         if target.run(f"test -d {guest_paths.UNITS}", user="root").code == 0:
@@ -308,6 +332,8 @@ class Docker:
         each_line: Callable[[str], None],
     ) -> None:
         """The containers' output, which holds the lines of their services and of setup."""
+        from provision.backends.docker.logs import read_logs
+
         containers = {each.labels[MACHINE]: each for each in of_environment(state_dir)}
         if not containers:
             raise EnvironmentFailed(f"environment {name} is not up in docker: it has no logs")
@@ -395,10 +421,15 @@ def _freeze(
 
 
 def _refusals(environment: Environment) -> Sequence[Problem]:
+    from provision.backends.docker import capabilities, systemd
+    from provision.backends.requirements import unmet
+
     return (*unmet(environment, capabilities.lacks, capabilities.HINT), *systemd.without_systemd(environment))
 
 
 def _status(machine: Machine, container: Container | None) -> MachineStatus:
+    from provision.backends.readiness import service_states
+
     services = tuple(ServiceStatus(name=each.name, state="stopped") for each in machine.services)
     shown = state(container)
     if container is not None and container.paused:
@@ -422,3 +453,18 @@ def _status(machine: Machine, container: Container | None) -> MachineStatus:
         ports=container.ports if container and container.running else (),
         services=services,
     )
+
+
+def _records() -> Mapping[str, type[Any]]:
+    """The records that it keeps of an environment, by name."""
+    from provision.backends import causes, in_place, ports, snapshots, starts
+    from provision.backends.docker import images
+
+    return {
+        ports.RECORD: ports.PortsRecord,
+        images.RECORD: images.ImagesRecord,
+        starts.RECORD: starts.StartRecord,
+        causes.RECORD: causes.AspectsRecord,
+        in_place.RECORD: in_place.PartsRecord,
+        snapshots.RESTORING: snapshots.RestoringRecord,
+    }

@@ -13,13 +13,18 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from provision.docker_client.queries import Container
-    from provision.model import MachineState
+    from provision.model import Environment, MachineState
     from provision.state import StateDir
 
 MACHINE = "provision.machine"  # the label that says which machine a container is
 NEEDS = "provision.needs"
 # The engine gives a command its own limit of open files, whatever the machine's processes have.
 LIMITED = f'ulimit -S -n {SOFT_FILES} 2>/dev/null; ulimit -H -n {HARD_FILES} 2>/dev/null; exec "$@"'
+
+
+def container_name(environment: Environment, machine: str) -> str:
+    """The container of a machine, as Compose names it."""
+    return f"{environment.unique_name}-{machine}-1"
 
 
 def of_environment(state_dir: StateDir) -> tuple[Container, ...]:

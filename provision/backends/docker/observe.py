@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING
 
 from provision.backends import causes, in_place
 from provision.backends.docker import file_mounts, secrets
-from provision.backends.docker.containers import MACHINE, of_environment
+from provision.backends.docker.containers import MACHINE, container_name, of_environment
 from provision.backends.docker.ownership import COMPOSE_PROJECT, ID, RENDERING
-from provision.backends.docker.render import container_name, image_names, volume_names
+from provision.backends.docker.render import image_names, volume_names
 from provision.backends.ports import notes_on_ports
 from provision.docker_client import queries
+from provision.quick_dataclasses import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

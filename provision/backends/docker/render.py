@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -14,11 +14,15 @@ from provision.backends.docker.options import options_of
 from provision.backends.docker.systemd import PACKAGES, is_init
 from provision.backends.ports import key, variable
 from provision.backends.readiness import patience
-from provision.recipe import FOLDER, contents, lock_files, payload, repository_files, steps
-from provision.recipe.contents import CRASHES, SOON
+from provision.quick_dataclasses import dataclass
+from provision.recipe.contents import contents, payload
 from provision.recipe.limits import SOFT_FILES, ULIMITS, hard_files, machine_limits, shared_memory
+from provision.recipe.lock import FOLDER, lock_files
 from provision.recipe.proxy import proxy_variables, trust_variables
+from provision.recipe.repositories import repository_files
+from provision.recipe.steps import steps
 from provision.recipe.systemd import systemd_scripts
+from provision.recipe.times import CRASHES, SOON
 from provision.rendering import (
     RenderedFile,
     Rendering,
@@ -47,11 +51,6 @@ CA = "proxy.ca"  # no secret of a spec can have this name
 GRACE = 30  # seconds that a service has to end
 MORE = 10  # that the container has beyond its services
 SUPERVISING = ("control", "group", "service", "state", "supervise")
-
-
-def container_name(environment: Environment, machine: str) -> str:
-    """The container of a machine, as Compose names it."""
-    return f"{environment.unique_name}-{machine}-1"
 
 
 def volume_names(environment: Environment, machine: Machine) -> Mapping[str, str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -27,6 +26,7 @@ from provision.backends.vm.render import copied_folders
 from provision.backends.vm.shutdown import remove
 from provision.model import ATTACH, SETUP
 from provision.progress import ParallelProgress
+from provision.quick_dataclasses import dataclass
 from provision.recipe.systemd import restart_script
 from provision.target import Unreachable
 

@@ -6,7 +6,7 @@ import os
 import platform
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from provision import leftovers, process
@@ -47,6 +47,7 @@ from provision.backends.vm.validation import unsupported
 from provision.errors import Problem, UsageError
 from provision.hints import command
 from provision.model import MachineStatus, Origin, ServiceStatus
+from provision.quick_dataclasses import dataclass
 from provision.recipe.systemd import restart_script
 from provision.target import Unreachable
 

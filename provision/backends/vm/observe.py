@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, Literal
 
 from provision import guest_paths
@@ -15,6 +15,7 @@ from provision.backends.vm.driver import ForwardsLater, starts_provisioned, volu
 from provision.backends.vm.guest import secrets
 from provision.backends.vm.guest.commands import SAYS_WITHIN, ask
 from provision.backends.vm.records import definition_of, machine_records
+from provision.quick_dataclasses import dataclass
 from provision.target import Unreachable
 
 if TYPE_CHECKING:

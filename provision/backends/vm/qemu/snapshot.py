@@ -13,7 +13,6 @@ import json
 import platform
 import shutil
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +20,7 @@ from provision import guest_paths, process, records
 from provision.backends.vm.image.store import SAVED
 from provision.backends.vm.qemu import qmp
 from provision.errors import EnvironmentFailed, ProvisionError
+from provision.quick_dataclasses import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

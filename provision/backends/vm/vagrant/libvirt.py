@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +18,7 @@ from provision.backends.vm.vagrant.boxes import box_kernel
 from provision.backends.vm.vagrant.driver import INSTALL, VagrantDriver, plugin_installed
 from provision.errors import EnvironmentFailed, HostLacks
 from provision.model import Usage
+from provision.quick_dataclasses import dataclass
 from provision.records import DamagedRecord
 
 if TYPE_CHECKING:
