@@ -104,6 +104,7 @@ class Engine:
     root: str
     cgroups: Cgroups
     has_gpu: bool
+    runtimes: tuple[str, ...]
     security_options: tuple[str, ...]
 
 
@@ -303,6 +304,7 @@ def engine() -> Engine:
         root=raw.get("DockerRootDir") or "",
         cgroups="1" if raw.get("CgroupVersion", "1") == "1" else "2",
         has_gpu="nvidia" in (raw.get("Runtimes") or {}),
+        runtimes=tuple(raw.get("Runtimes") or {}),
         security_options=tuple(raw.get("SecurityOptions") or ()),
     )
 

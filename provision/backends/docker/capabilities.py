@@ -11,6 +11,7 @@ from provision.backends.base import Capabilities
 from provision.backends.docker import systemd
 from provision.backends.docker.limits import refused_limits
 from provision.backends.docker.ownership import ENVIRONMENT
+from provision.backends.docker.runtimes import has_own_kernel, refused_runtimes, selects_one
 from provision.backends.docker.sysctls import refused_sysctls
 from provision.backends.requirements import (
     NO_FOLDERS,
@@ -36,9 +37,9 @@ KVM = "/dev/kvm"
 
 def lacks(machine: Machine) -> Mapping[Capability, str]:
     """What no container can provide."""
-    reasons: Reasons = {
-        "kernel": "a container shares the host's kernel: it cannot load modules or set its sysctls"
-    }
+    reasons: Reasons = {}
+    if not has_own_kernel(machine):
+        reasons["kernel"] = "a container shares the host's kernel: it cannot load modules or set its sysctls"
     if machine.base.family not in systemd.PACKAGES:
         reasons["systemd"] = f"{machine.base.name} has no systemd"
     return reasons
@@ -47,6 +48,7 @@ def lacks(machine: Machine) -> Mapping[Capability, str]:
 def supports(machine: Machine) -> frozenset[str]:
     """The capabilities that checks can require and this machine has."""
     given = {each.name for each in machine.requires if each.name in ("kvm", "gpu")}
+    given |= {"kernel"} if has_own_kernel(machine) else set()
     return frozenset(given | ({"systemd"} if systemd.is_init(machine) else set()))
 
 
@@ -58,6 +60,13 @@ def require_host(environment: Environment) -> None:
             f"this host cannot provide a container with {' and '.join(TITLES[name] for name in reasons)}",
             evidence=list(reasons.values()),
             hint=f"{HINT} where the host allows it",
+        )
+    if refused := _refused_runtimes(environment):
+        raise HostLacks(
+            "the Docker engine does not know a runtime of the spec",
+            evidence=refused,
+            hint="add it to `runtimes` in the engine's daemon.json and restart the engine, choose one that it has,"
+            f" or leave `backends.docker.runtime` out; {HINT} a kernel of its own",
         )
     if refused := refused_limits(environment):
         raise HostLacks(
@@ -89,6 +98,12 @@ def _host_lacks(wanted: frozenset[Capability]) -> Reasons:
     return reasons
 
 
+def _refused_runtimes(environment: Environment) -> tuple[str, ...]:
+    if not selects_one(environment):
+        return ()
+    return refused_runtimes(environment, queries.engine().runtimes)
+
+
 def _has_gpu() -> bool:
     return queries.engine().has_gpu
 
@@ -97,7 +112,12 @@ def describe(environment: Environment, state_dir: StateDir) -> Capabilities:
     """The Docker backend's answers for `explain`."""
     version = queries.version()
     missing = list(_host_lacks(_wanted(environment)).values()) if version else ["no Docker engine answers"]
-    missing += (*refused_limits(environment), *refused_sysctls(environment)) if version else ()
+    if version:
+        missing += (
+            *_refused_runtimes(environment),
+            *refused_limits(environment),
+            *refused_sysctls(environment),
+        )
     init = "the engine's small init and the spec's services, nothing else"
     if not any(machine.services for machine in environment.machines):
         init = "the engine's small init, nothing else: the spec has no services"
@@ -105,7 +125,7 @@ def describe(environment: Environment, state_dir: StateDir) -> Capabilities:
         init = "systemd"
     return Capabilities(
         aspects={
-            "kernel": f"the host's, shared: {platform.system()} {platform.release()}",
+            "kernel": _kernel(environment),
             "isolation": "namespaces and cgroups, no extra capabilities",
             "start": starts.measured(state_dir, "about a second, once its image is built"),
             "size": _size(environment) if version else "its image",
@@ -117,6 +137,14 @@ def describe(environment: Environment, state_dir: StateDir) -> Capabilities:
         cannot=cannot(environment, lacks),
         lacks=tuple(missing),
     )
+
+
+def _kernel(environment: Environment) -> str:
+    own = [machine.name for machine in environment.machines if has_own_kernel(machine)]
+    if len(own) == len(environment.machines):
+        return "its own, by its runtime"
+    shared = f"the host's, shared: {platform.system()} {platform.release()}"
+    return f"{shared}; that of {' and '.join(own)} its own, by its runtime" if own else shared
 
 
 def _size(environment: Environment) -> str:
