@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 import click
 
+from provision.backends import HOST
 from provision.cli.show import say
 from provision.engine import Request
 from provision.errors import ProvisionError, SpecError, UsageError
@@ -244,6 +245,7 @@ def _options(request: Request) -> dict[str, list[str]]:
     in_ci = os.environ.get("CI") == "true"
     return {
         "-b": ["-b", request.backend] if request.backend != DEFAULT else [],
+        "--host": ["--host", host] if (host := os.environ.get(HOST)) else [],
         "--name": ["--name", request.name] if request.name else [],
         "--set": settings,
         "--no-local": ["--no-local"] if not request.local and not in_ci else [],

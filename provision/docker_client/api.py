@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from provision import process
+from provision.docker_client import endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-DEFAULT_SOCKET = "/var/run/docker.sock"
 CHUNK = 65536
 _HEADER = 8  # bytes before each piece of a command's output: the stream, three zeros, the length
 _STDERR = 2
@@ -47,27 +47,14 @@ class Response:
 def local_socket(variables: Mapping[str, str], home: Path) -> str | None:
     """The path of the socket that `docker` would use; None if it would use anything else.
 
-    It follows the order of `docker`: DOCKER_HOST, then DOCKER_CONTEXT, then the context in its
-    configuration, then the default.
-
     Args:
         variables: the process's environment.
         home: the user's home folder.
     """
     if variables.get("DOCKER_TLS_VERIFY") or variables.get("DOCKER_TLS"):
         return None
-    if host := variables.get("DOCKER_HOST"):
-        return host.removeprefix("unix://") if host.startswith("unix:///") else None
-    if context := variables.get("DOCKER_CONTEXT"):
-        return DEFAULT_SOCKET if context == "default" else None
-    configuration = Path(variables.get("DOCKER_CONFIG") or home / ".docker") / "config.json"
-    try:
-        current = json.loads(configuration.read_bytes()).get("currentContext", "")
-    except FileNotFoundError:
-        current = ""
-    except (OSError, ValueError, AttributeError):
-        return None  # `docker` says what is wrong with it
-    return DEFAULT_SOCKET if current in ("", "default") else None
+    address = endpoint.address_in(variables, home)
+    return address.removeprefix("unix://") if address and address.startswith("unix:///") else None
 
 
 def get(path: str, parameters: Mapping[str, str] | None = None) -> Response | None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _REFUSED = "Error response from daemon"
+_ALONE = ("docker", "run", "--rm", "--interactive", "--network", "none")
 
 
 def start(container: str) -> None:
@@ -85,6 +86,28 @@ def copy_volume(source: str, destination: str, image: str, script: str) -> None:
         ["docker", "run", "--rm", "--network", "none", "--user", "0:0", "--entrypoint", "sh",
          "--volume", f"{source}:/from:ro", "--volume", f"{destination}:/to", image, "-c", script]
     )  # fmt: skip
+
+
+def volume_made(volume: str) -> str:
+    """When a volume was made, as the engine writes it: another one with its name has another time."""
+    words = ["docker", "volume", "inspect", "--format", "{{.CreatedAt}}", volume]
+    return process.run(words).stdout.strip()
+
+
+def volume_words(volume: str, image: str, script: str, words: Sequence[str] = ()) -> list[str]:
+    """The command that runs a script for `sh`, as root in a container of an image, with a volume at /to."""
+    return [*_ALONE, "--user", "0:0", "--entrypoint", "sh", "--volume", f"{volume}:/to",
+            image, "-c", script, "sh", *words]  # fmt: skip
+
+
+def image_words(image: str, script: str, words: Sequence[str] = ()) -> list[str]:
+    """The command that runs a script for `sh` in a container of an image."""
+    return [*_ALONE, "--user", "0:0", "--entrypoint", "sh", image, "-c", script, "sh", *words]
+
+
+def copy_words(container: str, folder: str) -> list[str]:
+    """The command that unpacks a tar from its standard input in a container, running or not."""
+    return ["docker", "cp", "--archive", "--quiet", "-", f"{container}:{folder}"]
 
 
 def create_container(name: str, configuration: Mapping[str, object]) -> None:

@@ -44,9 +44,7 @@ def _environment(folder: Path, runtime: str) -> Environment:
         ("sysbox-runc", False, False),
     ],
 )
-def test_what_a_runtime_is_taken_for(
-    runtime: str, own_kernel: bool, harmless: bool, tmp_path: Path
-) -> None:
+def test_what_a_runtime_is_taken_for(runtime: str, own_kernel: bool, harmless: bool, tmp_path: Path) -> None:
     environment = _environment(tmp_path, runtime)
     [machine] = environment.machines
     assert has_own_kernel(machine) == own_kernel

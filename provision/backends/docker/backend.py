@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Literal
 
 from provision import guest_paths
@@ -11,6 +10,9 @@ from provision.backends.base import Remains, approve_all
 from provision.backends.docker import (
     agent,
     capabilities,
+    copies,
+    elsewhere,
+    forwards,
     live,
     offline,
     removal,
@@ -27,7 +29,7 @@ from provision.backends.docker.containers import (
     state,
 )
 from provision.backends.docker.logs import read_logs
-from provision.backends.docker.ownership import ENVIRONMENT, ID, OWNER, PROJECT, refuse_strangers
+from provision.backends.docker.ownership import ENVIRONMENT, ID, OWNER, PROJECT, owner, refuse_strangers
 from provision.backends.docker.planning import plan_for
 from provision.backends.docker.render import container_name, render_environment
 from provision.backends.docker.sysctls import notes_on_sysctl_files
@@ -35,7 +37,7 @@ from provision.backends.docker.systemd import EngineChoices
 from provision.backends.machines import read_all, refuse_unknown, side_by_side
 from provision.backends.readiness import service_states
 from provision.backends.requirements import refuse, unmet
-from provision.docker_client import commands, queries
+from provision.docker_client import commands, endpoint, multiplexing, queries
 from provision.errors import EnvironmentFailed, UsageError
 from provision.hints import command
 from provision.model import MachineStatus, ServiceStatus
@@ -58,7 +60,8 @@ if TYPE_CHECKING:
 
 RECORDS = {ports.RECORD: ports.PortsRecord, images_of.RECORD: images_of.ImagesRecord,
            starts.RECORD: starts.StartRecord, causes.RECORD: causes.AspectsRecord,
-           in_place.RECORD: in_place.PartsRecord}  # fmt: skip
+           in_place.RECORD: in_place.PartsRecord, copies.RECORD: copies.CopiesRecord,
+           forwards.RECORD: forwards.ForwardsRecord, forwards.PLACES: forwards.PlacesRecord}  # fmt: skip
 
 
 class Docker:
@@ -76,6 +79,12 @@ class Docker:
     def describe(self, environment: Environment, state_dir: StateDir) -> Capabilities:
         """What it would give an environment here."""
         return capabilities.describe(environment, state_dir)
+
+    def address(self) -> str:
+        """That of the engine which `docker` would use, where it is on another host."""
+        address = endpoint.elsewhere()
+        multiplexing.share_connections(address)
+        return address
 
     def notes(self, environment: Environment) -> tuple[str, ...]:
         """Files that no container reads."""
@@ -186,6 +195,7 @@ class Docker:
                     commands.stop(running)
             if machine is None:
                 agent.end(state_dir)
+                forwards.end(state_dir)
         return bool(running)
 
     def down(
@@ -202,6 +212,7 @@ class Docker:
         built = images_of.remembered_images(state_dir) if images else ()
         if not containers and not kept and not built and not queries.networks_with(f"{ID}={state_dir.id}"):
             agent.forget(state_dir)
+            forwards.end(state_dir)
             state_dir.forget_damaged(RECORDS)
             return False
         with progress.step("removing"):
@@ -213,6 +224,7 @@ class Docker:
                 progress.note(f"the image {name} stays: another environment needs it")
             secrets.forget(state_dir)
             agent.forget(state_dir)
+            forwards.end(state_dir)
             state_dir.forget_damaged(RECORDS)
         return bool(containers)
 
@@ -231,7 +243,7 @@ class Docker:
 
     def engine_environments(self) -> Mapping[str, tuple[str, str]]:
         """From the labels of this user's containers and volumes."""
-        own = [ID, f"{OWNER}={os.getuid()}"]
+        own = [ID, f"{OWNER}={owner(self.address())}"]
         wanted = (ID, ENVIRONMENT, PROJECT)
         return {
             identity: (name, project)
@@ -239,12 +251,12 @@ class Docker:
             for identity, name, project in queries.label_values(kind, wanted, carrying=own)
         }
 
-    def status(self, environment: Environment, state_dir: StateDir) -> tuple[MachineStatus, ...]:  # noqa: ARG002 - the contract's words
+    def status(self, environment: Environment, state_dir: StateDir) -> tuple[MachineStatus, ...]:
         """Every machine, with the state of each service where it runs."""
         names = {m.name: container_name(environment, m.name) for m in environment.machines}
         objects = queries.inspect(containers=names.values())
         refuse_strangers(environment.id, objects)
-        seen = objects.containers
+        seen = {each.name: each for each in forwards.forwarded(state_dir, tuple(objects.containers.values()))}
 
         def one(machine: Machine) -> MachineStatus:
             return _status(machine, seen.get(names[machine.name]))
@@ -272,9 +284,16 @@ class Docker:
         """Through a relay behind the containers' socket."""
         agent.lend(state_dir)
 
-    def sync(self, state_dir: StateDir, progress: Progress, *, watch: bool) -> int:  # noqa: ARG002 - the contract's words
-        """A container's folders are live: there is nothing to copy."""
-        return 0
+    def sync(self, state_dir: StateDir, progress: Progress, *, watch: bool) -> int:
+        """A container's folders are live, unless its engine is on another host."""
+        folders = copies.known_copies(state_dir) if state_dir.address else ()
+        if folders:
+            self.targets(state_dir.name, state_dir)  # says which is not running
+            with state_dir.lock(progress):
+                copies.push(state_dir, folders, progress)
+            if watch:
+                copies.watch(state_dir, progress)
+        return len(folders)
 
     def restart(self, state_dir: StateDir, target: Target, services: Sequence[str]) -> None:
         """Asks their supervisors."""
@@ -384,7 +403,11 @@ def _freeze(
 
 
 def _refusals(environment: Environment) -> Sequence[Problem]:
-    return (*unmet(environment, capabilities.lacks, capabilities.HINT), *systemd.without_systemd(environment))
+    return (
+        *unmet(environment, capabilities.lacks, capabilities.HINT),
+        *systemd.without_systemd(environment),
+        *elsewhere.refused_elsewhere(environment),
+    )
 
 
 def _status(machine: Machine, container: Container | None) -> MachineStatus:

@@ -22,8 +22,9 @@ from provision.backends.requirements import (
     required,
     volumes_kept,
 )
-from provision.docker_client import queries
+from provision.docker_client import endpoint, queries
 from provision.errors import HostLacks
+from provision.state import address_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,7 +48,7 @@ def lacks(machine: Machine) -> Mapping[Capability, str]:
 
 def supports(machine: Machine) -> frozenset[str]:
     """The capabilities that checks can require and this machine has."""
-    given = {each.name for each in machine.requires if each.name in ("kvm", "gpu")}
+    given: set[Capability] = {each.name for each in machine.requires if each.name in ("kvm", "gpu")}
     given |= {"kernel"} if has_own_kernel(machine) else set()
     return frozenset(given | ({"systemd"} if systemd.is_init(machine) else set()))
 
@@ -65,7 +66,7 @@ def require_host(environment: Environment) -> None:
         raise HostLacks(
             "the Docker engine does not know a runtime of the spec",
             evidence=refused,
-            hint="add it to `runtimes` in the engine's daemon.json and restart the engine, choose one that it has,"
+            hint="add it to `runtimes` in the engine's daemon.json, choose one that it has,"
             f" or leave `backends.docker.runtime` out; {HINT} a kernel of its own",
         )
     if refused := refused_limits(environment):
@@ -89,7 +90,7 @@ def _wanted(environment: Environment) -> frozenset[Capability]:
 
 def _host_lacks(wanted: frozenset[Capability]) -> Reasons:
     reasons: Reasons = {}
-    if "kvm" in wanted and not os.access(KVM, os.R_OK | os.W_OK):
+    if "kvm" in wanted and not endpoint.elsewhere() and not os.access(KVM, os.R_OK | os.W_OK):
         reasons["kvm"] = f"{KVM} does not exist, or this user cannot use it"
     if "gpu" in wanted and not _has_gpu():
         reasons["gpu"] = "the Docker engine has no GPU runtime: install NVIDIA's container toolkit"
@@ -130,13 +131,21 @@ def describe(environment: Environment, state_dir: StateDir) -> Capabilities:
             "start": starts.measured(state_dir, "about a second, once its image is built"),
             "size": _size(environment) if version else "its image",
             "init": init,
-            "folders": "the host's own files, live" if folders_of(environment) else NO_FOLDERS,
+            "folders": _folders(environment),
             "persistence": f"`down` keeps {volumes_kept(environment)};"
             " a change of the spec replaces the container",
         },
         cannot=cannot(environment, lacks),
         lacks=tuple(missing),
     )
+
+
+def _folders(environment: Environment) -> str:
+    if not folders_of(environment):
+        return NO_FOLDERS
+    if environment.is_elsewhere:
+        return f"copies on {address_of(environment.host)}, made by `up`, then by `sync --watch`"
+    return "the host's own files, live"
 
 
 def _kernel(environment: Environment) -> str:

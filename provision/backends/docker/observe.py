@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from provision.backends import causes, in_place
 from provision.backends.docker import file_mounts, secrets
-from provision.backends.docker.containers import MACHINE, of_environment
+from provision.backends.docker.containers import MACHINE, held_here, of_environment
 from provision.backends.docker.ownership import COMPOSE_PROJECT, ID, RENDERING
 from provision.backends.docker.render import container_name, image_names, volume_names
 from provision.backends.ports import notes_on_ports
@@ -86,7 +86,9 @@ def observe(environment: Environment, state_dir: StateDir, rendering: Rendering)
         seen=seen,
         containers=containers,
         stale_secrets={m.name: tuple(secrets.stale(names[m.name], m)) for m in answering},
-        replaced_files={m.name: tuple(file_mounts.replaced(names[m.name], m)) for m in answering},
+        replaced_files={}
+        if environment.is_elsewhere  # the container has copies
+        else {m.name: tuple(file_mounts.replaced(names[m.name], m)) for m in answering},
         aspects=causes.noted_aspects(state_dir),
         parts=parts,
     )
@@ -95,7 +97,6 @@ def observe(environment: Environment, state_dir: StateDir, rendering: Rendering)
 def with_surroundings(observed: Observed, environment: Environment, state_dir: StateDir) -> Observed:
     """The same, and what else a change meets."""
     present = of_environment(state_dir)
-    ours = {(port.host, port.protocol) for container in present for port in container.ports}
     return replace(
         observed,
         surroundings=Surroundings(
@@ -103,7 +104,10 @@ def with_surroundings(observed: Observed, environment: Environment, state_dir: S
             # Compose takes whatever carries its project's name for its own.
             namesakes=queries.containers_with(f"{COMPOSE_PROJECT}={environment.unique_name}"),
             volumes=queries.volumes_with(f"{ID}={environment.id}"),
-            notes_on_ports=notes_on_ports(environment, state_dir, ours),
-            notes_on_files={m.name: tuple(file_mounts.notes(m)) for m in environment.machines},
+            notes_on_ports=notes_on_ports(environment, state_dir, held_here(present)),
+            notes_on_files={
+                m.name: () if environment.is_elsewhere else tuple(file_mounts.notes(m))  # or it has copies
+                for m in environment.machines
+            },
         ),
     )

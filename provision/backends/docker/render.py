@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from provision import lent
+from provision.backends.docker.copies import copied_folders
 from provision.backends.docker.options import options_of
 from provision.backends.docker.systemd import PACKAGES, is_init
 from provision.backends.ports import key, variable
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from provision.backends.docker.copies import CopiedFolder
     from provision.backends.docker.systemd import EngineChoices
     from provision.model import Environment, Machine, Port, Step
 
@@ -83,7 +85,7 @@ def render_environment(environment: Environment, location: Path, choices: Engine
                 item.service(environment, recipes[item.machine.name], digests[item.machine.name])
                 for item in items
             ],
-            "volumes": sorted({name for item in items for name in item.volumes.values()}),
+            "volumes": sorted({name for item in items for name in (*item.volumes.values(), *item.copied)}),
             "secrets": _secret_sources(environment, location),
         },
     )
@@ -215,6 +217,8 @@ class _Item:
     cgroup_v1: bool
     patience: int
     mounts: tuple[_Bind, ...]
+    copies: tuple[CopiedFolder, ...]
+    elsewhere: bool
     volumes: Mapping[str, str]
     proxy: Mapping[str, str]
     variables: Mapping[str, str]
@@ -231,6 +235,8 @@ class _Item:
         binds = [(mount.source, mount.path, mount.read_only) for mount in machine.mounts]
         if machine.workspace:
             binds.insert(0, (machine.workspace.source, machine.workspace.path, False))
+        if environment.is_elsewhere:
+            binds = []
         return cls(
             machine=machine,
             image=image,
@@ -243,6 +249,8 @@ class _Item:
                 _Bind(source=path_from(location, source, environment.project), path=path, read_only=read_only)
                 for source, path, read_only in binds
             ),
+            copies=copied_folders(environment, machine),
+            elsewhere=environment.is_elsewhere,
             volumes={
                 name: full.removeprefix(f"{environment.unique_name}_")
                 for name, full in volume_names(environment, machine).items()
@@ -253,6 +261,18 @@ class _Item:
             build_secrets=tuple(dict.fromkeys(image.secrets)),
             certificate=certificate_name(environment, machine),
         )
+
+    @property
+    def copied(self) -> Mapping[str, CopiedFolder]:
+        """The volumes with copies of this host's folders, by their names in compose.yaml."""
+        return {each.volume.partition("_")[2]: each for each in self.copies}
+
+    @property
+    def published(self) -> tuple[Port, ...]:
+        """The ports that the engine publishes: on another host each once, at a number that is free there."""
+        if not self.elsewhere:
+            return self.machine.ports
+        return tuple({(port.guest, port.protocol): port for port in self.machine.ports}.values())
 
     def digest(self, environment: Environment, recipe: str) -> str:
         """The hash of all that is the machine's own; the label that carries it cannot be a part of it."""

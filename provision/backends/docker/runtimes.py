@@ -1,4 +1,4 @@
-"""What starts containers: the engine's own runtime, or another, such as one that gives each a kernel of its own."""
+"""What starts containers: the engine's own runtime, or one that gives each a kernel of its own."""
 
 from __future__ import annotations
 
@@ -40,8 +40,9 @@ def refused_runtimes(environment: Environment, known: Sequence[str]) -> tuple[st
         environment: what the spec describes.
         known: the runtimes that the engine lists.
     """
+    names = ", ".join(sorted(known)) or "none that it names"
     return tuple(
-        f"{machine.name}: runtime {runtime}; the engine has {', '.join(sorted(known)) or 'none that it names'}"
+        f"{machine.name}: runtime {runtime}; the engine has {names}"
         for machine in environment.machines
         if (runtime := options_of(machine).runtime) is not None
         and runtime not in known

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from provision.backends.docker.options import options_of
-from provision.docker_client import queries
+from provision.docker_client import endpoint, queries
 from provision.errors import Problem, ProvisionError
 from provision.model import Origin
 
@@ -71,9 +71,14 @@ def lacking() -> str:
             f"with cgroup v2, it needs Docker {WRITABLE} or newer to write its cgroups without privileges,"
             f" but this engine is {version}"
         )
-    if not NAMED.is_dir():
+    is_far = bool(endpoint.elsewhere())
+    if not is_far and not NAMED.is_dir():
         return f"with cgroup v1, it needs the hierarchy name=systemd, but {NAMED} does not exist"
-    kernel = tuple(int(part) for part in platform.release().split(".")[:2] if part.isdigit())
+    kernel = tuple(
+        int(part)
+        for part in (engine.kernel if is_far else platform.release()).split(".")[:2]
+        if part.isdigit()
+    )
     if kernel < RELEASE_AGENT:
         oldest = ".".join(map(str, RELEASE_AGENT))
         return f"with cgroup v1 and a kernel before {oldest}, it could escape its container"
