@@ -40,19 +40,20 @@ def find(name: str) -> Backend[Any]:
 
 
 def host_of(backend: Backend[Any]) -> str:
-    """The other host on which a backend creates machines now, as `state.on_host` has it; empty for this one.
-
-    Raises:
-        UsageError: the user chose a host, and the backend creates machines on this one alone.
-    """
+    """The other host where a backend creates machines now, as `state.on_host` has it; empty for this one."""
     from provision.backends.base import ReachesHosts
 
-    if isinstance(backend, ReachesHosts):
-        return on_host(backend.address())
-    if name := os.environ.get(HOST):
+    return on_host(backend.address()) if isinstance(backend, ReachesHosts) else ""
+
+
+def require_host(name: str) -> None:
+    """Raise UsageError if the user chose a host, and this backend creates machines on this one alone."""
+    from provision.backends.base import ReachesHosts
+
+    host, backend = os.environ.get(HOST), find(name)
+    if host and not isinstance(backend, ReachesHosts):
         raise UsageError(
-            f"{backend.title} creates machines on this host alone, not on {name}",
-            hint="leave out --host (or unset PROVISION_HOST), or use containers: `-b docker`; to have virtual"
-            f" machines on {name}, run provision there",
+            f"{backend.title} creates machines on this host alone, not on {host}",
+            hint="leave out --host (or unset PROVISION_HOST), or use containers: `-b docker`;"
+            f" to have virtual machines on {host}, run provision there",
         )
-    return ""

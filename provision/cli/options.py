@@ -165,7 +165,7 @@ def collect(options: dict[str, object]) -> Request:
     given = options.pop("spec", None)
     backend = str(options.pop("backend"))
     if backend != AUTO:
-        backends.require(backend)
+        backends.require_host(backend)
     settings: dict[str, str] = {}
     texts = options.pop("settings")
     assert isinstance(texts, tuple)  # noqa: S101 - click's multiple=True
@@ -188,7 +188,10 @@ def collect(options: dict[str, object]) -> Request:
     if request.local and (layer := spec.tracked_layer(request.spec)) is not None:
         say(f"warning: git tracks {layer}, so it belongs to the repository, not to you", err=True)
     with completing(request):
-        return _resolved(request) if backend == AUTO else request
+        if backend == AUTO:
+            request = _resolved(request)
+            backends.require_host(request.backend)
+        return request
 
 
 def words_of(texts: object) -> tuple[Word, ...]:

@@ -13,7 +13,7 @@ import os
 import shlex
 import socket
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,10 +30,11 @@ _STDERR = 2
 
 @dataclass(frozen=True, kw_only=True)
 class Response:
-    """What the engine answered: the status code of HTTP, and the body."""
+    """What the engine answered: the status code of HTTP, the body, and the headers in lower case."""
 
     status: int
     body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def message(self) -> str:
@@ -139,9 +140,14 @@ def _request(method: str, path: str, content: Any, timeout: float) -> Response |
     fields = start.split(b" ", 2)
     if len(fields) < 2 or not fields[1].isdigit():
         return None  # whatever listens there, it is no engine
-    response = Response(status=int(fields[1]), body=rest)
+    response = Response(status=int(fields[1]), body=rest, headers=_headers(start))
     seconds = time.monotonic() - begun
     words = ["curl", "--unix-socket", address, *(["--json", body.decode()] if content else []),
              f"http://docker{path}"]  # fmt: skip
     process.LOGGER.info("$ %s # %.2f s, status %d", shlex.join(words), seconds, response.status)
     return response
+
+
+def _headers(start: bytes) -> Mapping[str, str]:
+    lines = (line.partition(":") for line in start.decode("latin-1").split("\r\n")[1:])
+    return {name.strip().lower(): value.strip() for name, _, value in lines}

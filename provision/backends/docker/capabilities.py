@@ -27,7 +27,7 @@ from provision.errors import HostLacks
 from provision.state import address_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from provision.model import Capability, Environment, Machine
     from provision.state import StateDir
@@ -69,6 +69,12 @@ def require_host(environment: Environment) -> None:
             hint="add it to `runtimes` in the engine's daemon.json, choose one that it has,"
             f" or leave `backends.docker.runtime` out; {HINT} a kernel of its own",
         )
+    if refused := _refused_by_builder(environment):
+        raise HostLacks(
+            "the engine has no BuildKit, and its own builder lacks what the spec needs",
+            evidence=refused,
+            hint="use Docker's engine (DOCKER_HOST, DOCKER_CONTEXT), or a virtual machine: `-b vm`",
+        )
     if refused := refused_limits(environment):
         raise HostLacks(
             "the Docker engine cannot grant a service its limits",
@@ -105,6 +111,21 @@ def _refused_runtimes(environment: Environment) -> tuple[str, ...]:
     return refused_runtimes(environment, queries.engine().runtimes)
 
 
+def _refused_by_builder(environment: Environment) -> tuple[str, ...]:
+    """What machines need while they are built and only BuildKit gives, a line for each."""
+    needed = tuple(_of_buildkit(environment))
+    return needed if needed and not queries.features().buildkit else ()
+
+
+def _of_buildkit(environment: Environment) -> Iterator[str]:
+    for machine in environment.machines:
+        names = dict.fromkeys(name for step in machine.run for name in step.secrets)
+        if names:
+            yield f"{machine.name}: a step of `run` reads the secret {', '.join(names)} while it is built"
+        if machine.proxy is not None and machine.proxy.ca is not None:
+            yield f"{machine.name}: the certificate of its proxy is a secret while it is built"
+
+
 def _has_gpu() -> bool:
     return queries.engine().has_gpu
 
@@ -116,6 +137,7 @@ def describe(environment: Environment, state_dir: StateDir) -> Capabilities:
     if version:
         missing += (
             *_refused_runtimes(environment),
+            *_refused_by_builder(environment),
             *refused_limits(environment),
             *refused_sysctls(environment),
         )

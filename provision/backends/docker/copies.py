@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from provision.state import StateDir
 
 RECORD = "copies"
+MARK = "copy.of."  # no volume of a spec has two dots in its name
 IMAGE_IDS = 'id -u "$1"; id -g "$1"'
 RECEIVE = "tar -xpf - -C /to 2>&1"
 REMOVE = 'cd /to; while [ $# -gt 0 ]; do rm -rf -- "./$1"; shift; done'
@@ -87,7 +88,12 @@ def copied_folders(environment: Environment, machine: Machine) -> tuple[CopiedFo
 
 def _volume(environment: Environment, machine: Machine, path: str) -> str:
     whose = f"{machine.name}." if environment.several else ""
-    return f"{whose}copy.{hashlib.sha256(path.encode()).hexdigest()[:8]}"  # no volume of a spec has a dot
+    return f"{whose}{MARK}{hashlib.sha256(path.encode()).hexdigest()[:8]}"
+
+
+def is_copy(volume: str) -> bool:
+    """Whether a volume of an environment is a copy of a folder."""
+    return MARK in volume.partition("_")[2]
 
 
 def note_copies(state_dir: StateDir, environment: Environment, images: Mapping[str, str]) -> None:

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from provision.model import Environment, Machine
 
 START_HINT = "use an engine on this host, or run provision on that one"
-MEMORY = ("/run", "/dev/shm")  # noqa: S108 - what each start empties
 
 
 def refused_elsewhere(environment: Environment) -> Iterator[Problem]:
@@ -48,12 +47,4 @@ def _of_machine(machine: Machine, address: str) -> Iterator[Problem]:
                 port.origin,
                 "reach the engine by ssh:// (`docker context create NAME --docker host=ssh://USER@HOST`),"
                 f" or {START_HINT}",
-            )
-    for mount in machine.mounts:
-        if mount.source.is_file() and mount.path.startswith(tuple(f"{folder}/" for folder in MEMORY)):
-            yield Problem(
-                f"{machine.name} cannot have the file {mount.path}: its engine is at {address}, so files are"
-                " copied before the start, which empties that folder",
-                mount.origin,
-                f"mount it elsewhere in the machine, or {START_HINT}",
             )

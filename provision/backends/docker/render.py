@@ -73,7 +73,7 @@ def render_environment(environment: Environment, location: Path, choices: Engine
     images = _images(environment, choices)
     recipes = {name: digest_of(image.files) for name, image in images.items()}
     items = [
-        _Item.of(environment, machine, images[machine.name], location, cgroup_v1=_cgroup_v1(machine, choices))
+        _Item.of(environment, machine, images[machine.name], location, choices)
         for machine in environment.machines
     ]
     digests = {item.machine.name: item.digest(environment, recipes[item.machine.name]) for item in items}
@@ -151,7 +151,7 @@ def _images(environment: Environment, choices: EngineChoices) -> Mapping[str, Im
         systemd = is_init(each)
         runtime = PACKAGES[each.base.family] if systemd else ()
         taken[each.name] = steps(each, scripts, runtime, init=systemd, systemd=systemd)
-        contexts[each.name] = _context(environment, each, taken[each.name], scripts)
+        contexts[each.name] = _context(environment, each, taken[each.name], scripts, choices)
     recipes = {name: digest_of(files) for name, files in contexts.items()}
     folders = folder_names(environment, recipes)
     return {
@@ -170,10 +170,18 @@ def _context(
     machine: Machine,
     taken: tuple[Step, ...],
     scripts: Mapping[str, RenderedFile],
+    choices: EngineChoices,
 ) -> Mapping[str, RenderedFile]:
     """What a machine is built from: Dockerfile, steps, and the files that they bring."""
     dockerfile = render(
-        "docker/Dockerfile.j2", {"environment": environment, "machine": machine, "steps": taken}
+        "docker/Dockerfile.j2",
+        {
+            "environment": environment,
+            "machine": machine,
+            "steps": taken,
+            # Other builders know none that are private.
+            "sharing": "private" if choices.buildkit else "locked",
+        },
     )
     made = {"Dockerfile": _text(dockerfile)}
     for step in taken:
@@ -215,6 +223,7 @@ class _Item:
     grace: int
     systemd: bool
     cgroup_v1: bool
+    start_interval: bool
     patience: int
     mounts: tuple[_Bind, ...]
     copies: tuple[CopiedFolder, ...]
@@ -228,7 +237,12 @@ class _Item:
 
     @classmethod
     def of(
-        cls, environment: Environment, machine: Machine, image: Image, location: Path, *, cgroup_v1: bool
+        cls,
+        environment: Environment,
+        machine: Machine,
+        image: Image,
+        location: Path,
+        choices: EngineChoices,
     ) -> _Item:
         systemd = is_init(machine)
         proxy = proxy_variables(machine, environment.names)
@@ -243,7 +257,8 @@ class _Item:
             aliases=tuple(name for name in machine.names if name != machine.name),
             grace=GRACE * max(len(start_stages(machine)), 1) + MORE,
             systemd=systemd,
-            cgroup_v1=cgroup_v1,
+            cgroup_v1=_cgroup_v1(machine, choices),
+            start_interval=choices.start_interval,
             patience=int(max([*patience(machine).values(), 5])) + (600 if machine.setup else 0),
             mounts=tuple(
                 _Bind(source=path_from(location, source, environment.project), path=path, read_only=read_only)

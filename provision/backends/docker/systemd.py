@@ -23,6 +23,7 @@ PACKAGES: Mapping[Family, tuple[str, ...]] = {
     "dnf": ("systemd", "dbus-broker"),
 }
 NAMED = Path("/sys/fs/cgroup/systemd")
+START_INTERVAL = (1, 44)  # the first version of the API that has it
 WRITABLE = 28  # the first engine that gives an unprivileged container cgroups which it may write
 RELEASE_AGENT = (5, 17)  # since then only the host's root may set what a v1 hierarchy runs
 
@@ -45,17 +46,27 @@ def without_systemd(environment: Environment) -> Iterator[Problem]:
 
 @dataclass(frozen=True, kw_only=True)
 class EngineChoices:
-    """What the engine decides about an environment: the version of its cgroups, which systemd must know."""
+    """What the engine decides about an environment.
+
+    `cgroups` is the version of its cgroups, which systemd must know; `start_interval` says that it can look
+    at a machine's health more often while that starts, `buildkit` that it builds with that.
+    """
 
     cgroups: Cgroups = "2"
+    start_interval: bool = True
+    buildkit: bool = True
 
 
 def choose(environment: Environment) -> EngineChoices:
-    """What this host's engine decides, for machines with systemd; unknown if it does not answer."""
-    if not any(map(is_init, environment.machines)):
-        return EngineChoices()
+    """What this host's engine decides; as a current one does if it does not answer."""
     try:
-        return EngineChoices(cgroups=queries.engine().cgroups)
+        features = queries.features()
+        systemd = any(map(is_init, environment.machines))
+        return EngineChoices(
+            cgroups=queries.engine().cgroups if systemd else "2",
+            start_interval=features.api >= START_INTERVAL,
+            buildkit=features.buildkit,
+        )
     except ProvisionError:
         return EngineChoices()
 
