@@ -129,6 +129,7 @@ def test_an_environment_lives_on_another_host(away: Project) -> None:
     assert not _control(away).exists()
 
 
+@pytest.mark.thorough
 def test_a_host_of_the_configuration_has_environments_of_its_own(
     far: FarHost, away: Project, tmp_path: Path
 ) -> None:

@@ -1,4 +1,4 @@
-"""Runtimes of containers: which have a kernel of their own, which need a word of trust, which an engine lacks."""
+"""Runtimes of containers: which have their own kernel, which need a word of trust, which are unknown."""
 
 from __future__ import annotations
 
