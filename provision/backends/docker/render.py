@@ -179,8 +179,8 @@ def _context(
             "environment": environment,
             "machine": machine,
             "steps": taken,
-            # Other builders know none that are private.
-            "sharing": "private" if choices.buildkit else "locked",
+            # Another builder has no private caches, so each step has its own.
+            "alone": not choices.buildkit,
         },
     )
     made = {"Dockerfile": _text(dockerfile)}
