@@ -179,7 +179,8 @@ def _context(
             "environment": environment,
             "machine": machine,
             "steps": taken,
-            # Another builder has no private caches, so each step has its own.
+            # Podman's builder has no private caches, so each step has its own; and it takes a layer for
+            # that of an equal instruction, whatever is in the script, so the instruction names it.
             "alone": not choices.buildkit,
         },
     )
