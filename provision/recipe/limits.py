@@ -88,7 +88,8 @@ def default_limits(machine: Machine) -> Mapping[str, Limit]:
         "memlock": Limit(soft=LOCKED_MEMORY, hard=LOCKED_MEMORY),
         "nofile": Limit(soft=SOFT_FILES, hard=HARD_FILES),
         "nproc": Limit(soft=UNLIMITED, hard=UNLIMITED),
-    } | machine_limits(machine)
+        **machine_limits(machine),
+    }
 
 
 def shared_memory(machine: Machine) -> int:
