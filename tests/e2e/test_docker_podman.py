@@ -95,7 +95,7 @@ def test_an_environment_lives_on_podman(podded: Project) -> None:
     podded.inside("echo kept > /data/one", user="root")
     podded.good("snapshot", "save", "first")
     podded.inside("rm /data/one", user="root")
-    podded.good("snapshot", "restore", "first")
+    podded.good("snapshot", "restore", "first", "--yes")
     assert podded.inside("cat /data/one", user="root") == "kept\n"
 
 
