@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from provision.registry import DEFAULT as ENGINE
 from provision.spec.problems import Problems
 from provision.spec.quantities import size
 from provision.spec.source import read_tree
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
 CACHE = "cache"
 HOSTS = "hosts"
-ENGINE = "docker"
 SCHEMES = ("ssh://", "tcp://", "unix://")
 _HOSTS_EXAMPLE = "for example hosts: {big: {docker: ssh://me@big.example.org}}"
 _EXAMPLE = "for example cache: {limit: 20GiB}"

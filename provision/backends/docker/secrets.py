@@ -11,7 +11,7 @@ import shutil
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from provision import process, runtime, secrets
+from provision import guest_paths, process, runtime, secrets
 from provision.backends.docker.render import (
     SECRETS,
     certificate_name,
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
 
 # Whoever waits for the file finds all of it.
-RECEIVE = """umask 077
-cd /run/provision && mkdir -p "${1%/*}" && cat >"$1.new" && mv -f "$1.new" "$1"
+RECEIVE = f"""umask 077
+cd {guest_paths.RUN} && mkdir -p "${{1%/*}}" && cat >"$1.new" && mv -f "$1.new" "$1"
 """
 
 
