@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help up test containers machines host host-vm host-browser venv lint docs site picture fuzz format unit e2e test-vm thorough soak wheel bench bench-vm lock clean
+.PHONY: help up test containers machines host host-vm host-browser venv lint docs site picture fuzz format unit e2e test-vm test-podman thorough soak wheel bench bench-vm lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -88,6 +88,9 @@ machines:
 
 test-vm: host-vm venv  ## all of the suite on virtual machines; PROVIDER=libvirt for another than the first
 	$(BIN)/pytest --backend vm $(if $(PROVIDER),--provider $(PROVIDER)) tests/contract tests/e2e/test_examples.py tests/e2e/test_qemu_*.py tests/e2e/test_vm_*.py
+
+test-podman: host-vm venv  ## the whole contract on Podman's service instead of Docker's engine
+	scripts/podman-service $(BIN)/pytest --backend docker tests/contract
 
 thorough: host-browser venv  ## what make e2e leaves out for time
 	$(BIN)/pytest -m thorough --backend docker $(CONTAINERS)

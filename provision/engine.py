@@ -88,7 +88,7 @@ def load_unlocked(request: Request, *, looking: bool = False) -> Environment:
     """Read and check a spec, without its lock; SpecError with every problem in it."""
     from provision import spec
 
-    return spec.load(
+    environment = spec.load(
         request.spec,
         backend=request.backend,
         settings=request.settings,
@@ -97,6 +97,7 @@ def load_unlocked(request: Request, *, looking: bool = False) -> Environment:
         local=request.local,
         allows=spec.everything if looking else trust_of(request).allows,
     )
+    return replace(environment, host=backends.host_of(backends.find(request.backend)))
 
 
 def locked(environment: Environment, request: Request) -> Environment:
@@ -256,13 +257,18 @@ def resolve(request: Request) -> EnvironmentRef:
     return EnvironmentRef(
         name=name,
         backend=backends.find(request.backend),
-        state_dir=StateDir.of(project, name, request.backend, request.spec.absolute()),
-    )
+        state_dir=StateDir.of(
+            project, name, request.backend, request.spec.absolute(),
+            backends.host_of(backends.find(request.backend)),
+        ),
+    )  # fmt: skip
 
 
 def state_of(environment: Environment, backend: str) -> StateDir:
     """Where a backend keeps an environment's state."""
-    return StateDir.of(environment.project, environment.name, backend, environment.spec.absolute())
+    return StateDir.of(
+        environment.project, environment.name, backend, environment.spec.absolute(), environment.host
+    )
 
 
 def render(request: Request, folder: Path | None) -> tuple[Mapping[str, bytes], Path | None]:

@@ -166,6 +166,10 @@ def _gone(notes: list[str]) -> Iterator[GoneEnvironment]:
             continue
         for name, state_dir in state_dirs.items():
             backend = backends.find(name)
+            if state_dir.host != backends.host_of(backend):
+                where = state_dir.address or "this host"
+                notes.append(f"{known.name}-{known.id} stays in {name}: it is on {where}")
+                continue
             try:
                 remains = backend.remains(state_dir)
             except ProvisionError as error:

@@ -454,6 +454,14 @@ class KeepsCaches(Protocol):
 
 
 @runtime_checkable
+class ReachesHosts(Protocol):
+    """What a backend can do in addition to the contract if it can create machines on another host."""
+
+    def address(self) -> str:
+        """The address of the other host on which it creates them now; empty for this one."""
+
+
+@runtime_checkable
 class BuildsBases(Protocol):
     """What a backend can do in addition to the contract if its machines start from a base's image or box."""
 

@@ -151,6 +151,7 @@ def test_backends_and_checks_are_strangers() -> None:
                 "order",
                 "ports",
                 "readiness",
+                "watching",
                 "volumes",
                 "requirements",
                 "snapshots",

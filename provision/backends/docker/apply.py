@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from functools import partial
 from typing import TYPE_CHECKING
@@ -12,12 +11,13 @@ from provision.backends import causes, in_place, starts
 from provision.backends.build_errors import build_failed
 from provision.backends.build_lines import BuildLines
 from provision.backends.build_problems import refuse_found
-from provision.backends.docker import agent, secrets, snapshots, systemd
-from provision.backends.docker.containers import MACHINE, container_name, enter, of_environment
+from provision.backends.docker import agent, copies, forwards, secrets, snapshots, systemd
+from provision.backends.docker.containers import MACHINE, container_name, enter, held_here, of_environment
 from provision.backends.docker.decide import changes_in_place, is_changed
 from provision.backends.docker.failures import require_compose, start_failed
 from provision.backends.docker.images import remember_images
 from provision.backends.docker.logs import read_logs
+from provision.backends.docker.ownership import owner
 from provision.backends.docker.planning import plan_for
 from provision.backends.docker.removal import end
 from provision.backends.docker.render import (
@@ -77,6 +77,10 @@ class Application:
         """Observe, decide, and carry out the plan once it is approved; returned is that very plan."""
         with self.state_dir.lock(progress):
             snapshots.finish_restore(self.state_dir, progress)
+            if self.environment.is_elsewhere:
+                progress.note(
+                    f"on {self.state_dir.address}: folders are copied there, and ports forwarded by ssh"
+                )
             if self._forwards:
                 agent.prepare(self.state_dir)
             else:
@@ -86,6 +90,7 @@ class Application:
             approve(plan)
             since = time.monotonic()
             begun = self._converge(plan, observed, progress, rebuild=rebuild) if plan.changes else 0.0
+            self._send_changes(plan, progress)
             if plan.changes and self._ordered:
                 self._wait_for_all(plan, progress)
                 starts.note(self.state_dir, plan, begun, since)
@@ -109,10 +114,17 @@ class Application:
                 self._wait_for_all(plan, progress, start=True)
         return plan
 
+    def _send_changes(self, plan: Plan, progress: Progress) -> None:
+        """Have the copies of folders as the folders are, in machines that are not started below."""
+        if self.environment.is_elsewhere:
+            for machine in self.environment.machines:
+                if plan.actions[machine.name] in ("none", "wait"):
+                    copies.push(self.state_dir, copies.known_copies(self.state_dir, machine.name), progress)
+
     @property
     def _ordered(self) -> bool:
-        """Whether a machine needs another: then each is started here, when that one is ready."""
-        return any(machine.needs for machine in self.environment.machines)
+        """Whether each is started here: one needs another that must be ready, or gets its files first."""
+        return self.environment.is_elsewhere or any(machine.needs for machine in self.environment.machines)
 
     @property
     def _forwards(self) -> bool:
@@ -128,7 +140,7 @@ class Application:
         for note in plan.notes:
             progress.note(note)
         present = of_environment(state_dir)
-        ours = {(port.host, port.protocol) for container in present for port in container.ports}
+        ours = held_here(present)
         chosen = choose(environment, state_dir, ours, progress)
         state_dir.make()
         # Before any container has them: whoever is killed after that would choose others the next time.
@@ -145,7 +157,10 @@ class Application:
             # Of equal machines one is built: the image is that of all.
             building = {image: machine for machine, image in images.items() if image in stale}
             self._build(building.values(), progress, variables, rebuild=rebuild)
-        warn_of_roots(environment.machines, progress)
+        if environment.is_elsewhere:
+            copies.note_copies(state_dir, environment, images)
+        else:  # a copy belongs to the machine's user
+            warn_of_roots(environment.machines, progress)
         begun = time.monotonic()
         with progress.step("starting containers"):
             for container in present:
@@ -167,6 +182,7 @@ class Application:
                 raise start_failed(error, state_dir, environment) from error
             self._change(plan, observed, progress)
         self._note_parts(plan, observed)
+        forwards.note_places(state_dir, environment, chosen)
         causes.note_aspects(state_dir, environment)
         return begun
 
@@ -219,7 +235,7 @@ class Application:
     def _variables(self, chosen: Mapping[str, int]) -> Mapping[str, str]:
         """The variables of `.env`: what it says of this host, once the secrets are where it says."""
         environment = self.environment
-        variables = {PROJECT: str(environment.project), OWNER: str(os.getuid())}
+        variables = {PROJECT: str(environment.project), OWNER: owner(self.state_dir.address)}
         variables |= self._lay_secrets()
         if self._forwards:
             variables[AGENT] = str(agent.folder(self.state_dir))
@@ -309,23 +325,41 @@ class Application:
             return
         alone = not self.environment.several
 
-        def one(machine: Machine) -> None:
+        def bring(machine: Machine, shown: Progress) -> None:
             was_up = plan.actions[machine.name] == "wait"
             if (start or self._ordered) and not was_up:
-                self._start(machine)
+                self._start(machine, shown)
+            self._deliver(machine)
+            self._wait(machine, shown, was_up=was_up)
+
+        def one(machine: Machine) -> None:
             if alone:
-                self._wait(machine, progress, was_up=was_up)
+                bring(machine, progress)
                 return
             own = ParallelProgress(progress, machine.name)
             with own.step("ready"):
-                self._wait(machine, own, was_up=was_up)
+                bring(machine, own)
 
         with progress.step(f"waiting until {'it is' if alone else 'they are'} ready"):
             in_order(waiting, one)
+        of_environment(self.state_dir)  # forwards their ports, where they are on another host
 
-    def _start(self, machine: Machine) -> None:
+    def _start(self, machine: Machine, progress: Progress) -> None:
+        container = self._container(machine)
         try:
-            commands.start(self._container(machine))
+            if self.environment.is_elsewhere:
+                copies.push(self.state_dir, copies.known_copies(self.state_dir, machine.name), progress)
+                copies.push_files(machine, container)
+            commands.start(container)
+        except process.CommandFailed as error:
+            raise start_failed(error, self.state_dir, self.environment) from error
+
+    def _deliver(self, machine: Machine) -> None:
+        """Send a container on another host what it cannot mount, and have its ports here."""
+        if not self.environment.is_elsewhere:
+            return
+        try:
+            secrets.deliver(self._container(machine), self.environment, machine)
         except process.CommandFailed as error:
             raise start_failed(error, self.state_dir, self.environment) from error
 

@@ -5,11 +5,11 @@ Each imports what it alone needs, late: `status` and `exec` are asked often, and
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any, Literal
 
 from provision import guest_paths
 from provision.backends.base import Remains, approve_all
+from provision.backends.docker import forwards
 from provision.backends.docker.containers import (
     MACHINE,
     container_name,
@@ -17,9 +17,9 @@ from provision.backends.docker.containers import (
     of_environment,
     state,
 )
-from provision.backends.docker.ownership import ENVIRONMENT, ID, OWNER, PROJECT, refuse_strangers
+from provision.backends.docker.ownership import ENVIRONMENT, ID, OWNER, PROJECT, owner, refuse_strangers
 from provision.backends.machines import read_all, refuse_unknown, side_by_side
-from provision.docker_client import commands, queries
+from provision.docker_client import commands, endpoint, multiplexing, queries
 from provision.errors import EnvironmentFailed, UsageError
 from provision.hints import command
 from provision.model import MachineStatus, ServiceStatus
@@ -60,6 +60,12 @@ class Docker:
         from provision.backends.docker import capabilities
 
         return capabilities.describe(environment, state_dir)
+
+    def address(self) -> str:
+        """That of the engine which `docker` would use, where it is on another host."""
+        address = endpoint.elsewhere()
+        multiplexing.share_connections(address)
+        return address
 
     def notes(self, environment: Environment) -> tuple[str, ...]:
         """Files that no container reads."""
@@ -201,6 +207,7 @@ class Docker:
                     commands.stop(running)
             if machine is None:
                 agent.end(state_dir)
+                forwards.end(state_dir)
         return bool(running)
 
     def down(
@@ -221,6 +228,7 @@ class Docker:
         if not containers and not kept and not built and not queries.networks_with(f"{ID}={state_dir.id}"):
             secrets.forget(state_dir)  # an `up` that was killed may have come no further
             agent.forget(state_dir)
+            forwards.end(state_dir)
             self._forget_snapshots(state_dir, volumes=volumes)
             state_dir.forget_damaged(_records())
             return False
@@ -234,6 +242,7 @@ class Docker:
                 progress.note(f"the image {name} stays: another environment needs it")
             secrets.forget(state_dir)
             agent.forget(state_dir)
+            forwards.end(state_dir)
             state_dir.forget_damaged(_records())
         return bool(containers)
 
@@ -262,7 +271,7 @@ class Docker:
 
     def engine_environments(self) -> Mapping[str, tuple[str, str]]:
         """From the labels of this user's containers and volumes."""
-        own = [ID, f"{OWNER}={os.getuid()}"]
+        own = [ID, f"{OWNER}={owner(self.address())}"]
         wanted = (ID, ENVIRONMENT, PROJECT)
         return {
             identity: (name, project)
@@ -270,12 +279,12 @@ class Docker:
             for identity, name, project in queries.label_values(kind, wanted, carrying=own)
         }
 
-    def status(self, environment: Environment, state_dir: StateDir) -> tuple[MachineStatus, ...]:  # noqa: ARG002 - the contract's words
+    def status(self, environment: Environment, state_dir: StateDir) -> tuple[MachineStatus, ...]:
         """Every machine, with the state of each service where it runs."""
         names = {m.name: container_name(environment, m.name) for m in environment.machines}
         objects = queries.inspect(containers=names.values())
         refuse_strangers(environment.id, objects)
-        seen = objects.containers
+        seen = {each.name: each for each in forwards.forwarded(state_dir, tuple(objects.containers.values()))}
 
         def one(machine: Machine) -> MachineStatus:
             return _status(machine, seen.get(names[machine.name]))
@@ -305,9 +314,18 @@ class Docker:
 
         agent.lend(state_dir)
 
-    def sync(self, state_dir: StateDir, progress: Progress, *, watch: bool) -> int:  # noqa: ARG002 - the contract's words
-        """A container's folders are live: there is nothing to copy."""
-        return 0
+    def sync(self, state_dir: StateDir, progress: Progress, *, watch: bool) -> int:
+        """A container's folders are live, unless its engine is on another host."""
+        from provision.backends.docker import copies
+
+        folders = copies.known_copies(state_dir) if state_dir.address else ()
+        if folders:
+            self.targets(state_dir.name, state_dir)  # says which is not running
+            with state_dir.lock(progress):
+                copies.push(state_dir, folders, progress)
+            if watch:
+                copies.watch(state_dir, progress)
+        return len(folders)
 
     def restart(self, state_dir: StateDir, target: Target, services: Sequence[str]) -> None:
         """Asks their supervisors."""
@@ -421,10 +439,14 @@ def _freeze(
 
 
 def _refusals(environment: Environment) -> Sequence[Problem]:
-    from provision.backends.docker import capabilities, systemd
+    from provision.backends.docker import capabilities, elsewhere, systemd
     from provision.backends.requirements import unmet
 
-    return (*unmet(environment, capabilities.lacks, capabilities.HINT), *systemd.without_systemd(environment))
+    return (
+        *unmet(environment, capabilities.lacks, capabilities.HINT),
+        *systemd.without_systemd(environment),
+        *elsewhere.refused_elsewhere(environment),
+    )
 
 
 def _status(machine: Machine, container: Container | None) -> MachineStatus:
@@ -458,7 +480,7 @@ def _status(machine: Machine, container: Container | None) -> MachineStatus:
 def _records() -> Mapping[str, type[Any]]:
     """The records that it keeps of an environment, by name."""
     from provision.backends import causes, in_place, ports, snapshots, starts
-    from provision.backends.docker import images
+    from provision.backends.docker import copies, images
 
     return {
         ports.RECORD: ports.PortsRecord,
@@ -467,4 +489,7 @@ def _records() -> Mapping[str, type[Any]]:
         causes.RECORD: causes.AspectsRecord,
         in_place.RECORD: in_place.PartsRecord,
         snapshots.RESTORING: snapshots.RestoringRecord,
+        copies.RECORD: copies.CopiesRecord,
+        forwards.RECORD: forwards.ForwardsRecord,
+        forwards.PLACES: forwards.PlacesRecord,
     }

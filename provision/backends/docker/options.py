@@ -20,11 +20,13 @@ class DockerOptions:
     Args:
         init: process 1: Docker's own init, or systemd.
         shm_size: the size of /dev/shm in bytes.
+        runtime: the engine's name for what starts the container; the engine's default otherwise.
         compose: keys of the service in compose.yaml, laid over what provision writes.
     """
 
     init: Literal["auto", "systemd"] = "auto"
     shm_size: int | None = None
+    runtime: str | None = None
     compose: Mapping[str, Any] = field(default_factory=dict)
 
 

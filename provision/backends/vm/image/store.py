@@ -295,7 +295,11 @@ def engine_architecture() -> str | None:
     """What the Docker engine builds for; None where no engine answers, or it has no buildx."""
     version = queries.version()
     try:
-        return version.architecture if version and queries.plugin("buildx").code == 0 else None
+        return (
+            version.architecture
+            if version and queries.features().buildkit and queries.plugin("buildx").code == 0
+            else None
+        )
     except HostLacks:  # it does not answer
         return None
 
