@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help up test containers machines host host-vm host-browser venv lint docs site picture fuzz format unit e2e test-vm test-podman thorough soak wheel bench bench-vm lock clean
+.PHONY: help up test containers machines host host-vm host-browser venv lint docs site picture fuzz format unit e2e test-vm test-podman thorough soak wheel bench bench-vm scale lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -106,6 +106,9 @@ bench: host venv  ## the comparisons with peers; writes bench/results.md
 
 bench-vm: host-vm venv  ## the same for virtual machines; writes bench/results-vm.md
 	$(BIN)/python bench --machines
+
+scale: venv  ## simulate a thousand developers from bench/scale.yaml; writes bench/results-scale.md
+	$(BIN)/python bench/scale.py
 
 lock: venv  ## renew requirements/dev.txt with today's versions
 	$(BIN)/pip install --quiet --upgrade --upgrade-strategy eager --group dev --editable .
