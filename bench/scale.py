@@ -156,7 +156,7 @@ def queue(company: Company, job: tuple[float, float], runners: int, seed: int) -
 
 
 def missed(company: Company, forms: tuple[Form, Form], limit: int, seed: int) -> float:
-    """The share of a developer's ups in a month whose image or disk had been cached, and removed for the limit.
+    """The share of a developer's ups in a month whose image or disk was cached, and removed for the limit.
 
     The environments used are drawn by rank: the first twice as often as the second. Each change makes
     another image, of which only the changed step is more to store; the least recently used goes first.
@@ -242,9 +242,9 @@ def registry(company: Company, forms: tuple[Form, Form]) -> Iterator[str]:
     month = daily * company.days + renewal * 4
     yield (
         f"\nIt holds {company.distinct:,.0f} environments that differ: {renewal / 1e9:,.0f} GB; a day of"
-        f" changes adds {daily / 1e9:,.1f} GB, a base renewed each week {renewal / 1e9:,.0f} GB each time. A disk of"
-        f" {company.registry_disk / 1e12:g} TB is full after **{company.registry_disk / month:,.1f} months**"
-        " if nothing is ever removed.\n"
+        f" changes adds {daily / 1e9:,.1f} GB, a base renewed each week {renewal / 1e9:,.0f} GB each time."
+        f" A disk of {company.registry_disk / 1e12:g} TB is full after"
+        f" **{company.registry_disk / month:,.1f} months** if nothing is ever removed.\n"
     )
 
 
