@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from provision.cli import VERBS
-from tests.conftest import Project, make_project
+from tests.conftest import Project, brought_up
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,13 +50,8 @@ checks:
 
 @pytest.fixture(scope="module")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
-    project = make_project(tmp_path_factory.mktemp("words") / "project", "docker")
-    project.spec(SPEC)
-    try:
-        project.up("--no-verify")
+    with brought_up(tmp_path_factory.mktemp("words") / "project", "docker", SPEC) as project:
         yield project
-    finally:
-        project.good("down", "--volumes", "--images")
 
 
 # --- help

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.conftest import Project, make_project
+from tests.conftest import Project, brought_up, make_project
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,13 +41,8 @@ machines:
 
 @pytest.fixture(scope="module")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
-    project = make_project(tmp_path_factory.mktemp("daily") / "project", "docker")
-    project.spec(SPEC)
-    try:
-        project.up("--no-verify")
+    with brought_up(tmp_path_factory.mktemp("daily") / "project", "docker", SPEC) as project:
         yield project
-    finally:
-        project.good("down", "--volumes", "--images")
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.conftest import Project, make_project
+from tests.conftest import Project, brought_up
 from tests.e2e.test_life import PROVISION, read_until, states
 
 if TYPE_CHECKING:
@@ -31,13 +31,8 @@ FAILS = f"{SPEC}checks: [{{script: exit 3}}]\n"  # of what is checked nothing is
 
 @pytest.fixture(scope="module")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
-    project = make_project(tmp_path_factory.mktemp("vmdaily") / "project", "vm")
-    project.spec(SPEC)
-    try:
-        project.up("--no-verify")
+    with brought_up(tmp_path_factory.mktemp("vmdaily") / "project", "vm", SPEC) as project:
         yield project
-    finally:
-        project.good("down", "--volumes", "--images")
 
 
 @pytest.fixture
