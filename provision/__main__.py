@@ -60,7 +60,11 @@ def _run() -> int:
         notes = getattr(interrupt, "__notes__", ())
         return _interrupted(int(getattr(interrupt, "number", signal.SIGINT)), notes)
     except click.ClickException as error:
+        from provision.cli.habits import hint
+
         _say(error)
+        if known := hint(error):
+            _say(f"hint: {known}")
         return error.exit_code
     except BrokenPipeError:
         return 0  # whoever read us has seen enough
@@ -160,8 +164,9 @@ def _interrupt(number: int, _frame: object) -> None:
     from provision.errors import Interrupted
 
     _Received.signal = number
-    if process := sys.modules.get("provision.process"):
-        process.end_children()
+    # The module may be about to be imported, and have nothing yet.
+    if end_children := getattr(sys.modules.get("provision.process"), "end_children", None):
+        end_children()
     raise KeyboardInterrupt if number == signal.SIGINT else Interrupted(number)
 
 

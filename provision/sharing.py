@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from provision import backends, spec
@@ -13,6 +12,7 @@ from provision.hints import command
 from provision.oci import signing
 from provision.oci.reference import EXAMPLE, parse
 from provision.oci.registry import VARIABLE, Registry
+from provision.quick_dataclasses import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-import datetime
+import datetime as dt
 import ipaddress
 import json
 import os
@@ -65,16 +65,18 @@ def serve(folder: Path, *, tls: bool = False, password: bool = False) -> Iterato
     program = shutil.which("docker-registry")
     if program is None:
         message = "there is no docker-registry (scripts/host-setup tests installs it)"
-        pytest.fail(message) if os.environ.get("CI") == "true" else pytest.skip(message)
+        if os.environ.get("CI") == "true":
+            pytest.fail(message)
+        pytest.skip(message)
     folder.mkdir(parents=True, exist_ok=True)
     server = Server(folder=folder, port=free_port(), ca=certify(folder) if tls else None)
-    configuration = {
+    served = {"certificate": str(folder / "server.pem"), "key": str(folder / "server.key")}
+    configuration: dict[str, object] = {
         "version": 0.1,
         "log": {"level": "warn", "accesslog": {"disabled": True}},
         "storage": {"filesystem": {"rootdirectory": str(folder / "data")}},
-        "http": {"addr": f"127.0.0.1:{server.port}"}
-        | ({"tls": {"certificate": str(folder / "server.pem"), "key": str(folder / "server.key")}} if tls else {}),
-    }  # fmt: skip
+        "http": {"addr": f"127.0.0.1:{server.port}"} | ({"tls": served} if tls else {}),
+    }
     if password:
         (folder / "htpasswd").write_text(f"{USER}:{_bcrypt(PASSWORD)}\n")
         configuration["auth"] = {"htpasswd": {"realm": "test", "path": str(folder / "htpasswd")}}
@@ -100,7 +102,7 @@ def _wait(server: Server, running: subprocess.Popen[bytes]) -> None:
 
 def _bcrypt(password: str) -> str:
     """The hash of a password by bcrypt, which Python has no longer: the C library's `crypt` has."""
-    perl = 'print crypt($ARGV[0], q($2b$04$) . q(abcdefghijklmnopqrstuu))'
+    perl = "print crypt($ARGV[0], q($2b$04$) . q(abcdefghijklmnopqrstuu))"
     return subprocess.run(["perl", "-e", perl, password], capture_output=True, text=True, check=True).stdout
 
 
@@ -113,7 +115,7 @@ def certify(folder: Path) -> Path:
     def name(text: str) -> x509.Name:
         return x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, text)])
 
-    now = datetime.datetime.now(datetime.UTC)
+    now = dt.datetime.now(dt.UTC)
     ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
 
     def certificate(subject: str, public: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
@@ -123,8 +125,8 @@ def certify(folder: Path) -> Path:
             .issuer_name(name("test CA"))
             .public_key(public)
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - datetime.timedelta(days=1))
-            .not_valid_after(now + datetime.timedelta(days=1))
+            .not_valid_before(now - dt.timedelta(days=1))
+            .not_valid_after(now + dt.timedelta(days=1))
         )
 
     ca = (
@@ -149,7 +151,7 @@ def certify(folder: Path) -> Path:
 
 
 class Cutting:
-    """Between a client and a registry: passes on what comes, and cuts each connection once so much has come."""
+    """Between a client and a registry: passes on what comes, and cuts all once so much has come."""
 
     def __init__(self, port: int, after: int) -> None:
         self._target = port

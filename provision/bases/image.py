@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ from provision.bases.root import archive_time, can_make, make_root, write_file
 from provision.docker_client import commands, queries
 from provision.errors import HostLacks, ProvisionError
 from provision.model import DEFAULT_PATH
+from provision.quick_dataclasses import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -137,7 +137,7 @@ def refresh_image(base: Base, progress: Progress) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Provenance:
-    """Where an image of a base is from: pulled, then it has a `digest`; or made of an archive.
+    """Where an image of a base is from: pulled, then it has a `digest`; or made of an archive; or both.
 
     `made` is that archive's date (`20261101T000000Z`), `root` the hash of the root file system.
     """
@@ -159,18 +159,21 @@ def provenance(base: Base) -> Provenance:
 
 def provenance_of(base: Base, image: queries.Image) -> Provenance:
     """The same of what an engine tells of an image; pure."""
-    labels = image.labels
-    if MADE_LABEL in labels:
-        time = labels.get("provision.archive-time", "")
-        return Provenance(
-            mirror=labels.get("provision.mirror", ""),
-            made=base.snapshot or time.replace("-", "").replace(":", ""),
-            root=next(iter(image.layers), ""),  # `docker import` takes the tar file as it is
-        )
     named = base.image.partition("@")[0]
     known = [digest.partition("@") for digest in image.digests]
     own = [digest for name, _, digest in known if name in (named, named.rpartition(":")[0])]
-    return Provenance(digest=next(iter([*own, *(digest for _, _, digest in known)]), ""))
+    digest = next(iter([*own, *(digest for _, _, digest in known)]), "")
+    labels = image.labels
+    if MADE_LABEL not in labels:
+        return Provenance(digest=digest)
+    time = labels.get("provision.archive-time", "")
+    return Provenance(
+        # An engine may know a digest of what it never pulled. Only a registry has this one.
+        digest="" if can_make(base) else digest,
+        mirror=labels.get("provision.mirror", ""),
+        made=base.snapshot or time.replace("-", "").replace(":", ""),
+        root=next(iter(image.layers), ""),  # `docker import` takes the tar file as it is
+    )
 
 
 def statuses(bases: Sequence[Base]) -> tuple[BaseStatus, ...]:

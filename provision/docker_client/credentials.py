@@ -1,8 +1,9 @@
-"""What `docker login` keeps for a registry: in config.json, or with a credential helper."""
+"""What Docker keeps for a registry: a login, in config.json or with a credential helper; certificates."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from provision.errors import HostLacks
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 HUB = "docker.io"
+CERTIFICATES = Path("/etc/docker/certs.d")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,3 +48,9 @@ def login_for(host: str) -> Login | None:
         password=str(found.get("password") or found.get("Password") or ""),
         token=str(found.get("identitytoken") or found.get("IdentityToken") or ""),
     )
+
+
+def certificate_folders(variables: Mapping[str, str]) -> tuple[Path, ...]:
+    """The rootless engine's folder, then the system's."""
+    home = variables.get("XDG_CONFIG_HOME") or (f"{variables['HOME']}/.config" if "HOME" in variables else "")
+    return (*([Path(home) / "docker" / "certs.d"] if home else []), CERTIFICATES)

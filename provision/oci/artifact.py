@@ -6,7 +6,6 @@ import hashlib
 import shutil
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from provision.errors import EnvironmentFailed
@@ -26,6 +25,7 @@ from provision.oci.model import (
     descriptor,
     read_artifact,
 )
+from provision.quick_dataclasses import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from provision.docker_client.credentials import certificate_folders
 from provision.errors import HostLacks
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-SYSTEM = Path("/etc/docker/certs.d")
+    from pathlib import Path
 
 
 def authority(host: str, configured: Path | None, *, folders: tuple[Path, ...] = ()) -> Path | None:
@@ -32,13 +30,7 @@ def authority(host: str, configured: Path | None, *, folders: tuple[Path, ...] =
                 hint="it is the `ca` of `registry` in your configuration: name the CA's certificate in PEM",
             )
         return configured
-    for folder in folders or _docker_folders(os.environ):
+    for folder in folders or certificate_folders(os.environ):
         if found := sorted((folder / host).glob("*.crt")):
             return found[0]
     return None
-
-
-def _docker_folders(variables: Mapping[str, str]) -> tuple[Path, ...]:
-    """The rootless daemon's folder, then the system's."""
-    home = variables.get("XDG_CONFIG_HOME") or (f"{variables['HOME']}/.config" if "HOME" in variables else "")
-    return (*([Path(home) / "docker" / "certs.d"] if home else []), SYSTEM)

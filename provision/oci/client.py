@@ -202,11 +202,12 @@ class Client:
         return self._open().request(
             method, url, headers=dict(headers or {}), data=body, stream=True,
             timeout=(CONNECTS_WITHIN, within), allow_redirects=method in ("GET", "HEAD"),
+            verify=str(self.authority) if self.authority else None,  # before $REQUESTS_CA_BUNDLE
         )  # fmt: skip
 
     def _open(self) -> Session:
         if not self._session:
-            self._session.append(_session(self._authorization, self.authority))
+            self._session.append(_session(self._authorization))
         return self._session[0]
 
     @property
@@ -268,7 +269,7 @@ def _speaks_tls(address: str) -> bool:
         return False
 
 
-def _session(authorization: Authorization, authority: Path | None) -> Session:
+def _session(authorization: Authorization) -> Session:
     from requests import Session
     from requests.adapters import HTTPAdapter
 
@@ -277,8 +278,6 @@ def _session(authorization: Authorization, authority: Path | None) -> Session:
     session.mount("http://", HTTPAdapter(pool_connections=1, pool_maxsize=AT_ONCE))
     session.auth = authorization
     session.headers["User-Agent"] = "provision"
-    if authority is not None:
-        session.verify = str(authority)
     return session
 
 

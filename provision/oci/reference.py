@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from provision.quick_dataclasses import dataclass
 
 HUB = "docker.io"
 _HUB_API = "registry-1.docker.io"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
@@ -11,6 +10,7 @@ from provision.oci.certificates import authority
 from provision.oci.client import Client
 from provision.oci.errors import Damaged
 from provision.oci.model import INDEXES, Unreadable, descriptor
+from provision.quick_dataclasses import dataclass
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,10 +8,10 @@ one is the machine's hard limit.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from provision.model import UNLIMITED
+from provision.quick_dataclasses import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -79,6 +79,17 @@ def machine_limits(machine: Machine) -> Mapping[str, Limit]:
             soft = _SOFT[name]
             limits[name] = Limit(soft=hard if soft is None else soft, hard=hard)
     return limits
+
+
+def default_limits(machine: Machine) -> Mapping[str, Limit]:
+    """The limits of every process of a machine with an init of its own that sets none itself, by name."""
+    return {
+        "core": Limit(soft=0, hard=UNLIMITED),
+        "memlock": Limit(soft=LOCKED_MEMORY, hard=LOCKED_MEMORY),
+        "nofile": Limit(soft=SOFT_FILES, hard=HARD_FILES),
+        "nproc": Limit(soft=UNLIMITED, hard=UNLIMITED),
+        **machine_limits(machine),
+    }
 
 
 def shared_memory(machine: Machine) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ from provision import registry
 from provision.errors import UsageError
 from provision.files import note
 from provision.model import Origin
+from provision.quick_dataclasses import dataclass
 from provision.spec.demands import Demands, nothing, shown
 from provision.spec.layers import Reader, stack
 from provision.spec.machines import declared_vars, layers_of_machines

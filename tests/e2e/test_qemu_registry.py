@@ -64,9 +64,8 @@ def build(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def disks(project: Project) -> dict[str, str]:
     folder = project.folder.parent / "cache" / "provision" / "disks"
-    return {
-        path.parent.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.glob("*/disk.qcow2")
-    }
+    found = folder.glob("*/disk.qcow2")
+    return {path.parent.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in found}
 
 
 def test_a_disk_is_pulled_as_it_was_pushed(

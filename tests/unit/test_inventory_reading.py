@@ -192,6 +192,12 @@ def test_processes() -> None:
     assert "environment service web: PWD" not in found
 
 
+def test_an_inherited_signal_of_the_c_library_is_no_fact() -> None:
+    for mask, ignored in {"0000000080000000": "none", "0000000380001000": "SIGPIPE SIGRTMIN"}.items():
+        sections = {**PROCESSES, "status of exec": f"SigIgn:\t{mask}\n".encode()}
+        assert told(read_processes(sections))["processes exec"] == {"signals ignored": ignored}, mask
+
+
 def test_memory_is_the_limit_in_steps() -> None:
     found = told(read_system(SYSTEM))
     assert found["system memory"] == {"value": "2048 MiB"}

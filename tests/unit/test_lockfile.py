@@ -23,6 +23,7 @@ from provision.lockfile.archive import newest
 from provision.lockfile.merge import Take, changes, dropped, empty, merge, released
 from provision.lockfile.text import text
 from provision.lockfile.versions import compare, nearest
+from provision.model import Base
 from tests.conftest import as_yaml
 
 if TYPE_CHECKING:
@@ -115,6 +116,14 @@ def test_where_an_image_is_from() -> None:
     made = Provenance(mirror="m", made="20261125T022230Z", root="layer")
     assert provenance_of(base, image(labels=labels, layers=("layer",))) == made
     assert provenance_of(base, image()) == Provenance()
+
+
+def test_an_image_that_was_made_and_then_shared_is_known_by_its_registrys_digest() -> None:
+    base = Base(name="registry.test/team/debian:12", image="registry.test/team/debian:12", family="apt")
+    shared = image(labels={MADE_LABEL: "debian:12"}, digests=(f"registry.test/team/debian@{HASH}",))
+    assert provenance_of(base, shared) == Provenance(digest=HASH)
+    here = image(labels={MADE_LABEL: "debian:12"}, digests=(f"debian@{HASH}",))
+    assert provenance_of(find_base("debian:12"), here).digest == "", "an engine may name what it never pulled"
 
 
 def test_the_text_is_read_back_and_does_not_depend_on_any_order(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 SPECS = Path(__file__).parent.parent / "golden" / "specs"
 # By layers, variables and variations, and by who counts the machines.
 READ_BEFORE = {"version", "name", "extends", "vars", "backends", "matrix", "machines", "count"}
-OF_ALL = {"version", "name", "description", "matrix", "machines"}  # what no single machine has
+OF_ALL = {"version", "name", "description", "matrix", "machines", "registry"}  # what no single machine has
 READ_BEFORE_WHOLLY = {"spec.vars[]", "spec.backends", "spec.matrix[]"}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from provision.backends.docker.forwards import forwarded
 from provision.backends.docker.ownership import ID
 from provision.docker_client import commands, queries
 from provision.recipe.limits import HARD_FILES, SOFT_FILES
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from provision.docker_client.queries import Container
-    from provision.model import MachineState
+    from provision.model import Environment, MachineState
     from provision.state import StateDir
 
 MACHINE = "provision.machine"  # the label that says which machine a container is
@@ -22,9 +23,20 @@ NEEDS = "provision.needs"
 LIMITED = f'ulimit -S -n {SOFT_FILES} 2>/dev/null; ulimit -H -n {HARD_FILES} 2>/dev/null; exec "$@"'
 
 
+def container_name(environment: Environment, machine: str) -> str:
+    """The container of a machine, as Compose names it."""
+    return f"{environment.unique_name}-{machine}-1"
+
+
 def of_environment(state_dir: StateDir) -> tuple[Container, ...]:
-    """Those of its machines: they carry its id."""
-    return tuple(each for each in queries.containers_with(f"{ID}={state_dir.id}") if MACHINE in each.labels)
+    """Those of its machines: they carry its id. Their ports are those by which this host reaches them."""
+    found = queries.containers_with(f"{ID}={state_dir.id}")
+    return forwarded(state_dir, tuple(each for each in found if MACHINE in each.labels))
+
+
+def held_here(containers: Sequence[Container]) -> frozenset[tuple[int, str]]:
+    """The ports of this host that its containers hold, or what forwards to them."""
+    return frozenset((port.host, port.protocol) for each in containers for port in each.ports)
 
 
 def in_order_of_ending(containers: Sequence[Container]) -> tuple[tuple[Container, ...], ...]:

@@ -5,20 +5,25 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from provision import lent
+from provision.backends.docker.copies import copied_folders
 from provision.backends.docker.options import options_of
 from provision.backends.docker.systemd import PACKAGES, is_init
 from provision.backends.ports import key, variable
 from provision.backends.readiness import patience
-from provision.recipe import FOLDER, contents, lock_files, payload, repository_files, steps
-from provision.recipe.contents import CRASHES, SOON
+from provision.quick_dataclasses import dataclass
+from provision.recipe.contents import contents, payload
 from provision.recipe.limits import SOFT_FILES, ULIMITS, hard_files, machine_limits, shared_memory
+from provision.recipe.lock import FOLDER, lock_files
 from provision.recipe.proxy import proxy_variables, trust_variables
+from provision.recipe.repositories import repository_files
+from provision.recipe.steps import steps
 from provision.recipe.systemd import systemd_scripts
+from provision.recipe.times import CRASHES, SOON
 from provision.rendering import (
     RenderedFile,
     Rendering,
@@ -35,6 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from provision.backends.docker.copies import CopiedFolder
     from provision.backends.docker.systemd import EngineChoices
     from provision.model import Environment, Machine, Port, Step
 
@@ -47,11 +53,6 @@ CA = "proxy.ca"  # no secret of a spec can have this name
 GRACE = 30  # seconds that a service has to end
 MORE = 10  # that the container has beyond its services
 SUPERVISING = ("control", "group", "service", "state", "supervise")
-
-
-def container_name(environment: Environment, machine: str) -> str:
-    """The container of a machine, as Compose names it."""
-    return f"{environment.unique_name}-{machine}-1"
 
 
 def volume_names(environment: Environment, machine: Machine) -> Mapping[str, str]:
@@ -71,7 +72,7 @@ def render_environment(environment: Environment, location: Path, choices: Engine
     images = _images(environment, choices)
     recipes = {name: digest_of(image.files) for name, image in images.items()}
     items = [
-        _Item.of(environment, machine, images[machine.name], location, cgroup_v1=_cgroup_v1(machine, choices))
+        _Item.of(environment, machine, images[machine.name], location, choices)
         for machine in environment.machines
     ]
     digests = {item.machine.name: item.digest(environment, recipes[item.machine.name]) for item in items}
@@ -83,7 +84,7 @@ def render_environment(environment: Environment, location: Path, choices: Engine
                 item.service(environment, recipes[item.machine.name], digests[item.machine.name])
                 for item in items
             ],
-            "volumes": sorted({name for item in items for name in item.volumes.values()}),
+            "volumes": sorted({name for item in items for name in (*item.volumes.values(), *item.copied)}),
             "secrets": _secret_sources(environment, location),
         },
     )
@@ -149,7 +150,7 @@ def _images(environment: Environment, choices: EngineChoices) -> Mapping[str, Im
         systemd = is_init(each)
         runtime = PACKAGES[each.base.family] if systemd else ()
         taken[each.name] = steps(each, scripts, runtime, init=systemd, systemd=systemd)
-        contexts[each.name] = _context(environment, each, taken[each.name], scripts)
+        contexts[each.name] = _context(environment, each, taken[each.name], scripts, choices)
     recipes = {name: digest_of(files) for name, files in contexts.items()}
     folders = folder_names(environment, recipes)
     return {
@@ -168,10 +169,19 @@ def _context(
     machine: Machine,
     taken: tuple[Step, ...],
     scripts: Mapping[str, RenderedFile],
+    choices: EngineChoices,
 ) -> Mapping[str, RenderedFile]:
     """What a machine is built from: Dockerfile, steps, and the files that they bring."""
     dockerfile = render(
-        "docker/Dockerfile.j2", {"environment": environment, "machine": machine, "steps": taken}
+        "docker/Dockerfile.j2",
+        {
+            "environment": environment,
+            "machine": machine,
+            "steps": taken,
+            # Podman's builder has no private caches, so each step has its own; and it takes a layer for
+            # that of an equal instruction, whatever is in the script, so the instruction names it.
+            "alone": not choices.buildkit,
+        },
     )
     made = {"Dockerfile": _text(dockerfile)}
     for step in taken:
@@ -213,8 +223,11 @@ class _Item:
     grace: int
     systemd: bool
     cgroup_v1: bool
+    start_interval: bool
     patience: int
     mounts: tuple[_Bind, ...]
+    copies: tuple[CopiedFolder, ...]
+    elsewhere: bool
     volumes: Mapping[str, str]
     proxy: Mapping[str, str]
     variables: Mapping[str, str]
@@ -224,25 +237,35 @@ class _Item:
 
     @classmethod
     def of(
-        cls, environment: Environment, machine: Machine, image: Image, location: Path, *, cgroup_v1: bool
+        cls,
+        environment: Environment,
+        machine: Machine,
+        image: Image,
+        location: Path,
+        choices: EngineChoices,
     ) -> _Item:
         systemd = is_init(machine)
         proxy = proxy_variables(machine, environment.names)
         binds = [(mount.source, mount.path, mount.read_only) for mount in machine.mounts]
         if machine.workspace:
             binds.insert(0, (machine.workspace.source, machine.workspace.path, False))
+        if environment.is_elsewhere:
+            binds = []
         return cls(
             machine=machine,
             image=image,
             aliases=tuple(name for name in machine.names if name != machine.name),
             grace=GRACE * max(len(start_stages(machine)), 1) + MORE,
             systemd=systemd,
-            cgroup_v1=cgroup_v1,
+            cgroup_v1=_cgroup_v1(machine, choices),
+            start_interval=choices.start_interval,
             patience=int(max([*patience(machine).values(), 5])) + (600 if machine.setup else 0),
             mounts=tuple(
                 _Bind(source=path_from(location, source, environment.project), path=path, read_only=read_only)
                 for source, path, read_only in binds
             ),
+            copies=copied_folders(environment, machine),
+            elsewhere=environment.is_elsewhere,
             volumes={
                 name: full.removeprefix(f"{environment.unique_name}_")
                 for name, full in volume_names(environment, machine).items()
@@ -253,6 +276,18 @@ class _Item:
             build_secrets=tuple(dict.fromkeys(image.secrets)),
             certificate=certificate_name(environment, machine),
         )
+
+    @property
+    def copied(self) -> Mapping[str, CopiedFolder]:
+        """The volumes with copies of this host's folders, by their names in compose.yaml."""
+        return {each.volume.partition("_")[2]: each for each in self.copies}
+
+    @property
+    def published(self) -> tuple[Port, ...]:
+        """The ports that the engine publishes: on another host each once, at a number that is free there."""
+        if not self.elsewhere:
+            return self.machine.ports
+        return tuple({(port.guest, port.protocol): port for port in self.machine.ports}.values())
 
     def digest(self, environment: Environment, recipe: str) -> str:
         """The hash of all that is the machine's own; the label that carries it cannot be a part of it."""

@@ -7,13 +7,13 @@ follows from what is built alone, with the base by its name: as containers' imag
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from provision.backends.base import Pulled, Pushed, Shareable
 from provision.backends.vm.architecture import required
 from provision.oci import artifact
 from provision.oci.errors import Damaged
+from provision.quick_dataclasses import dataclass
 
 if TYPE_CHECKING:
     from pathlib import Path
