@@ -158,26 +158,40 @@ class Cutting:
         self._left = after
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._listener.getsockname()[1])
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._connections: list[threading.Thread] = []
+        self._accepting = threading.Thread(target=self._accept)
+        self._accepting.start()
 
     def close(self) -> None:
+        """Cut what is connected, and wait until nothing is."""
+        self._left = -1
+        self._listener.shutdown(socket.SHUT_RDWR)  # a close alone leaves `accept` waiting
+        self._accepting.join(WITHIN)
         self._listener.close()
+        for each in self._connections:
+            each.join(WITHIN)
 
     def _accept(self) -> None:
         with suppress(OSError):
             while True:
                 client, _ = self._listener.accept()
-                server = socket.create_connection(("127.0.0.1", self._target))
-                for source, target, counts in ((client, server, False), (server, client, True)):
-                    threading.Thread(target=self._pump, args=(source, target, counts), daemon=True).start()
+                connection = threading.Thread(target=self._connect, args=(client,))
+                self._connections.append(connection)
+                connection.start()
+
+    def _connect(self, client: socket.socket) -> None:
+        with client, socket.create_connection(("127.0.0.1", self._target)) as server:
+            answers = threading.Thread(target=self._pump, args=(server, client, True))
+            answers.start()
+            self._pump(client, server, counts=False)
+            answers.join(WITHIN)
 
     def _pump(self, source: socket.socket, target: socket.socket, counts: bool) -> None:
         with suppress(OSError):
             while piece := source.recv(1 << 14):
-                if counts:
-                    self._left -= len(piece)
-                    if self._left < 0:
-                        break
+                self._left -= len(piece) if counts else 0
+                if self._left < 0:
+                    break
                 target.sendall(piece)
         for each in (source, target):
             with suppress(OSError):
