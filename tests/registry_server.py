@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.second_host import ADDRESS
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -34,10 +36,15 @@ class Server:
     folder: Path
     port: int
     ca: Path | None = None
+    address: str = "127.0.0.1"
+
+    @property
+    def host(self) -> str:
+        return f"{self.address}:{self.port}"
 
     @property
     def repository(self) -> str:
-        return f"127.0.0.1:{self.port}/team/environments"
+        return f"{self.host}/team/environments"
 
     def blobs(self) -> dict[str, Path]:
         """Every blob by its digest, manifests too."""
@@ -48,7 +55,7 @@ class Server:
         """What `docker login` leaves, as the variables by which it is found."""
         folder.mkdir(parents=True, exist_ok=True)
         pair = base64.b64encode(f"{USER}:{password}".encode()).decode()
-        auths = {f"127.0.0.1:{self.port}": {"auth": pair}}
+        auths = {self.host: {"auth": pair}}
         (folder / "config.json").write_text(json.dumps({"auths": auths}))
         return {"DOCKER_CONFIG": str(folder)}
 
@@ -60,8 +67,10 @@ def free_port() -> int:
 
 
 @contextmanager
-def serve(folder: Path, *, tls: bool = False, password: bool = False) -> Iterator[Server]:
-    """Run a registry whose data lies in a folder."""
+def serve(
+    folder: Path, *, tls: bool = False, password: bool = False, everywhere: bool = False
+) -> Iterator[Server]:
+    """Run a registry whose data lies in a folder; on the loopback, or on all addresses of this host."""
     program = shutil.which("docker-registry")
     if program is None:
         message = "there is no docker-registry (scripts/host-setup tests installs it)"
@@ -70,12 +79,13 @@ def serve(folder: Path, *, tls: bool = False, password: bool = False) -> Iterato
         pytest.skip(message)
     folder.mkdir(parents=True, exist_ok=True)
     server = Server(folder=folder, port=free_port(), ca=certify(folder) if tls else None)
+    listened = "0.0.0.0" if everywhere else server.address
     served = {"certificate": str(folder / "server.pem"), "key": str(folder / "server.key")}
     configuration: dict[str, object] = {
         "version": 0.1,
         "log": {"level": "warn", "accesslog": {"disabled": True}},
         "storage": {"filesystem": {"rootdirectory": str(folder / "data")}},
-        "http": {"addr": f"127.0.0.1:{server.port}"} | ({"tls": served} if tls else {}),
+        "http": {"addr": f"{listened}:{server.port}"} | ({"tls": served} if tls else {}),
     }
     if password:
         (folder / "htpasswd").write_text(f"{USER}:{_bcrypt(PASSWORD)}\n")
@@ -107,7 +117,7 @@ def _bcrypt(password: str) -> str:
 
 
 def certify(folder: Path) -> Path:
-    """A CA of our own, and by it a certificate for 127.0.0.1 in server.pem and server.key; the CA's file."""
+    """A CA of our own, and by it a certificate for this host in server.pem and server.key; the CA's file."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
@@ -135,7 +145,7 @@ def certify(folder: Path) -> Path:
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(ca_key.public_key()), critical=False)
         .sign(ca_key, hashes.SHA256())
     )
-    names = [x509.IPAddress(ipaddress.ip_address("127.0.0.1")), x509.DNSName("localhost")]
+    names = [x509.IPAddress(ipaddress.ip_address(each)) for each in ("127.0.0.1", ADDRESS)]
     served = (
         certificate("registry", key.public_key())
         .add_extension(x509.SubjectAlternativeName(names), critical=False)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import subprocess
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -18,6 +20,7 @@ from provision.oci.reference import parse
 from provision.progress import Silent
 from tests.conftest import Project, Said, make_project
 from tests.registry_server import PASSWORD, USER, Cutting, Server, serve
+from tests.second_host import ADDRESS, reason_against, second_host
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,17 +41,8 @@ SPEC = """
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serve(tmp_path_factory.mktemp("registry"), tls=True, password=True) as running:
+    with serve(tmp_path_factory.mktemp("registry"), tls=True, password=True, everywhere=True) as running:
         yield running
-
-
-@pytest.fixture
-def hosts(tmp_path: Path, server: Server) -> Iterator[tuple[Project, Project]]:
-    """Two hosts that have nothing in common but the engine; nothing of theirs is left in it."""
-    found = tuple(host(tmp_path / name, server) for name in ("first", "second"))
-    yield found[0], found[1]
-    for each in found:
-        each.run("down", "--volumes", "--images")
 
 
 def host(folder: Path, server: Server, *, password: str = PASSWORD, ca: bool = True) -> Project:
@@ -72,26 +66,42 @@ def up(project: Project) -> Said:
     return said
 
 
-def images(*names: str) -> list[str]:
-    words = ["docker", "image", "ls", "--format", "{{.Repository}}:{{.Tag}}", *names]
+def images(*names: str, engine: str = "") -> list[str]:
+    chosen = ["--host", engine] if engine else []
+    words = ["docker", *chosen, "image", "ls", "--format", "{{.Repository}}:{{.Tag}}", *names]
     return subprocess.run(words, capture_output=True, check=True, text=True).stdout.split()
 
 
-def test_a_second_host_builds_nothing(hosts: tuple[Project, Project], server: Server) -> None:
-    first, second = hosts
-    mark = str(uuid4())
-    for each in hosts:
-        each.spec(SPEC.format(mark=mark))
-    said = up(first)
-    assert "is not there" in said.stderr
-    assert "building the image" in said.stderr
-    pushed = first.run("push", "--format", "json").json()["pushed"]
-    assert pushed[0]["sent"] > 0
-    again = first.run("push", "--format", "json").json()["pushed"]
-    assert (again[0]["sent"], again[0]["digest"]) == (0, pushed[0]["digest"])
-    first.good("down", "--images")
-    assert images("provision/shared") == []
+@dataclass(frozen=True, kw_only=True)
+class Shared:
+    """An image that a first host has pushed and has no longer, and what stands in a file of it."""
 
+    mark: str
+    reference: str
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory, server: Server) -> Shared:
+    mark = str(uuid4())
+    first = host(tmp_path_factory.mktemp("first"), server)
+    first.spec(SPEC.format(mark=mark))
+    try:
+        said = up(first)
+        assert "is not there" in said.stderr
+        assert "building the image" in said.stderr
+        pushed = first.run("push", "--format", "json").json()["pushed"]
+        assert pushed[0]["sent"] > 0
+        again = first.run("push", "--format", "json").json()["pushed"]
+        assert (again[0]["sent"], again[0]["digest"]) == (0, pushed[0]["digest"])
+    finally:
+        first.run("down", "--volumes", "--images")
+    assert images("provision/shared") == []
+    return Shared(mark=mark, reference=pushed[0]["reference"])
+
+
+def test_a_second_host_builds_nothing(tmp_path: Path, server: Server, shared: Shared) -> None:
+    second = host(tmp_path, server)
+    second.spec(SPEC.format(mark=shared.mark))
     planned = second.run("plan", "--format", "json").json()
     assert planned["pulls"] == [
         {"what": f"the image {planned['images'][0]['name']}", "source": server.repository,
@@ -109,11 +119,36 @@ def test_a_second_host_builds_nothing(hosts: tuple[Project, Project], server: Se
 
     # Docker takes it too, by the tag that is the same for every architecture.
     found = subprocess.run(
-        ["docker", "pull", pushed[0]["reference"]],
+        ["docker", "pull", shared.reference],
         capture_output=True, check=False, text=True, env={**os.environ, **second.environment},
     )  # fmt: skip
-    subprocess.run(["docker", "image", "rm", pushed[0]["reference"]], capture_output=True, check=False)
+    subprocess.run(["docker", "image", "rm", shared.reference], capture_output=True, check=False)
     assert found.returncode == 0, found.stderr
+
+
+@pytest.mark.skipif(bool(reason_against()), reason=reason_against())
+def test_an_empty_engine_of_a_second_host_builds_nothing(
+    tmp_path: Path, server: Server, shared: Shared
+) -> None:
+    """With an engine that has no image, not even the base, and verifies the registry's certificate itself."""
+    there = dataclasses.replace(server, address=ADDRESS)
+    second = host(tmp_path / "second", there)
+    second.spec(SPEC.format(mark=shared.mark))
+    with second_host(tmp_path / "untrusting") as engine:
+        second.environment["DOCKER_HOST"] = engine
+        said = second.run("pull")
+        assert said.code == 1, said.all
+        assert "certificate of the registry" in said.stderr
+        assert f"/etc/docker/certs.d/{there.host}" in said.stderr
+    with second_host(tmp_path / "engine", ca=server.ca, registry=there.host) as engine:
+        second.environment["DOCKER_HOST"] = engine
+        said = up(second)
+        assert "pulling the image provision/shared" in said.stderr
+        assert "building" not in said.stderr
+        assert second.inside("cat /srv/mark").strip() == shared.mark
+        assert [each.partition(":")[0] for each in images(engine=engine)] == ["provision/shared"]
+        second.good("down", "--volumes", "--images")
+        assert images(engine=engine) == []
 
 
 @pytest.mark.parametrize(
