@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from provision import backends, engine
+from provision import backends, engine, sharing
 from provision.backends import ports
+from provision.oci.registry import VARIABLE
 from provision.quick_dataclasses import dataclass
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class Explanation:
     choice: Choice
     demands: Mapping[str, Sequence[Demand]]
     notes: tuple[str, ...] = ()
-    """What is in the way here now, and checks that are skipped."""
+    """What is in the way here now, where `up` looks before it builds, and checks that are skipped."""
 
 
 def explain(request: Request) -> Explanation:
@@ -57,6 +58,7 @@ def explain(request: Request) -> Explanation:
         for name, environment in environments.items()
         for line in (
             *_ports_in_use(environment, name),
+            *_looked_for(environment),
             *engine.skipped(replace(environment, demands=demands[name]), name),
         )
     ]
@@ -67,6 +69,16 @@ def explain(request: Request) -> Explanation:
         demands=demands,
         notes=tuple(dict.fromkeys(notes)),
     )
+
+
+def _looked_for(environment: Environment) -> tuple[str, ...]:
+    """Where `up` looks before it builds; nobody is asked."""
+    registry = sharing.registry_of(environment)
+    if registry is None:
+        return ()
+    named = {"variable": f"${VARIABLE}", "spec": "the spec", "configuration": "your configuration"}
+    place = f"{registry.repository}, which {named[registry.source]} names"
+    return (f"before anything is built, it is looked for in {place}",)
 
 
 def _ports_in_use(environment: Environment, backend: str) -> Sequence[str]:
