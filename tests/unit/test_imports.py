@@ -141,6 +141,10 @@ def test_backends_and_checks_are_strangers() -> None:
                 "host_faults",
                 "build_problems",
                 "causes",
+                "container_entry",
+                "container_image",
+                "container_labels",
+                "container_logs",
                 "in_place",
                 "journal",
                 "locked",
@@ -285,15 +289,22 @@ def test_only_the_client_of_docker_starts_docker() -> None:
 NAMES_OF_BACKENDS = {"provision.registry", "provision.bases.scripts", "provision.bases.packing"}
 
 
+BACKENDS = {"docker", "swarm", "vm"}
+
+
 def test_no_module_outside_a_backend_spells_its_name() -> None:
     """So that what holds for one holds for any, one of another package too."""
     spelled = [
         f"{name} (line {node.lineno}) says {node.value!r}"
         for name, tree in TREES.items()
-        if not name.startswith(("provision.backends.docker", "provision.backends.vm"))
+        if not name.startswith(
+            ("provision.backends.docker", "provision.backends.swarm", "provision.backends.vm")
+        )
         and name not in NAMES_OF_BACKENDS
         for node in ast.walk(tree)
-        if isinstance(node, ast.Constant) and node.value in {"docker", "vm"} and room(name) != "docker_client"
+        if isinstance(node, ast.Constant)
+        and node.value in {"docker", "swarm", "vm"}
+        and room(name) != "docker_client"
     ]
     assert spelled == []
 

@@ -13,12 +13,14 @@ from provision.backends import causes, in_place, starts
 from provision.backends.build_errors import build_failed
 from provision.backends.build_lines import BuildLines
 from provision.backends.build_problems import refuse_found
+from provision.backends.container_image import image_names
+from provision.backends.container_labels import MACHINE
+from provision.backends.container_logs import read_logs
 from provision.backends.docker import agent, secrets, systemd
-from provision.backends.docker.containers import MACHINE, enter, of_environment
+from provision.backends.docker.containers import enter, of_environment
 from provision.backends.docker.decide import changes_in_place, is_changed
 from provision.backends.docker.failures import require_compose, start_failed
 from provision.backends.docker.images import remember_images
-from provision.backends.docker.logs import read_logs
 from provision.backends.docker.planning import plan_for
 from provision.backends.docker.removal import end
 from provision.backends.docker.render import (
@@ -31,7 +33,6 @@ from provision.backends.docker.render import (
     VARIABLES,
     container_name,
     env_file,
-    image_names,
     is_laid,
     kept_ports,
     secret_files,

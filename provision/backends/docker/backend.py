@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Literal
 from provision import guest_paths
 from provision.backends import causes, in_place, ports, starts
 from provision.backends.base import Remains, approve_all
+from provision.backends.container_labels import ENVIRONMENT, ID, MACHINE, OWNER, PROJECT
+from provision.backends.container_logs import read_logs
 from provision.backends.docker import (
     agent,
     capabilities,
@@ -20,14 +22,8 @@ from provision.backends.docker import (
 )
 from provision.backends.docker import images as images_of
 from provision.backends.docker.apply import Application
-from provision.backends.docker.containers import (
-    MACHINE,
-    enter,
-    of_environment,
-    state,
-)
-from provision.backends.docker.logs import read_logs
-from provision.backends.docker.ownership import ENVIRONMENT, ID, OWNER, PROJECT, refuse_strangers
+from provision.backends.docker.containers import enter, of_environment, state
+from provision.backends.docker.ownership import refuse_strangers
 from provision.backends.docker.planning import plan_for
 from provision.backends.docker.render import container_name, render_environment
 from provision.backends.docker.sysctls import notes_on_sysctl_files

@@ -6,10 +6,12 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from provision.backends import causes, in_place
+from provision.backends.container_image import image_names
+from provision.backends.container_labels import ID, MACHINE, RENDERING
 from provision.backends.docker import file_mounts, secrets
-from provision.backends.docker.containers import MACHINE, of_environment
-from provision.backends.docker.ownership import COMPOSE_PROJECT, ID, RENDERING
-from provision.backends.docker.render import container_name, image_names, volume_names
+from provision.backends.docker.containers import of_environment
+from provision.backends.docker.ownership import COMPOSE_PROJECT
+from provision.backends.docker.render import container_name, volume_names
 from provision.backends.ports import notes_on_ports
 from provision.docker_client import queries
 

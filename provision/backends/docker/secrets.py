@@ -12,12 +12,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from provision import runtime, secrets
-from provision.backends.docker.render import (
-    SECRETS,
-    is_laid,
-    secret_files,
-    secret_variable,
-)
+from provision.backends.docker.render import SECRETS, is_laid, secret_files, secret_variable
 from provision.docker_client import commands
 from provision.errors import HostLacks
 from provision.records import require_name

@@ -7,21 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from provision.backends.container_image import PACKAGES
 from provision.backends.docker.options import options_of
 from provision.docker_client import queries
 from provision.errors import Problem, ProvisionError
 from provision.model import Origin
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from provision.docker_client.queries import Cgroups
-    from provision.model import Environment, Family, Machine
+    from provision.model import Environment, Machine
 
-PACKAGES: Mapping[Family, tuple[str, ...]] = {
-    "apt": ("systemd", "systemd-sysv", "dbus"),
-    "dnf": ("systemd", "dbus-broker"),
-}
 NAMED = Path("/sys/fs/cgroup/systemd")
 WRITABLE = 28  # the first engine that gives an unprivileged container cgroups which it may write
 RELEASE_AGENT = (5, 17)  # since then only the host's root may set what a v1 hierarchy runs
