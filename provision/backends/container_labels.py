@@ -9,3 +9,6 @@ RENDERING = "provision.rendering"
 MACHINE = "provision.machine"  # which machine a container is
 NEEDS = "provision.needs"
 USER, WORKDIR = "provision.user", "provision.workdir"
+MACHINES = "provision.machines"  # those of a service, by their slots
+SERVICES, SECRETS = "provision.services", "provision.secrets"
+STACK_ID = "provision.stack"  # instead of ID, where machines are services and not containers

@@ -22,7 +22,7 @@ def command(form: str, backend: str | None) -> None:
     """
     from provision import backends
 
-    names = (backend,) if backend else backends.names()
+    names = (backend,) if backend else backends.offered()
     with progress().wait("checking this host"):
         findings = {name: backends.find(name).examine() for name in names}
     usable = {name: backends.find(name).is_usable(of_backend) for name, of_backend in findings.items()}

@@ -9,12 +9,12 @@ from provision.backends.container_labels import ID, MACHINE, NEEDS
 from provision.docker_client import queries
 
 if TYPE_CHECKING:
-    from provision.target import Target
     from collections.abc import Sequence
 
     from provision.docker_client.queries import Container
     from provision.model import MachineState
     from provision.state import StateDir
+    from provision.target import Target
 
 
 def of_environment(state_dir: StateDir) -> tuple[Container, ...]:
