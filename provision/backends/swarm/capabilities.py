@@ -73,13 +73,13 @@ def _ports(machine: Machine) -> Iterator[Problem]:
         if port.address in ANYWHERE or port.optional:
             continue
         where = "this host's loopback" if ipaddress.ip_address(port.address).is_loopback else port.address
-        host = f"{port.host}:" if port.host else "0:"
-        written = f"0.0.0.0:{host}{port.guest}" + ("/udp" if port.protocol == "udp" else "")
+        parts = [f"guest: {port.guest}", *([f"host: {port.host}"] if port.host else []), "address: 0.0.0.0"]
+        written = ", ".join([*parts, *(["protocol: udp"] if port.protocol == "udp" else [])])
         yield Problem(
             f"{machine.name} publishes port {port.guest} on {where}:"
             " a Swarm publishes on every address of a node",
             port.origin,
-            f'say so for this backend alone: `backends: {{swarm: {{ports: !replace ["{written}"]}}}}`'
+            f'say so for this backend alone: `backends: {{swarm: {{ports: [{{{written}}}]}}}}`'
             " with --allow network, or leave the port out: machines reach each other without",
         )
 

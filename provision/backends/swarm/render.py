@@ -300,7 +300,7 @@ class _Service:
             group=group,
             image=image,
             hostname=hostname,
-            aliases=tuple(name for name in machine.names if name not in (machine.name, group.name))
+            aliases=tuple(name for name in machine.aliases if name != group.name)
             if numbered
             else tuple(name for name in machine.names if name != group.name),
             grace=GRACE * max(len(start_stages(machine)), 1) + MORE,

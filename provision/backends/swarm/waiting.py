@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -60,6 +61,8 @@ class Waiter:
     timeout: float
     known: Collection[str]
     secrets: Mapping[str, str]
+    _failed: dict[str, EnvironmentFailed] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def wait(
         self, machine: Machine, group: Group, action: Action, progress: Progress, *, touched: bool
@@ -82,14 +85,24 @@ class Waiter:
             if touched:
                 self._until_updated(full, progress, changed=action in _UPDATES)
         except EnvironmentFailed as error:
-            if touched and action in _UPDATES and self._goes_back(full, progress):
-                raise EnvironmentFailed(
-                    f"{error.message}; the Swarm runs again what it ran before",
-                    evidence=error.evidence,
-                    hint=error.hint,
-                    machine=machine.name,
-                ) from error
-            raise
+            if not touched or action not in _UPDATES:
+                raise
+            with self._lock:  # of equal machines the first that fails says why; the others wait for it
+                if full not in self._failed:
+                    self._failed[full] = self._taken_back(full, machine, error, progress)
+            raise self._failed[full] from error
+
+    def _taken_back(
+        self, full: str, machine: Machine, error: EnvironmentFailed, progress: Progress
+    ) -> EnvironmentFailed:
+        if not self._goes_back(full, progress):
+            return error
+        return EnvironmentFailed(
+            f"{error.message}; the Swarm runs again what it ran before",
+            evidence=error.evidence,
+            hint=error.hint,
+            machine=machine.name,
+        )
 
     def _until_running(
         self, machine: Machine, group: Group, full: str, progress: Progress, *, touched: bool
