@@ -288,6 +288,10 @@ class Cluster:
 
     def close(self) -> None:
         """End and remove all of it."""
+        for node in self.nodes:  # all at once: those that are left would try to heal
+            for number in node.processes():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(number, signal.SIGKILL)
         for node in self.nodes:
             node.kill()
             sh("ip", "netns", "delete", node.namespace, check=False)

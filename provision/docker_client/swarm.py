@@ -47,6 +47,7 @@ class Node:
         availability: active, pause or drain.
         manager: leader, reachable or unreachable; empty for a worker.
         address: where the others reach it.
+        labels: that its admin gave it, for constraints.
     """
 
     id: str
@@ -56,6 +57,7 @@ class Node:
     availability: str
     manager: str
     address: str
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -302,6 +304,7 @@ def _node(raw: Mapping[str, Any]) -> Node:
         availability=availability,
         manager="leader" if manager.get("Leader") else str(manager.get("Reachability") or ""),
         address=address,
+        labels=dict(raw["Spec"].get("Labels") or {}),
     )
 
 

@@ -79,7 +79,7 @@ def _ports(machine: Machine) -> Iterator[Problem]:
             f"{machine.name} publishes port {port.guest} on {where}:"
             " a Swarm publishes on every address of a node",
             port.origin,
-            f'say so for this backend alone: `backends: {{swarm: {{ports: [{{{written}}}]}}}}`'
+            f"say so for this backend alone: `backends: {{swarm: {{ports: [{{{written}}}]}}}}`"
             " with --allow network, or leave the port out: machines reach each other without",
         )
 

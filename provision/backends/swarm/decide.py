@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from provision.backends import causes
 from provision.backends.base import Plan, PlannedAction, PlannedBuild, losing
 from provision.backends.container_image import image_names
 from provision.backends.container_labels import MACHINES, RENDERING
+from provision.backends.swarm.options import options_of
 from provision.backends.swarm.render import (
     Group,
     groups_of,
@@ -187,14 +189,30 @@ def homes(
         elif group.name in kept:
             found[group.name] = kept[group.name]
         else:
-            found[group.name] = _spread(group.name, observed)
+            found[group.name] = _spread(group, observed)
     return found
 
 
-def _spread(name: str, observed: Observed) -> str:
-    usable = [node.id for node in observed.nodes.values() if node.ready and node.available]
+def _spread(group: Group, observed: Observed) -> str:
+    """A node that may run a service, each time the same of the same nodes."""
+    constraints = options_of(group.first).constraints
+    usable = [
+        node.id
+        for node in observed.nodes.values()
+        if node.ready and node.available and all(fits(node, each) for each in constraints)
+    ]
     candidates = usable or [observed.self_node]
-    return max(candidates, key=lambda node: sha256(f"{name}\0{node}".encode()).digest())
+    return max(candidates, key=lambda node: sha256(f"{group.name}\0{node}".encode()).digest())
+
+
+def fits(node: Node, constraint: str) -> bool:
+    """Whether a node meets a constraint; one that only its engine can answer is taken to be met. Pure."""
+    key, sign, value = re.split(r"\s*([!=]=)\s*", constraint, maxsplit=1)
+    known = {"node.hostname": node.name, "node.id": node.id,
+             "node.role": "manager" if node.manager else "worker"}  # fmt: skip
+    if key.startswith("node.labels."):
+        known[key] = node.labels.get(key.removeprefix("node.labels."), "")
+    return key not in known or (known[key].lower() == value.lower()) == (sign == "==")
 
 
 def _notes(groups: Sequence[Group], observed: Observed) -> Iterator[str]:
