@@ -226,7 +226,7 @@ def test_what_decides_has_no_hands(name: str) -> None:
     assert modules & {*HANDS, "apply", "observe", "os", "pathlib", "subprocess", "socket", "time"} == set()
 
 
-@pytest.mark.parametrize("form", ["docker", "vm"])
+@pytest.mark.parametrize("form", ["docker", "swarm", "vm"])
 def test_a_plan_reaches_nothing_that_changes(form: str) -> None:
     """No module that `plan` is made by knows the one that carries it out."""
     folder = f"provision.backends.{form}"
