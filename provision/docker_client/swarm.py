@@ -332,10 +332,13 @@ def _service(raw: Mapping[str, Any]) -> Service:
 
 
 def _published(ports: Iterable[Mapping[str, Any]]) -> tuple[tuple[int, int, str], ...]:
+    # An engine tells a port of IPv4 and IPv6 twice.
     return tuple(
-        (int(port["TargetPort"]), int(port["PublishedPort"]), port.get("Protocol") or "tcp")
-        for port in ports
-        if port.get("PublishedPort")
+        dict.fromkeys(
+            (int(port["TargetPort"]), int(port["PublishedPort"]), port.get("Protocol") or "tcp")
+            for port in ports
+            if port.get("PublishedPort")
+        )
     )
 
 

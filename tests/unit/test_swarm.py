@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -27,6 +26,8 @@ from provision.errors import EnvironmentFailed
 from tests.unit.test_decisions import cases, compare, load
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from provision.model import Environment
     from provision.rendering import Rendering
 
@@ -126,15 +127,17 @@ def test_services_start_in_the_order_of_needs(tmp_path: Path) -> None:
     assert [[group.name for group in wave] for wave in order] == [["db", "mail"], ["api"], ["web"]]
 
 
-REFUSED = {
+REFUSED: dict[str, tuple[Case, str]] = {
     "a port on loopback": ({"ports": ["18080:8080"]}, "publishes port 8080 on this host's loopback"),
     "a port on one address": ({"ports": ["10.0.0.1:18080:8080"]}, "publishes port 8080 on 10.0.0.1"),
     "a kernel": ({"requires": ["kernel"]}, "dev requires a kernel of its own"),
     "systemd": ({"requires": ["systemd"]}, "dev requires systemd"),
     "kvm": ({"requires": ["kvm"]}, "dev requires KVM inside"),
     "a gpu": ({"requires": ["gpu"]}, "dev requires a GPU"),
-    "an agent": ({"workspace": {"source": ".", "path": "/w", "forward": ["ssh-agent"]}}, "forwards an SSH agent"),
-    "a long name": ({"machines": {"m" * 40: {}}}, "is longer than 63 letters"),
+    "an agent": (
+        {"workspace": {"source": ".", "path": "/w", "forward": ["ssh-agent"]}}, "forwards an SSH agent"
+    ),
+    "a long name": ({"machines": {"m" * 41: {}}, "name": "e" * 24}, "is longer than 63 letters"),
 }  # fmt: skip
 
 
@@ -162,7 +165,7 @@ def test_whether_a_node_meets_a_constraint(constraint: str, *, fits: bool) -> No
 def test_a_bound_service_stays_where_its_volumes_are(tmp_path: Path) -> None:
     spec: Case = {"machines": {
         "old": {"volumes": {"data": "/data"}}, "new": {"volumes": {"data": "/data"}},
-        "there": {"volumes": {"data": "/data"}, "backends": {"swarm": {"constraints": ["node.hostname==n3"]}}},
+        "there": {"volumes": {"data": "/data"}, "backends": {"swarm": {"constraints": ["node.id==n3"]}}},
         "here": {"workspace": {"source": ".", "path": "/w"}, "volumes": {"data": "/data"}},
         "free": {},
         "shared": {"volumes": {"data": "/data"}, "backends": {"swarm": {"volume_driver": {"driver": "nfs"}}}},

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from provision.model import Environment, Machine
     from provision.state import StateDir
@@ -33,7 +33,7 @@ class SwarmOptions:
     nodes: Mapping[str, str] = field(default_factory=dict)
     network: Literal["auto", "vip", "dnsrr"] = "auto"
     folders: Literal["local", "shared"] = "local"
-    constraints: tuple[str, ...] = ()
+    constraints: Sequence[str] = field(default_factory=list)
     volume_driver: Mapping[str, Any] = field(default_factory=dict)
 
 
