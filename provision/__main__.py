@@ -60,7 +60,11 @@ def _run() -> int:
         notes = getattr(interrupt, "__notes__", ())
         return _interrupted(int(getattr(interrupt, "number", signal.SIGINT)), notes)
     except click.ClickException as error:
+        from provision.cli.habits import hint
+
         _say(error)
+        if known := hint(error):
+            _say(f"hint: {known}")
         return error.exit_code
     except BrokenPipeError:
         return 0  # whoever read us has seen enough

@@ -81,9 +81,9 @@ class Verbs(click.Group):
         if args and args[0] not in (*VERBS, *ALIASES, *HIDDEN) and not args[0].startswith("-"):
             from difflib import get_close_matches
 
-            near = get_close_matches(args[0], VERBS, 1)
-            meant = f" Did you mean {near[0]}?" if near else ""
-            raise click.UsageError(f"There is no verb {args[0]!r}.{meant}", ctx)
+            from provision.cli.habits import UnknownVerb
+
+            raise UnknownVerb(args[0], ctx, next(iter(get_close_matches(args[0], VERBS, 1)), None))
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's contract

@@ -81,6 +81,17 @@ def machine_limits(machine: Machine) -> Mapping[str, Limit]:
     return limits
 
 
+def default_limits(machine: Machine) -> Mapping[str, Limit]:
+    """The limits of every process of a machine with an init of its own that sets none itself, by name."""
+    return {
+        "core": Limit(soft=0, hard=UNLIMITED),
+        "memlock": Limit(soft=LOCKED_MEMORY, hard=LOCKED_MEMORY),
+        "nofile": Limit(soft=SOFT_FILES, hard=HARD_FILES),
+        "nproc": Limit(soft=UNLIMITED, hard=UNLIMITED),
+        **machine_limits(machine),
+    }
+
+
 def shared_memory(machine: Machine) -> int:
     """The size of /dev/shm in bytes: half of the machine's memory, as the kernel has it."""
     return (machine.resources.memory or MEMORY) // 2

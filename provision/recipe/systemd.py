@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from provision import guest_paths, lent
 from provision.model import ATTACH, DEFAULT_PATH, RESERVED, SETUP
 from provision.recipe.contents import CRASHES, SOON
-from provision.recipe.limits import HARD_FILES, LOCKED_MEMORY, SOFT_FILES, effective, machine_limits, written
+from provision.recipe.limits import default_limits, effective, written
 from provision.rendering import RenderedFile, render
 
 if TYPE_CHECKING:
@@ -69,13 +69,10 @@ def systemd_scripts(machine: Machine, *, cgroup_v1: bool = False) -> Mapping[str
         + [unit_of(service.name) for service in machine.services]
         + ([unit_of(SETUP)] if machine.setup else []),
     }
-    limits = machine_limits(machine)
     context |= {
-        "limits": limits,
+        "limits": default_limits(machine),
         "effective": effective,
         "written": written,
-        "files": (SOFT_FILES, HARD_FILES),
-        "locked": LOCKED_MEMORY,
         "search_path": DEFAULT_PATH,
     }
     context |= {"apart": cgroup_v1, "lines": _lines_of}

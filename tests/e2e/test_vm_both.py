@@ -43,11 +43,10 @@ def provider() -> Iterator[str]:
         assert provision(*words, provider="libvirt").code == 0
 
 
-# Not compared: a box brings a user, a network and limits of its own, which no rule explains yet.
 def test_dev_passes_in_both_with_no_check_skipped(provider: str, tmp_path: Path) -> None:
     report = tmp_path / "report.xml"
     words = ("test", "envs/dev.yaml", "--name", "both", "--set", "port=18091",
-             "--backend", "docker", "--backend", "vm", "--no-diff", "--junit", str(report))  # fmt: skip
+             "--backend", "docker", "--backend", "vm", "--junit", str(report))  # fmt: skip
     said = provision(*words, provider=provider)
     assert said.code == 0, said.all
     for backend in ("docker", "vm"):

@@ -14,7 +14,7 @@ from provision.backends.vm.guest.network import cards
 from provision.backends.vm.guest.sync import COPIED, INSIDE, CopiedFolder, copied
 from provision.backends.vm.options import options_of
 from provision.recipe import FOLDER, contents, lock_files, payload, repository_files, steps
-from provision.recipe.limits import CPUS, MEMORY, hard_files, shared_memory
+from provision.recipe.limits import CPUS, MEMORY, default_limits, hard_files, shared_memory, written
 from provision.recipe.proxy import proxy_files
 from provision.recipe.steps import RECORDS
 from provision.recipe.systemd import systemd_scripts
@@ -193,6 +193,8 @@ def _own_scripts(guest: Guest, driver: Driver) -> Mapping[str, RenderedFile]:
         "alone": guest.card is None,
         "own_names": tuple(dict.fromkeys((guest.machine.hostname, guest.machine.hostname.split(".")[0]))),
         "shared_memory": shared_memory(guest.machine),
+        "limits": default_limits(guest.machine),
+        "written": written,
     }
     own = {name: _script(f"vm/machine/{name}.j2", context) for name in OWN_SCRIPTS}
     context["most"] = hard_files(guest.machine)  # a limit above the kernel's own bound would stop a service

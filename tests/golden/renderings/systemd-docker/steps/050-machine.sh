@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/0bb4222f35fd7314bad7ec8087dc6a67
+_record=/var/lib/provision/steps/1c91cfc4d33b6926d9f57cfb7bebb89e
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # systemd and its units
 # Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/378f256b309d3c820d7a6bed0c302827
+_record=/var/lib/provision/steps/03bc99bcb7c3fc8ace56a9a1220928ef
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

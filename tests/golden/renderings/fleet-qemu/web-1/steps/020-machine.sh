@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/7b1d30a1c2507e12f04fe072d8e0aae7
+_record=/var/lib/provision/steps/cd14295f82272f459278654b546a32fa
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

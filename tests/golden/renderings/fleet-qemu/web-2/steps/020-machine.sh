@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/322b745db122b26dee39d9fba1c3dc0d
+_record=/var/lib/provision/steps/ed02bee483cd62b6f6f5c334ea0a0a7a
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/f4d2eb6ca82f9c41cce6139e360d348d
+_record=/var/lib/provision/steps/6f00212118b7b0b8528ce9a7798a82bb
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
