@@ -268,6 +268,20 @@ def execute_at(host: str, container: str, words: Sequence[str], *, timeout: floa
     return done
 
 
+def ports_at(host: str, container: str) -> tuple[tuple[int, int, str], ...]:
+    """What the engine at an address publishes for a container: guest port, host port, protocol."""
+    words = ["inspect", "--format", "{{json .NetworkSettings.Ports}}", container]
+    done = process.run(["docker", *_at(host), *words], check=False, timeout=_UP)
+    found = json.loads(done.stdout or "null") if done.code == 0 else None
+    return tuple(
+        dict.fromkeys(
+            (int(guest.partition("/")[0]), int(binding["HostPort"]), guest.partition("/")[2])
+            for guest, bindings in (found or {}).items()
+            for binding in bindings or ()
+        )
+    )
+
+
 def volumes_at(host: str, label: str) -> tuple[str, ...]:
     """The names of the volumes that carry a label, of the engine at an address.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from provision.backends.container_entry import target_of
@@ -67,6 +67,9 @@ class Reach:
             raise Unreachable(f"machine {machine} has no container yet: it is {task.state}")
         host = self.host(task.node)
         node = self.nodes.get(task.node)
+        if not task.ports and not service.ports:
+            # The managers learn of them after the task runs, and may forget them with their leader.
+            task = replace(task, ports=swarm.ports_at(host, task.container))
         ports = swarm.ports_of(task, service, node.address if node else "")
         return target_of(task.container, service.labels, ports, machine=machine, host=host)
 
