@@ -168,7 +168,7 @@ def test_a_bound_service_stays_where_its_volumes_are(tmp_path: Path) -> None:
         "there": {"volumes": {"data": "/data"}, "backends": {"swarm": {"constraints": ["node.id==n3"]}}},
         "here": {"workspace": {"source": ".", "path": "/w"}, "volumes": {"data": "/data"}},
         "free": {},
-        "shared": {"volumes": {"data": "/data"}, "backends": {"swarm": {"volume_driver": {"driver": "nfs"}}}},
+        "shared": {"volumes": {"data": "/data"}, "backends": {"swarm": {"volume_driver": "nfs"}}},
     }}  # fmt: skip
     environment = load(tmp_path, spec, "swarm")
     rendering = render_environment(environment, tmp_path / "rendering")

@@ -14,6 +14,7 @@ from provision.backends.swarm.options import options_of, registry_of
 from provision.backends.swarm.render import groups_of, service_name
 from provision.docker_client import swarm
 from provision.errors import Problem, ProvisionError
+from provision.hints import command
 from provision.model import Origin
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from provision.model import Capability, Environment, Machine
     from provision.state import StateDir
 
-HINT = "another backend provides it: `provision explain`"
+HINT = f"another backend provides it: {command('explain')}"
 LONGEST = 63  # letters of a service's name
 ANYWHERE = ("0.0.0.0", "::")  # noqa: S104 - what Swarm does, and nothing else
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -26,7 +26,8 @@ class SwarmOptions:
         network: virtual addresses, or those of the tasks themselves.
         folders: whether the workspace and mounts are on this engine's node alone.
         constraints: which nodes may run the machine.
-        volume_driver: `driver` and `options` of its volumes.
+        volume_driver: of its volumes, where every node reaches the same data.
+        volume_options: of that driver; alone, of `local`.
     """
 
     registry: str = ""
@@ -34,7 +35,13 @@ class SwarmOptions:
     network: Literal["auto", "vip", "dnsrr"] = "auto"
     folders: Literal["local", "shared"] = "local"
     constraints: Sequence[str] = field(default_factory=list)
-    volume_driver: Mapping[str, Any] = field(default_factory=dict)
+    volume_driver: str = ""
+    volume_options: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def shares_volumes(self) -> bool:
+        """Whether every node reaches the same volumes."""
+        return bool(self.volume_driver or self.volume_options)
 
 
 @dataclass(frozen=True, kw_only=True)

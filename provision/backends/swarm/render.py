@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
+    from provision.backends.swarm.options import SwarmOptions
     from provision.model import Environment, Machine
 
 STACK = "stack.yaml"
@@ -125,7 +126,7 @@ def is_bound(group: Group) -> bool:
     """Whether it has to run on one node: there are its volumes, or its folders."""
     options = options_of(group.first)
     folders = bool(group.first.workspace or group.first.mounts) and options.folders == "local"
-    return folders or bool(group.first.volumes and not options.volume_driver)
+    return folders or bool(group.first.volumes and not options.shares_volumes)
 
 
 def has_local_folders(group: Group) -> bool:
@@ -315,7 +316,7 @@ class _Service:
             ),
             volumes={keys[volume.name]: literal(volume.path) for volume in machine.volumes},
             named_volumes={
-                keys[volume.name]: _volume(environment, group, volume.name, options.volume_driver)
+                keys[volume.name]: _volume(environment, group, volume.name, options)
                 for volume in machine.volumes
             },
             variables={name: literal(value) for name, value in own.items()},
@@ -353,18 +354,16 @@ def _volume_key(environment: Environment, group: Group, volume: str) -> str:
     return f"{group.name}.{volume}" if environment.several else volume
 
 
-def _volume(environment: Environment, group: Group, volume: str, driver: Mapping[str, object]) -> _Volume:
+def _volume(environment: Environment, group: Group, volume: str, options: SwarmOptions) -> _Volume:
     named = volume_names(environment, group.first)[volume]
     if group.first.name != group.name:
         named = named.replace(f"_{group.first.name}.", f"_{group.name}-{SLOT}.")
-    options = driver.get("options") or {}
-    assert isinstance(options, dict)  # noqa: S101 - the schema says so
     return _Volume(
         name=compose_scalar(named),
-        driver=str(driver.get("driver") or ("local" if options else "")),
+        driver=options.volume_driver or ("local" if options.volume_options else ""),
         options={
-            name: compose_scalar(str(value).replace("{{", '{{"{{"}}').replace("NAME", named))
-            for name, value in options.items()
+            name: compose_scalar(value.replace("{{", '{{"{{"}}').replace("NAME", named))
+            for name, value in options.volume_options.items()
         },
     )
 
