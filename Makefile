@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help up test test-swarm containers machines host host-vm host-browser venv lint docs site picture fuzz format unit e2e test-vm thorough wheel bench bench-vm lock clean
+.PHONY: help up test test-swarm containers machines host host-vm host-browser venv lint docs site picture fuzz format unit e2e test-vm test-podman thorough soak wheel bench bench-vm scale lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -80,11 +80,14 @@ CONTAINERS := --ignore-glob='*/test_vm_*' --ignore-glob='*/test_qemu_*' tests/co
 
 # What is asked of machines each time: the ten rules and the life of one of QEMU, the reference
 # environment file by file and with libvirt, what goes wrong with libvirt, VirtualBox's own judge,
-# an example of several machines, and one that only a machine can be. Emulated machines are slow:
-# test-vm asks all the rest.
+# several machines that need each other, and an example that only a machine can be. Emulated machines
+# are slow: test-vm asks all the rest.
 RULES := $(patsubst %,tests/contract/test_%.py,checks lifecycle rules services)
+SEVERAL := a_machine_starts_when_those_that_it_needs_are_ready_setup_included \
+  each_is_reached_by_its_name_hostname_and_aliases
 MACHINES := $(patsubst %,tests/e2e/test_%.py,qemu_disks qemu_hangs qemu_same qemu_memory vm_both vm_faults vm_virtualbox) \
-  $(patsubst %,tests/e2e/test_examples.py::test_an_example_comes_up_and_is_what_it_says[vm-%],shop kernel)
+  $(patsubst %,tests/contract/test_machines.py::test_%[vm],$(SEVERAL)) \
+  tests/e2e/test_examples.py::test_an_example_comes_up_and_is_what_it_says[vm-kernel]
 
 machines:
 	$(BIN)/pytest -m 'not thorough' --durations 40 --backend vm $(RULES) $(MACHINES)
@@ -92,8 +95,14 @@ machines:
 test-vm: host-vm venv  ## all of the suite on virtual machines; PROVIDER=libvirt for another than the first
 	$(BIN)/pytest --backend vm $(if $(PROVIDER),--provider $(PROVIDER)) tests/contract tests/e2e/test_examples.py tests/e2e/test_qemu_*.py tests/e2e/test_vm_*.py
 
+test-podman: host-vm venv  ## the whole contract on Podman's service instead of Docker's engine
+	scripts/podman-service $(BIN)/pytest --backend docker tests/contract
+
 thorough: host-browser venv  ## what make e2e leaves out for time
 	$(BIN)/pytest -m thorough --backend docker $(CONTAINERS)
+
+soak: host venv  ## kill it anywhere for an hour; SOAK_MINUTES, SOAK_KILLS, SOAK_SEED, SOAK_BACKEND=vm say otherwise
+	$(BIN)/python -m tests.soak
 
 wheel: venv  ## the wheel, installed elsewhere, brings an environment up
 	scripts/wheel-check
@@ -103,6 +112,9 @@ bench: host venv  ## the comparisons with peers; writes bench/results.md
 
 bench-vm: host-vm venv  ## the same for virtual machines; writes bench/results-vm.md
 	$(BIN)/python bench --machines
+
+scale: venv  ## simulate a thousand developers from bench/scale.yaml; writes bench/results-scale.md
+	$(BIN)/python bench/scale.py
 
 lock: venv  ## renew requirements/dev.txt with today's versions
 	$(BIN)/pip install --quiet --upgrade --upgrade-strategy eager --group dev --editable .

@@ -35,7 +35,7 @@ def rows(dev_containers: bool, scratch: Path) -> tuple[Row, ...]:  # noqa: FBT00
         ),
         Row(
             title="up again, nothing changed",
-            aim=Aim(limit=0.3),
+            aim=Aim(limit=2.5, peer=COMPOSE),
             commands={t.name: Command(argv=t.up) for t in without_wait},
         ),
         Row(
@@ -44,8 +44,16 @@ def rows(dev_containers: bool, scratch: Path) -> tuple[Row, ...]:  # noqa: FBT00
             commands=verified | {t.name: Command(argv=t.up) for t in other},
         ),
         Row(
+            title="status",
+            aim=Aim(limit=2.5, peer=COMPOSE),
+            commands={
+                tools.OURS: Command(argv=tools.ours("status")),
+                COMPOSE: Command(argv=tools.COMPOSE_STATUS),
+            },
+        ),
+        Row(
             title="exec true",
-            aim=Aim(limit=2, peer=COMPOSE),
+            aim=Aim(limit=1.5, peer=COMPOSE),
             commands={t.name: Command(argv=t.execute) for t in without_wait},
         ),
         Row(

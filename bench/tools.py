@@ -63,6 +63,7 @@ COMPOSE = Tool(
     # Right after its start supervisord does not hear SIGTERM yet: it is not waited for.
     down=[*_COMPOSE, "down", "--timeout", "0"],
 )
+COMPOSE_STATUS = [*_COMPOSE, "ps"]
 COMPOSE_WAITS = Tool(
     name="compose --wait",
     rebuild=["sh", "-c", f"{_BUILD_AND_UP} --wait"],

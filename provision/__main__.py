@@ -164,8 +164,9 @@ def _interrupt(number: int, _frame: object) -> None:
     from provision.errors import Interrupted
 
     _Received.signal = number
-    if process := sys.modules.get("provision.process"):
-        process.end_children()
+    # The module may be about to be imported, and have nothing yet.
+    if end_children := getattr(sys.modules.get("provision.process"), "end_children", None):
+        end_children()
     raise KeyboardInterrupt if number == signal.SIGINT else Interrupted(number)
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from provision.model import Environment  # noqa: TC001 - the record's loader reads its type
+from provision.quick_dataclasses import dataclass
 
 if TYPE_CHECKING:
     from provision.state import StateDir

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ from provision.errors import EnvironmentFailed, UsageError
 from provision.inventory import record
 from provision.inventory.compare import compare
 from provision.inventory.rules import shipped
+from provision.quick_dataclasses import dataclass
 from provision.target import Unreachable
 
 if TYPE_CHECKING:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from provision import engine
@@ -14,6 +13,7 @@ from provision.hints import command
 from provision.inventory import record
 from provision.inventory.compare import compare
 from provision.inventory.rules import of_drift
+from provision.quick_dataclasses import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

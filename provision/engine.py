@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,6 +12,7 @@ from provision.backends.base import approve_all
 from provision.errors import EnvironmentFailed, HostLacks, SpecError, UsageError
 from provision.hints import command
 from provision.model import Event
+from provision.quick_dataclasses import dataclass
 from provision.state import StateDir, known_environments, refuse_mounted
 from provision.target import Unreachable
 
@@ -87,7 +88,7 @@ def load_unlocked(request: Request, *, looking: bool = False) -> Environment:
     """Read and check a spec, without its lock; SpecError with every problem in it."""
     from provision import spec
 
-    return spec.load(
+    environment = spec.load(
         request.spec,
         backend=request.backend,
         settings=request.settings,
@@ -96,6 +97,7 @@ def load_unlocked(request: Request, *, looking: bool = False) -> Environment:
         local=request.local,
         allows=spec.everything if looking else trust_of(request).allows,
     )
+    return replace(environment, host=backends.host_of(backends.find(request.backend)))
 
 
 def locked(environment: Environment, request: Request) -> Environment:
@@ -106,15 +108,17 @@ def locked(environment: Environment, request: Request) -> Environment:
         SpecError: the lock is damaged.
         UsageError: it is to be used exactly, and there is none.
     """
-    from provision import lockfile
+    from provision.spec.paths import lock_of
 
-    path = lockfile.path_of(request.spec)
+    path = lock_of(request.spec)
     if request.lock == "not at all":
         return environment
     if not path.exists():
         if request.lock == "exactly":
             raise UsageError(f"there is no lock {path}", hint=f"{command('lock')} writes it")
         return environment
+    from provision import lockfile
+
     lock = lockfile.load(path)
     assert lock is not None  # noqa: S101 - it exists
     form, architecture = form_of(environment, request.backend)
@@ -253,13 +257,18 @@ def resolve(request: Request) -> EnvironmentRef:
     return EnvironmentRef(
         name=name,
         backend=backends.find(request.backend),
-        state_dir=StateDir.of(project, name, request.backend, request.spec.absolute()),
-    )
+        state_dir=StateDir.of(
+            project, name, request.backend, request.spec.absolute(),
+            backends.host_of(backends.find(request.backend)),
+        ),
+    )  # fmt: skip
 
 
 def state_of(environment: Environment, backend: str) -> StateDir:
     """Where a backend keeps an environment's state."""
-    return StateDir.of(environment.project, environment.name, backend, environment.spec.absolute())
+    return StateDir.of(
+        environment.project, environment.name, backend, environment.spec.absolute(), environment.host
+    )
 
 
 def render(request: Request, folder: Path | None) -> tuple[Mapping[str, bytes], Path | None]:
@@ -537,7 +546,7 @@ def down(ref: EnvironmentRef, progress: Progress, *, volumes: bool, images: bool
     state_dir = ref.state_dir
     before = ref.backend.remains(state_dir)
     there = ref.backend.down(ref.name, state_dir, progress, volumes=volumes, images=images)
-    deleted = _delete_snapshots(ref) if volumes else []
+    deleted = _delete_snapshots(ref, progress) if volumes else []
     state_dir.forget_inventories()
     state_dir.forget(applied.RECORD)
     left = ref.backend.remains(state_dir)
@@ -582,9 +591,13 @@ def changes(
     """What has happened between two looks at machines; pure."""
     words = {"running": "started", "stopped": "died", "absent": "removed"}
     return tuple(
-        Event(time=when, machine=name, event=words.get(state, state))
+        Event(
+            time=when,
+            machine=name,
+            event="unpaused" if (before, state) == ("paused", "running") else words.get(state, state),
+        )
         for name in dict.fromkeys([*former, *now])
-        if (state := now.get(name, "absent")) != former.get(name, "absent")
+        if (state := now.get(name, "absent")) != (before := former.get(name, "absent"))
     )
 
 
@@ -613,15 +626,15 @@ def restore_snapshot(ref: EnvironmentRef, name: str, progress: Progress, *, time
     ref.backend.start(environment, ref.state_dir, progress, machine=None, timeout=timeout)
 
 
-def delete_snapshot(ref: EnvironmentRef, name: str) -> None:
+def delete_snapshot(ref: EnvironmentRef, name: str, progress: Progress) -> None:
     """Remove a snapshot."""
-    _taking_snapshots(ref).delete_snapshot(ref.state_dir, name)
+    _taking_snapshots(ref).delete_snapshot(ref.state_dir, progress, name)
 
 
-def _delete_snapshots(ref: EnvironmentRef) -> list[str]:
+def _delete_snapshots(ref: EnvironmentRef, progress: Progress) -> list[str]:
     names = [each.name for each in kept_snapshots(ref)]
     for name in names:
-        delete_snapshot(ref, name)
+        delete_snapshot(ref, name, progress)
     return names
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from provision.errors import EnvironmentFailed
+from provision.quick_dataclasses import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -26,9 +26,9 @@ _SAID = (
     re.compile(r"(?P<why>Status code: 5\d\d) for (?P<url>\w+://\S+)"),  # dnf
 )
 # What the mirror itself said of a file: it answers.
-_ANSWERED = re.compile(
-    r"\b(?:404|410)\b|Hash Sum mismatch|size mismatch|sign(?:ed|ature)|NO_PUBKEY", re.IGNORECASE
-)
+_ANSWERED = re.compile(r"\b(?:404|410)\b|sign(?:ed|ature)|NO_PUBKEY", re.IGNORECASE)
+# It gave another file than its index promises, of another size or content.
+_DAMAGED = re.compile(r"Hash Sum mismatch|size mismatch|unexpected size", re.IGNORECASE)
 _REFUSED = re.compile(r"\b(5\d\d|403|407) +([A-Z][\w ]+?)(?: {2,}| \[|$)|Status code: (5\d\d)")
 # Whom it tried to reach: a host other than the URL's is a proxy.
 _TRIED = re.compile(
@@ -58,6 +58,8 @@ class Failure:
         mirror = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
         tried = _TRIED.search(self.reason)
         refused = _REFUSED.search(self.reason)
+        if _DAMAGED.search(self.reason):
+            return f"the mirror {mirror} gives a file that is not the one of its index"
         if _BY_PROXY.search(self.reason):
             return f"the proxy refuses to connect to {mirror}: {self.reason}"
         if tried and tried["host"].strip("[]") != parts.hostname:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from provision import backends, engine, leftovers, spec
@@ -12,6 +11,7 @@ from provision.backends.base import KeepsCaches, Weighs
 from provision.engine import EnvironmentRef
 from provision.errors import HostLacks, ProvisionError
 from provision.hints import command
+from provision.quick_dataclasses import dataclass
 from provision.spec.quantities import shown_size
 from provision.state import is_gone, known_environments, state_folders
 
@@ -166,6 +166,10 @@ def _gone(notes: list[str]) -> Iterator[GoneEnvironment]:
             continue
         for name, state_dir in state_dirs.items():
             backend = backends.find(name)
+            if state_dir.host != backends.host_of(backend):
+                where = state_dir.address or "this host"
+                notes.append(f"{known.name}-{known.id} stays in {name}: it is on {where}")
+                continue
             try:
                 remains = backend.remains(state_dir)
             except ProvisionError as error:

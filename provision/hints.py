@@ -67,6 +67,7 @@ def complete(text: str, spec: str, options: Mapping[str, Sequence[str]]) -> str:
             return match[0]  # it needs none, or names one itself
         left_out = {*rest, *(("-b",) if verb in OF_ALL_BACKENDS else ())}
         left_out |= {"--allow"} if verb not in READING else set()
+        left_out |= {"--host"} if verb == "ssh-config" else set()  # which calls something else so
         left_out |= {"--no-lock"} if verb not in MAKING else set()
         more = [word for option, words in options.items() if option not in left_out for word in words]
         words = [verb, *([spec] if spec else []), *more, *rest]

@@ -7,11 +7,11 @@ use, so its limit says little: it counts as a small one.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from provision.errors import UsageError
+from provision.quick_dataclasses import dataclass
 from provision.recipe.limits import CPUS, MEMORY
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ from provision.backends.base import Remains, Weighs
 from provision.engine import EnvironmentRef
 from provision.errors import ProvisionError, UsageError
 from provision.hints import command
+from provision.quick_dataclasses import dataclass
 from provision.state import StateDir, environments, is_gone, known_environments
 
 if TYPE_CHECKING:
@@ -117,6 +118,15 @@ def find_environments(word: str, backend: str | None = None) -> tuple[Environmen
         and backend in (None, ref.backend.name)
     ]
     folders = {ref.state_dir.id: ref.state_dir.project for ref in refs}
+    here = {ref.state_dir.id for ref in refs if not is_elsewhere(ref)}
+    if refs and not here:
+        address = refs[0].state_dir.address or "this host"
+        raise UsageError(
+            f"{word} is on {address}, and another engine is selected",
+            hint="select its engine: --host NAME, DOCKER_HOST or DOCKER_CONTEXT; none of them for this host",
+        )
+    refs = [ref for ref in refs if ref.state_dir.id in here]
+    folders = {identity: folder for identity, folder in folders.items() if identity in here}
     if not refs:
         raise UsageError(
             f"no environment is called {word}" + (f" in {backend}" if backend else ""),
@@ -147,8 +157,9 @@ def _refs() -> Iterator[tuple[EnvironmentRef, str]]:
             if identity not in here:
                 folder = environments() / f"{called}-{identity}" / name
                 state_dir = StateDir(
-                    folder=folder, name=called, id=identity, project=Path(project) if project else None
-                )
+                    folder=folder, name=called, id=identity, project=Path(project) if project else None,
+                    host=backends.host_of(backend),
+                )  # fmt: skip
                 yield EnvironmentRef(name=called, backend=backend, state_dir=state_dir), ""
 
 
@@ -159,7 +170,15 @@ def _of_engine(backend: Backend[Any]) -> Mapping[str, tuple[str, str]]:
         return {}
 
 
+def is_elsewhere(ref: EnvironmentRef) -> bool:
+    """Whether its machines are on a host that its backend does not reach now."""
+    return ref.state_dir.host != backends.host_of(ref.backend)
+
+
 def _listed(ref: EnvironmentRef, created: str) -> Listed:
+    if is_elsewhere(ref):
+        where = ref.state_dir.address or "this host"
+        return Listed(ref=ref, created=created, remains=NOTHING, problem=f"it is on {where}")
     try:
         return Listed(ref=ref, created=created, remains=ref.backend.remains(ref.state_dir), problem="")
     except ProvisionError as error:

@@ -18,7 +18,8 @@ MOMENT = 0.5  # seconds, for which nobody needs to be told why nothing happens
 def hold(path: Path, progress: Progress, *, holder: Callable[[], str]) -> Iterator[None]:
     """Hold the lock at `path`; wait for its present holder.
 
-    A lock ends with its process, however that ends, so no wait is for a dead one.
+    A lock ends with its process, however that ends, so no wait is for a dead one. Its file is
+    removed by whoever releases it.
 
     Args:
         path: the lock's file.
@@ -36,4 +37,5 @@ def hold(path: Path, progress: Progress, *, holder: Callable[[], str]) -> Iterat
     try:
         yield
     finally:
+        path.unlink(missing_ok=True)  # while it is held: whoever waits sees that, and makes it anew
         lock.release()

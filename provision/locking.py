@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from provision import __version__, backends, engine, lockfile
@@ -19,6 +19,7 @@ from provision.lockfile import BaseLock
 from provision.lockfile.merge import KERNEL, Take, changes, dropped, empty, merge, released
 from provision.matrix import claim, lock_of, name_of, require_ours, take_down, variations, with_free_ports
 from provision.progress import Labelled
+from provision.quick_dataclasses import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence

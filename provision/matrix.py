@@ -10,7 +10,7 @@ import threading
 import time
 from collections import Counter
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from provision import backends, engine, jobs, resources, shards
@@ -20,6 +20,7 @@ from provision.hints import command
 from provision.lock import hold
 from provision.model import Result
 from provision.progress import Labelled
+from provision.quick_dataclasses import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence

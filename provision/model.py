@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Literal
+
+from provision.quick_dataclasses import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -435,9 +437,14 @@ class Machine:
         return self.workspace.path if self.workspace else "/"
 
 
-def identify(project: Path, name: str) -> str:
-    """The id of an environment: eight hexadecimal digits that follow from its folder and its name."""
-    return hashlib.sha256(f"{project}\0{name}".encode("utf-8", "surrogateescape")).hexdigest()[:ID_DIGITS]
+def identify(project: Path, name: str, host: str = "") -> str:
+    """The id of an environment: eight hexadecimal digits that follow from its folder, its name and its host.
+
+    `host` is where its machines are, if that is not this host: what tells it apart from the same
+    environment here, and from those that other people have there.
+    """
+    text = f"{project}\0{name}" + (f"\0{host}" if host else "")
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:ID_DIGITS]
 
 
 Word = Literal["outside", "privileges", "network", "host-env", "host-code", "agent"]
@@ -472,6 +479,7 @@ class Environment:
     (NAME.local.yaml) that were merged over it. With `several` the spec names its machines;
     else it has one, named as the environment. `demands` are what the spec wants beyond its
     machines: all that are given, and those not given without which it can be had all the same.
+    `host` is empty where its machines are on this host: `state.on_host` makes it.
     """
 
     name: str
@@ -483,11 +491,17 @@ class Environment:
     machines: tuple[Machine, ...]
     demands: tuple[Demand, ...] = ()
     lock_notes: tuple[str, ...] = ()
+    host: str = ""
 
     @property
     def id(self) -> str:
         """What distinguishes it from an environment with the same name in another folder."""
-        return identify(self.project, self.name)
+        return identify(self.project, self.name, self.host)
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether its machines are on another host, which has none of this one's files."""
+        return bool(self.host)
 
     @property
     def unique_name(self) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from provision import engine, lockfile
 from provision.lockfile.archive import newest_versions
 from provision.lockfile.versions import compare
 from provision.locking import require_lock, trials_of
+from provision.quick_dataclasses import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,13 +8,14 @@ import shlex
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 from collections import deque
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from provision.errors import EXIT_SIGNALLED, HostLacks, ProvisionError
+from provision.quick_dataclasses import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -207,6 +208,36 @@ def stream(
         raise
     if code != 0:
         raise CommandFailed(argv, code, "\n".join(last))
+
+
+def feed(argv: Sequence[str], write: Callable[[IO[bytes]], None]) -> None:
+    """Run a command whose standard input `write` writes, and wait until it has finished.
+
+    Raises:
+        HostLacks: the program is not there.
+        CommandFailed: it failed; the evidence is what it printed.
+    """
+    with tempfile.TemporaryFile() as printed:  # nobody reads a pipe while `write` writes
+        try:
+            child = subprocess.Popen(
+                argv, stdin=subprocess.PIPE, stdout=printed, stderr=subprocess.STDOUT, env=environment()
+            )
+        except FileNotFoundError as error:
+            raise _missing(argv, error) from error
+        assert child.stdin is not None  # noqa: S101 - stdin=PIPE promises it
+        with _endable(child), _logged(argv, child):
+            try:
+                with suppress(BrokenPipeError), child.stdin as stream:  # its exit code says more
+                    write(stream)
+                code = child.wait()
+            except BaseException:
+                child.kill()
+                child.wait()
+                raise
+        printed.seek(0)
+        output = _text(printed.read())
+    if code != 0:
+        raise CommandFailed(argv, code, output)
 
 
 def was_interrupted(error: CommandFailed) -> bool:

@@ -8,13 +8,14 @@ import os
 import re
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cache
 from typing import TYPE_CHECKING
 
 from provision import resources
 from provision.confined import ConfinedFolder, is_confined
 from provision.model import bracketed
+from provision.quick_dataclasses import dataclass
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from provision import records
 from provision.errors import UsageError
 from provision.hints import command
+from provision.quick_dataclasses import dataclass
 from provision.records import DamagedRecord
 
 if TYPE_CHECKING:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import platform
 import shutil
 import sys
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -19,6 +19,7 @@ from provision.hints import command
 from provision.lock import hold
 from provision.model import ID_DIGITS, identify
 from provision.process import LOGGER
+from provision.quick_dataclasses import dataclass
 from provision.records import DamagedRecord, Record
 from provision.resources import state
 
@@ -33,6 +34,7 @@ RECORD = "environment"
 INVENTORIES = "inventories"
 STATE_FOLDERS = "states"
 FSTAB = Path("/etc/fstab")
+MACHINE_ID = Path("/etc/machine-id")
 R = TypeVar("R", bound=Record)
 
 
@@ -44,11 +46,12 @@ class EnvironmentRecord:
     project: str
     spec: str
     created: str
+    host: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Holder:
-    """Who is changing an environment, or did so last: the lock tells which."""
+    """Who is changing an environment, or was killed while doing so: the lock tells which."""
 
     process: int
     words: tuple[str, ...]
@@ -71,6 +74,7 @@ class KnownEnvironment:
             id=self.id,
             project=Path(self.record.project) if self.record else None,
             spec=Path(self.record.spec) if self.record else None,
+            host=self.record.host if self.record else "",
         )
 
     @property
@@ -88,13 +92,22 @@ class StateDir:
     id: str
     project: Path | None = None
     spec: Path | None = None
+    host: str = ""
 
     @classmethod
-    def of(cls, project: Path, name: str, backend: str, spec: Path | None = None) -> StateDir:
-        """Where the environment `name` of a project keeps its state; makes nothing."""
-        identity = identify(project, name)
+    def of(cls, project: Path, name: str, backend: str, spec: Path | None = None, host: str = "") -> StateDir:
+        """Where the environment `name` of a project keeps its state; makes nothing.
+
+        `host` is as `on_host` makes it, where its machines are not on this host.
+        """
+        identity = identify(project, name, host)
         folder = environments() / f"{name}-{identity}" / backend
-        return cls(folder=folder, name=name, id=identity, project=project, spec=spec)
+        return cls(folder=folder, name=name, id=identity, project=project, spec=spec, host=host)
+
+    @property
+    def address(self) -> str:
+        """The address of the other host where its machines are; empty for this one."""
+        return address_of(self.host)
 
     @property
     def unique_name(self) -> str:
@@ -154,6 +167,7 @@ class StateDir:
             project=str(self.project),
             spec=str(self.spec),
             created=former.created if former else datetime.now(UTC).isoformat(timespec="seconds"),
+            host=self.host,
         )
         if record != former:
             records.save(path, record)
@@ -177,8 +191,11 @@ class StateDir:
         with hold(own.with_name(f"{own.name}.lock"), progress, holder=holder):
             with suppress(OSError):  # it is only told to others
                 records.save(record, Holder(process=os.getpid(), words=tuple(sys.argv[1:])))
-            with self._logged_commands():
-                yield
+            try:
+                with self._logged_commands():
+                    yield
+            finally:
+                record.unlink(missing_ok=True)
 
     @contextmanager
     def _logged_commands(self) -> Iterator[None]:
@@ -246,9 +263,10 @@ class StateDir:
     @contextmanager
     def _shared_folder(self) -> Iterator[None]:
         """Hold the environment's folder for a moment: its backends make and remove it side by side."""
-        from filelock import FileLock
+        from provision.progress import Silent
 
-        with FileLock(runtime.sockets() / f"{self.unique_name}.lock"):
+        path = runtime.sockets() / f"{self.unique_name}.lock"
+        with hold(path, Silent(), holder=lambda: "another provision"):
             yield
 
     def path_of(self, what: str) -> Path:
@@ -267,6 +285,28 @@ class _CommandLog(logging.Handler):
         if record.levelno == logging.INFO and self._path.exists():
             with suppress(OSError), self._path.open("a", encoding="utf-8") as log:
                 log.write(f"{record.getMessage()}\n")
+
+
+def on_host(address: str) -> str:
+    """Another host as environments there are told apart: by its address, and by who they belong to.
+
+    Others use that host too, perhaps with the same user id and from a folder that is called the same.
+    Empty where the address is.
+    """
+    return f"{address}#{person()}" if address else ""
+
+
+def address_of(host: str) -> str:
+    """The address in what `on_host` made."""
+    return host.rpartition("#")[0]
+
+
+def person() -> str:
+    """This user of this host, in a few characters that no other one has."""
+    machine = platform.node()
+    with suppress(OSError):
+        machine = MACHINE_ID.read_text().strip() or machine
+    return hashlib.sha256(f"{machine}\0{os.getuid()}".encode()).hexdigest()[:ID_DIGITS]
 
 
 def environments() -> Path:

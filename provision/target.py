@@ -13,11 +13,11 @@ import re
 import selectors
 import shlex
 import time
-from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Protocol, Self
 
 from provision import process
 from provision.errors import EnvironmentFailed
+from provision.quick_dataclasses import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

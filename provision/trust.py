@@ -10,12 +10,13 @@ import hashlib
 import json
 import os
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING, TypeAlias, cast
 
 from provision import resources
 from provision.errors import EnvironmentFailed, UsageError
 from provision.model import WORDS
+from provision.quick_dataclasses import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -196,6 +197,18 @@ def make_project(folder: Path, backend: str) -> Project:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / ".git").mkdir(exist_ok=True)
     return Project(folder=folder, backend=backend)
+
+
+@contextmanager
+def brought_up(folder: Path, backend: str, spec: str) -> Iterator[Project]:
+    """A project whose environment is up, unverified, until the tests are done; nothing of it stays."""
+    project = make_project(folder, backend)
+    project.spec(spec)
+    try:
+        project.up("--no-verify")
+        yield project
+    finally:
+        project.good("down", "--volumes", "--images")
 
 
 @pytest.fixture

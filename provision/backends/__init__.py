@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any, cast
 
 from provision import registry
 from provision.errors import UsageError
+from provision.state import on_host
 
 if TYPE_CHECKING:
     from provision.backends.base import Backend
+
+HOST = "PROVISION_HOST"  # the host that the user chose, by its name in their configuration
 
 
 def names() -> tuple[str, ...]:
@@ -40,3 +44,23 @@ def find(name: str) -> Backend[Any]:
     require(name)
     module = registry.module_of(name)
     return cast("Backend[Any]", importlib.import_module(str(module)).BACKEND)
+
+
+def host_of(backend: Backend[Any]) -> str:
+    """The other host where a backend creates machines now, as `state.on_host` has it; empty for this one."""
+    from provision.backends.base import ReachesHosts
+
+    return on_host(backend.address()) if isinstance(backend, ReachesHosts) else ""
+
+
+def require_host(name: str) -> None:
+    """Raise UsageError if the user chose a host, and this backend creates machines on this one alone."""
+    from provision.backends.base import ReachesHosts
+
+    host, backend = os.environ.get(HOST), find(name)
+    if host and not isinstance(backend, ReachesHosts):
+        raise UsageError(
+            f"{backend.title} creates machines on this host alone, not on {host}",
+            hint="leave out --host (or unset PROVISION_HOST), or use containers: `-b docker`;"
+            f" to have virtual machines on {host}, run provision there",
+        )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, Literal, Protocol, TypeVar, runtime_checkable
+
+from provision.quick_dataclasses import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -334,7 +336,7 @@ class TakesSnapshots(Protocol):
             EnvironmentFailed: it failed.
         """
 
-    def delete_snapshot(self, state_dir: StateDir, name: str) -> None:
+    def delete_snapshot(self, state_dir: StateDir, progress: Progress, name: str) -> None:
         """Remove a snapshot.
 
         Raises:
@@ -449,6 +451,14 @@ class KeepsCaches(Protocol):
 
     def discard(self, cached: Sequence[Cached]) -> None:
         """Remove these; one that a machine is made of by now stays."""
+
+
+@runtime_checkable
+class ReachesHosts(Protocol):
+    """What a backend can do in addition to the contract if it can create machines on another host."""
+
+    def address(self) -> str:
+        """The address of the other host on which it creates them now; empty for this one."""
 
 
 @runtime_checkable

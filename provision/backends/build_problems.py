@@ -26,6 +26,8 @@ _TAKEN = re.compile(r"(user|group) (\S+) cannot have ([ug]id) (\d+): it is (\S+)
 _VIRTUAL = re.compile(r"provision: virtual package (\S+): *(.*)")
 _NO_RELEASE = re.compile(r"provision: no release (\S+) of (\S+)")
 _NO_VERSION = re.compile(r"provision: no version (\S+) of (\S+): *(.*)")
+# What apt says of a package that no index has, of ours too, which is at no place in the spec.
+_UNKNOWN = re.compile(r"E: (?:Unable to locate package|Package '.+' has no installation candidate)")
 
 
 def refuse_found(output: Iterable[str], machines: Sequence[Machine]) -> None:
@@ -47,7 +49,8 @@ def refuse_found(output: Iterable[str], machines: Sequence[Machine]) -> None:
     refuse_unlocked(_of_failed_steps(lines), unmet, machines)
     problems += [problem for machine in machines for problem in unmet_problems(unmet, machine)]
     # A package manager goes on with a warning, and then knows no package: the warning is the reason.
-    unreached = [each for each in find_failures(_of_failed_steps(lines)) if each.fatal or problems]
+    unknown = problems or any(_UNKNOWN.search(line) for line in _of_failed_steps(lines))
+    unreached = [each for each in find_failures(_of_failed_steps(lines)) if each.fatal or unknown]
     if unreached:
         raise fetch_failed(unreached)
     if problems:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from provision.recipe import FOLDER, contents, lock_files, payload, repository_files, steps
-from provision.recipe.contents import CRASHES, SOON
+from provision.quick_dataclasses import dataclass
+from provision.recipe.contents import contents, payload
 from provision.recipe.limits import SOFT_FILES, ULIMITS, hard_files
+from provision.recipe.lock import FOLDER, lock_files
+from provision.recipe.repositories import repository_files
+from provision.recipe.steps import steps
 from provision.recipe.systemd import systemd_scripts
+from provision.recipe.times import CRASHES, SOON
 from provision.rendering import RenderedFile, digest_of, render
 
 if TYPE_CHECKING:
@@ -58,7 +61,11 @@ def folder_names(environment: Environment, recipes: Mapping[str, str]) -> Mappin
 
 
 def images_of(
-    environment: Environment, *, systemd: Collection[str] = (), cgroup_v1: Collection[str] = ()
+    environment: Environment,
+    *,
+    systemd: Collection[str] = (),
+    cgroup_v1: Collection[str] = (),
+    buildkit: bool = True,
 ) -> Mapping[str, Image]:
     """The image of each machine; equal machines share one. Pure.
 
@@ -66,6 +73,7 @@ def images_of(
         environment: whose machines they are.
         systemd: the machines whose process 1 is systemd.
         cgroup_v1: those of them whose engine has cgroups of the first version.
+        buildkit: the engine builds with BuildKit.
     """
     taken: dict[str, tuple[Step, ...]] = {}
     contexts: dict[str, Mapping[str, RenderedFile]] = {}
@@ -74,7 +82,7 @@ def images_of(
         scripts = {**contents(each, cgroup_v1=old), **_own_scripts(each, systemd=init, cgroup_v1=old)}
         runtime = PACKAGES[each.base.family] if init else ()
         taken[each.name] = steps(each, scripts, runtime, init=init, systemd=init)
-        contexts[each.name] = _context(environment, each, taken[each.name], scripts)
+        contexts[each.name] = _context(environment, each, taken[each.name], scripts, buildkit=buildkit)
     recipes = {name: digest_of(files) for name, files in contexts.items()}
     folders = folder_names(environment, recipes)
     return {
@@ -93,10 +101,20 @@ def _context(
     machine: Machine,
     taken: tuple[Step, ...],
     scripts: Mapping[str, RenderedFile],
+    *,
+    buildkit: bool,
 ) -> Mapping[str, RenderedFile]:
     """What a machine is built from: Dockerfile, steps, and the files that they bring."""
     dockerfile = render(
-        "container/Dockerfile.j2", {"environment": environment, "machine": machine, "steps": taken}
+        "container/Dockerfile.j2",
+        {
+            "environment": environment,
+            "machine": machine,
+            "steps": taken,
+            # Podman's builder has no private caches, so each step has its own; and it takes a layer for
+            # that of an equal instruction, whatever is in the script, so the instruction names it.
+            "alone": not buildkit,
+        },
     )
     made = {"Dockerfile": _text(dockerfile)}
     for step in taken:

@@ -11,13 +11,14 @@ import base64
 import hashlib
 import re
 import shlex
-from dataclasses import dataclass
+from dataclasses import field, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from provision import guest_paths
 from provision.errors import EnvironmentFailed
 from provision.hints import command
+from provision.quick_dataclasses import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 RECORD = "parts"
 WITHIN = 120.0  # seconds, for a machine under emulation that is busy
+CHANGING = "changing"  # what a machine was made as while a change is applied to it
 OUTSIDE = "*"  # the part that stands for all that is no file of the machine's: ports, mounts, memory
 _SERVICE = re.compile(r"machine/services/([^/]+)/(run|script|ready|ready\.script|timeout)")
 _SETUP = re.compile(r"machine/setup\.d/(\d+)-([^/]+?)(\.sh)?")
@@ -58,12 +60,14 @@ class MachineParts:
     """What a machine is made of: a hash for each part, by path; `instance` and `made` tell which it is.
 
     `instance` is the engine's own word for the machine, which a new one does not share; `made`
-    the hash of the whole.
+    the hash of the whole. While a change is applied `made` is CHANGING, and `pending` are the
+    parts that it is to be made of then: whoever is killed meanwhile leaves some of both.
     """
 
     instance: str
     made: str
     parts: Mapping[str, str]
+    pending: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +96,18 @@ def parts_of(files: Mapping[str, RenderedFile], outside: str) -> Mapping[str, st
 def _hash(file: RenderedFile) -> str:
     content = _HASH.sub(rb"\1", file.content)
     return hashlib.sha256(b"%d\0%s" % (file.executable, content)).hexdigest()[:16]
+
+
+def former_parts(made: MachineParts, now: Mapping[str, str]) -> Mapping[str, str]:
+    """What to compare `now` with: after a killed change some parts may be either, so they differ. Pure."""
+    if made.made != CHANGING:
+        return made.parts
+    unsure = {
+        path
+        for path in (*made.parts, *made.pending)
+        if made.parts.get(path) != made.pending.get(path) and now.get(path) != made.pending.get(path)
+    }
+    return {**made.parts, **dict.fromkeys(sorted(unsure), CHANGING)}
 
 
 def changes(machine: Machine, former: Mapping[str, str], now: Mapping[str, str]) -> Changes | None:
@@ -252,6 +268,15 @@ def noted(state_dir: StateDir) -> Mapping[str, MachineParts]:
     """What the machines were made of, by name; of a damaged record, nothing."""
     record = state_dir.load_sound(RECORD, PartsRecord)
     return record.machines if record else {}
+
+
+def begin(state_dir: StateDir, machine: str, now: Mapping[str, str]) -> None:
+    """Note that a machine is about to be changed so that it is made of the parts `now`."""
+    known = noted(state_dir)
+    if (made := known.get(machine)) is not None:
+        # What an earlier change may have left is unsure still.
+        parts = former_parts(made, now)
+        note(state_dir, {**known, machine: replace(made, made=CHANGING, parts=parts, pending=now)})
 
 
 def note(state_dir: StateDir, machines: Mapping[str, MachineParts]) -> None:

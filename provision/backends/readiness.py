@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from provision import guest_paths
-from provision.backends.build_errors import place_of
 from provision.errors import EnvironmentFailed
 from provision.hints import command
 from provision.model import SETUP, ServiceStatus
-from provision.recipe.contents import BEGINS, ONESHOT
+from provision.quick_dataclasses import dataclass
+from provision.recipe.times import BEGINS, ONESHOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -229,6 +228,8 @@ class Judge:
         if reason.startswith(GAVE_UP) and (failure := self._service(reasons, self._overdue.own)):
             return failure
         why = reason.removeprefix(GAVE_UP).removeprefix("setup: failed ")
+        from provision.backends.build_errors import place_of
+
         place = place_of(why.partition(" ")[0], machine.setup)
         return Failure(
             message=f"setup of machine {machine.name} failed: {why}{place}",

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from provision import records
 from provision.errors import UsageError
 from provision.hints import command
+from provision.quick_dataclasses import dataclass
 from provision.records import DamagedRecord
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 FOLDER = "snapshots"
 RECORD = "snapshot.json"
+RESTORING = "restoring"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +39,14 @@ class SnapshotRecord:
     images: Mapping[str, str] = field(default_factory=dict)
     configurations: Mapping[str, object] = field(default_factory=dict)
     volumes: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RestoringRecord:
+    """The snapshot whose restore has begun; `machines`: they are part of what is left to do."""
+
+    name: str
+    machines: bool = True
 
 
 def identity_of(name: str) -> str:
@@ -59,6 +69,62 @@ def keep(state_dir: StateDir, record: SnapshotRecord) -> None:
     folder = folder_of(state_dir, record.name)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     records.save(folder / RECORD, record)
+
+
+def begin_restore(state_dir: StateDir, record: SnapshotRecord) -> None:
+    """Note that machines and volumes are about to be replaced: until the end they are of no one moment."""
+    state_dir.save(RESTORING, RestoringRecord(name=record.name))
+
+
+def end_restore(state_dir: StateDir) -> None:
+    """Note that all is as it was in the snapshot."""
+    state_dir.forget(RESTORING)
+
+
+def interrupted_restore(state_dir: StateDir) -> tuple[SnapshotRecord, bool] | None:
+    """The snapshot of a restore that did not end, and whether machines are part of what is left to do."""
+    found = state_dir.load_sound(RESTORING, RestoringRecord)
+    if found is None:
+        return None
+    record = next((each for each in kept(state_dir) if each.name == found.name), None)
+    return (record, found.machines) if record else None
+
+
+def after_down(state_dir: StateDir, *, volumes: bool) -> None:
+    """What is left of an interrupted restore, and of snapshots, once the machines are removed."""
+    found = interrupted_restore(state_dir)
+    if found is None or volumes:
+        state_dir.forget(RESTORING)
+    else:
+        state_dir.save(RESTORING, RestoringRecord(name=found[0].name, machines=False))
+    forget_halves(state_dir)
+
+
+def identities(state_dir: StateDir) -> frozenset[str]:
+    """What the whole snapshots are called, by `identity_of`; those whose record is damaged too."""
+    return frozenset(path.parent.name for path in (state_dir.folder / FOLDER).glob(f"*/{RECORD}"))
+
+
+def forget_halves(state_dir: StateDir) -> None:
+    """Remove the folders of snapshots that were never finished, or whose removal was not."""
+    for folder in (state_dir.folder / FOLDER).glob("*"):
+        if not (folder / RECORD).exists():
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def require_whole(state_dir: StateDir) -> None:
+    """Raise UsageError where a restore was interrupted, so that there is nothing to keep."""
+    if found := interrupted_restore(state_dir):
+        raise UsageError(
+            f"restoring the snapshot {found[0].name} was interrupted",
+            hint=f"{command('up')} does it again",
+        )
+
+
+def refuse_restoring(state_dir: StateDir, name: str) -> None:
+    """Raise UsageError where this is the snapshot of an interrupted restore: it is needed still."""
+    if (found := interrupted_restore(state_dir)) and found[0].name == name:
+        require_whole(state_dir)
 
 
 def kept(state_dir: StateDir) -> tuple[SnapshotRecord, ...]:
@@ -125,5 +191,6 @@ def require_same(record: SnapshotRecord, machines: Mapping[str, str]) -> None:
 
 
 def forget(state_dir: StateDir, name: str) -> None:
-    """Remove what is kept of a snapshot in the state."""
+    """Remove what is kept of a snapshot in the state; its record first, which says that it is whole."""
+    (folder_of(state_dir, name) / RECORD).unlink(missing_ok=True)
     shutil.rmtree(folder_of(state_dir, name), ignore_errors=True)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from provision.backends.base import Plan, PlannedAction
 from provision.backends.machines import refuse_unknown
 from provision.errors import EnvironmentFailed
 from provision.hints import command
+from provision.quick_dataclasses import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field, replace
-from statistics import median
+from dataclasses import field, replace
 from typing import TYPE_CHECKING
 
+from provision.quick_dataclasses import dataclass
 from provision.state import known_environments
 
 if TYPE_CHECKING:
@@ -79,4 +79,6 @@ def measured(state_dir: StateDir, otherwise: str) -> str:
     if not found:
         return f"not measured on this host yet; {otherwise}"
     count = f"{len(found)} environment{'s' if len(found) > 1 else ''}"
+    from statistics import median  # which imports the fractions and decimals that it can take
+
     return f"{median(found):.1f} s for other environments on this host ({count})"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import platform
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from provision.quick_dataclasses import dataclass
 
 if TYPE_CHECKING:
     from provision.model import Base

@@ -10,7 +10,6 @@ import hashlib
 import os
 import platform
 import tarfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -22,6 +21,7 @@ from provision.bases.packing import BOX_PROVIDERS, FORMATS, BoxProvider, add, de
 from provision.bases.root import archive_time, make_root
 from provision.bases.scripts import digest, scripts
 from provision.errors import HostLacks
+from provision.quick_dataclasses import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

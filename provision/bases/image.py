@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ from provision.bases.root import archive_time, can_make, make_root, write_file
 from provision.docker_client import commands, queries
 from provision.errors import HostLacks, ProvisionError
 from provision.model import DEFAULT_PATH
+from provision.quick_dataclasses import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

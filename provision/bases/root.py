@@ -12,6 +12,7 @@ from provision import process
 from provision.bases.catalogue import SNAPSHOT, archive
 from provision.errors import HostLacks
 from provision.fetch_errors import FetchFailed, fetch_failed, find_failures
+from provision.fetching import ANSWER_WITHIN, RETRIES, SERVER_ERROR, fetch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,9 +20,6 @@ if TYPE_CHECKING:
     from provision.bases.archive import Archive, Pocket
     from provision.model import Base
     from provision.progress import Progress
-
-_ANSWER_WITHIN = 20.0
-SERVER_ERROR = 500
 
 
 def can_make(base: Base) -> bool:
@@ -83,6 +81,7 @@ def make_root(
         "--format=tar",
         # Debian counts apt among the required packages, Ubuntu does not.
         f"--include={','.join(('apt', *packages))}",
+        *_PATIENCE,
         *([] if starts_daemons else _START_NOTHING),
         *(f"--customize-hook={text}" for text in customize),
         # Nothing of this host may stay: it copies both in, for the time of its work.
@@ -121,6 +120,17 @@ def write_file(path: str, content: str, *, mode: int = 0o644) -> str:
     return f"printf %s {shlex.quote(content)} >{target} && chmod {mode:o} {target}"
 
 
+# apt's settings while it works: a mirror that never answers is given up. Its own option for them would
+# leave them in the root.
+_PATIENCE = (
+    '--setup-hook=mkdir -p "$1/etc/apt/apt.conf.d"; '
+    + write_file(
+        "/etc/apt/apt.conf.d/00provision",
+        f'Acquire::Retries "{RETRIES}"; Acquire::http::Timeout "{ANSWER_WITHIN}";'
+        f' Acquire::https::Timeout "{ANSWER_WITHIN}";\n',
+    ),
+    '--customize-hook=rm "$1/etc/apt/apt.conf.d/00provision"',
+)
 _START_NOTHING = (
     # mmdebstrap has one while it works, takes it away at the end, and would take ours.
     "--skip=chroot/policy-rc.d",
@@ -166,14 +176,10 @@ def _require(base: Base, origin: Archive) -> None:
 def _index_time(pocket: Pocket) -> datetime:
     from email.utils import parsedate_to_datetime
     from urllib.error import HTTPError
-    from urllib.request import build_opener
 
     try:
-        # An opener of its own asks the environment for a proxy, and asks it now.
-        with build_opener().open(pocket.release, timeout=_ANSWER_WITHIN) as answer:
-            head = answer.read(4096).decode("utf-8", "replace")
+        head = fetch(pocket.release, largest=4096).decode("utf-8", "replace")
     except HTTPError as error:
-        error.close()  # it is an open answer too
         if error.code >= SERVER_ERROR:
             raise FetchFailed(
                 f"the mirror {pocket.url} answers {error.code} {error.reason}",

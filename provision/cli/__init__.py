@@ -70,9 +70,9 @@ class Verbs(click.Group):
         module = importlib.import_module(f"provision.cli.{cmd_name.replace('-', '_')}")
         command = module.command
         assert isinstance(command, click.Command)  # noqa: S101 - our own module
-        from provision.cli.verbose import add_option
+        from provision.cli import host, verbose
 
-        return add_option(command)
+        return host.add_option(verbose.add_option(command))
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

@@ -38,29 +38,31 @@ VERBS = {
     "suspend": "pause",
     "version": "--version",
 }
+_UP_RETURNS = "`up` returns once all is ready, and the machines stay up"
+_AS_THEY_ARE = "`exec` takes its terminal and its input as they are: leave it out"
 OPTIONS = {
-    ("up", "-d"): "`up` returns once all is ready, and the machines stay up",
-    ("up", "--detach"): "`up` returns once all is ready, and the machines stay up",
-    ("up", "--wait"): "`up` always waits until all is ready",
-    ("up", "--build"): "`up` builds whatever has changed; --rebuild builds all of it again",
-    ("up", "--force-recreate"): "remove the machines first: `provision down`",
-    ("up", "--scale"): "the spec says how many: `count`",
-    ("up", "--provider"): "set it in the spec, backends.vm.provider, or in $PROVISION_PROVIDER",
-    ("up", "--provision"): "`up` applies whatever has changed",
-    ("exec", "-i"): "`exec` takes its terminal and its input as they are: leave it out",
-    ("exec", "-t"): "`exec` takes its terminal and its input as they are: leave it out",
-    ("exec", "-T"): "`exec` takes its terminal and its input as they are: leave it out",
-    ("exec", "-e"): "set it inside: `provision exec -- env NAME=VALUE COMMAND…`",
-    ("down", "--rmi"): "--images removes what was built for it",
-    ("down", "-f"): "`down` asks nothing: leave it out",
-    ("down", "--remove-orphans"): "`down` removes all that is this environment's, and nothing else",
+    "up": {
+        **dict.fromkeys(("-d", "--detach"), _UP_RETURNS),
+        "--wait": "`up` always waits until all is ready",
+        "--build": "`up` builds whatever has changed; --rebuild builds all of it again",
+        "--force-recreate": f"remove the machines first: {command('down')}",
+        "--scale": "the spec says how many: `count`",
+        "--provider": "set it in the spec, backends.vm.provider, or in $PROVISION_PROVIDER",
+        "--provision": "`up` applies whatever has changed",
+    },
+    "exec": {
+        **dict.fromkeys(("-i", "-t", "-T"), _AS_THEY_ARE),
+        "-e": f"set it inside: {command('exec', '--', 'env', 'NAME=VALUE', 'COMMAND…')}",
+    },
+    "down": {
+        "--rmi": "--images removes what was built for it",
+        "-f": "`down` asks nothing: leave it out",
+        "--remove-orphans": "`down` removes all that is this environment's, and nothing else",
+    },
 }
-ANYWHERE = {
-    "--file": "the spec is an argument: `provision {verb} envs/dev.yaml`",
-    "-f": "the spec is an argument: `provision {verb} envs/dev.yaml`",
-    "-p": "an environment's name is --name",
-    "--project-name": "an environment's name is --name",
-}
+_SPEC = "the spec is an argument: `provision {verb} envs/dev.yaml`"
+_NAME = "an environment's name is --name"
+ANYWHERE = {"--file": _SPEC, "-f": _SPEC, "-p": _NAME, "--project-name": _NAME}
 
 
 class UnknownVerb(UsageError):
@@ -78,6 +80,6 @@ def hint(error: ClickException) -> str | None:
         return f"here it is {command(VERBS[error.verb])}" if error.verb in VERBS else None
     if isinstance(error, NoSuchOption) and error.ctx is not None:
         verb = error.ctx.info_name or ""
-        known = OPTIONS.get((verb, error.option_name)) or ANYWHERE.get(error.option_name)
+        known = OPTIONS.get(verb, {}).get(error.option_name) or ANYWHERE.get(error.option_name)
         return known and known.format(verb=verb)
     return None

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 import click
 
+from provision.backends import HOST
 from provision.cli.show import say
 from provision.engine import Request
 from provision.errors import ProvisionError, SpecError, UsageError
@@ -170,7 +171,7 @@ def collect(options: dict[str, object]) -> Request:
     given = options.pop("spec", None)
     backend = str(options.pop("backend"))
     if backend != AUTO:
-        backends.require(backend)
+        backends.require_host(backend)
     settings: dict[str, str] = {}
     texts = options.pop("settings")
     assert isinstance(texts, tuple)  # noqa: S101 - click's multiple=True
@@ -193,7 +194,10 @@ def collect(options: dict[str, object]) -> Request:
     if request.local and (layer := spec.tracked_layer(request.spec)) is not None:
         say(f"warning: git tracks {layer}, so it belongs to the repository, not to you", err=True)
     with completing(request):
-        return _resolved(request) if backend == AUTO else request
+        if backend == AUTO:
+            request = _resolved(request)
+            backends.require_host(request.backend)
+        return request
 
 
 def words_of(texts: object) -> tuple[Word, ...]:
@@ -250,6 +254,7 @@ def _options(request: Request) -> dict[str, list[str]]:
     in_ci = os.environ.get("CI") == "true"
     return {
         "-b": ["-b", request.backend] if request.backend != DEFAULT else [],
+        "--host": ["--host", host] if (host := os.environ.get(HOST)) else [],
         "--name": ["--name", request.name] if request.name else [],
         "--set": settings,
         "--no-local": ["--no-local"] if not request.local and not in_ci else [],
@@ -286,9 +291,9 @@ def _lock_use(frozen: object, no_lock: object, spec: Path) -> LockUse:
             raise UsageError("--frozen and --no-lock exclude each other", hint="leave one of them out")
         return "not at all"
     if frozen is None and os.environ.get("CI") == "true":
-        from provision.lockfile.place import path_of
+        from provision.spec.paths import lock_of
 
-        frozen = path_of(spec).exists()
+        frozen = lock_of(spec).exists()
     return "exactly" if frozen else "where it fits"
 
 

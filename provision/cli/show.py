@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from provision.model import Demand, Environment, Result
     from provision.progress import Progress
 
+NOBODY_LOOKS = 200  # columns
+KNOWN_NARROW = frozenset("→✓✗…") | {chr(code) for code in range(32, 127)}  # each takes one column
 MARKS = {"passed": ("✓", "green"), "failed": ("✗", "red"), "skipped": ("-", "yellow")}
 
 
@@ -127,6 +130,21 @@ def count(results: Sequence[Result]) -> str:
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """A table to stdout; as wide as it must be where nobody looks."""
+    shown = [[visible(cell) for cell in row] for row in rows]
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else NOBODY_LOOKS
+    widths = [max(map(len, column)) for column in zip(headings, *shown, strict=True)]
+    simple = all(cell.isascii() or set(cell) <= KNOWN_NARROW for row in shown for cell in row)
+    if not simple or sum(widths) + 2 * (len(widths) - 1) > width:
+        _fold(headings, shown, width)
+        return
+    # Importing rich takes a fifth of a command that only looks: it is for what must be folded or measured.
+    for bold, cells in ((True, headings), *((False, row) for row in shown)):
+        padded = [cell.ljust(each) for cell, each in zip(cells, widths, strict=True)]
+        click.echo("  ".join(click.style(cell, bold=True) if bold else cell for cell in padded))
+
+
+def _fold(headings: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> None:
+    """A table that is too wide, or whose characters are."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -135,8 +153,8 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     for heading in headings:
         made.add_column(heading, overflow="fold")
     for row in rows:
-        made.add_row(*(Text(visible(cell)) for cell in row))
-    console = Console(width=None if sys.stdout.isatty() else 200, highlight=False)
+        made.add_row(*map(Text, row))
+    console = Console(width=width, highlight=False)
     with console.capture() as captured:
         console.print(made)
     click.echo(captured.get(), nl=False)  # rich would end the program for a reader who went away

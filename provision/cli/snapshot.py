@@ -44,10 +44,10 @@ def save(request: Request, words: tuple[str, ...]) -> None:
 
 @command.command("restore")
 @with_request_and_words("NAME", at_least=1)
-@click.option("-y", "--yes", is_flag=True, help="Do not ask before what is there is replaced.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask before replacing what is there.")
 @timeout_option
 def restore(request: Request, words: tuple[str, ...], yes: bool, timeout: float) -> None:  # noqa: FBT001 - click's flag
-    """Have machines and volumes as they were; what they are now is lost."""
+    """Put machines and volumes back as they were saved; what they hold now is lost."""
     from provision import engine
     from provision.backends import snapshots
 
@@ -55,10 +55,10 @@ def restore(request: Request, words: tuple[str, ...], yes: bool, timeout: float)
     ref = engine.resolve(request)
     record = snapshots.find(ref.state_dir, name)
     if not yes:
-        say(f"this replaces {_contents(record)} by what was saved at {record.taken};", err=True)
-        say("what is there now is lost", err=True)
+        say(f"this replaces {_contents(record)} with what was saved at {record.taken}", err=True)
+        say("what they hold now will be lost", err=True)
         if not sys.stdin.isatty():
-            raise click.UsageError("Nobody can be asked here: --yes says that it may be replaced.")
+            raise click.UsageError("There is no terminal to ask on. Use --yes to replace it.")
         click.confirm("Restore it?", abort=True, err=True)
     engine.restore_snapshot(ref, name, progress(), timeout=timeout)
     say(f"restored {name}: {_contents(record)} are as they were at {record.taken}")
@@ -87,7 +87,7 @@ def delete(request: Request, words: tuple[str, ...]) -> None:
     from provision import engine
 
     name = _name(words)
-    engine.delete_snapshot(engine.resolve(request), name)
+    engine.delete_snapshot(engine.resolve(request), name, progress())
     say(f"deleted {name}")
 
 

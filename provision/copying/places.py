@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import posixpath
-from dataclasses import dataclass
 from typing import Literal
 
 from provision.errors import UsageError
+from provision.quick_dataclasses import dataclass
 
 Kind = Literal["folder", "file", "link", "special", "none"]
 Landing = Literal["under", "as", "into"]

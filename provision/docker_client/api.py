@@ -13,16 +13,17 @@ import os
 import shlex
 import socket
 import time
-from dataclasses import dataclass
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from provision import process
+from provision.docker_client import endpoint
+from provision.quick_dataclasses import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-DEFAULT_SOCKET = "/var/run/docker.sock"
 CHUNK = 65536
 _HEADER = 8  # bytes before each piece of a command's output: the stream, three zeros, the length
 _STDERR = 2
@@ -30,10 +31,11 @@ _STDERR = 2
 
 @dataclass(frozen=True, kw_only=True)
 class Response:
-    """What the engine answered: the status code of HTTP, and the body."""
+    """What the engine answered: the status code of HTTP, the body, and the headers in lower case."""
 
     status: int
     body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def message(self) -> str:
@@ -47,27 +49,14 @@ class Response:
 def local_socket(variables: Mapping[str, str], home: Path) -> str | None:
     """The path of the socket that `docker` would use; None if it would use anything else.
 
-    It follows the order of `docker`: DOCKER_HOST, then DOCKER_CONTEXT, then the context in its
-    configuration, then the default.
-
     Args:
         variables: the process's environment.
         home: the user's home folder.
     """
     if variables.get("DOCKER_TLS_VERIFY") or variables.get("DOCKER_TLS"):
         return None
-    if host := variables.get("DOCKER_HOST"):
-        return host.removeprefix("unix://") if host.startswith("unix:///") else None
-    if context := variables.get("DOCKER_CONTEXT"):
-        return DEFAULT_SOCKET if context == "default" else None
-    configuration = Path(variables.get("DOCKER_CONFIG") or home / ".docker") / "config.json"
-    try:
-        current = json.loads(configuration.read_bytes()).get("currentContext", "")
-    except FileNotFoundError:
-        current = ""
-    except (OSError, ValueError, AttributeError):
-        return None  # `docker` says what is wrong with it
-    return DEFAULT_SOCKET if current in ("", "default") else None
+    address = endpoint.address_in(variables, home)
+    return address.removeprefix("unix://") if address and address.startswith("unix:///") else None
 
 
 def get(path: str, parameters: Mapping[str, str] | None = None) -> Response | None:
@@ -152,9 +141,14 @@ def _request(method: str, path: str, content: Any, timeout: float) -> Response |
     fields = start.split(b" ", 2)
     if len(fields) < 2 or not fields[1].isdigit():
         return None  # whatever listens there, it is no engine
-    response = Response(status=int(fields[1]), body=rest)
+    response = Response(status=int(fields[1]), body=rest, headers=_headers(start))
     seconds = time.monotonic() - begun
     words = ["curl", "--unix-socket", address, *(["--json", body.decode()] if content else []),
              f"http://docker{path}"]  # fmt: skip
     process.LOGGER.info("$ %s # %.2f s, status %d", shlex.join(words), seconds, response.status)
     return response
+
+
+def _headers(start: bytes) -> Mapping[str, str]:
+    lines = (line.partition(":") for line in start.decode("latin-1").split("\r\n")[1:])
+    return {name.strip().lower(): value.strip() for name, _, value in lines}

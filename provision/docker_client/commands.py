@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _REFUSED = "Error response from daemon"
+_ALONE = ("docker", "run", "--rm", "--interactive", "--network", "none")
 
 
 def start(container: str) -> None:
@@ -70,8 +71,14 @@ def pull(image: str, each_line: Callable[[str], None]) -> None:
 
 
 def commit(container: str, image: str) -> None:
-    """Make an image of a container's own layer, as that is now."""
-    process.run(["docker", "commit", "--pause=false", container, image])
+    """Make an image of a container's own layer, as that is now.
+
+    Raises:
+        EnvironmentFailed: the engine refused.
+    """
+    name, _, tag = image.rpartition(":")
+    # Not by `docker commit`, whose empty question Podman does not read.
+    _ask(f"{container} could not be saved", lambda client: client.commit(container, name, tag, pause=False))
 
 
 def create_volume(volume: str, label: str) -> None:
@@ -79,12 +86,38 @@ def create_volume(volume: str, label: str) -> None:
     process.run(["docker", "volume", "create", "--label", label, volume])
 
 
-def copy_volume(source: str, destination: str, image: str, script: str) -> None:
-    """Run a script for `sh` in a container of an image, with one volume at /from and another at /to."""
+def copy_volume(source: str, destination: str, image: str, script: str, labels: Sequence[str]) -> None:
+    """Run a script for `sh` in a container of an image, with one volume at /from and another at /to.
+
+    The container carries the labels, each KEY=VALUE, over those of the image.
+    """
     process.run(
         ["docker", "run", "--rm", "--network", "none", "--user", "0:0", "--entrypoint", "sh",
+         *(word for label in labels for word in ("--label", label)),
          "--volume", f"{source}:/from:ro", "--volume", f"{destination}:/to", image, "-c", script]
     )  # fmt: skip
+
+
+def volume_made(volume: str) -> str:
+    """When a volume was made, as the engine writes it: another one with its name has another time."""
+    words = ["docker", "volume", "inspect", "--format", "{{.CreatedAt}}", volume]
+    return process.run(words).stdout.strip()
+
+
+def volume_words(volume: str, image: str, script: str, words: Sequence[str] = ()) -> list[str]:
+    """The command that runs a script for `sh`, as root in a container of an image, with a volume at /to."""
+    return [*_ALONE, "--user", "0:0", "--entrypoint", "sh", "--volume", f"{volume}:/to",
+            image, "-c", script, "sh", *words]  # fmt: skip
+
+
+def image_words(image: str, script: str, words: Sequence[str] = ()) -> list[str]:
+    """The command that runs a script for `sh` in a container of an image."""
+    return [*_ALONE, "--user", "0:0", "--entrypoint", "sh", image, "-c", script, "sh", *words]
+
+
+def copy_words(container: str, folder: str) -> list[str]:
+    """The command that unpacks a tar from its standard input in a container, running or not."""
+    return ["docker", "cp", "--archive", "--quiet", "-", f"{container}:{folder}"]
 
 
 def create_container(name: str, configuration: Mapping[str, object]) -> None:
@@ -93,16 +126,22 @@ def create_container(name: str, configuration: Mapping[str, object]) -> None:
     Raises:
         EnvironmentFailed: the engine refused.
     """
+    _ask(
+        f"the container {name} could not be created",
+        lambda client: client.create_container_from_config(dict(configuration), name=name),
+    )
+
+
+def _ask(failure: str, question: Callable[[Any], object]) -> None:
+    """Have Docker's own library ask the engine; EnvironmentFailed if that refuses."""
     import docker  # slow: 0.2 s
     from docker.errors import DockerException
 
-    client: Any = docker.APIClient(base_url=queries.endpoint(), version="auto")
+    client: Any = docker.APIClient(base_url=queries.endpoint(), version="auto", use_ssh_client=True)
     try:
-        client.create_container_from_config(dict(configuration), name=name)
+        question(client)
     except DockerException as error:
-        raise EnvironmentFailed(
-            f"the container {name} could not be created", evidence=[str(error)]
-        ) from error
+        raise EnvironmentFailed(failure, evidence=[str(error)]) from error
     finally:
         client.close()
 
@@ -135,7 +174,9 @@ def compose(
         cwd: where it runs.
         env: variables that override those of this process.
     """
-    process.stream(["docker", "compose", "--progress", "plain", *words], each_line, cwd=cwd, env=env)
+    builder = {} if queries.features().buildkit else {"DOCKER_BUILDKIT": "0"}
+    words = ["docker", "compose", "--progress", "plain", *words]
+    process.stream(words, each_line, cwd=cwd, env={**env, **builder})
 
 
 def build(words: Sequence[str], each_line: Callable[[str], None], *, env: Mapping[str, str]) -> None:

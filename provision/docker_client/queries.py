@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -13,6 +12,7 @@ from provision import process
 from provision.docker_client import api
 from provision.errors import EnvironmentFailed, HostLacks
 from provision.model import PortStatus
+from provision.quick_dataclasses import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -22,6 +22,7 @@ START_HINT = (
 )
 Cgroups = Literal["1", "2"]
 NOT_FOUND = 404
+BUILDKIT = "2"  # the version of the builder, in the engine's own counting
 _UNITS = {"": 1, "k": 1000, "K": 1000, "M": 1000**2, "G": 1000**3, "T": 1000**4,
           "Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30, "Ti": 1 << 40}  # fmt: skip
 _LIST = {"containers": ["ps", "--all"], "volumes": ["volume", "ls"], "networks": ["network", "ls"]}
@@ -104,6 +105,7 @@ class Engine:
     root: str
     cgroups: Cgroups
     has_gpu: bool
+    runtimes: tuple[str, ...]
     security_options: tuple[str, ...]
 
 
@@ -113,6 +115,18 @@ class Version:
 
     version: str
     architecture: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Features:
+    """What engines differ in: the version of Docker's API that one speaks, and whether it has BuildKit."""
+
+    api: tuple[int, ...]
+    buildkit: bool
+
+
+# What one has that cannot be asked quickly: it is not on a local socket.
+CURRENT = Features(api=(1, 44), buildkit=True)
 
 
 def is_installed() -> bool:
@@ -303,6 +317,7 @@ def engine() -> Engine:
         root=raw.get("DockerRootDir") or "",
         cgroups="1" if raw.get("CgroupVersion", "1") == "1" else "2",
         has_gpu="nvidia" in (raw.get("Runtimes") or {}),
+        runtimes=tuple(raw.get("Runtimes") or {}),
         security_options=tuple(raw.get("SecurityOptions") or ()),
     )
 
@@ -321,6 +336,18 @@ def version() -> Version | None:
             return None
         raw = json.loads(completed.stdout) if completed.code == 0 else None
     return Version(version=raw["Version"], architecture=raw["Arch"]) if raw else None
+
+
+def features() -> Features:
+    """What the engine says of itself in a millisecond; as a current one of Docker's if it does not."""
+    response = api.get("/_ping")
+    if response is None or response.status >= 300:
+        return CURRENT
+    numbers = response.headers.get("api-version", "").split(".")
+    return Features(
+        api=tuple(int(number) for number in numbers if number.isdigit()),
+        buildkit=response.headers.get("builder-version") == BUILDKIT,
+    )
 
 
 def plugin(name: str) -> process.Completed:
@@ -398,7 +425,7 @@ def _content(response: api.Response) -> Any:
 def _image(raw: Mapping[str, Any]) -> Image:
     return Image(
         id=raw["Id"],
-        tags=tuple(raw.get("RepoTags") or ()),
+        tags=tuple(map(familiar, raw.get("RepoTags") or ())),
         labels=dict((raw.get("Config") or {}).get("Labels") or {}),
         size=int(raw.get("Size") or 0),
         architecture=raw.get("Architecture") or "",
@@ -406,6 +433,11 @@ def _image(raw: Mapping[str, Any]) -> Image:
         digests=tuple(raw.get("RepoDigests") or ()),
         layers=tuple((raw.get("RootFS") or {}).get("Layers") or ()),
     )
+
+
+def familiar(image: str) -> str:
+    """An image's name as Docker shortens it: Podman writes out the registry that both take first."""
+    return image.removeprefix("docker.io/").removeprefix("library/")
 
 
 def _seconds(text: str | None) -> float:
@@ -439,7 +471,7 @@ def _container(raw: Mapping[str, Any]) -> Container:
         health=(state.get("Health") or {}).get("Status", ""),
         exit_code=state["ExitCode"],
         address=addresses[0] if addresses else None,
-        image=raw["Config"].get("Image", ""),
+        image=familiar(raw["Config"].get("Image", "")),
         labels=dict(raw["Config"].get("Labels") or {}),
         ports=_ports(raw["NetworkSettings"]["Ports"] or {}),
     )

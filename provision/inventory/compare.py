@@ -65,7 +65,8 @@ class _Explaining:
         self._backends = (left.backend, right.backend)
         self._options = {*left.options, *right.options}
         self._rules = rules
-        self._facts = {(fact.section, fact.subject): fact for fact in (*left.facts, *right.facts)}
+        self._lefts = {(fact.section, fact.subject): fact for fact in left.facts}
+        self._rights = {(fact.section, fact.subject): fact for fact in right.facts}
         self._brought: frozenset[str] = frozenset()
         self._brought = frozenset(
             each.subject
@@ -80,16 +81,19 @@ class _Explaining:
 
     def _explains(self, rule: Rule, it: Difference) -> bool:
         left, right = self._backends
-        if it.section not in rule.sections or not rule.subject.fullmatch(it.subject):
+        matched = rule.subject.fullmatch(it.subject)
+        if it.section not in rule.sections or matched is None:
             return False
         if left == right and not rule.same_form:
             return False
         if (rule.option and rule.option not in self._options) or rule.unset in self._options:
             return False
         if not it.attribute:
-            attributes = self._facts[it.section, it.subject].attributes
+            own, others = (self._lefts, self._rights) if it.right is None else (self._rights, self._lefts)
+            attributes = own[it.section, it.subject].attributes
             return (
                 rule.only in (ANY, left if it.right is None else right)
+                and (rule.counterpart is None or (it.section, matched.expand(rule.counterpart)) in others)
                 and all(each.fullmatch(attributes.get(name, "")) for name, each in rule.having.items())
                 and (not rule.package or self._are_brought(attributes.get(OWNERS, "").split()))
             )

@@ -17,6 +17,9 @@ _OF_A_SHELL = frozenset({"_", "OLDPWD", "PWD", "SHLVL"})  # which say where it i
 _IDS = {"Uid": "user", "Gid": "group", "Groups": "supplementary groups"}
 _RIGHTS = {"CapEff": "capabilities", "CapBnd": "capability bounding set", "CapAmb": "ambient capabilities"}
 _FLAGS = {"NoNewPrivs": "no new privileges", "Seccomp": "seccomp filter"}
+# Signals that the C library keeps for its threads. No program can set them or undo what an engine
+# inherited, so they say nothing about a machine.
+_OF_THE_C_LIBRARY = frozenset({32, 33})
 _LIMIT = re.compile(r"Max (\S+(?: \S+)*?) {2,}(\S+) +(\S+)")
 
 
@@ -78,7 +81,7 @@ def _status(
 
 def _signals(mask: int) -> Iterator[str]:
     for number in range(1, 65):
-        if mask >> (number - 1) & 1:
+        if mask >> (number - 1) & 1 and number not in _OF_THE_C_LIBRARY:
             try:
                 yield signal.Signals(number).name
             except ValueError:

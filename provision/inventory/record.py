@@ -6,12 +6,13 @@ import gzip
 import json
 import os
 from collections.abc import Mapping  # noqa: TC003 - the loader reads the types of the fields
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from provision import records, runtime
 from provision.errors import UsageError
 from provision.inventory.model import Fact, Inventory
+from provision.quick_dataclasses import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

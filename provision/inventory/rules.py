@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import functools
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from provision.quick_dataclasses import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 _KEYS = {
-    "section", "subject", "only", "having", "package", "attribute", "values", "option", "unset",
-    "same_form", "reason",
+    "section", "subject", "only", "having", "package", "counterpart", "attribute", "values", "option",
+    "unset", "same_form", "reason",
 }  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rule:
-    """What it explains, and why that is as it should be.
+    r"""What it explains, and why that is as it should be.
 
     Args:
         sections: of the fact, any of them.
@@ -27,6 +28,8 @@ class Rule:
         only: the backend whose machine alone has the thing, or `any`; None for a rule about an attribute.
         having: a pattern for some of that thing's attributes.
         package: that thing must come with packages that are explained themselves.
+        counterpart: the subject that the other machine must have instead, in the same section; \1 is
+            what the first group of `subject` matched.
         attribute: a pattern for the attribute's name.
         values: a pattern for the value in each backend's machine, where not every value will do.
         option: the spec must set this key for one of the backends alone.
@@ -40,6 +43,7 @@ class Rule:
     only: str | None
     having: Mapping[str, re.Pattern[str]]
     package: bool
+    counterpart: str | None
     attribute: re.Pattern[str] | None
     values: Mapping[str, re.Pattern[str]]
     option: str | None
@@ -85,6 +89,7 @@ def _rule(entry: Mapping[str, object]) -> Rule:
         only=str(entry["only"]) if "only" in entry else None,
         having=_patterns(entry.get("having", {})),
         package=bool(entry.get("package")),
+        counterpart=str(entry["counterpart"]) if "counterpart" in entry else None,
         attribute=_pattern(entry["attribute"]) if "attribute" in entry else None,
         values=_patterns(entry.get("values", {})),
         option=str(entry["option"]) if "option" in entry else None,

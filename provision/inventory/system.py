@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
 OWN = "(its own address)"
+ALIAS = "(its own address, under another name)"
 MEMORY_STEP = 256  # MiB: what a kernel keeps of a machine's memory for itself is less
 _UNLIMITED = 1 << 60  # what the kernel says where no limit is set
 _LISTENS = {"tcp": "0A", "tcp6": "0A", "udp": "07", "udp6": "07"}
@@ -23,7 +24,8 @@ _OPTIONS_OF_MEMORY = ("size", "nr_inodes", "mode", "uid", "gid")
 
 def read_system(sections: Mapping[str, bytes]) -> Iterator[Fact]:
     """Facts about the machine as a whole."""
-    for name, value in _system(dict(pairs(sections["system"]))):
+    system = dict(_system(dict(pairs(sections["system"]))))
+    for name, value in system.items():
         yield Fact(section="system", subject=name, attributes={"value": value})
     for line in lines(sections["sysctl"]):
         path, _, value = line.partition(":")
@@ -40,7 +42,8 @@ def read_system(sections: Mapping[str, bytes]) -> Iterator[Fact]:
         if len(words) == 8 and words[3] == "00010000":
             yield Fact(section="sockets", subject=f"unix {words[7]}", attributes={})
     own = frozenset(_own_addresses(lines(sections["addresses"])))
-    yield from _names(lines(sections["resolv.conf"]), lines(sections["hosts"]), own)
+    hostname = system.get("hostname", "")
+    yield from _names(lines(sections["resolv.conf"]), lines(sections["hosts"]), own, hostname)
     for line in lines(sections.get("timers", b"")):
         unit, _, active, *_ = line.split()
         yield Fact(section="jobs", subject=unit, attributes={"state": active})
@@ -118,10 +121,11 @@ def _own_addresses(routes: list[str]) -> Iterator[str]:
             yield address
 
 
-def _names(resolver: list[str], hosts: list[str], own: Collection[str]) -> Iterator[Fact]:
+def _names(resolver: list[str], hosts: list[str], own: Collection[str], hostname: str) -> Iterator[Fact]:
     """How names are found: name servers and their options, and the names of /etc/hosts.
 
-    The machine's own addresses, which are others in each network, are called that.
+    The machine's own addresses, which are others in each network, are called that; with a name that is
+    not its hostname, they are called an alias's.
     """
     settings: dict[str, list[str]] = {}
     for line in resolver:
@@ -134,6 +138,7 @@ def _names(resolver: list[str], hosts: list[str], own: Collection[str]) -> Itera
     for line in hosts:
         address, *names = line.partition("#")[0].split() or [""]
         for name in names:
-            addresses.setdefault(name, []).append(OWN if address in own else address)
+            ours = OWN if name in (hostname, hostname.partition(".")[0]) else ALIAS
+            addresses.setdefault(name, []).append(ours if address in own else address)
     for name, those in addresses.items():
         yield Fact(section="hosts", subject=name, attributes={"value": " ".join(dict.fromkeys(those))})

@@ -3,8 +3,8 @@
 from provision.lockfile.freeze import architecture, called, freeze, misfits, pinned_base
 from provision.lockfile.model import BaseLock, Installed, Kernel, Lock, MachineLock, fingerprint
 from provision.lockfile.needs import asks_of, base_key
-from provision.lockfile.place import path_of
 from provision.lockfile.text import load, save, schema
+from provision.spec.paths import lock_of as path_of
 
 __all__ = [
     "BaseLock",

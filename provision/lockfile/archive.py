@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import gzip
 import lzma
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from provision.bases import catalogue
 from provision.fetch_errors import FetchFailed
+from provision.fetching import fetch
 from provision.lockfile.versions import compare
 
 if TYPE_CHECKING:
@@ -16,7 +18,6 @@ if TYPE_CHECKING:
 
     from provision.model import Machine
 
-_ANSWER_WITHIN = 60.0
 NOT_FOUND = 404
 DISTRIBUTION = 500  # apt's rank of a repository from which it upgrades
 
@@ -76,19 +77,17 @@ def _indexes(machine: Machine, architecture: str) -> Iterator[str]:
 
 def _fetch(url: str) -> str:
     from urllib.error import HTTPError
-    from urllib.request import build_opener
 
     for ending, unpack in ((".xz", lzma.decompress), (".gz", gzip.decompress), ("", bytes)):
         try:
-            # An opener of its own asks the environment for a proxy, and asks it now.
-            with build_opener().open(f"{url}{ending}", timeout=_ANSWER_WITHIN) as answer:
-                return unpack(answer.read()).decode("utf-8", "replace")
+            return unpack(fetch(f"{url}{ending}")).decode("utf-8", "replace")
         except HTTPError as error:
-            error.close()
             if error.code != NOT_FOUND:
                 raise _failed(url, f"{error.code} {error.reason}") from error
         except OSError as error:
             raise _failed(url, str(getattr(error, "reason", error))) from error
+        except (EOFError, lzma.LZMAError, zlib.error) as error:
+            raise _failed(f"{url}{ending}", f"it is damaged: {error}") from error
     raise _failed(url, "there is no such index")
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from provision.errors import EnvironmentFailed
 from provision.lockfile.model import BaseLock, Lock, MachineLock, fingerprint
 from provision.lockfile.needs import asks_of, base_key, repositories_of
+from provision.quick_dataclasses import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence

@@ -9,7 +9,6 @@ import threading
 import time
 import zlib
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
@@ -17,6 +16,7 @@ from urllib.parse import urlsplit
 
 from provision import process
 from provision.measure.model import Cell, Host
+from provision.quick_dataclasses import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import shlex
 import time
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
 from provision.measure.model import Cell
 from provision.measure.rows import COPIED, LOOPS, PROCESSES, SMALL, WALKS, WRITTEN
+from provision.quick_dataclasses import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -13,9 +13,9 @@ expects to make its user itself, and refuses one that is not a system user.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from provision.quick_dataclasses import dataclass
 from provision.spec.users import WELL_KNOWN
 
 if TYPE_CHECKING:

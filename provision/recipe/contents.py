@@ -28,6 +28,7 @@ from urllib.parse import urlsplit
 from provision import guest_paths
 from provision.model import DEFAULT_PATH
 from provision.recipe.proxy import trust_variables
+from provision.recipe.times import BEGINS, ONESHOT, SOON
 from provision.rendering import RenderedFile, render
 
 if TYPE_CHECKING:
@@ -35,10 +36,6 @@ if TYPE_CHECKING:
 
     from provision.model import File, Machine, Script, Service
 
-ONESHOT = 3600  # seconds that others wait for one that ends
-BEGINS = 30  # seconds for an init to begin a service whose turn it is; its own time counts from then
-CRASHES = 5  # ends, each soon after its start, that make a crash loop
-SOON = 15  # seconds
 SETUP_RECORDS = {"create": guest_paths.SETUP_DONE, "up": guest_paths.SETUP_RUNS}
 
 
@@ -145,6 +142,7 @@ def _setup(machine: Machine, step: Script, path: str) -> RenderedFile:
             "name": step.name,
             "trusting": (),
             "locked": False,
+            "patient": False,
             "epoch": None,
             "search_path": machine.env.get("PATH", DEFAULT_PATH),
         },

@@ -5,8 +5,9 @@ How each installs packages is `templates/shared/packages-FAMILY.sh.j2`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from provision.quick_dataclasses import dataclass
 
 if TYPE_CHECKING:
     from provision.model import Family, Package

@@ -8,10 +8,10 @@ one is the machine's hard limit.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from provision.model import UNLIMITED
+from provision.quick_dataclasses import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

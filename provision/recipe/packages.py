@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from provision.bases import catalogue
+from provision.quick_dataclasses import dataclass
 from provision.recipe.families import FAMILIES, pinned, qualified
 
 if TYPE_CHECKING:

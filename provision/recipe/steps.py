@@ -6,6 +6,7 @@ import hashlib
 from typing import TYPE_CHECKING
 
 from provision import guest_paths
+from provision.fetching import ANSWER_WITHIN, RETRIES
 from provision.model import DEFAULT_PATH, Step
 from provision.recipe.accounts import FIRST_OF_PEOPLE, accounts, accounts_of_packages, gid_of
 from provision.recipe.contents import folders, payload
@@ -49,7 +50,7 @@ def steps(
     if chain.lock and machine.lock:
         chain.add("lock", "the versions of the lock", "lock.sh.j2",
                   {"dated": "dated.list" in chain.lock, "list": DATED, "exact": machine.lock.exact},
-                  caches=family.caches, locked=True)  # fmt: skip
+                  caches=family.caches, installs=True)  # fmt: skip
     chain.add(
         "system",
         "locale and time zone",
@@ -68,7 +69,7 @@ def steps(
         }
         chain.add("repositories", f"repositories {names}", "repositories.sh.j2", context,
                   inputs={"repositories": files} if files else None, caches=family.caches,
-                  locked=needs_certificates(machine))  # fmt: skip
+                  installs=needs_certificates(machine))  # fmt: skip
     for script in machine.run:
         if script.before_packages:
             chain.add_script(script)
@@ -79,7 +80,7 @@ def steps(
             f"packages-{machine.base.family}.sh.j2",
             packages.for_template(),
             caches=family.caches,
-            locked=True,
+            installs=True,
         )
     chain.add_accounts("users-of-packages", accounts_of_packages(machine))
     if machine.files:
@@ -133,14 +134,17 @@ class _Chain:
         caches: tuple[str, ...] = (),
         locale: str = "C.UTF-8",
         secrets: tuple[str, ...] = (),
-        locked: bool = False,
+        installs: bool = False,
     ) -> None:
         number = (len(self.steps) + 1) * 10
         inputs = inputs or {}
-        locked = locked and bool(self.lock)
+        patient = installs and self._machine.base.family == "apt"
+        locked = installs and bool(self.lock)
         if locked:
             inputs = {**inputs, FOLDER: self.lock}
-        body = render(f"shared/{template}", {"machine": self._machine, "locked": locked, **context})
+        patience = {"seconds": ANSWER_WITHIN, "retries": RETRIES}
+        known = {"machine": self._machine, "locked": locked, **patience, **context}
+        body = render(f"shared/{template}", known)
         covered = [self.steps[-1].digest if self.steps else self._machine.base.image, name, body]
         covered += [folder + digest_of(files) for folder, files in inputs.items()]
         covered += [f"secret {secret}" for secret in secrets]
@@ -156,6 +160,8 @@ class _Chain:
                 "name": name,
                 "trusting": TRUSTING if trust_variables(self._machine) else (),
                 "locked": locked,
+                "patient": patient,
+                **patience,
                 "epoch": epoch_of(self._machine) if self.lock else None,
             },
         )
@@ -195,7 +201,7 @@ class _Chain:
             caches=FAMILIES[self._machine.base.family].caches,
             locale=self._machine.locale,
             secrets=script.secrets,
-            locked=True,
+            installs=True,
         )
 
 

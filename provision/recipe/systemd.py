@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from provision import guest_paths, lent
 from provision.model import ATTACH, DEFAULT_PATH, RESERVED, SETUP
-from provision.recipe.contents import CRASHES, SOON
 from provision.recipe.limits import default_limits, effective, written
+from provision.recipe.times import CRASHES, SOON
 from provision.rendering import RenderedFile, render
 
 if TYPE_CHECKING:

@@ -6,15 +6,16 @@ import json
 import re
 from functools import cache
 from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from provision import registry, resources
+from provision import __version__, memo, registry, resources
 from provision.spec.checks import keys_of
 from provision.spec.foreign import SPEC, foreign_key, key_hint, value_hint
 from provision.spec.problems import FEW, nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from jsonschema import Draft202012Validator
     from jsonschema.exceptions import ValidationError
@@ -126,14 +127,42 @@ def _machine_validator(others: tuple[str, ...] = ()) -> Draft202012Validator:
 
 def check(root: Node, problems: Problems) -> None:
     """Take what the schema refuses in a spec; what stands in a machine is judged when it is whole."""
-    for error in _validator(_others(root)).iter_errors(_without_machines(root).plain_data()):
+    others = _others(root)
+    data = _without_machines(root).plain_data()
+    for error in _errors("spec", others, data, lambda: _validator(others)):
         _translate(error, root, WHOLE, problems)
 
 
 def check_machine(root: Node, called: str, problems: Problems) -> None:
     """Collect what the schema refuses in all keys of one machine."""
-    for error in _machine_validator(_others(root)).iter_errors(root.plain_data()):
+    others = _others(root)
+    for error in _errors("machine", others, root.plain_data(), lambda: _machine_validator(others)):
         _translate(error, root, called, problems)
+
+
+def _errors(
+    kind: str, others: tuple[str, ...], data: object, validator: Callable[[], Draft202012Validator]
+) -> Iterable[ValidationError]:
+    """What the schema refuses; nothing for data that this very schema and validator have accepted before.
+
+    Importing jsonschema and preparing the schema takes a third of a command that changes nothing.
+    """
+    known = memo.key(kind.encode(), _judge(others), json.dumps(data).encode())
+    if memo.recall(known) is not None:
+        return ()
+    errors = tuple(validator().iter_errors(data))
+    if not errors:
+        memo.keep(known, b"accepted")
+    return errors
+
+
+@cache
+def _judge(others: tuple[str, ...]) -> bytes:
+    """All that decides whether data is accepted, besides the data."""
+    options = json.dumps({name: registry.options_schema(name) for name in others})
+    return "\0".join(
+        (__version__, text(), options, Path(__file__).read_text("utf-8"), memo.library("jsonschema").decode())
+    ).encode()
 
 
 def _others(root: Node) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from provision import process
+from provision import memo, process
 from provision.errors import ProvisionError
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ LONGEST = 1.0  # seconds of the processor that one of them may take
 PATIENCE = 30.0  # seconds after which the process itself is taken for stuck
 _IMPORTED = ("jinja2", "markupsafe")
 _LENGTH = struct.Struct(">Q")
+_PROGRAM = Path(__file__).with_name("sandbox.py")
 
 
 class ExpressionError(Exception):
@@ -70,8 +71,14 @@ def fill_template(text: str, context: Mapping[str, object], budget: Budget) -> s
 def _fill(kind: str, text: str, context: Mapping[str, object], budget: Budget) -> object:
     if budget.seconds <= 0:
         raise SpentError("the time limit for all expressions is used up")
-    question = {"kind": kind, "text": text, "context": context, "seconds": min(LONGEST, budget.seconds)}
-    answer = _sandbox().ask(json.dumps(question, default=_parts).encode())
+    question = {"kind": kind, "text": text, "context": context}
+    known = memo.key(_evaluator(), json.dumps(question, default=_parts).encode())
+    answer = _recalled(known)
+    if answer is None:
+        limited = {**question, "seconds": min(LONGEST, budget.seconds)}
+        answer = _sandbox().ask(json.dumps(limited, default=_parts).encode())
+        if answer is not None and "value" in answer:
+            memo.keep(known, json.dumps(answer).encode())
     if answer is None:
         budget.seconds = 0
         raise ExpressionError(f"evaluating it takes longer than {LONGEST:g} s")
@@ -81,6 +88,18 @@ def _fill(kind: str, text: str, context: Mapping[str, object], budget: Budget) -
     if "error" in answer:
         raise ExpressionError(answer["error"], name=answer["name"], line=answer["line"])
     return answer["value"]
+
+
+def _recalled(known: str) -> dict[str, Any] | None:
+    """The answer to the same question in an earlier run, which spares the start of the other process."""
+    kept = memo.recall(known)
+    return None if kept is None else cast("dict[str, Any]", json.loads(kept))
+
+
+@cache
+def _evaluator() -> bytes:
+    """All that decides on an answer, besides the question."""
+    return _PROGRAM.read_bytes() + memo.library(*_IMPORTED)
 
 
 def _parts(value: object) -> object:
@@ -120,8 +139,7 @@ class _Sandbox:
         """A new process; it says that it is there, so that its start is not taken for its answer."""
         folders = {Path(str(spec.origin)).parent.parent
                    for name in _IMPORTED if (spec := importlib.util.find_spec(name))}  # fmt: skip
-        program = Path(__file__).with_name("sandbox.py")
-        words = [sys.executable, "-I", "-S", str(program), *map(str, folders)]
+        words = [sys.executable, "-I", "-S", str(_PROGRAM), *map(str, folders)]
         child = process.start(words, own_session=True)  # Ctrl-C is this process's matter
         try:
             self._heard(child)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from provision.quick_dataclasses import dataclass
 from provision.spec.layers import for_backend, removes, stack
 from provision.spec.tree import Node
 from provision.spec.variables import Variables, resolve_vars

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from provision import guest_paths
+from provision.quick_dataclasses import dataclass
 
 if TYPE_CHECKING:
     from provision.model import Origin

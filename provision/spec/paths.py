@@ -109,3 +109,8 @@ def may_be_used(
     elif _holds_home(project):
         message = f"{called} is beside the spec in {project}, which is not a project folder"
     return demands.ask("outside", f"{what} {shown(str(real))}", at, message, advice)
+
+
+def lock_of(spec: Path) -> Path:
+    """NAME.lock.yaml beside NAME.yaml."""
+    return spec.parent / f"{spec.stem}.lock.yaml"  # a folder has no name to change, such as `.`

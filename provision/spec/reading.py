@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,12 +11,13 @@ from provision import registry
 from provision.errors import UsageError
 from provision.files import note
 from provision.model import Origin
+from provision.quick_dataclasses import dataclass
 from provision.spec.demands import Demands, nothing, shown
 from provision.spec.layers import Reader, stack
 from provision.spec.machines import declared_vars, layers_of_machines
 from provision.spec.parts import part_folders
 from provision.spec.paths import may_be_used, project_folder, real_path
-from provision.spec.personal import CACHE, read_cache
+from provision.spec.personal import CACHE, HOSTS, read_cache, read_hosts
 from provision.spec.problems import Problems
 from provision.spec.variables import Variables, refuse_unknown_settings, resolve_vars
 
@@ -99,6 +99,8 @@ def read(
         reader.read(personal)
         if (cache := reader.take(CACHE)) is not None:
             read_cache(cache, problems)
+        if (hosts := reader.take(HOSTS)) is not None:
+            read_hosts(hosts, problems)
         _refuse_all_but(PERSONAL, reader.documents(), problems)
     reader.read(path)
     note(path.parent / f"{path.stem}.local{path.suffix}")
@@ -150,7 +152,7 @@ def _refuse_all_but(known: tuple[str, ...], documents: tuple[Node, ...], problem
                 problems.add(
                     f"{key} is not allowed in your own configuration",
                     child.key_origin,
-                    f"known: {', '.join((*known, CACHE))};"
+                    f"known: {', '.join((*known, CACHE, HOSTS))};"
                     " anything else goes in NAME.local.yaml beside the spec",
                 )
 

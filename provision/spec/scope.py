@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from provision.quick_dataclasses import dataclass
 from provision.spec.fields import Fields
 from provision.spec.paths import named_path
 

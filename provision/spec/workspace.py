@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from provision.files import read_regular
 from provision.model import Mount, Workspace
+from provision.quick_dataclasses import dataclass
 from provision.spec.demands import shown
 from provision.spec.owned_paths import owner_of
 from provision.spec.paths import is_inside, real_path

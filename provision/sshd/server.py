@@ -9,7 +9,6 @@ import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 
@@ -18,6 +17,7 @@ import asyncssh
 from provision import process
 from provision.attach import end_script, named
 from provision.errors import ProvisionError
+from provision.quick_dataclasses import dataclass
 from provision.sshd.files import Files
 from provision.target import CONNECT, LOGIN_SHELL
 

@@ -125,7 +125,9 @@ class _Examination:
         yield self._result("answers", "passed", "", begun)
         spec = Origin(file=str(self._environment.spec), line=0, column=0)
         try:
-            declared = implied(self._machine, self._neighbours, spec)
+            declared = implied(
+                self._machine, self._neighbours, spec, elsewhere=self._environment.is_elsewhere
+            )
             for group in _groups((*declared, *self._machine.checks)):
                 host.backend.forget()
                 context.prefetch(group)

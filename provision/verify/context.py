@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from provision.quick_dataclasses import dataclass
 from provision.verify.facts import first, gather
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
+from provision.quick_dataclasses import dataclass
 from provision.verify.sockets import TABLES
 
 if TYPE_CHECKING:

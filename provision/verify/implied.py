@@ -21,13 +21,17 @@ if TYPE_CHECKING:
 SOON = 30.0  # seconds in which a service without a probe begins to listen
 
 
-def implied(machine: Machine, machines: Sequence[Machine], spec: Origin) -> tuple[Check, ...]:
+def implied(
+    machine: Machine, machines: Sequence[Machine], spec: Origin, *, elsewhere: bool = False
+) -> tuple[Check, ...]:
     """The checks that follow from the machine's packages, users, files, services and so on.
 
     `machines` are those of its environment that run: it must know their names; `spec` is the
-    place of what the model keeps no place of: names, workspace and variables.
+    place of what the model keeps no place of: names, workspace and variables. A machine `elsewhere`
+    has copies of this host's files.
     """
-    return (*_checks(machine, spec), *(_names(machines, spec) if len(machines) > 1 else ()))
+    mounts = _mounts(machine, elsewhere=elsewhere)
+    return (*_checks(machine, spec), *mounts, *(_names(machines, spec) if len(machines) > 1 else ()))
 
 
 def _names(machines: Sequence[Machine], spec: Origin) -> Iterator[Check]:
@@ -41,6 +45,15 @@ def _names(machines: Sequence[Machine], spec: Origin) -> Iterator[Check]:
         spec,
         name="names of the machines",
     )
+
+
+def _mounts(machine: Machine, *, elsewhere: bool) -> Iterator[Check]:
+    for mount in machine.mounts:
+        options = {"options": ("ro",)} if mount.read_only else {}
+        if elsewhere and mount.source.is_file():
+            yield _check("file", mount.path, {}, mount.origin)
+        else:
+            yield _check("mount", mount.path, options, mount.origin)
 
 
 def _checks(machine: Machine, spec: Origin) -> Iterator[Check]:
@@ -59,9 +72,6 @@ def _checks(machine: Machine, spec: Origin) -> Iterator[Check]:
         fields = {"entered_by": machine.workspace.user}
         path = machine.workspace.path
         yield _check("mount", path, fields, spec, name=f"workspace {path}")
-    for mount in machine.mounts:
-        options = {"options": ("ro",)} if mount.read_only else {}
-        yield _check("mount", mount.path, options, mount.origin)
     for volume in machine.volumes:
         attributes = {"owner": volume.owner, "mode": volume.mode}
         owned = {key: value for key, value in attributes.items() if value is not None}

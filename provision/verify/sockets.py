@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 import socket
 import struct
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from provision.model import bracketed
+from provision.quick_dataclasses import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.mirrors import own_address
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
@@ -27,13 +29,6 @@ services:
 checks:
   - {script: 'test -n "$http_proxy"'}
 """
-
-
-def own_address() -> str:
-    """An address of this host that machines can reach."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked:
-        asked.connect(("192.0.2.1", 9))  # sends nothing
-        return str(asked.getsockname()[0])
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from provision.cli import VERBS
-from tests.conftest import Project, make_project
+from tests.conftest import Project, brought_up
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,13 +50,8 @@ checks:
 
 @pytest.fixture(scope="module")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
-    project = make_project(tmp_path_factory.mktemp("words") / "project", "docker")
-    project.spec(SPEC)
-    try:
-        project.up("--no-verify")
+    with brought_up(tmp_path_factory.mktemp("words") / "project", "docker", SPEC) as project:
         yield project
-    finally:
-        project.good("down", "--volumes", "--images")
 
 
 # --- help
@@ -88,6 +83,44 @@ def test_help_loads_nothing_that_it_does_not_need(project: Project) -> None:
         imported = {line.rpartition("|")[2].strip() for line in said.stderr.splitlines()}
         assert "click" in imported
         assert imported & HEAVY == set()
+
+
+# Each takes 10 to 100 ms to import; the first run of a spec may need them, the next ones must not.
+SLOW = {
+    "asyncio", "asyncssh", "attr", "docker", "email", "http", "importlib.metadata", "jsonschema",
+    "multiprocessing", "psutil", "pytest", "referencing", "rich", "rpds", "ssl", "statistics",
+    "testinfra", "vagrant", "xml",
+    "provision.backends.build_errors", "provision.backends.docker.snapshots", "provision.backends.vm",
+    "provision.inventory", "provision.spec.sandbox", "provision.verify",
+}  # fmt: skip
+ONLY_UP = {
+    "filelock", "jinja2", "provision.backends.docker.apply", "provision.backends.docker.render",
+    "provision.backends.in_place", "provision.lockfile", "provision.recipe.steps",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("words", "unneeded"),
+    [
+        (["status"], SLOW | ONLY_UP),
+        (["exec", "--", "true"], SLOW | ONLY_UP | {"provision.spec.build", "provision.spec.contract"}),
+        (["up", "--no-verify"], SLOW - {"provision.backends.build_errors", "statistics"}),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_what_is_asked_often_loads_only_what_it_needs(
+    up: Project, words: list[str], unneeded: set[str]
+) -> None:
+    """Importing is most of the time of these."""
+    up.good(*words)
+    said = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "provision", *words],
+        cwd=up.folder, env={**os.environ, "PROVISION_BACKEND": "docker"},
+        capture_output=True, text=True, check=True, timeout=PATIENCE,
+    )  # fmt: skip
+    imported = {line.rpartition("|")[2].strip() for line in said.stderr.splitlines()}
+    assert "provision.engine" in imported
+    assert imported & unneeded == set()
 
 
 @pytest.mark.parametrize(
@@ -284,12 +317,14 @@ def test_progress_on_a_terminal_keeps_one_line_a_step(up: Project) -> None:
 
 def test_progress_in_a_pipe_is_plain(up: Project) -> None:
     up.good("down")
+    up.up("--no-record")  # so that there is a last such change, whatever ran before
+    up.good("down")
     said = up.run("up", "--no-record")
     assert "\x1b" not in said.all
     assert "\r" not in said.all
-    plan, took, *steps = said.stderr.splitlines()
+    plan, duration, *steps = said.stderr.splitlines()
     assert plan == "words: create (there is no container yet)"
-    assert re.fullmatch(r"the last such change took \d+ s", took)
+    assert re.fullmatch(r"the last such change took \d+ s", duration)
     assert [line[0] for line in steps] == ["…", "✓", "…", "✓"]
     assert said.stdout.startswith("words is up in docker: ")
     assert "provision shell provision.yaml" in said.stdout

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.conftest import Project, make_project
+from tests.conftest import Project, brought_up, make_project
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,13 +41,8 @@ machines:
 
 @pytest.fixture(scope="module")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
-    project = make_project(tmp_path_factory.mktemp("daily") / "project", "docker")
-    project.spec(SPEC)
-    try:
-        project.up("--no-verify")
+    with brought_up(tmp_path_factory.mktemp("daily") / "project", "docker", SPEC) as project:
         yield project
-    finally:
-        project.good("down", "--volumes", "--images")
 
 
 @pytest.fixture
@@ -273,18 +268,21 @@ def read_until(master: int, text: bytes) -> bytes:
 # --- open, top, events
 
 
+def pause_and_unpause(project: Project) -> None:
+    for verb in ("pause", "unpause"):
+        project.good(verb, "-m", "web")
+
+
 def test_what_happens_is_told_as_it_happens(as_asked: Project) -> None:
     words = [*PROVISION, "events", "--format", "json"]
     with subprocess.Popen(words, cwd=as_asked.folder, stdout=subprocess.PIPE, text=True) as watching:
         assert watching.stdout is not None
         # Nothing tells when it listens, and only what happens then is told: perhaps an `unpaused` alone.
         for _ in range(PATIENCE):
-            as_asked.good("pause", "-m", "web")
-            as_asked.good("unpause", "-m", "web")
+            pause_and_unpause(as_asked)
             if select.select([watching.stdout], [], [], 1)[0]:
                 break
-        as_asked.good("pause", "-m", "web")
-        as_asked.good("unpause", "-m", "web")
+        pause_and_unpause(as_asked)
         as_asked.good("stop", "-m", "db")
         told: list[tuple[str, str]] = []
         while not told or told[-1] != ("db", "died"):

@@ -16,7 +16,7 @@ import pytest
 from provision.lockfile.archive import newest
 from provision.lockfile.versions import compare
 from tests.conftest import make_project
-from tests.contract.test_proxy import own_address
+from tests.mirrors import own_address
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from provision.cli import VERBS
-from tests.conftest import Project, make_project
+from tests.conftest import Project, brought_up
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,13 +32,8 @@ PROVISION = ["env", "--default-signal=INT,HUP,TERM", sys.executable, "-m", "prov
 
 @pytest.fixture(scope="module")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
-    project = make_project(tmp_path_factory.mktemp("signals") / "project", "docker")
-    project.spec(SPEC)
-    try:
-        project.up("--no-verify")
+    with brought_up(tmp_path_factory.mktemp("signals") / "project", "docker", SPEC) as project:
         yield project
-    finally:
-        project.good("down", "--volumes", "--images")
 
 
 def begun(project: Project, *words: str) -> subprocess.Popen[str]:
@@ -141,7 +136,7 @@ def test_a_stdin_with_content_reaches_the_command(up: Project) -> None:
 
 # --- interrupted before it has begun
 
-IMPORTED = ["click", "provision.cli", "provision.cli.validate", "provision.spec", "yaml", "jsonschema"]
+IMPORTED = ["click", "bz2", "provision.cli", "provision.cli.validate", "provision.spec", "yaml", "jsonschema"]
 INTERRUPTING = """
 import os, signal, sys
 class Finder:

@@ -44,6 +44,15 @@ NO_ANSWER = {
         "E: Failed to fetch http://deb.example/pool/a.deb  Connection timed out [IP: 10.0.0.1 80]",
         "the mirror http://deb.example does not answer",
     ),
+    "apt gets another file": (
+        "E: Failed to fetch http://deb.example/pool/a.deb  Hash Sum mismatch",
+        "the mirror http://deb.example gives a file that is not the one of its index",
+    ),
+    "apt gets half a file": (
+        ("E: Failed to fetch http://deb.example/pool/a.deb  File has unexpected size (100 != 728). "
+        "Mirror sync in progress? [IP: 10.0.0.1 80]"),
+        "the mirror http://deb.example gives a file that is not the one of its index",
+    ),
     "apt's proxy refuses": (
         ("W: Failed to fetch https://deb.example/dists/x/InRelease  "
         "Invalid response from proxy: HTTP/1.1 502 Bad Gateway [IP: 10.0.0.1 3142]"),
@@ -81,7 +90,6 @@ NO_ANSWER = {
 ANSWERED = (
     "E: Failed to fetch http://deb.example/pool/a.deb  404  Not Found [IP: 10.0.0.1 80]",
     "W: Failed to fetch http://deb.example/dists/x/InRelease  404  Not Found [IP: 10.0.0.1 80]",
-    "E: Failed to fetch http://deb.example/pool/a.deb  Hash Sum mismatch",
     "W: Failed to fetch http://deb.example/InRelease  The signatures aren't valid: NO_PUBKEY 511904AC58",
     "  - Status code: 404 for http://dnf.example/repomd.xml (IP: 10.0.0.1)",
     "ERROR: unable to select packages:",
@@ -153,6 +161,13 @@ def test_a_package_that_is_nowhere_is_a_problem_at_its_place(environment: Enviro
 def test_a_mirror_that_answers_is_not_blamed(environment: Environment, form: str, line: str) -> None:
     assert find_failures([line]) == ()
     assert refused(FORMS[form](line), environment) is None
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_mirror_is_named_where_a_package_of_ours_is_not_found(environment: Environment, form: str) -> None:
+    error = refused(FORMS[form](RESOLVE, "E: Unable to locate package qemu-utils"), environment)
+    assert isinstance(error, FetchFailed)
+    assert error.message == "the mirror http://m.example does not answer"
 
 
 @pytest.mark.parametrize("form", FORMS)

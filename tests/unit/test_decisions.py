@@ -18,9 +18,9 @@ from provision.backends import causes, in_place
 from provision.backends.container_image import image_names
 from provision.backends.container_labels import ID, RECIPE, RENDERING
 from provision.backends.docker import decide as docker
+from provision.backends.docker.containers import container_name
 from provision.backends.docker.observe import Observed as ObservedContainers
 from provision.backends.docker.observe import Surroundings as ContainerSurroundings
-from provision.backends.docker.render import container_name
 from provision.backends.docker.render import render_environment as render_containers
 from provision.backends.docker.systemd import EngineChoices
 from provision.backends.ports import decide_ports, key
@@ -207,7 +207,9 @@ def test_decisions_of_machines(case: Case, tmp_path: Path) -> None:
         starts_provisioned=case.get("provisioned", True),
         aspects=noted(case, was),
         parts=parts({**case, "backend": "vm"}, former),
-        surroundings=MachineSurroundings(volumes=tuple(case.get("volumes", ())), notes_on_ports=()),
+        surroundings=MachineSurroundings(
+            volumes=tuple(case.get("volumes", ())), notes_on_ports=(), written=case.get("written", {})
+        ),
     )
     compare(vm.decide(wanted, rendering, observed, rebuild=case.get("rebuild", False)), case, wanted)
 

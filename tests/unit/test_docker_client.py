@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+DEFAULT_SOCKET = "/var/run/docker.sock"
 DEAD = "Cannot connect to the Docker daemon at unix:///x.sock. Is the docker daemon running?"
 
 
@@ -43,9 +44,9 @@ def test_the_engines_words_are_shown_once(lines: list[str], kind: type[Provision
 @pytest.mark.parametrize(
     ("variables", "configuration", "path"),
     [
-        ({}, None, api.DEFAULT_SOCKET),
-        ({}, "{}", api.DEFAULT_SOCKET),
-        ({}, '{"currentContext": "default"}', api.DEFAULT_SOCKET),
+        ({}, None, DEFAULT_SOCKET),
+        ({}, "{}", DEFAULT_SOCKET),
+        ({}, '{"currentContext": "default"}', DEFAULT_SOCKET),
         ({}, '{"currentContext": "desktop-linux"}', None),
         ({}, "not JSON", None),
         ({}, "[]", None),
@@ -55,9 +56,9 @@ def test_the_engines_words_are_shown_once(lines: list[str], kind: type[Provision
         ({"DOCKER_HOST": "ssh://somewhere"}, None, None),
         ({"DOCKER_HOST": "tcp://127.0.0.1:2375"}, None, None),
         ({"DOCKER_HOST": "unix://relative"}, None, None),
-        ({"DOCKER_HOST": ""}, None, api.DEFAULT_SOCKET),
+        ({"DOCKER_HOST": ""}, None, DEFAULT_SOCKET),
         ({"DOCKER_CONTEXT": "far"}, None, None),
-        ({"DOCKER_CONTEXT": "default"}, '{"currentContext": "far"}', api.DEFAULT_SOCKET),
+        ({"DOCKER_CONTEXT": "default"}, '{"currentContext": "far"}', DEFAULT_SOCKET),
         ({"DOCKER_HOST": "unix:///x.sock", "DOCKER_TLS_VERIFY": "1"}, None, None),
     ],
 )

@@ -66,6 +66,7 @@ def test_systemd_in_a_container_is_rendered_for_the_engines_cgroups(
     cgroups: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(queries, "engine", lambda: SimpleNamespace(cgroups=cgroups))
+    monkeypatch.setattr(queries, "features", lambda: queries.CURRENT)
     environment = load(tmp_path, SYSTEMD, "docker")
     state_dir = StateDir.of(tmp_path, "dev", "docker", tmp_path / "dev.yaml")
     choices = Docker().choose(environment, state_dir)
@@ -81,11 +82,25 @@ def test_an_engine_that_does_not_answer_decides_nothing(
         raise HostLacks("the Docker engine does not answer")
 
     monkeypatch.setattr(queries, "engine", silent)
+    monkeypatch.setattr(queries, "features", lambda: queries.CURRENT)
     state_dir = StateDir.of(tmp_path, "dev", "docker", tmp_path / "dev.yaml")
     assert Docker().choose(load(tmp_path, SYSTEMD, "docker"), state_dir) == EngineChoices()
 
 
-def test_without_systemd_no_engine_is_asked(tmp_path: Path) -> None:
-    """Where one was asked, the ban on sockets and programs in unit tests would fail this."""
+@pytest.mark.parametrize(
+    ("features", "choices"),
+    [
+        (queries.CURRENT, EngineChoices()),
+        (
+            queries.Features(api=(1, 41), buildkit=False),
+            EngineChoices(start_interval=False, buildkit=False),
+        ),
+    ],
+)
+def test_what_an_engine_can_do_decides(
+    features: queries.Features, choices: EngineChoices, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without systemd, nothing slower than its features is asked: the ban on sockets would fail this."""
+    monkeypatch.setattr(queries, "features", lambda: features)
     state_dir = StateDir.of(tmp_path, "dev", "docker", tmp_path / "dev.yaml")
-    assert Docker().choose(load(tmp_path, "", "docker"), state_dir) == EngineChoices()
+    assert Docker().choose(load(tmp_path, "", "docker"), state_dir) == choices

@@ -27,7 +27,8 @@ FLOORS = (
     {"bases"},
     {"docker_client", "records", "runtime", "trust", "leftovers"},
     {"target", "model", "errors", "fetch_errors", "files", "lock", "process", "progress", "resources"}
-    | {"guest_paths", "secrets", "confined", "walls", "hints", "registry"},
+    | {"guest_paths", "secrets", "confined", "walls", "hints", "registry", "memo", "fetching"}
+    | {"quick_dataclasses"},
 )
 STRANGERS = ({"backends", "verify"}, {"backends", "inventory"}, {"inventory", "verify"})
 
@@ -154,6 +155,7 @@ def test_backends_and_checks_are_strangers() -> None:
                 "order",
                 "ports",
                 "readiness",
+                "watching",
                 "volumes",
                 "requirements",
                 "snapshots",

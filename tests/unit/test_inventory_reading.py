@@ -11,7 +11,7 @@ from provision.inventory.files import read_files
 from provision.inventory.processes import read_processes
 from provision.inventory.sections import split, variables
 from provision.inventory.software import read_accounts, read_packages
-from provision.inventory.system import OWN, read_system
+from provision.inventory.system import ALIAS, OWN, read_system
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -192,6 +192,12 @@ def test_processes() -> None:
     assert "environment service web: PWD" not in found
 
 
+def test_an_inherited_signal_of_the_c_library_is_no_fact() -> None:
+    for mask, ignored in {"0000000080000000": "none", "0000000380001000": "SIGPIPE SIGRTMIN"}.items():
+        sections = {**PROCESSES, "status of exec": f"SigIgn:\t{mask}\n".encode()}
+        assert told(read_processes(sections))["processes exec"] == {"signals ignored": ignored}, mask
+
+
 def test_memory_is_the_limit_in_steps() -> None:
     found = told(read_system(SYSTEM))
     assert found["system memory"] == {"value": "2048 MiB"}
@@ -253,15 +259,18 @@ def test_names() -> None:
     sections = {
         "resolv.conf": b"# by hand\nnameserver 10.0.0.1\nnameserver 10.0.0.2\nsearch a b\n",
         "hosts": b"127.0.0.1 localhost # me\n::1 localhost\n\n10.0.0.2 db.example.org db\n"
-        b"172.19.0.2 own\n127.0.1.1 loop\n172.19.0.255 all\n",
+        b"172.19.0.2 own.example.org own shop\n127.0.1.1 loop\n172.19.0.255 all\n",
         "addresses": ROUTES,
+        "system": SYSTEM["system"] + b"hostname\0own.example.org\0",
     }
     assert told(read_system(SYSTEM | sections)).items() >= {
         "dns nameserver": {"value": "10.0.0.1 10.0.0.2"},
         "dns search": {"value": "a b"},
         "hosts localhost": {"value": "127.0.0.1 ::1"},
         "hosts db": {"value": "10.0.0.2"},
+        "hosts own.example.org": {"value": OWN},
         "hosts own": {"value": OWN},
+        "hosts shop": {"value": ALIAS},
         "hosts loop": {"value": "127.0.1.1"},
         "hosts all": {"value": "172.19.0.255"},
     }.items()  # fmt: skip

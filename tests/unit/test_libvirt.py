@@ -10,6 +10,7 @@ from provision import process, spec
 from provision.backends.vm.vagrant import libvirt
 from provision.backends.vm.vagrant.libvirt import DRIVER
 from provision.errors import EnvironmentFailed
+from provision.model import Usage
 from provision.process import Completed
 from provision.state import StateDir
 
@@ -121,3 +122,30 @@ def test_a_machine_s_own_disk_is_its_own_only_if_it_was_made_here(
     DRIVER.refuse_strangers(environment, state_dir)
     state_dir.path_of(libvirt.VOLUMES).write_text("{")
     DRIVER.refuse_strangers(environment, state_dir)
+
+
+# --- what a machine takes
+
+DOMSTATS = """Domain: 'dev-box'
+  cpu.time=%d
+  cpu.user=1
+  balloon.current=2097152
+  balloon.maximum=2097152
+  balloon.rss=1024
+  block.count=2
+  block.0.name=vda
+  block.0.physical=4096
+  block.1.physical=8192
+
+"""
+
+
+def test_a_machine_takes_what_domstats_says() -> None:
+    before, after = (libvirt.numbers(DOMSTATS % time) for time in (10**9, 2 * 10**9))
+    found = libvirt.usage_of("dev", before, after, 2.0)
+    assert found == Usage(machine="dev", cpu=50.0, memory=1024 * 1024, limit=2 << 30, disk=4096)
+
+
+@pytest.mark.parametrize("text", ["", "Domain: 'dev-box'\n  balloon.current=2097152\n"])
+def test_a_machine_that_does_not_run_takes_nothing(text: str) -> None:
+    assert libvirt.usage_of("dev", libvirt.numbers(text), libvirt.numbers(text), 1.0) is None

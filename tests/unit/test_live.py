@@ -95,6 +95,8 @@ def test_an_event_of_the_engine(text: str, event: str | None, code: int | None) 
         ({"db": "running"}, {"db": "running"}, []),
         ({}, {"db": "running"}, [("db", "started")]),
         ({"db": "running"}, {"db": "stopped"}, [("db", "died")]),
+        ({"db": "running"}, {"db": "paused"}, [("db", "paused")]),
+        ({"db": "paused"}, {"db": "running"}, [("db", "unpaused")]),
         ({"db": "running", "web": "running"}, {"web": "stopped"}, [("db", "removed"), ("web", "died")]),
     ],
 )

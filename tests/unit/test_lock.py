@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +49,32 @@ def test_the_second_waits_and_says_for_whom(tmp_path: Path) -> None:
     thread.join(60)
     assert order == ["first", "second"]
     assert told.titles == ["waiting for the first to finish"]
+
+
+def test_its_file_goes_with_it_and_one_that_waited_excludes_a_third(tmp_path: Path) -> None:
+    path, begun, order = tmp_path / "lock", threading.Event(), []
+
+    def second() -> None:
+        begun.set()
+        with lock.hold(path, Silent(), holder=str):
+            order.append("second begins")
+            third.start()
+            time.sleep(0.3)
+            order.append("second ends")
+
+    def last() -> None:
+        with lock.hold(path, Silent(), holder=str):
+            order.append("third")
+
+    waiting, third = threading.Thread(target=second), threading.Thread(target=last)
+    with lock.hold(path, Silent(), holder=str):
+        waiting.start()
+        assert begun.wait(60)
+        assert path.exists()
+    waiting.join(60)
+    third.join(60)
+    assert order == ["second begins", "second ends", "third"]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_it_is_free_after_an_error(tmp_path: Path) -> None:

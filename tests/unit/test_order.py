@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from provision.backends.docker.render import container_name
+from provision.backends.docker.containers import container_name
 from provision.backends.order import in_order
 from provision.backends.vm.guest.network import cards
 from provision.model import Environment

@@ -22,7 +22,7 @@ from provision.backends.readiness import (
 from provision.backends.vm import acceleration
 from provision.backends.vm.apply import EMULATED, stretch
 from provision.backends.vm.drivers import find
-from provision.recipe.contents import BEGINS
+from provision.recipe.times import BEGINS
 from provision.target import Output
 
 if TYPE_CHECKING:

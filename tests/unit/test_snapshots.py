@@ -77,3 +77,45 @@ def test_what_does_not_fit_is_refused(machines: dict[str, str], reasons: list[st
     if reasons:
         with pytest.raises(UsageError, match=reasons[0]):
             snapshots.require_same(kept, machines)
+
+
+# --- what a killed command leaves
+
+
+def test_a_restore_that_was_killed_is_known_until_it_is_done_again(state_dir: StateDir) -> None:
+    kept = record("one")
+    snapshots.keep(state_dir, kept)
+    assert snapshots.interrupted_restore(state_dir) is None
+    snapshots.begin_restore(state_dir, kept)
+    assert snapshots.interrupted_restore(state_dir) == (kept, True)
+    with pytest.raises(UsageError, match="was interrupted"):
+        snapshots.require_whole(state_dir)
+    with pytest.raises(UsageError, match="was interrupted"):
+        snapshots.refuse_restoring(state_dir, "one")
+    snapshots.refuse_restoring(state_dir, "two")
+    snapshots.end_restore(state_dir)
+    assert snapshots.interrupted_restore(state_dir) is None
+    snapshots.require_whole(state_dir)
+
+
+@pytest.mark.parametrize(("volumes", "left"), [(False, True), (True, False)])
+def test_after_down_only_volumes_are_left_to_restore(
+    state_dir: StateDir, *, volumes: bool, left: bool
+) -> None:
+    kept = record("one")
+    snapshots.keep(state_dir, kept)
+    snapshots.begin_restore(state_dir, kept)
+    snapshots.after_down(state_dir, volumes=volumes)
+    assert snapshots.interrupted_restore(state_dir) == ((kept, False) if left else None)
+
+
+def test_a_half_of_a_snapshot_goes_and_a_damaged_record_stays(state_dir: StateDir) -> None:
+    snapshots.keep(state_dir, record("whole"))
+    snapshots.keep(state_dir, record("damaged"))
+    (snapshots.folder_of(state_dir, "damaged") / snapshots.RECORD).write_text("{")
+    half = snapshots.folder_of(state_dir, "half")
+    half.mkdir()
+    (half / "disk").touch()
+    snapshots.forget_halves(state_dir)
+    assert not half.exists()
+    assert snapshots.identities(state_dir) == {snapshots.identity_of(name) for name in ("whole", "damaged")}

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import time
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -16,11 +14,12 @@ from provision.backends.build_problems import refuse_found
 from provision.backends.container_image import image_names
 from provision.backends.container_labels import MACHINE
 from provision.backends.container_logs import read_logs
-from provision.backends.docker import agent, secrets, systemd
-from provision.backends.docker.containers import enter, of_environment
+from provision.backends.docker import agent, copies, forwards, secrets, snapshots, systemd
+from provision.backends.docker.containers import container_name, enter, held_here, of_environment
 from provision.backends.docker.decide import changes_in_place, is_changed
 from provision.backends.docker.failures import require_compose, start_failed
 from provision.backends.docker.images import remember_images
+from provision.backends.docker.ownership import owner
 from provision.backends.docker.planning import plan_for
 from provision.backends.docker.removal import end
 from provision.backends.docker.render import (
@@ -31,7 +30,6 @@ from provision.backends.docker.render import (
     OWNER,
     PROJECT,
     VARIABLES,
-    container_name,
     env_file,
     is_laid,
     kept_ports,
@@ -48,6 +46,7 @@ from provision.docker_client import commands, queries
 from provision.errors import EnvironmentFailed
 from provision.hints import command
 from provision.progress import ParallelProgress
+from provision.quick_dataclasses import dataclass
 from provision.recipe.systemd import restart_script
 from provision.target import Unreachable
 
@@ -78,6 +77,11 @@ class Application:
     def up(self, progress: Progress, *, rebuild: bool, approve: Callable[[Plan], None]) -> Plan:
         """Observe, decide, and carry out the plan once it is approved; returned is that very plan."""
         with self.state_dir.lock(progress):
+            snapshots.finish_restore(self.state_dir, progress)
+            if self.environment.is_elsewhere:
+                progress.note(
+                    f"on {self.state_dir.address}: folders are copied there, and ports forwarded by ssh"
+                )
             if self._forwards:
                 agent.prepare(self.state_dir)
             else:
@@ -87,6 +91,7 @@ class Application:
             approve(plan)
             since = time.monotonic()
             begun = self._converge(plan, observed, progress, rebuild=rebuild) if plan.changes else 0.0
+            self._send_changes(plan, progress)
             if plan.changes and self._ordered:
                 self._wait_for_all(plan, progress)
                 starts.note(self.state_dir, plan, begun, since)
@@ -98,6 +103,7 @@ class Application:
     def start(self, progress: Progress, machine: str | None) -> Plan:
         """Start the containers that are stopped, or one machine's, as they were made."""
         with self.state_dir.lock(progress):
+            snapshots.finish_restore(self.state_dir, progress)
             with progress.wait("checking what is running"):
                 there = {each.labels[MACHINE]: each for each in of_environment(self.state_dir)}
             names = [each.name for each in self.environment.machines]
@@ -109,10 +115,17 @@ class Application:
                 self._wait_for_all(plan, progress, start=True)
         return plan
 
+    def _send_changes(self, plan: Plan, progress: Progress) -> None:
+        """Have the copies of folders as the folders are, in machines that are not started below."""
+        if self.environment.is_elsewhere:
+            for machine in self.environment.machines:
+                if plan.actions[machine.name] in ("none", "wait"):
+                    copies.push(self.state_dir, copies.known_copies(self.state_dir, machine.name), progress)
+
     @property
     def _ordered(self) -> bool:
-        """Whether a machine needs another: then each is started here, when that one is ready."""
-        return any(machine.needs for machine in self.environment.machines)
+        """Whether each is started here: one needs another that must be ready, or gets its files first."""
+        return self.environment.is_elsewhere or any(machine.needs for machine in self.environment.machines)
 
     @property
     def _forwards(self) -> bool:
@@ -128,22 +141,27 @@ class Application:
         for note in plan.notes:
             progress.note(note)
         present = of_environment(state_dir)
-        ours = {(port.host, port.protocol) for container in present for port in container.ports}
+        ours = held_here(present)
         chosen = choose(environment, state_dir, ours, progress)
         state_dir.make()
+        # Before any container has them: whoever is killed after that would choose others the next time.
+        keep(state_dir, chosen)
         self.rendering.write(state_dir.rendering)
         state_dir.log.write_text("")
         variables = self._variables(chosen)
         with ConfinedFolder(state_dir.rendering) as rendering:
             rendering.write(VARIABLES, env_file(variables).encode(), 0o600)
         images = image_names(environment, self.rendering.recipes)
+        remember_images(state_dir, images.values())  # before they are built: `down` has to find them
         stale = {planned.image for planned in plan.build}
         if stale:
             # Of equal machines one is built: the image is that of all.
             building = {image: machine for machine, image in images.items() if image in stale}
             self._build(building.values(), progress, variables, rebuild=rebuild)
-        remember_images(state_dir, images.values())
-        warn_of_roots(environment.machines, progress)
+        if environment.is_elsewhere:
+            copies.note_copies(state_dir, environment, images)
+        else:  # a copy belongs to the machine's user
+            warn_of_roots(environment.machines, progress)
         begun = time.monotonic()
         with progress.step("starting containers"):
             for container in present:
@@ -152,13 +170,12 @@ class Application:
             end([each for each in present if plan.actions.get(each.labels[MACHINE]) == "remove"])
             self._refresh(plan, observed, progress)
             words = ["--no-start"] if self._ordered else ["--detach"]
-            # Compose would create one anew that differs from its image.
+            # Compose would create one anew that differs from its image, or that it knows otherwise.
             apart = self._changed(plan, observed)
-            if apart:
-                words += ["--no-deps", *(m.name for m in environment.machines if m.name not in apart)]
+            meant = [name for name in plan.named("create", "recreate", "start") if name not in apart]
             try:
-                if len(apart) < len(environment.machines):
-                    self._compose(["up", "--no-build", *words], progress, variables)
+                if meant:
+                    self._compose(["up", "--no-build", *words, "--no-deps", *meant], progress, variables)
                 for machine in environment.machines:
                     if machine.name in apart and plan.actions[machine.name] == "start" and not self._ordered:
                         commands.start(self._container(machine))
@@ -166,7 +183,7 @@ class Application:
                 raise start_failed(error, state_dir, environment) from error
             self._change(plan, observed, progress)
         self._note_parts(plan, observed)
-        keep(state_dir, chosen)
+        forwards.note_places(state_dir, environment, chosen)
         causes.note_aspects(state_dir, environment)
         return begun
 
@@ -187,6 +204,8 @@ class Application:
             if plan.actions[machine.name] != "change" or found is None:
                 continue
             files = self.rendering.made_of[machine.name]
+            now = in_place.parts_of(files, self.rendering.outside[machine.name])
+            in_place.begin(self.state_dir, machine.name, now)
             with _entered(self._container(machine), machine) as target:
                 in_place.apply(target, machine, found, files, progress)
             if found.services:
@@ -217,7 +236,7 @@ class Application:
     def _variables(self, chosen: Mapping[str, int]) -> Mapping[str, str]:
         """The variables of `.env`: what it says of this host, once the secrets are where it says."""
         environment = self.environment
-        variables = {PROJECT: str(environment.project), OWNER: str(os.getuid())}
+        variables = {PROJECT: str(environment.project), OWNER: owner(self.state_dir.address)}
         variables |= self._lay_secrets()
         if self._forwards:
             variables[AGENT] = str(agent.folder(self.state_dir))
@@ -307,23 +326,41 @@ class Application:
             return
         alone = not self.environment.several
 
-        def one(machine: Machine) -> None:
+        def bring(machine: Machine, shown: Progress) -> None:
             was_up = plan.actions[machine.name] == "wait"
             if (start or self._ordered) and not was_up:
-                self._start(machine)
+                self._start(machine, shown)
+            self._deliver(machine)
+            self._wait(machine, shown, was_up=was_up)
+
+        def one(machine: Machine) -> None:
             if alone:
-                self._wait(machine, progress, was_up=was_up)
+                bring(machine, progress)
                 return
             own = ParallelProgress(progress, machine.name)
             with own.step("ready"):
-                self._wait(machine, own, was_up=was_up)
+                bring(machine, own)
 
         with progress.step(f"waiting until {'it is' if alone else 'they are'} ready"):
             in_order(waiting, one)
+        of_environment(self.state_dir)  # forwards their ports, where they are on another host
 
-    def _start(self, machine: Machine) -> None:
+    def _start(self, machine: Machine, progress: Progress) -> None:
+        container = self._container(machine)
         try:
-            commands.start(self._container(machine))
+            if self.environment.is_elsewhere:
+                copies.push(self.state_dir, copies.known_copies(self.state_dir, machine.name), progress)
+                copies.push_files(machine, container)
+            commands.start(container)
+        except process.CommandFailed as error:
+            raise start_failed(error, self.state_dir, self.environment) from error
+
+    def _deliver(self, machine: Machine) -> None:
+        """Send a container on another host what it cannot mount, and have its ports here."""
+        if not self.environment.is_elsewhere:
+            return
+        try:
+            secrets.deliver(self._container(machine), self.environment, machine)
         except process.CommandFailed as error:
             raise start_failed(error, self.state_dir, self.environment) from error
 

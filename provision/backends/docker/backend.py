@@ -1,41 +1,23 @@
-"""The verbs of the Docker backend."""
+"""The verbs of the Docker backend.
+
+Each imports what it alone needs, late: `status` and `exec` are asked often, and are to answer soon.
+"""
 
 from __future__ import annotations
 
-import os
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from provision import guest_paths
-from provision.backends import causes, in_place, ports, starts
 from provision.backends.base import Remains, approve_all
 from provision.backends.container_labels import ENVIRONMENT, ID, MACHINE, OWNER, PROJECT
-from provision.backends.container_logs import read_logs
-from provision.backends.docker import (
-    agent,
-    capabilities,
-    live,
-    offline,
-    removal,
-    secrets,
-    snapshots,
-    systemd,
-)
-from provision.backends.docker import images as images_of
-from provision.backends.docker.apply import Application
-from provision.backends.docker.containers import enter, of_environment, state
-from provision.backends.docker.ownership import refuse_strangers
-from provision.backends.docker.planning import plan_for
-from provision.backends.docker.render import container_name, render_environment
-from provision.backends.docker.sysctls import notes_on_sysctl_files
-from provision.backends.docker.systemd import EngineChoices
+from provision.backends.docker import forwards
+from provision.backends.docker.containers import container_name, enter, of_environment, state
+from provision.backends.docker.ownership import owner, refuse_strangers
 from provision.backends.machines import read_all, refuse_unknown, side_by_side
-from provision.backends.readiness import service_states
-from provision.backends.requirements import refuse, unmet
-from provision.docker_client import commands, queries
+from provision.docker_client import commands, endpoint, multiplexing, queries
 from provision.errors import EnvironmentFailed, UsageError
 from provision.hints import command
 from provision.model import MachineStatus, ServiceStatus
-from provision.recipe.systemd import restart_script
 from provision.target import Unreachable
 
 if TYPE_CHECKING:
@@ -43,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from provision.backends.base import Cached, Capabilities, EnvironmentUsage, Finding, Footprint, Plan
+    from provision.backends.docker.systemd import EngineChoices
     from provision.backends.log_view import LogView
     from provision.docker_client.queries import Container
     from provision.errors import Problem
@@ -51,10 +34,6 @@ if TYPE_CHECKING:
     from provision.rendering import Rendering
     from provision.state import KnownEnvironment, StateDir
     from provision.target import Target
-
-RECORDS = {ports.RECORD: ports.PortsRecord, images_of.RECORD: images_of.ImagesRecord,
-           starts.RECORD: starts.StartRecord, causes.RECORD: causes.AspectsRecord,
-           in_place.RECORD: in_place.PartsRecord}  # fmt: skip
 
 
 class Docker:
@@ -67,18 +46,32 @@ class Docker:
 
     def supports(self, machine: Machine) -> frozenset[str]:
         """What a machine has of what checks may require."""
+        from provision.backends.docker import capabilities
+
         return capabilities.supports(machine)
 
     def describe(self, environment: Environment, state_dir: StateDir) -> Capabilities:
         """What it would give an environment here."""
+        from provision.backends.docker import capabilities
+
         return capabilities.describe(environment, state_dir)
+
+    def address(self) -> str:
+        """That of the engine which `docker` would use, where it is on another host."""
+        address = endpoint.elsewhere()
+        multiplexing.share_connections(address)
+        return address
 
     def notes(self, environment: Environment) -> tuple[str, ...]:
         """Files that no container reads."""
+        from provision.backends.docker.sysctls import notes_on_sysctl_files
+
         return notes_on_sysctl_files(environment)
 
     def choose(self, environment: Environment, state_dir: StateDir) -> EngineChoices:  # noqa: ARG002 - the contract's words
         """The version of the engine's cgroups, where systemd needs to know it."""
+        from provision.backends.docker import systemd
+
         return systemd.choose(environment)
 
     def refusals(self, environment: Environment, state_dir: StateDir) -> Sequence[Problem]:  # noqa: ARG002 - the contract's words
@@ -89,6 +82,10 @@ class Docker:
         self, environment: Environment, location: Path, choices: EngineChoices | None = None
     ) -> Rendering:
         """A Dockerfile for each machine, compose.yaml, and the scripts that they use; pure."""
+        from provision.backends.docker.render import render_environment
+        from provision.backends.docker.systemd import EngineChoices
+        from provision.backends.requirements import refuse
+
         refuse(_refusals(environment))
         return render_environment(environment, location, choices or EngineChoices())
 
@@ -98,10 +95,15 @@ class Docker:
 
     def missing(self, environment: Environment, state_dir: StateDir) -> tuple[str, ...]:
         """What `up` would have to fetch: bases, and packages that no layer holds."""
+        from provision.backends.docker import offline
+
         return tuple(offline.missing(environment, state_dir, self._rendering(environment, state_dir)))
 
     def plan(self, environment: Environment, state_dir: StateDir) -> Plan:
         """What `up` would do: each container's label tells what rendering it was made from."""
+        from provision.backends.docker import capabilities
+        from provision.backends.docker.planning import plan_for
+
         capabilities.require_host(environment)
         return plan_for(environment, state_dir, self._rendering(environment, state_dir))[1]
 
@@ -116,6 +118,9 @@ class Docker:
         approve: Callable[[Plan], None] = approve_all,
     ) -> Plan:
         """Build what changed, let Compose converge, start in order, and wait until every machine is ready."""
+        from provision.backends.docker import capabilities
+        from provision.backends.docker.apply import Application
+
         rendering = self._rendering(environment, state_dir)
         capabilities.require_host(environment)
         application = Application(
@@ -133,6 +138,8 @@ class Docker:
         timeout: float,
     ) -> Plan:
         """`docker start`, in order, and wait."""
+        from provision.backends.docker.apply import Application
+
         application = Application(
             environment=environment,
             state_dir=state_dir,
@@ -151,26 +158,39 @@ class Docker:
 
     def save_snapshot(self, state_dir: StateDir, progress: Progress, name: str) -> None:
         """File systems as images, volumes as copies."""
+        from provision.backends.docker import snapshots
+
         snapshots.save(state_dir, progress, name)
 
     def restore_snapshot(self, state_dir: StateDir, progress: Progress, name: str) -> None:
         """Containers of those images, volumes from those copies."""
+        from provision.backends.docker import snapshots
+
         snapshots.restore(state_dir, progress, name)
 
-    def delete_snapshot(self, state_dir: StateDir, name: str) -> None:
+    def delete_snapshot(self, state_dir: StateDir, progress: Progress, name: str) -> None:
         """Images and copies."""
-        snapshots.delete(state_dir, name)
+        from provision.backends.docker import snapshots
+
+        with state_dir.lock(progress):
+            snapshots.delete(state_dir, name)
 
     def usage(self, state_dir: StateDir) -> tuple[Usage, ...]:
         """By `docker stats`."""
+        from provision.backends.docker import live
+
         return live.usage(state_dir)
 
     def events(self, state_dir: StateDir, each: Callable[[Event], None]) -> None:
         """By `docker events`."""
+        from provision.backends.docker import live
+
         live.events(state_dir, each)
 
     def stop(self, name: str, state_dir: StateDir, progress: Progress, machine: str | None) -> bool:
         """`docker stop`, of all at once."""
+        from provision.backends.docker import agent
+
         del name  # what is its own carries its id
         with state_dir.lock(progress):
             containers = {each.labels[MACHINE]: each for each in of_environment(state_dir)}
@@ -182,6 +202,7 @@ class Docker:
                     commands.stop(running)
             if machine is None:
                 agent.end(state_dir)
+                forwards.end(state_dir)
         return bool(running)
 
     def down(
@@ -193,27 +214,45 @@ class Docker:
             return self._down(state_dir, progress, volumes=volumes, images=images)
 
     def _down(self, state_dir: StateDir, progress: Progress, *, volumes: bool, images: bool) -> bool:
+        from provision.backends.docker import agent, removal, secrets
+        from provision.backends.docker import images as images_of
+
         containers = of_environment(state_dir)
         kept = queries.volumes_with(f"{ID}={state_dir.id}") if volumes else ()
         built = images_of.remembered_images(state_dir) if images else ()
         if not containers and not kept and not built and not queries.networks_with(f"{ID}={state_dir.id}"):
+            secrets.forget(state_dir)  # an `up` that was killed may have come no further
             agent.forget(state_dir)
-            state_dir.forget_damaged(RECORDS)
+            forwards.end(state_dir)
+            self._forget_snapshots(state_dir, volumes=volumes)
+            state_dir.forget_damaged(_records())
             return False
         with progress.step("removing"):
             removal.end(containers, volumes=volumes)
             removal.remove_networks(state_dir)
             if volumes:
                 removal.remove_volumes(state_dir)
+            self._forget_snapshots(state_dir, volumes=volumes)
             for name in images_of.remove_images(state_dir, built) if images else ():
                 progress.note(f"the image {name} stays: another environment needs it")
             secrets.forget(state_dir)
             agent.forget(state_dir)
-            state_dir.forget_damaged(RECORDS)
+            forwards.end(state_dir)
+            state_dir.forget_damaged(_records())
         return bool(containers)
+
+    def _forget_snapshots(self, state_dir: StateDir, *, volumes: bool) -> None:
+        """What killed commands left of snapshots; they themselves stay."""
+        from provision.backends import snapshots as kept_snapshots
+        from provision.backends.docker import snapshots
+
+        kept_snapshots.after_down(state_dir, volumes=volumes)
+        snapshots.remove_halves(state_dir)
 
     def remains(self, state_dir: StateDir) -> Remains:
         """Its containers and volumes, found by their labels."""
+        from provision.backends.docker.images import remembered_images
+
         label = f"{ID}={state_dir.id}"
         containers = {each.labels[MACHINE]: each for each in of_environment(state_dir)}
         return Remains(
@@ -221,13 +260,13 @@ class Docker:
             ports={name: each.ports for name, each in containers.items() if each.running},
             volumes=queries.volumes_with(label),
             built=tuple(queries.inspect(images=built).images)
-            if (built := images_of.remembered_images(state_dir))
+            if (built := remembered_images(state_dir))
             else (),
         )
 
     def engine_environments(self) -> Mapping[str, tuple[str, str]]:
         """From the labels of this user's containers and volumes."""
-        own = [ID, f"{OWNER}={os.getuid()}"]
+        own = [ID, f"{OWNER}={owner(self.address())}"]
         wanted = (ID, ENVIRONMENT, PROJECT)
         return {
             identity: (name, project)
@@ -235,12 +274,12 @@ class Docker:
             for identity, name, project in queries.label_values(kind, wanted, carrying=own)
         }
 
-    def status(self, environment: Environment, state_dir: StateDir) -> tuple[MachineStatus, ...]:  # noqa: ARG002 - the contract's words
+    def status(self, environment: Environment, state_dir: StateDir) -> tuple[MachineStatus, ...]:
         """Every machine, with the state of each service where it runs."""
         names = {m.name: container_name(environment, m.name) for m in environment.machines}
         objects = queries.inspect(containers=names.values())
         refuse_strangers(environment.id, objects)
-        seen = objects.containers
+        seen = {each.name: each for each in forwards.forwarded(state_dir, tuple(objects.containers.values()))}
 
         def one(machine: Machine) -> MachineStatus:
             return _status(machine, seen.get(names[machine.name]))
@@ -266,14 +305,27 @@ class Docker:
 
     def lend(self, state_dir: StateDir, target: Target) -> None:  # noqa: ARG002 - the contract's words
         """Through a relay behind the containers' socket."""
+        from provision.backends.docker import agent
+
         agent.lend(state_dir)
 
-    def sync(self, state_dir: StateDir, progress: Progress, *, watch: bool) -> int:  # noqa: ARG002 - the contract's words
-        """A container's folders are live: there is nothing to copy."""
-        return 0
+    def sync(self, state_dir: StateDir, progress: Progress, *, watch: bool) -> int:
+        """A container's folders are live, unless its engine is on another host."""
+        from provision.backends.docker import copies
+
+        folders = copies.known_copies(state_dir) if state_dir.address else ()
+        if folders:
+            self.targets(state_dir.name, state_dir)  # says which is not running
+            with state_dir.lock(progress):
+                copies.push(state_dir, folders, progress)
+            if watch:
+                copies.watch(state_dir, progress)
+        return len(folders)
 
     def restart(self, state_dir: StateDir, target: Target, services: Sequence[str]) -> None:
         """Asks their supervisors."""
+        from provision.recipe.systemd import restart_script
+
         ours = of_environment(state_dir)
         container = next(each.name for each in ours if each.labels[MACHINE] == target.machine)
         if target.run(f"test -d {guest_paths.UNITS}", user="root").code == 0:
@@ -293,6 +345,8 @@ class Docker:
         each_line: Callable[[str], None],
     ) -> None:
         """The containers' output, which holds the lines of their services and of setup."""
+        from provision.backends.container_logs import read_logs
+
         containers = {each.labels[MACHINE]: each for each in of_environment(state_dir)}
         if not containers:
             raise EnvironmentFailed(f"environment {name} is not up in docker: it has no logs")
@@ -380,10 +434,19 @@ def _freeze(
 
 
 def _refusals(environment: Environment) -> Sequence[Problem]:
-    return (*unmet(environment, capabilities.lacks, capabilities.HINT), *systemd.without_systemd(environment))
+    from provision.backends.docker import capabilities, elsewhere, systemd
+    from provision.backends.requirements import unmet
+
+    return (
+        *unmet(environment, capabilities.lacks, capabilities.HINT),
+        *systemd.without_systemd(environment),
+        *elsewhere.refused_elsewhere(environment),
+    )
 
 
 def _status(machine: Machine, container: Container | None) -> MachineStatus:
+    from provision.backends.readiness import service_states
+
     services = tuple(ServiceStatus(name=each.name, state="stopped") for each in machine.services)
     shown = state(container)
     if container is not None and container.paused:
@@ -407,3 +470,21 @@ def _status(machine: Machine, container: Container | None) -> MachineStatus:
         ports=container.ports if container and container.running else (),
         services=services,
     )
+
+
+def _records() -> Mapping[str, type[Any]]:
+    """The records that it keeps of an environment, by name."""
+    from provision.backends import causes, in_place, ports, snapshots, starts
+    from provision.backends.docker import copies, images
+
+    return {
+        ports.RECORD: ports.PortsRecord,
+        images.RECORD: images.ImagesRecord,
+        starts.RECORD: starts.StartRecord,
+        causes.RECORD: causes.AspectsRecord,
+        in_place.RECORD: in_place.PartsRecord,
+        snapshots.RESTORING: snapshots.RestoringRecord,
+        copies.RECORD: copies.CopiesRecord,
+        forwards.RECORD: forwards.ForwardsRecord,
+        forwards.PLACES: forwards.PlacesRecord,
+    }

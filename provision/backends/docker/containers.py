@@ -6,20 +6,32 @@ from typing import TYPE_CHECKING
 
 from provision.backends.container_entry import target_of
 from provision.backends.container_labels import ID, MACHINE, NEEDS
+from provision.backends.docker.forwards import forwarded
 from provision.docker_client import queries
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from provision.docker_client.queries import Container
-    from provision.model import MachineState
+    from provision.model import Environment, MachineState
     from provision.state import StateDir
     from provision.target import Target
 
 
+def container_name(environment: Environment, machine: str) -> str:
+    """The container of a machine, as Compose names it."""
+    return f"{environment.unique_name}-{machine}-1"
+
+
 def of_environment(state_dir: StateDir) -> tuple[Container, ...]:
-    """Those of its machines: they carry its id."""
-    return tuple(each for each in queries.containers_with(f"{ID}={state_dir.id}") if MACHINE in each.labels)
+    """Those of its machines: they carry its id. Their ports are those by which this host reaches them."""
+    found = queries.containers_with(f"{ID}={state_dir.id}")
+    return forwarded(state_dir, tuple(each for each in found if MACHINE in each.labels))
+
+
+def held_here(containers: Sequence[Container]) -> frozenset[tuple[int, str]]:
+    """The ports of this host that its containers hold, or what forwards to them."""
+    return frozenset((port.host, port.protocol) for each in containers for port in each.ports)
 
 
 def in_order_of_ending(containers: Sequence[Container]) -> tuple[tuple[Container, ...], ...]:

@@ -71,7 +71,7 @@ def changes_in_place(machine: Machine, rendering: Rendering, observed: Observed)
     if observed.stale_secrets.get(name) or observed.replaced_files.get(name):
         return None
     now = in_place.parts_of(rendering.made_of[name], rendering.outside[name])
-    return in_place.changes(machine, observed.parts[name].parts, now)
+    return in_place.changes(machine, in_place.former_parts(observed.parts[name], now), now)
 
 
 def needs_surroundings(environment: Environment, plan: Plan) -> bool:

@@ -11,12 +11,13 @@ from provision.errors import HostLacks, ProvisionError
 from provision.resources import state
 
 OLDEST_ENGINE = 25  # the first whose health checks have a start interval
+OLDEST_API = (1, 41)  # that of Podman 4, whose own version counts something else
 INSTALL = "scripts/host-setup docker installs it from the distribution"
 
 
 def examine() -> tuple[Finding, ...]:
     """The engine, Compose and buildx by their own word."""
-    return (_engine(), compose(), _plugin("buildx", "BuildKit", 0))
+    return (_engine(), compose(), _builder())
 
 
 def compose() -> Finding:
@@ -36,12 +37,9 @@ def _engine() -> Finding:
         f"{engine.version} ({engine.system}/{engine.architecture},"
         f" storage {engine.storage}, cgroup v{engine.cgroups})"
     )
-    if int(engine.version.split(".")[0]) < OLDEST_ENGINE:
+    if older := _too_old(engine.version):
         return Finding(
-            subject="Docker engine",
-            usable=False,
-            detail=f"{detail} is older than {OLDEST_ENGINE}",
-            hint=INSTALL,
+            subject="Docker engine", usable=False, detail=f"{detail} is older than {older}", hint=INSTALL
         )
     hidden = _hidden_state(engine.root)
     if hidden:
@@ -52,6 +50,22 @@ def _engine() -> Finding:
             hint="export PROVISION_STATE_DIR=$HOME/provision-state: a folder that is not hidden",
         )
     return Finding(subject="Docker engine", usable=True, detail=detail)
+
+
+def _too_old(version: str) -> str:
+    """What an engine had to be at least; empty if it is. One without BuildKit is not Docker's own."""
+    features = queries.features()
+    if features.buildkit:
+        return str(OLDEST_ENGINE) if int(version.split(".")[0]) < OLDEST_ENGINE else ""
+    return f"version {'.'.join(map(str, OLDEST_API))} of Docker's API" if features.api < OLDEST_API else ""
+
+
+def _builder() -> Finding:
+    """buildx, unless the engine has a builder of its own that is not BuildKit."""
+    if queries.is_installed() and not queries.features().buildkit:
+        detail = "the engine has another builder, which has no build secrets"
+        return Finding(subject="BuildKit", usable=True, detail=detail)
+    return _plugin("buildx", "BuildKit", 0)
 
 
 def _hidden_state(root: str) -> str:

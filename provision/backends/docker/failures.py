@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from provision.backends.build_errors import led_by
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
     from provision.model import Environment
     from provision.process import CommandFailed
     from provision.state import StateDir
+
+
+# Its address pools give 31 networks, unless its configuration says otherwise.
+_NO_NETWORK = re.compile(r"fully subnetted|non-overlapping IPv4 address pool|no available network")
 
 
 def require_compose() -> None:
@@ -37,6 +42,14 @@ def start_failed(error: CommandFailed, state_dir: StateDir, environment: Environ
         hint = "the engine cannot raise this limit: lower it in `limits`, or use a VM: `-b vm`"
     if any("port is already allocated" in line or "address already in use" in line for line in refused):
         hint = f"the port was taken in this very moment: {command('up')} again names its holder"
+    if any(_NO_NETWORK.search(line) for line in refused):
+        return EnvironmentFailed(
+            "the Docker engine has no network addresses left",
+            evidence=refused,
+            hint="each environment takes a network: `provision list` shows them, `provision down NAME`"
+            " frees one, `docker network prune` removes those that nothing uses; for more of them, give the"
+            ' engine smaller "default-address-pools" in /etc/docker/daemon.json',
+        )
     if fault := find_fault(refused):
         hint = f"{fault.hint}; full log: {state_dir.log}"
     message = led_by(fault, "the containers could not be started")

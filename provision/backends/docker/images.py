@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from provision.backends.container_labels import ID, RECIPE
 from provision.backends.docker.containers import of_environment
 from provision.docker_client import commands, queries
+from provision.quick_dataclasses import dataclass
 from provision.state import known_environments, state_folders
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import platform
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from provision.docker_client import queries
+from provision.docker_client import endpoint, queries
 from provision.errors import ProvisionError
 from provision.recipe.limits import TITLES, effective, height, machine_limits, written
 
@@ -41,6 +41,8 @@ def _refused(environment: Environment, most: Mapping[str, tuple[int, str]]) -> I
 
 def is_local() -> bool:
     """Whether the engine runs on this kernel; of another's limits nothing is known here."""
+    if endpoint.elsewhere():
+        return False
     try:
         return queries.engine().kernel == platform.release()
     except ProvisionError:

@@ -47,13 +47,15 @@ def read_usage(told: Mapping[str, str], machines: Mapping[str, str], written: Ma
         machines: each container's machine.
         written: the bytes that each container has written.
     """
+    # Podman writes no slash before a name, and `docker` takes its first letter for one.
+    name = next(name for name in machines if name in (told["Name"], told.get("Container")))
     memory, _, limit = str(told["MemUsage"]).partition(" / ")
     return Usage(
-        machine=machines[told["Name"]],
+        machine=machines[name],
         cpu=float(str(told["CPUPerc"]).rstrip("%")),
         memory=queries.size(memory),
         limit=queries.size(limit) or None,
-        disk=written.get(told["Name"]),
+        disk=written.get(name),
     )
 
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING
 
+from provision import guest_paths
 from provision.backends import causes, in_place
 from provision.backends.container_image import image_names
 from provision.backends.container_labels import ID, MACHINE, RENDERING
-from provision.backends.docker import file_mounts, secrets
-from provision.backends.docker.containers import of_environment
+from provision.backends.docker import copies, file_mounts, secrets
+from provision.backends.docker.containers import container_name, held_here, of_environment
 from provision.backends.docker.ownership import COMPOSE_PROJECT
-from provision.backends.docker.render import container_name, volume_names
+from provision.backends.docker.render import volume_names
 from provision.backends.ports import notes_on_ports
-from provision.docker_client import queries
+from provision.docker_client import commands, queries
+from provision.quick_dataclasses import dataclass
+from provision.target import Unreachable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -70,7 +73,9 @@ def observe(environment: Environment, state_dir: StateDir, rendering: Rendering)
     seen = queries.inspect(
         containers=names.values(), images=images.values(), volumes=volumes, networks=[network]
     )
-    containers = {name: seen.containers[full] for name, full in names.items() if full in seen.containers}
+    containers = {
+        name: _looked_at(seen.containers[full]) for name, full in names.items() if full in seen.containers
+    }
     parts = {
         name: noted
         for name, noted in in_place.noted(state_dir).items()
@@ -88,24 +93,44 @@ def observe(environment: Environment, state_dir: StateDir, rendering: Rendering)
         seen=seen,
         containers=containers,
         stale_secrets={m.name: tuple(secrets.stale(names[m.name], m)) for m in answering},
-        replaced_files={m.name: tuple(file_mounts.replaced(names[m.name], m)) for m in answering},
+        replaced_files={}
+        if environment.is_elsewhere  # the container has copies
+        else {m.name: tuple(file_mounts.replaced(names[m.name], m)) for m in answering},
         aspects=causes.noted_aspects(state_dir),
         parts=parts,
     )
 
 
+def _looked_at(container: Container) -> Container:
+    """The container with its health as it is now: the engine's word is seconds old, or it never looks.
+
+    Podman has timers of systemd look, so it knows nothing where that does not run.
+    """
+    if not container.running or container.health not in ("starting", "unhealthy"):
+        return container
+    try:
+        answer = commands.execute(container.name, [guest_paths.HEALTHY], user="root", workdir="/", timeout=60)
+    except Unreachable:
+        return container
+    return replace(container, health="healthy") if answer.code == 0 else container
+
+
 def with_surroundings(observed: Observed, environment: Environment, state_dir: StateDir) -> Observed:
     """The same, and what else a change meets."""
     present = of_environment(state_dir)
-    ours = {(port.host, port.protocol) for container in present for port in container.ports}
     return replace(
         observed,
         surroundings=Surroundings(
             there=tuple(container.labels[MACHINE] for container in present),
             # Compose takes whatever carries its project's name for its own.
             namesakes=queries.containers_with(f"{COMPOSE_PROJECT}={environment.unique_name}"),
-            volumes=queries.volumes_with(f"{ID}={environment.id}"),
-            notes_on_ports=notes_on_ports(environment, state_dir, ours),
-            notes_on_files={m.name: tuple(file_mounts.notes(m)) for m in environment.machines},
+            volumes=tuple(
+                name for name in queries.volumes_with(f"{ID}={environment.id}") if not copies.is_copy(name)
+            ),
+            notes_on_ports=notes_on_ports(environment, state_dir, held_here(present)),
+            notes_on_files={
+                m.name: () if environment.is_elsewhere else tuple(file_mounts.notes(m))  # or it has copies
+                for m in environment.machines
+            },
         ),
     )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from provision.backends.container_labels import ID, PROJECT, RECIPE
 from provision.errors import EnvironmentFailed
+from provision.state import person
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -14,6 +16,11 @@ if TYPE_CHECKING:
 
 COMPOSE_PROJECT = "com.docker.compose.project"
 COMPOSE_FOLDER = "com.docker.compose.project.working_dir"
+
+
+def owner(address: str) -> str:
+    """The label's value for what this user has on the engine: their id, or, on another host, who they are."""
+    return person() if address else str(os.getuid())
 
 
 def refuse_strangers(identity: str, seen: Objects, others: Iterable[Container] = ()) -> None:

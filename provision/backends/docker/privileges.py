@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from provision.backends.docker.runtimes import is_harmless
 from provision.spec.privileges import ask
 from provision.spec.variables import ask_for_variable
 
@@ -30,11 +31,14 @@ DEVICES = {"kvm": "/dev/kvm", "gpu": "every GPU of this host"}
 
 
 def ask_for_privileges(fields: Fields, options: Fields, machine: str, scope: Scope) -> None:
-    """Ask for the devices that a container gets, and for keys of Compose."""
+    """Ask for the devices that a container gets, for an unknown runtime, and for keys of Compose."""
     for name, node in fields.texts("requires"):
         if name in DEVICES:
             message = f"container {machine} requires {name} and gets {DEVICES[name]}"
             scope.demands.ask("privileges", message, node, message, "use -b vm")
+    runtime = options.node("runtime")
+    if runtime is not None and not is_harmless(str(runtime.value)):
+        ask("backends.docker.runtime", runtime, runtime, machine, scope, form="container")
     for key, node in options.entries("compose").items():
         for part in _unsafe(key, node, scope):
             ask(f"backends.docker.compose.{key}", part, node, machine, scope, form="container")

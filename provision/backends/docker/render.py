@@ -5,16 +5,18 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from provision import lent
 from provision.backends.container_image import GRACE, Image, images_of, start_stages
+from provision.backends.docker.copies import copied_folders
 from provision.backends.docker.options import options_of
 from provision.backends.docker.systemd import is_init
 from provision.backends.ports import key, variable
 from provision.backends.readiness import patience
+from provision.quick_dataclasses import dataclass
 from provision.recipe.limits import machine_limits, shared_memory
 from provision.recipe.proxy import proxy_variables, trust_variables
 from provision.rendering import (
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from provision.backends.docker.copies import CopiedFolder
     from provision.backends.docker.systemd import EngineChoices
     from provision.model import Environment, Machine, Port
 
@@ -43,11 +46,6 @@ PROJECT, OWNER = "PROVISION_PROJECT", "PROVISION_OWNER"  # what labels say of th
 _PLAIN = re.compile(r"[\w./ +@-]+")  # a path that needs no quoting within ${NAME:-…}
 CA = "proxy.ca"  # no secret of a spec can have this name
 MORE = 10  # that the container has beyond its services
-
-
-def container_name(environment: Environment, machine: str) -> str:
-    """The container of a machine, as Compose names it."""
-    return f"{environment.unique_name}-{machine}-1"
 
 
 def volume_names(environment: Environment, machine: Machine) -> Mapping[str, str]:
@@ -68,10 +66,11 @@ def render_environment(environment: Environment, location: Path, choices: Engine
         environment,
         systemd={each.name for each in environment.machines if is_init(each)},
         cgroup_v1={each.name for each in environment.machines if _cgroup_v1(each, choices)},
+        buildkit=choices.buildkit,
     )
     recipes = {name: digest_of(image.files) for name, image in images.items()}
     items = [
-        _Item.of(environment, machine, images[machine.name], location, cgroup_v1=_cgroup_v1(machine, choices))
+        _Item.of(environment, machine, images[machine.name], location, choices)
         for machine in environment.machines
     ]
     digests = {item.machine.name: item.digest(environment, recipes[item.machine.name]) for item in items}
@@ -83,7 +82,7 @@ def render_environment(environment: Environment, location: Path, choices: Engine
                 item.service(environment, recipes[item.machine.name], digests[item.machine.name])
                 for item in items
             ],
-            "volumes": sorted({name for item in items for name in item.volumes.values()}),
+            "volumes": sorted({name for item in items for name in (*item.volumes.values(), *item.copied)}),
             "secrets": _secret_sources(environment, location),
         },
     )
@@ -125,8 +124,11 @@ class _Item:
     grace: int
     systemd: bool
     cgroup_v1: bool
+    start_interval: bool
     patience: int
     mounts: tuple[_Bind, ...]
+    copies: tuple[CopiedFolder, ...]
+    elsewhere: bool
     volumes: Mapping[str, str]
     proxy: Mapping[str, str]
     variables: Mapping[str, str]
@@ -136,25 +138,35 @@ class _Item:
 
     @classmethod
     def of(
-        cls, environment: Environment, machine: Machine, image: Image, location: Path, *, cgroup_v1: bool
+        cls,
+        environment: Environment,
+        machine: Machine,
+        image: Image,
+        location: Path,
+        choices: EngineChoices,
     ) -> _Item:
         systemd = is_init(machine)
         proxy = proxy_variables(machine, environment.names)
         binds = [(mount.source, mount.path, mount.read_only) for mount in machine.mounts]
         if machine.workspace:
             binds.insert(0, (machine.workspace.source, machine.workspace.path, False))
+        if environment.is_elsewhere:
+            binds = []
         return cls(
             machine=machine,
             image=image,
             aliases=tuple(name for name in machine.names if name != machine.name),
             grace=GRACE * max(len(start_stages(machine)), 1) + MORE,
             systemd=systemd,
-            cgroup_v1=cgroup_v1,
+            cgroup_v1=_cgroup_v1(machine, choices),
+            start_interval=choices.start_interval,
             patience=int(max([*patience(machine).values(), 5])) + (600 if machine.setup else 0),
             mounts=tuple(
                 _Bind(source=path_from(location, source, environment.project), path=path, read_only=read_only)
                 for source, path, read_only in binds
             ),
+            copies=copied_folders(environment, machine),
+            elsewhere=environment.is_elsewhere,
             volumes={
                 name: full.removeprefix(f"{environment.unique_name}_")
                 for name, full in volume_names(environment, machine).items()
@@ -165,6 +177,18 @@ class _Item:
             build_secrets=tuple(dict.fromkeys(image.secrets)),
             certificate=certificate_name(environment, machine),
         )
+
+    @property
+    def copied(self) -> Mapping[str, CopiedFolder]:
+        """The volumes with copies of this host's folders, by their names in compose.yaml."""
+        return {each.volume.partition("_")[2]: each for each in self.copies}
+
+    @property
+    def published(self) -> tuple[Port, ...]:
+        """The ports that the engine publishes: on another host each once, at a number that is free there."""
+        if not self.elsewhere:
+            return self.machine.ports
+        return tuple({(port.guest, port.protocol): port for port in self.machine.ports}.values())
 
     def digest(self, environment: Environment, recipe: str) -> str:
         """The hash of all that is the machine's own; the label that carries it cannot be a part of it."""

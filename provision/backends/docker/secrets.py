@@ -11,8 +11,14 @@ import shutil
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from provision import runtime, secrets
-from provision.backends.docker.render import SECRETS, is_laid, secret_files, secret_variable
+from provision import guest_paths, process, runtime, secrets
+from provision.backends.docker.render import (
+    SECRETS,
+    certificate_name,
+    is_laid,
+    secret_files,
+    secret_variable,
+)
 from provision.docker_client import commands
 from provision.errors import HostLacks
 from provision.records import require_name
@@ -23,6 +29,12 @@ if TYPE_CHECKING:
 
     from provision.model import Environment, Machine
     from provision.state import StateDir
+
+
+# Whoever waits for the file finds all of it.
+RECEIVE = f"""umask 077
+cd {guest_paths.RUN} && mkdir -p "${{1%/*}}" && cat >"$1.new" && mv -f "$1.new" "$1"
+"""
 
 
 def folder(state_dir: StateDir) -> Path:
@@ -55,6 +67,23 @@ def forget(state_dir: StateDir) -> None:
     """Remove them from the host's memory."""
     with suppress(HostLacks):  # then there can be nothing to remove
         shutil.rmtree(folder(state_dir), ignore_errors=True)
+
+
+def deliver(container: str, environment: Environment, machine: Machine) -> None:
+    """Write what the engine cannot mount into the memory of a running container, which waits for it.
+
+    Raises:
+        CommandFailed: the container does not run.
+        SpecError: the host lacks a secret.
+    """
+    contents = {f"secrets/{secret.name}": secrets.value_of(secret) for secret in machine.secrets}
+    if certificate_name(environment, machine) and machine.proxy and machine.proxy.ca:
+        contents["proxy/ca.crt"] = machine.proxy.ca
+    for path, content in contents.items():
+        words = commands.exec_words(
+            container, ["sh", "-c", RECEIVE, "sh", path], user="root", interactive=True
+        )
+        process.run(words, stdin=content)
 
 
 def stale(container: str, machine: Machine) -> Sequence[str]:

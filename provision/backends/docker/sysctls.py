@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from provision.backends.docker.limits import is_local
+from provision.backends.docker.runtimes import has_own_kernel
 from provision.errors import EnvironmentFailed
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ def refused_sysctls(environment: Environment) -> tuple[str, ...]:
     missing = [
         f"{sysctl.origin.file}:{sysctl.origin.line}: this kernel has no {sysctl.name}"
         for machine in environment.machines
+        if not has_own_kernel(machine)
         for sysctl in machine.sysctls
         if not _OF_AN_INTERFACE.match(sysctl.name)
         and not (PROC / "sys" / sysctl.name.replace(".", "/")).exists()

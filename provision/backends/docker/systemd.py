@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import platform
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from provision.backends.container_image import PACKAGES
 from provision.backends.docker.options import options_of
-from provision.docker_client import queries
+from provision.docker_client import endpoint, queries
 from provision.errors import Problem, ProvisionError
 from provision.model import Origin
+from provision.quick_dataclasses import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from provision.model import Environment, Machine
 
 NAMED = Path("/sys/fs/cgroup/systemd")
+START_INTERVAL = (1, 44)  # the first version of the API that has it
 WRITABLE = 28  # the first engine that gives an unprivileged container cgroups which it may write
 RELEASE_AGENT = (5, 17)  # since then only the host's root may set what a v1 hierarchy runs
 
@@ -42,17 +43,27 @@ def without_systemd(environment: Environment) -> Iterator[Problem]:
 
 @dataclass(frozen=True, kw_only=True)
 class EngineChoices:
-    """What the engine decides about an environment: the version of its cgroups, which systemd must know."""
+    """What the engine decides about an environment.
+
+    `cgroups` is the version of its cgroups, which systemd must know; `start_interval` says that it can look
+    at a machine's health more often while that starts, `buildkit` that it builds with that.
+    """
 
     cgroups: Cgroups = "2"
+    start_interval: bool = True
+    buildkit: bool = True
 
 
 def choose(environment: Environment) -> EngineChoices:
-    """What this host's engine decides, for machines with systemd; unknown if it does not answer."""
-    if not any(map(is_init, environment.machines)):
-        return EngineChoices()
+    """What this host's engine decides; as a current one does if it does not answer."""
     try:
-        return EngineChoices(cgroups=queries.engine().cgroups)
+        features = queries.features()
+        systemd = any(map(is_init, environment.machines))
+        return EngineChoices(
+            cgroups=queries.engine().cgroups if systemd else "2",
+            start_interval=features.api >= START_INTERVAL,
+            buildkit=features.buildkit,
+        )
     except ProvisionError:
         return EngineChoices()
 
@@ -68,9 +79,14 @@ def lacking() -> str:
             f"with cgroup v2, it needs Docker {WRITABLE} or newer to write its cgroups without privileges,"
             f" but this engine is {version}"
         )
-    if not NAMED.is_dir():
+    is_far = bool(endpoint.elsewhere())
+    if not is_far and not NAMED.is_dir():
         return f"with cgroup v1, it needs the hierarchy name=systemd, but {NAMED} does not exist"
-    kernel = tuple(int(part) for part in platform.release().split(".")[:2] if part.isdigit())
+    kernel = tuple(
+        int(part)
+        for part in (engine.kernel if is_far else platform.release()).split(".")[:2]
+        if part.isdigit()
+    )
     if kernel < RELEASE_AGENT:
         oldest = ".".join(map(str, RELEASE_AGENT))
         return f"with cgroup v1 and a kernel before {oldest}, it could escape its container"

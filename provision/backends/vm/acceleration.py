@@ -12,7 +12,6 @@ import os
 import platform
 import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Literal
@@ -21,6 +20,7 @@ from provision import process, records, resources
 from provision.backends.vm.architecture import architecture, required
 from provision.backends.vm.options import options_of
 from provision.errors import HostLacks, ProvisionError
+from provision.quick_dataclasses import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,7 @@ from provision.backends.order import in_order
 from provision.backends.ports import choose, keep, kept
 from provision.backends.readiness import BETWEEN, wait_until_ready
 from provision.backends.starting import decide_start
-from provision.backends.vm import acceleration
+from provision.backends.vm import acceleration, snapshots, written
 from provision.backends.vm.decide import BOOTED, changes_in_place, stands_as
 from provision.backends.vm.driver import ForwardsLater, HasGuestConsole, release, starts_provisioned
 from provision.backends.vm.guest import agent, secrets, ssh, sync
@@ -27,6 +26,7 @@ from provision.backends.vm.render import copied_folders
 from provision.backends.vm.shutdown import remove
 from provision.model import ATTACH, SETUP
 from provision.progress import ParallelProgress
+from provision.quick_dataclasses import dataclass
 from provision.recipe.systemd import restart_script
 from provision.target import Unreachable
 
@@ -60,7 +60,13 @@ class Application:
 
     def up(self, progress: Progress, *, rebuild: bool, approve: Callable[[Plan], None]) -> Plan:
         """Observe, decide, and carry out the plan once it is approved; returned is that very plan."""
+        plan = self._up(progress, rebuild=rebuild, approve=approve)
+        written.note_ready(self.driver, self.state_dir, plan.named("create", "recreate"))
+        return plan
+
+    def _up(self, progress: Progress, *, rebuild: bool, approve: Callable[[Plan], None]) -> Plan:
         with self.state_dir.lock(progress):
+            snapshots.finish_restore(self.state_dir, progress)
             with progress.wait("checking what is running"):
                 observed, plan = plan_for(
                     self.environment, self.driver, self.state_dir, self.rendering, rebuild=rebuild
@@ -83,6 +89,7 @@ class Application:
     def start(self, progress: Progress, machine: str | None) -> Plan:
         """Start the machines that are stopped, or one of them, as they were made."""
         with self.state_dir.lock(progress):
+            snapshots.finish_restore(self.state_dir, progress)
             with progress.wait("checking what is running"):
                 observed = observe(self.environment, self.driver, self.state_dir, self.rendering)
             plan = decide_start({name: self._stands(name, observed) for name in observed.machines}, machine)
@@ -132,6 +139,7 @@ class Application:
         building = [machine for machine in environment.machines if machine.name in made]
         driver.prepare(building, state_dir, progress, self.rendering, rebuild=rebuild)
         begun = time.monotonic()
+        written.forget(state_dir, made)
         self._remove(plan, progress, rebuild=rebuild)
         keep(state_dir, chosen)
         booted = plan.named(*BOOTED)
@@ -215,7 +223,10 @@ class Application:
         if found is None:  # a port is to be forwarded again
             return False
         recipe, files = self.rendering.recipes[machine.name], self.rendering.made_of[machine.name]
+        now = in_place.parts_of(files, self.rendering.outside[machine.name])
+        in_place.begin(state_dir, machine.name, now)
         with enter(state_dir, machine.name, self._record(machine)) as target:
+            target.run(f"echo {in_place.CHANGING} >{APPLIED}", user="root", timeout=in_place.WITHIN)
             in_place.apply(target, machine, found, files, progress)
             restarts = [restart_script(found.services)] if found.services else []
             if found.setup:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import platform
-from dataclasses import dataclass
 
 from provision.errors import HostLacks
+from provision.quick_dataclasses import dataclass
 
 OVERRIDE = "PROVISION_ARCHITECTURE"  # for tests: emulate machines of another architecture
 

@@ -6,21 +6,22 @@ import os
 import platform
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from provision import process
+from provision import leftovers, process
 from provision.backends import causes, in_place, ports, starts
 from provision.backends import snapshots as kept_snapshots
 from provision.backends.base import Remains, approve_all
 from provision.backends.machines import read_all, refuse_unknown, side_by_side
 from provision.backends.readiness import HEALTHY, service_states
 from provision.backends.requirements import refuse, unmet
-from provision.backends.vm import acceleration, capabilities, drivers, offline, snapshots
+from provision.backends.vm import acceleration, capabilities, drivers, offline, snapshots, written
 from provision.backends.vm.apply import Application
 from provision.backends.vm.architecture import architecture
 from provision.backends.vm.driver import (
     KeepsVolumes,
+    MakesArtifacts,
     Pauses,
     SavesState,
     TakesBoxes,
@@ -46,6 +47,7 @@ from provision.backends.vm.validation import unsupported
 from provision.errors import Problem, UsageError
 from provision.hints import command
 from provision.model import MachineStatus, Origin, ServiceStatus
+from provision.quick_dataclasses import dataclass
 from provision.recipe.systemd import restart_script
 from provision.target import Unreachable
 
@@ -71,7 +73,12 @@ RECORDS: Mapping[str, type[Record]] = {  # beside the driver's own
     causes.RECORD: causes.AspectsRecord,
     in_place.RECORD: in_place.PartsRecord,
     sync.SYNCED: sync.SyncedRecord,
+    written.RECORD: written.DisksRecord,
+    kept_snapshots.RESTORING: kept_snapshots.RestoringRecord,
 }
+
+
+RUNS = ("running", "paused")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -218,17 +225,21 @@ class VirtualMachines:
         """The same, running on."""
         snapshots.restore(state_dir, progress, name)
 
-    def delete_snapshot(self, state_dir: StateDir, name: str) -> None:
+    def delete_snapshot(self, state_dir: StateDir, progress: Progress, name: str) -> None:
         """Its files."""
-        kept_snapshots.find(state_dir, name)
-        kept_snapshots.forget(state_dir, name)
+        with state_dir.lock(progress):
+            kept_snapshots.refuse_restoring(state_dir, name)
+            snapshots.delete(state_dir, name)
 
     def usage(self, state_dir: StateDir) -> tuple[Usage, ...]:
         """As their driver tells it; they are looked at side by side."""
         running = _running(state_dir, None)
         silent = [driver.name for driver, _ in running if not isinstance(driver, TellsUsage)]
         if silent:
-            raise UsageError(f"provision cannot tell what machines of {silent[0]} take")
+            raise UsageError(
+                f"provision cannot tell what machines of {silent[0]} take: Vagrant does not say it",
+                hint=f"{command('exec', '--', 'top', '-bn1')} shows it as the machine itself sees it",
+            )
         if not running:
             return ()
 
@@ -266,6 +277,7 @@ class VirtualMachines:
         records = {**RECORDS, **{name: kind for each in all_drivers for name, kind in each.records.items()}}
         there_of = [p for p in all_drivers if p.machines(state_dir)]
         keeping = [p for p in all_drivers if volumes and isinstance(p, KeepsVolumes) and p.volumes(state_dir)]
+        kept_snapshots.after_down(state_dir, volumes=volumes)
         if not there_of and not images and not keeping:
             state_dir.forget_damaged(records)
             return False
@@ -278,6 +290,9 @@ class VirtualMachines:
             driver.remove_volumes(state_dir)
         for driver in all_drivers if images else ():
             driver.forget(state_dir)
+            if isinstance(driver, MakesArtifacts):
+                for half in driver.store.half_made():  # an `up` that was killed left it, and nobody goes on
+                    leftovers.remove(half)
         state_dir.forget_damaged(records)
         return there
 
@@ -285,14 +300,14 @@ class VirtualMachines:
         """The machines and volumes of every driver."""
         all_drivers = [drivers.find(each) for each in drivers.names()]
         machines = {
-            machine: driver.state(state_dir, machine)
+            machine: _shown(driver, state_dir, machine)
             for driver in all_drivers
             for machine in driver.machines(state_dir)
         }
         ports = ports_of(state_dir)
         return Remains(
             machines=machines,
-            ports={name: ports.get(name, ()) for name, state in machines.items() if state == "running"},
+            ports={name: ports.get(name, ()) for name, state in machines.items() if state in RUNS},
             volumes=tuple(volume for driver in all_drivers for volume in volumes_of(driver, state_dir)),
             built=tuple(each for driver in all_drivers for each in driver.built(state_dir)),
         )
@@ -450,6 +465,15 @@ class VirtualMachines:
     def is_usable(self, findings: Sequence[Finding]) -> bool:
         """One driver will do."""
         return any(finding.usable for finding in findings)
+
+
+def _shown(driver: Driver, state_dir: StateDir, machine: str) -> MachineState:
+    """The state of a machine, as far as its hypervisor says it: whether it answers is not asked."""
+    state = driver.state(state_dir, machine)
+    paused = (
+        state == "running" and isinstance(driver, Pauses) and driver.silence(state_dir, machine) == "paused"
+    )
+    return "paused" if paused else state
 
 
 def _running(state_dir: StateDir, machine: str | None) -> list[tuple[Driver, str]]:

@@ -55,7 +55,7 @@ def decide(
     machines = tuple(
         losing(
             each,
-            OWN_DISK,
+            _own_disk(around.written.get(each.machine)),
             [full for full in wanted.get(each.machine, {}).values() if full in around.volumes],
             precious=True,
         )
@@ -64,6 +64,14 @@ def decide(
         for each in plan.machines
     )
     return replace(plan, machines=machines, notes=(*volumes, *around.notes_on_ports))
+
+
+def _own_disk(written: int | None) -> str:
+    """What is lost with a machine's own disk, and how much that is, where it is known."""
+    from provision.spec.quantities import shown_size
+
+    size = f": {shown_size(written)} since it was ready" if written else ""
+    return f"{OWN_DISK}{size}"
 
 
 def _loses_disk(planned: PlannedAction, observed: Observed) -> bool:
@@ -123,10 +131,12 @@ def _is_outdated(machine: Machine, rendering: Rendering, observed: Observed) -> 
 def changes_in_place(machine: Machine, rendering: Rendering, observed: Observed) -> Changes | None:
     """What to apply to a running machine that started with all steps done; None if it has to be made anew."""
     seen, made = observed.machines[machine.name], observed.parts.get(machine.name)
-    if made is None or seen.answer != "another recipe" or seen.applied != made.made or seen.stale_secrets:
+    if made is None or seen.answer != "another recipe" or seen.stale_secrets:
+        return None
+    if made.made not in (seen.applied, in_place.CHANGING):
         return None
     now = in_place.parts_of(rendering.made_of[machine.name], rendering.outside[machine.name])
-    return in_place.changes(machine, made.parts, now)
+    return in_place.changes(machine, in_place.former_parts(made, now), now)
 
 
 def _of_unchanged(seen: SeenMachine) -> tuple[Action, str]:

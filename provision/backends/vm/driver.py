@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol, TypeGuard, runtime_checkable
+
+from provision.quick_dataclasses import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -305,6 +306,20 @@ class TakesSnapshots(Protocol):
     def restore_snapshot(self, state_dir: StateDir, machine: str, folder: Path) -> None:
         """Have a machine as it was, running."""
 
+    def restore_disks(self, state_dir: StateDir, machine: str, folder: Path, *, own: bool) -> None:
+        """Have a machine's disks as they were, its volumes alone unless `own`; it is ended for that.
+
+        Its memory is lost: it boots from them. This is for a restore that was killed.
+        """
+
+
+@runtime_checkable
+class SnapshotsEndWithMachine(Protocol):
+    """A driver whose snapshots are the hypervisor's own: they end with the machine."""
+
+    def delete_snapshot(self, state_dir: StateDir, machine: str, folder: Path) -> None:
+        """Have the hypervisor forget one; one that is gone is no error."""
+
 
 @runtime_checkable
 class TellsUsage(Protocol):
@@ -312,6 +327,14 @@ class TellsUsage(Protocol):
 
     def usage(self, state_dir: StateDir, machine: str) -> Usage | None:
         """What a machine takes now, looked at for a second; None where it does not run."""
+
+
+@runtime_checkable
+class TellsDisk(Protocol):
+    """A driver that can tell how much a machine's own disk takes."""
+
+    def disk_bytes(self, state_dir: StateDir, machine: str) -> int | None:
+        """The bytes that the machine alone has written to its disk; None where that cannot be told."""
 
 
 @runtime_checkable

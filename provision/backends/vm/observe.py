@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, Literal
 
 from provision import guest_paths
@@ -10,10 +10,12 @@ from provision.backends import causes, in_place
 from provision.backends.machines import side_by_side
 from provision.backends.ports import notes_on_ports
 from provision.backends.readiness import HEALTHY
+from provision.backends.vm import written
 from provision.backends.vm.driver import ForwardsLater, starts_provisioned, volumes_of
 from provision.backends.vm.guest import secrets
 from provision.backends.vm.guest.commands import SAYS_WITHIN, ask
 from provision.backends.vm.records import definition_of, machine_records
+from provision.quick_dataclasses import dataclass
 from provision.target import Unreachable
 
 if TYPE_CHECKING:
@@ -55,10 +57,14 @@ class SeenMachine:
 
 @dataclass(frozen=True, kw_only=True)
 class Surroundings:
-    """What matters only where something changes."""
+    """What matters only where something changes.
+
+    `written` are the bytes written to each machine's own disk since it was ready, where that is known.
+    """
 
     volumes: tuple[str, ...]
     notes_on_ports: tuple[str, ...]
+    written: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +103,7 @@ def with_surroundings(
     surroundings = Surroundings(
         volumes=volumes_of(driver, state_dir),
         notes_on_ports=notes_on_ports(environment, state_dir, ports_held(driver, state_dir)),
+        written=written.since_ready(driver, state_dir, observed.there),
     )
     return replace(observed, surroundings=surroundings)
 

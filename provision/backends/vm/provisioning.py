@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from provision import process
@@ -19,6 +19,7 @@ from provision.backends.vm.render import HOME
 from provision.errors import EnvironmentFailed
 from provision.hints import command
 from provision.progress import ParallelProgress
+from provision.quick_dataclasses import dataclass
 from provision.target import Unreachable
 
 if TYPE_CHECKING:

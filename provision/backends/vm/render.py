@@ -13,10 +13,12 @@ from provision.backends.vm.driver import Disk, Folder, Guest
 from provision.backends.vm.guest.network import cards
 from provision.backends.vm.guest.sync import COPIED, INSIDE, CopiedFolder, copied
 from provision.backends.vm.options import options_of
-from provision.recipe import FOLDER, contents, lock_files, payload, repository_files, steps
+from provision.recipe.contents import contents, payload
 from provision.recipe.limits import CPUS, MEMORY, default_limits, hard_files, shared_memory, written
+from provision.recipe.lock import FOLDER, lock_files
 from provision.recipe.proxy import proxy_files
-from provision.recipe.steps import RECORDS
+from provision.recipe.repositories import repository_files
+from provision.recipe.steps import RECORDS, steps
 from provision.recipe.systemd import systemd_scripts
 from provision.rendering import RenderedFile, Rendering, digest_of, path_from, render
 

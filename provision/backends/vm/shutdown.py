@@ -6,7 +6,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from provision import guest_paths
-from provision.backends.vm.driver import release
+from provision.backends import snapshots
+from provision.backends.vm.driver import SnapshotsEndWithMachine, release
 from provision.backends.vm.guest import ssh
 from provision.backends.vm.guest.commands import answers, ask
 from provision.errors import EnvironmentFailed
@@ -42,4 +43,12 @@ def remove(
                 with suppress(EnvironmentFailed):  # one that does not answer is removed all the same
                     ask(driver, state_dir, machine, STOP)
             ssh.close(state_dir, machine)
+        gone = driver.machines(state_dir) if machines is None else machines
         driver.remove(state_dir, progress, machines)
+    if isinstance(driver, SnapshotsEndWithMachine):
+        for record in snapshots.kept(state_dir):
+            if any(machine in gone for machine in record.machines):
+                snapshots.forget(state_dir, record.name)
+                progress.note(
+                    f"the snapshot {record.name} is gone with its machines: {driver.name} has it in them"
+                )

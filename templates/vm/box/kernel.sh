@@ -3,7 +3,9 @@
 # disk into /kernel, for a machine that is made of an image: nothing of how they are made is in it.
 set -eu
 here=${0%/*}
-export DEBIAN_FRONTEND=noninteractive
+export DEBIAN_FRONTEND=noninteractive APT_CONFIG=/dev/shm/provision-apt.conf
+# A mirror that accepts connections and never answers is given up after a while.
+echo 'Acquire::Retries "2"; Acquire::http::Timeout "20"; Acquire::https::Timeout "20";' >"$APT_CONFIG"
 # shellcheck source=/dev/null
 . /etc/os-release
 package=

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from provision import process
 from provision.backends.vm.guest import ssh
+from provision.backends.watching import watch_folders
 from provision.errors import EnvironmentFailed, HostLacks
 from provision.hints import command
+from provision.quick_dataclasses import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -82,21 +83,11 @@ def push(state_dir: StateDir, folders: Sequence[CopiedFolder], progress: Progres
 
 def watch(state_dir: StateDir, folders: Sequence[CopiedFolder], progress: Progress) -> None:
     """Copy each folder again whenever something in it changes; ends when it is interrupted."""
-    from watchfiles import DefaultFilter
-    from watchfiles import watch as changes
 
-    quiet = DefaultFilter(ignore_dirs=(".vagrant",), ignore_entity_patterns=())
-    sources = {Path(folder.source) for folder in folders}
-    watching = False
-    for changed in changes(*sources, watch_filter=quiet, rust_timeout=1000, yield_on_timeout=True):
-        paths = [Path(path) for _, path in changed]
-        touched = [folder for folder in folders if any(path.is_relative_to(folder.source) for path in paths)]
-        # What changed before it was watched is copied once it is.
-        with state_dir.lock(progress):
-            push(state_dir, touched if watching else folders, progress)
-        if not watching:
-            progress.note("watching for changes: press Ctrl-C to stop")
-            watching = True
+    def send(sources: Sequence[Path]) -> None:
+        push(state_dir, [folder for folder in folders if Path(folder.source) in sources], progress)
+
+    watch_folders([Path(folder.source) for folder in folders], send, state_dir, progress)
 
 
 def _push(state_dir: StateDir, folder: CopiedFolder) -> None:

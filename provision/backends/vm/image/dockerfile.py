@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from provision.bases.scripts import scripts
-from provision.recipe import FAMILIES, lock_files, until_packages
+from provision.quick_dataclasses import dataclass
+from provision.recipe.families import FAMILIES
+from provision.recipe.lock import lock_files
+from provision.recipe.steps import until_packages
 from provision.rendering import RenderedFile, render
 
 if TYPE_CHECKING:

@@ -8,7 +8,6 @@ import platform
 import re
 import shutil
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Literal
@@ -22,6 +21,7 @@ from provision.backends.vm.image.dockerfile import GUEST
 from provision.backends.vm.options import options_of
 from provision.docker_client import commands, queries
 from provision.errors import EnvironmentFailed, HostLacks, ProvisionError
+from provision.quick_dataclasses import dataclass
 from provision.recipe.proxy import proxy_variables
 from provision.rendering import digest_of
 from provision.resources import cache
@@ -295,7 +295,11 @@ def engine_architecture() -> str | None:
     """What the Docker engine builds for; None where no engine answers, or it has no buildx."""
     version = queries.version()
     try:
-        return version.architecture if version and queries.plugin("buildx").code == 0 else None
+        return (
+            version.architecture
+            if version and queries.features().buildkit and queries.plugin("buildx").code == 0
+            else None
+        )
     except HostLacks:  # it does not answer
         return None
 

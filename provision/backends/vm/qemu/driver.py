@@ -7,7 +7,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from provision import guest_paths, process
+from provision import guest_paths, leftovers, process
 from provision.backends.base import Finding
 from provision.backends.vm import acceleration
 from provision.backends.vm.architecture import ARCHITECTURES, architecture
@@ -190,6 +190,10 @@ class QemuDriver:
         snapshot.restore_copy(Instance(state_dir=state_dir, machine=machine), folder)
         self.resume(state_dir, machine, records.instance_records(state_dir)[machine].recipe)
 
+    def restore_disks(self, state_dir: StateDir, machine: str, folder: Path, *, own: bool) -> None:
+        """From those copies, whether QEMU runs or not."""
+        snapshot.restore_disks(Instance(state_dir=state_dir, machine=machine), folder, own=own)
+
     def usage(self, state_dir: StateDir, machine: str) -> Usage | None:
         """Of its QEMU, and of its own disk."""
         import psutil
@@ -208,6 +212,11 @@ class QemuDriver:
             )
         except (psutil.Error, OSError):
             return None
+
+    def disk_bytes(self, state_dir: StateDir, machine: str) -> int | None:
+        """What its own file takes, unless that holds its memory too."""
+        instance = Instance(state_dir=state_dir, machine=machine)
+        return None if snapshot.holds_memory(instance) else leftovers.size(instance.overlay) or None
 
     def guest_console(self, state_dir: StateDir, machine: str) -> GuestConsole:
         """A shell on a virtual console."""
@@ -247,6 +256,7 @@ class QemuDriver:
             if not snapshot.stash(instance):
                 instance.overlay.unlink(missing_ok=True)
             instance.console.unlink(missing_ok=True)
+            snapshot.beside(instance.overlay).unlink(missing_ok=True)
 
     def saved_bytes(self, state_dir: StateDir, machine: str) -> int:
         """What its disk and the state in it take."""
@@ -295,7 +305,9 @@ class QemuDriver:
     def remove_volumes(self, state_dir: StateDir) -> None:
         """Remove the files."""
         for name in self.volumes(state_dir):
-            (self._volumes(state_dir) / f"{name}.qcow2").unlink(missing_ok=True)
+            volume = self._volumes(state_dir) / f"{name}.qcow2"
+            for file in (volume, snapshot.beside(volume)):
+                file.unlink(missing_ok=True)
 
     def _volumes(self, state_dir: StateDir) -> Path:
         return Instance(state_dir=state_dir, machine="").folder / "volumes"

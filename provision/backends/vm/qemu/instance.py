@@ -8,7 +8,6 @@ import socket
 import threading
 import time
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from provision import process
@@ -18,6 +17,7 @@ from provision.backends.vm.qemu.console import GuestConsole
 from provision.backends.vm.qemu.render import script_name
 from provision.errors import EnvironmentFailed, HostLacks, ProvisionError
 from provision.hints import command
+from provision.quick_dataclasses import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

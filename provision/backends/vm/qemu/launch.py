@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Literal
 
@@ -32,6 +32,7 @@ from provision.errors import EnvironmentFailed, HostLacks, ProvisionError
 from provision.hints import command
 from provision.process import EVIDENCE_LINES
 from provision.progress import ParallelProgress
+from provision.quick_dataclasses import dataclass
 from provision.target import Unreachable
 
 if TYPE_CHECKING:

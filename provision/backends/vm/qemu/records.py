@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from provision.quick_dataclasses import dataclass
 from provision.records import require_name
 
 if TYPE_CHECKING:

@@ -13,14 +13,14 @@ import json
 import platform
 import shutil
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from provision import guest_paths, process
+from provision import guest_paths, process, records
 from provision.backends.vm.image.store import SAVED
 from provision.backends.vm.qemu import qmp
 from provision.errors import EnvironmentFailed, ProvisionError
+from provision.quick_dataclasses import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,6 +35,8 @@ _KINDS = ("model name", "flags", "CPU implementer", "CPU variant", "CPU part", "
 ON_ROOT = {"vmstate": "root", "devices": ["root"]}
 SUSPENDED = "suspended"
 COPY = "snapshot"
+DISKS = "disks.json"
+ROOT = "root"  # the node of the machine's own disk
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +53,13 @@ class SuspendedRecord:
 
     key: str
     volumes: Mapping[str, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DisksRecord:
+    """The file of each disk that was copied, by its node."""
+
+    files: Mapping[str, str]
 
 
 def fingerprint(definition: str, recipe: str, disk: str, processor: Mapping[str, str], version: str) -> str:
@@ -108,6 +117,11 @@ def is_suspended(instance: Instance, key: str) -> bool:
         return all(Path(file).stat().st_mtime_ns == written for file, written in known.volumes.items())
     except OSError:
         return False
+
+
+def holds_memory(instance: Instance) -> bool:
+    """Whether `stop` has kept the machine's memory in its disk."""
+    return instance.state_dir.path_of(_suspended_record(instance)).exists()
 
 
 def resume(instance: Instance) -> None:
@@ -169,6 +183,7 @@ def keep_copy(instance: Instance, folder: Path) -> None:
     """
     disks = qmp.disks(instance.monitor)
     _require_room(instance, sum(_taken(Path(file)) for file in disks.values()))
+    records.save(folder / DISKS, DisksRecord(files=dict(disks)))
     tagged = {"tag": COPY, "devices": list(disks)}
     with suppress(ProvisionError):  # one that is left of a save that was killed
         qmp.run_job(instance.monitor, "snapshot-delete", tagged)
@@ -199,14 +214,43 @@ def restore_copy(instance: Instance, folder: Path) -> None:
     instance.power_off()
     instance.state_dir.forget(_suspended_record(instance))
     for node, file in disks.items():
-        beside = f"{file}.new"
-        process.run(["cp", str(kept[node]), beside])
-        Path(beside).replace(file)
+        _put_back(kept[node], Path(file))
     instance.start(variables, waits=True)
     tagged = {"tag": COPY, "devices": list(disks)}
     qmp.run_job(instance.monitor, "snapshot-load", {**tagged, "vmstate": "root"})
     qmp.run_job(instance.monitor, "snapshot-delete", tagged)
     qmp.execute(instance.monitor, "cont")
+
+
+def restore_disks(instance: Instance, folder: Path, *, own: bool) -> None:
+    """Have the disks as they were copied, of a machine that is ended; the machine's own only with `own`.
+
+    Raises:
+        EnvironmentFailed: a copy is missing.
+    """
+    known = records.load(folder / DISKS, DisksRecord)
+    kept = {node: folder / f"{node}.qcow2" for node in known.files} if known else {}
+    if known is None or not all(path.exists() for path in kept.values()):
+        raise EnvironmentFailed("a file of the snapshot is missing", evidence=[str(folder)])
+    instance.power_off()
+    if own:
+        instance.state_dir.forget(_suspended_record(instance))
+    for node, file in known.files.items():
+        if node == ROOT and not own:
+            continue
+        _put_back(kept[node], Path(file))
+        process.run(["qemu-img", "snapshot", "-d", COPY, file], check=False)  # its memory goes with it
+
+
+def _put_back(copy: Path, file: Path) -> None:
+    """Replace a disk by a copy, whole or not at all."""
+    process.run(["cp", str(copy), str(beside(file))])
+    beside(file).replace(file)
+
+
+def beside(file: Path) -> Path:
+    """Where a disk is copied to before it takes its place."""
+    return file.with_name(f"{file.name}.new")
 
 
 def _taken(file: Path) -> int:

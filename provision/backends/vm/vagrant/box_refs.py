@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from provision.backends.vm.vagrant.boxes import BOXES
+from provision.quick_dataclasses import dataclass
 from provision.records import require_name
 
 if TYPE_CHECKING:

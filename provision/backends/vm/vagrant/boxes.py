@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -31,6 +30,7 @@ from provision.bases.catalogue import catalogue
 from provision.bases.packing import BOX_PROVIDERS, FORMATS, KERNEL, kernel_of, pack, size_of
 from provision.errors import EnvironmentFailed, HostLacks, UsageError
 from provision.fetch_errors import FetchFailed
+from provision.quick_dataclasses import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

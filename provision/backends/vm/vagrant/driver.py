@@ -15,6 +15,7 @@ from provision.backends.base import Finding
 from provision.backends.ports import kept, key
 from provision.backends.vm.acceleration import INSTEAD
 from provision.backends.vm.boot import Hangs, shown
+from provision.backends.vm.guest import ssh
 from provision.backends.vm.guest.sync import INSIDE, LEFT_OUT
 from provision.backends.vm.render import HOME
 from provision.backends.vm.vagrant import box_refs
@@ -37,8 +38,9 @@ from provision.backends.vm.vagrant.listener import (
     console_text,
     consoles,
 )
-from provision.errors import EnvironmentFailed
+from provision.errors import EnvironmentFailed, UsageError
 from provision.process import EVIDENCE_LINES
+from provision.progress import Silent
 from provision.rendering import RenderedFile, render
 
 if TYPE_CHECKING:
@@ -287,6 +289,41 @@ class VagrantDriver:
         with self._conversation(state_dir, progress) as vagrant:
             for machine in machines:
                 vagrant.halt(vm_name=machine)
+
+    def why_no_snapshot(self, state_dir: StateDir, machine: str) -> str | None:  # noqa: ARG002 - for those that have a reason
+        """Why the provider cannot keep this machine in a snapshot; None if it can."""
+        return None
+
+    def snapshot_key(self, state_dir: StateDir, machine: str) -> str:
+        """The hypervisor's identity of the machine: its snapshots are in it."""
+        if reason := self.why_no_snapshot(state_dir, machine):
+            raise UsageError(f"machine {machine} cannot be kept in a snapshot: {reason}")
+        return str(self.identity(state_dir, machine))
+
+    def save_snapshot(self, state_dir: StateDir, machine: str, folder: Path) -> None:
+        """`vagrant snapshot save`."""
+        self._snapshot(state_dir, ["save", "--force", machine, folder.parent.name])
+
+    def restore_snapshot(self, state_dir: StateDir, machine: str, folder: Path) -> None:
+        """`vagrant snapshot restore`; its clock is as it was."""
+        self._snapshot(state_dir, ["restore", "--no-provision", machine, folder.parent.name])
+        now = ["date", "--set", f"@{time.time():.3f}"]
+        process.run(ssh.command(state_dir, machine, now), check=False)  # it runs, even with a wrong clock
+
+    def restore_disks(self, state_dir: StateDir, machine: str, folder: Path, *, own: bool) -> None:
+        """The hypervisor has them: it restores all of the machine, or none once that is removed."""
+        if own and self.state(state_dir, machine) != "absent":
+            self.restore_snapshot(state_dir, machine, folder)
+
+    def delete_snapshot(self, state_dir: StateDir, machine: str, folder: Path) -> None:
+        """`vagrant snapshot delete`."""
+        if self.state(state_dir, machine) != "absent":
+            with suppress(EnvironmentFailed):  # the hypervisor may have none, and `list` must not show it
+                self._snapshot(state_dir, ["delete", machine, folder.parent.name])
+
+    def _snapshot(self, state_dir: StateDir, words: Sequence[str]) -> None:
+        with self._conversation(state_dir, Silent()) as vagrant:
+            vagrant._call_vagrant_command(["snapshot", *words])  # noqa: SLF001 - its own verbs take no machine
 
     def remove(
         self, state_dir: StateDir, progress: Progress, machines: Collection[str] | None = None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +17,8 @@ from provision.backends.vm.vagrant import port_forwarding
 from provision.backends.vm.vagrant.boxes import box_kernel
 from provision.backends.vm.vagrant.driver import INSTALL, VagrantDriver, plugin_installed
 from provision.errors import EnvironmentFailed, HostLacks
+from provision.model import Usage
+from provision.quick_dataclasses import dataclass
 from provision.records import DamagedRecord
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ LOADER = "/usr/share/qemu-efi-aarch64/QEMU_EFI.fd"
 FIRMWARE = {"machine_arch": AARCH64.name, "machine_type": AARCH64.machine, "loader": LOADER}
 
 VOLUMES = "volumes"
+LOOKS_FOR = 1.0  # seconds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,6 +147,31 @@ class Libvirt(VagrantDriver):
         self._tell(state_dir, machine, "resume")
         now = ["date", "--set", f"@{time.time():.3f}"]
         process.run(ssh.command(state_dir, machine, now), check=False)  # it runs, even with a wrong clock
+
+    def why_no_snapshot(self, state_dir: StateDir, machine: str) -> str | None:
+        """A memory that a host's daemon shares cannot be saved."""
+        described = _virsh("dumpxml", str(self.identity(state_dir, machine)))
+        if "type='virtiofs'" in described.stdout:
+            return (
+                "libvirt saves no machine with live folders (virtiofs);"
+                " `backends: {vm: {sync: rsync}}` in the spec has them copied"
+            )
+        return None
+
+    def usage(self, state_dir: StateDir, machine: str) -> Usage | None:
+        """As `virsh domstats` says of its QEMU and its disks, looked at twice."""
+        identity = self.identity(state_dir, machine)
+        if identity is None:
+            return None
+        before, begun = _stats(identity), time.monotonic()
+        time.sleep(LOOKS_FOR)
+        after, seconds = _stats(identity), time.monotonic() - begun
+        return usage_of(machine, before, after, seconds)
+
+    def disk_bytes(self, state_dir: StateDir, machine: str) -> int | None:
+        """What the image over its box takes."""
+        identity = self.identity(state_dir, machine)
+        return None if identity is None else _stats(identity).get("block.0.physical")
 
     def _tell(self, state_dir: StateDir, machine: str, word: str) -> None:
         done = _virsh(word, str(self.identity(state_dir, machine)))
@@ -252,6 +279,32 @@ def processor(kind: Accelerator) -> Mapping[str, str]:
     if kind == "emulation":
         driver = {**EMULATED, "cpu_model": AARCH64.emulated if arm else "qemu64"}
     return {**driver, **(FIRMWARE if arm else {})}
+
+
+def usage_of(
+    machine: str, before: Mapping[str, int], after: Mapping[str, int], seconds: float
+) -> Usage | None:
+    """What a machine took between two looks at its numbers; None where it did not run. Pure."""
+    if "cpu.time" not in before or "balloon.rss" not in after:
+        return None
+    return Usage(
+        machine=machine,
+        cpu=max(0.0, 100 * (after["cpu.time"] - before["cpu.time"]) / 1e9 / seconds),
+        memory=after["balloon.rss"] * 1024,
+        limit=after["balloon.maximum"] * 1024 if "balloon.maximum" in after else None,
+        disk=after.get("block.0.physical"),
+    )
+
+
+def numbers(text: str) -> Mapping[str, int]:
+    """The numbers among the lines of `virsh domstats`. Pure."""
+    pairs = (line.strip().partition("=") for line in text.splitlines())
+    return {name: int(value) for name, _, value in pairs if value.isdigit()}
+
+
+def _stats(identity: str) -> Mapping[str, int]:
+    """CPU time in nanoseconds, memory in KiB, disks in bytes; none of a machine that is gone."""
+    return numbers(_virsh("domstats", identity, "--cpu-total", "--balloon", "--block").stdout)
 
 
 def _virsh(*words: str) -> Completed:

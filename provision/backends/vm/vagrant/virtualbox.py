@@ -98,6 +98,12 @@ class VirtualBox(VagrantDriver):
                     " another name: `--name`",
                 )
 
+    def why_no_snapshot(self, state_dir: StateDir, machine: str) -> str | None:  # noqa: ARG002 - the contract's words
+        """A volume's later content would be a part of the machine, and end with it."""
+        if self.volumes(state_dir):
+            return "VirtualBox would keep what is written to its volumes afterwards in the machine alone"
+        return None
+
     def volumes(self, state_dir: StateDir) -> tuple[str, ...]:
         """Files next to the rendering."""
         return tuple(sorted(path.stem for path in state_dir.folder.glob("*.vdi")))

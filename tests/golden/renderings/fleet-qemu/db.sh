@@ -37,10 +37,21 @@ option() { printf %s "$1" | sed 's/,/,,/g'; } # QEMU's options end at a comma
 
 mkdir -p "$state/volumes"
 [ -e "$image/disk.qcow2" ] || docker buildx build --platform "$platform" --output "type=local,dest=$image" "$here/db"
-[ -e "$state/key" ] || ssh-keygen -q -t ed25519 -N '' -C provision -f "$state/key"
-[ -e "$state/db.qcow2" ] ||
-  qemu-img create -q -f qcow2 -F qcow2 -b "$image/disk.qcow2" "$state/db.qcow2" 10G
-[ -e "$state/volumes/fleet-bf4345fa.db.data.qcow2" ] || qemu-img create -q -f qcow2 "$state/volumes/fleet-bf4345fa.db.data.qcow2" 10G
+# Each is made beside its place, for whoever is killed meanwhile would leave a half.
+if [ ! -e "$state/key" ]; then
+  rm -f "$state/key.new"
+  ssh-keygen -q -t ed25519 -N '' -C provision -f "$state/key.new"
+  mv "$state/key.new.pub" "$state/key.pub"
+  mv "$state/key.new" "$state/key"
+fi
+disk() { # the file, and what qemu-img is told
+  [ ! -e "$1" ] || return 0
+  file=$1 && shift
+  qemu-img create -q -f qcow2 "$@"
+  mv "$file.new" "$file"
+}
+disk "$state/db.qcow2" -F qcow2 -b "$image/disk.qcow2" "$state/db.qcow2.new" 10G
+disk "$state/volumes/fleet-bf4345fa.db.data.qcow2" "$state/volumes/fleet-bf4345fa.db.data.qcow2.new" 10G
 key=$(cut -d' ' -f2 "$state/key.pub")
 : >"$state/db.console"
 

@@ -38,9 +38,20 @@ option() { printf %s "$1" | sed 's/,/,,/g'; } # QEMU's options end at a comma
 
 mkdir -p "$state"
 [ -e "$image/disk.qcow2" ] || docker buildx build --platform "$platform" --output "type=local,dest=$image" "$here/web-1"
-[ -e "$state/key" ] || ssh-keygen -q -t ed25519 -N '' -C provision -f "$state/key"
-[ -e "$state/web-1.qcow2" ] ||
-  qemu-img create -q -f qcow2 -F qcow2 -b "$image/disk.qcow2" "$state/web-1.qcow2" 10G
+# Each is made beside its place, for whoever is killed meanwhile would leave a half.
+if [ ! -e "$state/key" ]; then
+  rm -f "$state/key.new"
+  ssh-keygen -q -t ed25519 -N '' -C provision -f "$state/key.new"
+  mv "$state/key.new.pub" "$state/key.pub"
+  mv "$state/key.new" "$state/key"
+fi
+disk() { # the file, and what qemu-img is told
+  [ ! -e "$1" ] || return 0
+  file=$1 && shift
+  qemu-img create -q -f qcow2 "$@"
+  mv "$file.new" "$file"
+}
+disk "$state/web-1.qcow2" -F qcow2 -b "$image/disk.qcow2" "$state/web-1.qcow2.new" 10G
 key=$(cut -d' ' -f2 "$state/key.pub")
 : >"$state/web-1.console"
 

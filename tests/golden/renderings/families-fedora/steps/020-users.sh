@@ -2,7 +2,7 @@
 # users dev
 # Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/ebc3d2e65c1bfcd637863560484c447a
+_record=/var/lib/provision/steps/bce5cd98bdf9cf043e9ca9a73b742afb
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

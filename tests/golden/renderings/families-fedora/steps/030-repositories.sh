@@ -2,7 +2,7 @@
 # repositories team, other
 # Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/ce0b8b17a4d987408ff0c2de8cb5f8f8
+_record=/var/lib/provision/steps/a5487bc3aed8d5495c19ab72d5e4c380
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # 4 packages
 # Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/300181e55dc1833256292801e44cb4d1
+_record=/var/lib/provision/steps/377446dda081a0e59c1e0d2fd1e67cf3
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
@@ -42,7 +42,7 @@ explain() {
   missing python3-pip '' ''
   exit "$1"
 }
-dnf install -y --setopt=install_weak_deps=False --setopt=keepcache=True \
+dnf install -y --setopt=timeout=20 --setopt=retries=2 --setopt=install_weak_deps=False --setopt=keepcache=True \
   curl \
   jq-1.6 \
   python3-pip \

@@ -2,7 +2,7 @@
 # files
 # Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/47319c8a816e47ba5321a0e445116c42
+_record=/var/lib/provision/steps/1f3d31f69eb206736feee59a76ce212f
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

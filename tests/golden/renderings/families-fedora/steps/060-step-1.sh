@@ -2,7 +2,7 @@
 # run: step-1
 # Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/41b2f35a16725d6325984577642c767d
+_record=/var/lib/provision/steps/bb9839dfbf93a3c6c3647df2bd86cf57
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

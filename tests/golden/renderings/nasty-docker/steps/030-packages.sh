@@ -8,6 +8,10 @@ umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
 export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
+# For this step: a mirror that accepts connections and never answers is given up after a while.
+export APT_CONFIG=/dev/shm/provision-apt.conf
+echo 'Acquire::Retries "2"; Acquire::http::Timeout "20"; Acquire::https::Timeout "20";' >"$APT_CONFIG"
+
 export DEBIAN_FRONTEND=noninteractive
 rm -f /etc/apt/apt.conf.d/docker-clean # it would empty the download cache
 # apt takes an unknown name for a pattern or an option: only exact names count.

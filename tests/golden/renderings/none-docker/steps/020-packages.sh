@@ -2,7 +2,7 @@
 # 2 packages
 # Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/281d407cbc39e51f9ac1f80d1a57e982
+_record=/var/lib/provision/steps/42c068147c6693e787970230304ee7e9
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
@@ -41,7 +41,7 @@ explain() {
   missing gcc-13.2.1 '' ''
   exit "$1"
 }
-dnf install -y --setopt=install_weak_deps=False --setopt=keepcache=True \
+dnf install -y --setopt=timeout=20 --setopt=retries=2 --setopt=install_weak_deps=False --setopt=keepcache=True \
   git \
   gcc-13.2.1 || explain $?
 

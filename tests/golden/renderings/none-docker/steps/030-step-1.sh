@@ -2,7 +2,7 @@
 # run: step-1
 # Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/f7ff78cac3cfd563430cc976d87d9038
+_record=/var/lib/provision/steps/8f60305e8efdfb5a1c57a2a2d9ce70b9
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

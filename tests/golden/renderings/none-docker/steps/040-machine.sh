@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/dd8ec704cd1bb43b7133a9cd0f78d9c8
+_record=/var/lib/provision/steps/682bcc0c0ee01c04eaf23cd30f70d8d5
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

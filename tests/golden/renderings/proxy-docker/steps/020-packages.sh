@@ -8,11 +8,15 @@ umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
 export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
+# For this step: a mirror that accepts connections and never answers is given up after a while.
+export APT_CONFIG=/dev/shm/provision-apt.conf
+echo 'Acquire::Retries "2"; Acquire::http::Timeout "20"; Acquire::https::Timeout "20";' >"$APT_CONFIG"
+
 # For this step: the proxy's certificate in addition to those that the system trusts.
 if [ -e /run/provision/proxy/ca.crt ]; then
   bundle=/dev/shm/provision-ca.crt
   cat /etc/ssl/certs/ca-certificates.crt /run/provision/proxy/ca.crt >"$bundle" 2>/dev/null || true
-  echo "Acquire::https::CAInfo \"$bundle\";" >/dev/shm/provision-apt.conf
+  echo "Acquire::https::CAInfo \"$bundle\";" >>/dev/shm/provision-apt.conf
   export APT_CONFIG=/dev/shm/provision-apt.conf
   export SSL_CERT_FILE="$bundle"
   export CURL_CA_BUNDLE="$bundle"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/2575b5f5f98b44e38ff3cd2c512081c6
+_record=/var/lib/provision/steps/8110998825488757ac62b63bc960c4d3
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

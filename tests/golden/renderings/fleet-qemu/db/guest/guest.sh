@@ -16,10 +16,10 @@ if [ -n "$changes" ]; then
   exit
 fi
 lock=$here/../lock
-if [ -e "$lock/preferences" ]; then
-  echo "Dir::Etc::Preferences \"$lock/preferences\";" >/dev/shm/provision-apt.conf
-  export APT_CONFIG=/dev/shm/provision-apt.conf
-fi
+# A mirror that accepts connections and never answers is given up after a while.
+export APT_CONFIG=/dev/shm/provision-apt.conf
+echo 'Acquire::Retries "2"; Acquire::http::Timeout "20"; Acquire::https::Timeout "20";' >"$APT_CONFIG"
+[ ! -e "$lock/preferences" ] || echo "Dir::Etc::Preferences \"$lock/preferences\";" >>"$APT_CONFIG"
 rm -f /etc/apt/apt.conf.d/docker-clean # it would empty the download cache
 if [ ! -e /usr/sbin/policy-rc.d ]; then
   printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d

@@ -3,7 +3,9 @@
 # use, and an initial RAM disk that knows QEMU's disks into /kernel. Nothing is installed: the
 # machine boots from outside itself.
 set -eu
-export DEBIAN_FRONTEND=noninteractive
+export DEBIAN_FRONTEND=noninteractive APT_CONFIG=/dev/shm/provision-apt.conf
+# A mirror that accepts connections and never answers is given up after a while.
+echo 'Acquire::Retries "2"; Acquire::http::Timeout "20"; Acquire::https::Timeout "20";' >"$APT_CONFIG"
 # shellcheck source=/dev/null
 . /etc/os-release
 own=$(dpkg --print-architecture)
@@ -33,7 +35,7 @@ if [ -e "${0%/*}/kernel.lock" ] && [ "$target" = "$own" ]; then
   there() { apt-cache show --no-all-versions "linux-image-$release" >/dev/null 2>&1; }
   if ! there && [ -e "$lock/dated.list" ]; then
     cp "$lock/dated.list" /etc/apt/sources.list.d/provision-dated.list
-    apt-get update -q --error-on=any -o Acquire::Retries=0 -o Acquire::http::Timeout=20 ||
+    apt-get update -q --error-on=any -o Acquire::Retries=0 ||
       rm /etc/apt/sources.list.d/provision-dated.list
   fi
   if there; then

@@ -2,7 +2,7 @@
 # the versions of the lock
 # Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/a115330a92c0c78e5d116b4912e907ad
+_record=/var/lib/provision/steps/980f0c88d4bc19362c79af1069d02b75
 [ ! -e "$_record" ] || exit 0
 export SOURCE_DATE_EPOCH=1795573350
 : >/dev/shm/provision-begun
@@ -10,9 +10,12 @@ umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
 export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
+# For this step: a mirror that accepts connections and never answers is given up after a while.
+export APT_CONFIG=/dev/shm/provision-apt.conf
+echo 'Acquire::Retries "2"; Acquire::http::Timeout "20"; Acquire::https::Timeout "20";' >"$APT_CONFIG"
+
 # For this step: apt installs the versions of the lock.
 _lock=$(cd "${0%/*}/../lock" && pwd)
-[ -n "${APT_CONFIG:-}" ] || { export APT_CONFIG=/dev/shm/provision-apt.conf && : >"$APT_CONFIG"; }
 echo "Dir::Etc::Preferences \"$_lock/preferences\";" >>"$APT_CONFIG"
 # gone CODE: ends with the versions that can no longer be had, if there are any.
 gone() {
@@ -27,7 +30,7 @@ if [ -n "$(sh "$_lock/missing.sh")" ]; then
   # The mirror no longer has all of it: a dated archive may.
   cp "$_lock/dated.list" /etc/apt/sources.list.d/provision-dated.list
   apt-get update -q --error-on=any -o Dir::Etc::SourceList=/etc/apt/sources.list.d/provision-dated.list -o Dir::Etc::SourceParts=- \
-    -o APT::Get::List-Cleanup=0 -o Acquire::Retries=0 -o Acquire::http::Timeout=20 || rm /etc/apt/sources.list.d/provision-dated.list
+    -o APT::Get::List-Cleanup=0 -o Acquire::Retries=0 || rm /etc/apt/sources.list.d/provision-dated.list
 fi
 # What the base has in another version; nothing else is touched.
 dpkg-query -W -f '${db:Status-Abbrev} ${Package} ${Version}\n' | sed -n 's/^ii *//p' | awk -v lock="$_lock/versions" '

@@ -2,7 +2,7 @@
 # locale and time zone
 # Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/7b90ee2f920d2b9bb427ba364362fa43
+_record=/var/lib/provision/steps/dcf6c169f750fdd6da3a84027335f4dd
 [ ! -e "$_record" ] || exit 0
 export SOURCE_DATE_EPOCH=1795573350
 : >/dev/shm/provision-begun

@@ -2,7 +2,7 @@
 # repositories vendor
 # Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/3732398ce876bf6aaef5e0bad4de1819
+_record=/var/lib/provision/steps/bcad906a362788fb958ca952dabe0ab7
 [ ! -e "$_record" ] || exit 0
 export SOURCE_DATE_EPOCH=1795573350
 : >/dev/shm/provision-begun
@@ -10,9 +10,12 @@ umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
 export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
+# For this step: a mirror that accepts connections and never answers is given up after a while.
+export APT_CONFIG=/dev/shm/provision-apt.conf
+echo 'Acquire::Retries "2"; Acquire::http::Timeout "20"; Acquire::https::Timeout "20";' >"$APT_CONFIG"
+
 # For this step: apt installs the versions of the lock.
 _lock=$(cd "${0%/*}/../lock" && pwd)
-[ -n "${APT_CONFIG:-}" ] || { export APT_CONFIG=/dev/shm/provision-apt.conf && : >"$APT_CONFIG"; }
 echo "Dir::Etc::Preferences \"$_lock/preferences\";" >>"$APT_CONFIG"
 # gone CODE: ends with the versions that can no longer be had, if there are any.
 gone() {

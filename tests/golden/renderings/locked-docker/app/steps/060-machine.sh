@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/7b5621780a5d61ecb2b71080e26c6e9a
+_record=/var/lib/provision/steps/d68a4e235ad0e570e4718ba7592ed2a1
 [ ! -e "$_record" ] || exit 0
 export SOURCE_DATE_EPOCH=1795573350
 : >/dev/shm/provision-begun

@@ -1,0 +1,220 @@
+"""Folders and files of this host on an engine that is on another one: copies, in volumes and in containers.
+
+A folder is a volume that the machine mounts where it would mount the folder. What was sent is remembered, so
+that a later copy sends what has changed since, and removes what is gone here; what a machine has made in its
+copy stays. A single file is copied into the container before each start.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import tarfile
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from provision import process
+from provision.backends.watching import watch_folders
+from provision.docker_client import commands
+from provision.errors import EnvironmentFailed
+from provision.hints import command
+from provision.quick_dataclasses import dataclass
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from provision.model import Environment, Machine
+    from provision.progress import Progress
+    from provision.state import StateDir
+
+RECORD = "copies"
+MARK = "copy.of."  # no volume of a spec has two dots in its name
+IMAGE_IDS = 'id -u "$1"; id -g "$1"'
+RECEIVE = "tar -xpf - -C /to 2>&1"
+REMOVE = 'cd /to; while [ $# -gt 0 ]; do rm -rf -- "./$1"; shift; done'
+WORDS = 500  # paths that one command removes: the system limits the length of its words
+
+
+@dataclass(frozen=True, kw_only=True)
+class CopiedFolder:
+    """A folder that `machine` has a copy of: the volume, mounted at `path`, and its owner inside."""
+
+    machine: str
+    source: str
+    path: str
+    volume: str
+    user: str
+    read_only: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class SentRecord:
+    """What a volume has of its folder: when the volume was made, and what tells each path apart."""
+
+    volume: str
+    paths: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CopiesRecord:
+    """The folders that machines have copies of, and the image that each machine was made of."""
+
+    folders: tuple[CopiedFolder, ...]
+    images: Mapping[str, str]
+
+
+def copied_folders(environment: Environment, machine: Machine) -> tuple[CopiedFolder, ...]:
+    """The folders that a machine has copies of: none unless it is elsewhere."""
+    if not environment.is_elsewhere:
+        return ()
+    folders = [(mount.source, mount.path, mount.user or "root", mount.read_only) for mount in machine.mounts]
+    if machine.workspace is not None:
+        workspace = machine.workspace
+        folders.insert(0, (workspace.source, workspace.path, workspace.user, False))
+    return tuple(
+        CopiedFolder(
+            machine=machine.name,
+            source=str(source),
+            path=path,
+            volume=f"{environment.unique_name}_{_volume(environment, machine, path)}",
+            user=user,
+            read_only=read_only,
+        )
+        for source, path, user, read_only in folders
+        if not source.is_file()
+    )
+
+
+def _volume(environment: Environment, machine: Machine, path: str) -> str:
+    whose = f"{machine.name}." if environment.several else ""
+    return f"{whose}{MARK}{hashlib.sha256(path.encode()).hexdigest()[:8]}"
+
+
+def is_copy(volume: str) -> bool:
+    """Whether a volume of an environment is a copy of a folder."""
+    return MARK in volume.partition("_")[2]
+
+
+def note_copies(state_dir: StateDir, environment: Environment, images: Mapping[str, str]) -> None:
+    """Keep which folders the machines have copies of, for `sync`."""
+    folders = tuple(each for machine in environment.machines for each in copied_folders(environment, machine))
+    state_dir.save(RECORD, CopiesRecord(folders=folders, images=dict(images)))
+
+
+def known_copies(state_dir: StateDir, machine: str | None = None) -> tuple[CopiedFolder, ...]:
+    """The folders that the machines, or one of them, have copies of."""
+    record = state_dir.load(RECORD, CopiesRecord)
+    return tuple(each for each in record.folders if machine in (None, each.machine)) if record else ()
+
+
+def push(state_dir: StateDir, folders: Sequence[CopiedFolder], progress: Progress) -> None:
+    """Send what has changed in these folders since they were last sent.
+
+    Raises:
+        EnvironmentFailed: a folder cannot be read here, or not be written there.
+    """
+    record = state_dir.load(RECORD, CopiesRecord)
+    for folder in folders:
+        image = record.images[folder.machine] if record else ""
+        with progress.step(f"copying {Path(folder.source).name} into {folder.machine}"):
+            try:
+                _push(state_dir, folder, image)
+            except (process.CommandFailed, OSError) as error:
+                evidence = error.evidence if isinstance(error, process.CommandFailed) else [str(error)]
+                raise EnvironmentFailed(
+                    f"{folder.source} cannot be copied into machine {folder.machine}",
+                    evidence=evidence,
+                    hint=f"{command('up')} tries again",
+                ) from error
+
+
+def watch(state_dir: StateDir, progress: Progress) -> None:
+    """Send each change as it is made; ends when it is interrupted."""
+
+    def send(sources: Sequence[Path]) -> None:
+        touched = [each for each in known_copies(state_dir) if Path(each.source) in sources]
+        push(state_dir, touched, progress)
+
+    watch_folders([Path(each.source) for each in known_copies(state_dir)], send, state_dir, progress)
+
+
+def push_files(machine: Machine, container: str) -> None:
+    """Copy the single files that a machine mounts into its container, which does not run yet."""
+    files = [mount for mount in machine.mounts if mount.source.is_file()]
+    if not files:
+        return
+
+    def write(stream: IO[bytes]) -> None:
+        with tarfile.open(fileobj=stream, mode="w|") as tar:
+            for mount in files:
+                tar.add(mount.source.resolve(), mount.path.lstrip("/"))
+
+    process.feed(commands.copy_words(container, "/"), write)
+
+
+def scan(folder: Path) -> Mapping[str, str]:
+    """What is below a folder: each path with what tells whether it was changed; sockets are left out."""
+    return {path: f"{kind} {mode:o} {mtime} {size}" for path, kind, mode, mtime, size in _entries(folder, "")}
+
+
+def _entries(folder: Path, below: str) -> Iterator[tuple[str, str, int, int, str]]:
+    with os.scandir(folder / below) as entries:
+        found = sorted(entries, key=lambda entry: entry.name)
+    for entry in found:
+        path = f"{below}{entry.name}"
+        status = entry.stat(follow_symlinks=False)
+        mode = stat.S_IMODE(status.st_mode)
+        if entry.is_symlink():
+            yield path, "link", 0, 0, str(Path(entry.path).readlink())
+        elif entry.is_dir():
+            yield path, "folder", mode, 0, ""
+            yield from _entries(folder, f"{path}/")
+        elif entry.is_file():
+            yield path, "file", mode, status.st_mtime_ns, str(status.st_size)
+
+
+def difference(former: Mapping[str, str], now: Mapping[str, str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What to send, and what to remove before: what is gone, or no longer of its kind; pure."""
+    kind = {path: what.partition(" ")[0] for path, what in now.items()}
+    gone = tuple(path for path, what in former.items() if kind.get(path) != what.partition(" ")[0])
+    return tuple(path for path, what in now.items() if former.get(path) != what), gone
+
+
+def _push(state_dir: StateDir, folder: CopiedFolder, image: str) -> None:
+    name = f"{RECORD}-{folder.volume}"
+    made = commands.volume_made(folder.volume)
+    sent = state_dir.load_sound(name, SentRecord)
+    known = sent is not None and sent.volume == made
+    former = sent.paths if sent is not None and known else {}
+    now = scan(Path(folder.source))
+    changed, gone = difference(former, now)
+    if known and not changed and not gone:
+        return
+    for at in range(0, len(gone), WORDS):
+        process.run(commands.volume_words(folder.volume, image, REMOVE, gone[at : at + WORDS]))
+    user, group = _owner(folder.user, image)
+
+    def owned(member: tarfile.TarInfo) -> tarfile.TarInfo:
+        return member.replace(uid=user, gid=group, uname="", gname="", deep=False)
+
+    def write(stream: IO[bytes]) -> None:
+        source = Path(folder.source)
+        with tarfile.open(fileobj=stream, mode="w|") as tar:
+            tar.add(source, ".", recursive=False, filter=owned)
+            for path in changed:
+                try:
+                    tar.add(source / path, f"./{path}", recursive=False, filter=owned)
+                except FileNotFoundError:
+                    continue  # it is gone meanwhile: the next copy removes it
+
+    process.feed(commands.volume_words(folder.volume, image, RECEIVE), write)
+    state_dir.save(name, SentRecord(volume=made, paths=now))
+
+
+def _owner(user: str, image: str) -> tuple[int, int]:
+    """The ids that a user and its group have in a machine's image."""
+    if user == "root":
+        return 0, 0
+    found = process.run(commands.image_words(image, IMAGE_IDS, [user])).stdout.split()
+    return int(found[0]), int(found[1])
