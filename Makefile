@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help up test containers machines host host-vm host-browser venv lint docs site picture fuzz format unit e2e test-vm test-podman thorough soak wheel bench bench-vm scale lock clean
+.PHONY: help up test test-swarm containers machines host host-vm host-browser venv lint docs site picture fuzz format unit e2e test-vm test-podman thorough soak wheel bench bench-vm scale lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -66,6 +66,9 @@ fuzz: venv  ## twenty thousand mutated specs through reading, rendering and the 
 format: venv  ## let ruff lay out the code
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+test-swarm: venv  ## a Swarm of three real engines: its life, drained, killed and cut off nodes; needs root
+	$(BIN)/pytest --durations 20 tests/e2e/test_swarm.py
 
 unit: venv  ## tests without an engine: unit and golden
 	$(BIN)/pytest --numprocesses 2 tests/unit tests/golden

@@ -156,7 +156,7 @@ def _forms_up(request: Request) -> tuple[str, str]:
         if "running" in ref.backend.remains(ref.state_dir).machines.values():
             up.append(name)
     if len(up) < 2:
-        missing = next(name for name in backends.names() if name not in up)
+        missing = next(name for name in backends.offered() if name not in up)
         raise EnvironmentFailed(
             f"{ref.name} is up only in {up[0]}: there is nothing to compare it with"
             if up

@@ -629,7 +629,8 @@ class Event:
 class MachineStatus:
     """A machine's status; `address` is its own on the private network, if it has one.
 
-    `kept` is the size in bytes of the saved state for its next start.
+    `kept` is the size in bytes of the saved state for its next start. `node` is the host that runs it,
+    where a backend spreads machines over several; `note` says why it is not as it should be.
     """
 
     name: str
@@ -638,3 +639,5 @@ class MachineStatus:
     ports: tuple[PortStatus, ...]
     services: tuple[ServiceStatus, ...]
     kept: int = 0
+    node: str = ""
+    note: str = ""

@@ -45,7 +45,7 @@ def explain(request: Request) -> Explanation:
         SpecError: the spec is wrong.
     """
     environments = {
-        name: engine.load(replace(request, backend=name), looking=True) for name in backends.names()
+        name: engine.load(replace(request, backend=name), looking=True) for name in _offered(request)
     }
     capabilities = {name: _capabilities(environment, name) for name, environment in environments.items()}
     trust = engine.trust_of(request)
@@ -81,6 +81,12 @@ def _looked_for(environment: Environment) -> tuple[str, ...]:
     return (f"before anything is built, it is looked for in {place}",)
 
 
+def _offered(request: Request) -> Sequence[str]:
+    """The backends that are compared; one that has to be named, where the person named it."""
+    offered = backends.offered()
+    return offered if request.backend in offered else (*offered, request.backend)
+
+
 def _ports_in_use(environment: Environment, backend: str) -> Sequence[str]:
     """The host's ports that the spec names and others hold; those that it had itself may be its own."""
     state_dir = engine.state_of(environment, backend)
@@ -96,7 +102,7 @@ def _ports_in_use(environment: Environment, backend: str) -> Sequence[str]:
 def choose(request: Request) -> Choice:
     """The backend for a spec: the preferred one of those that can meet it on this host."""
     capabilities: dict[str, Capabilities] = {}
-    for name in backends.names():
+    for name in _offered(request):
         environment = engine.load(replace(request, backend=name), looking=True)
         capabilities[name] = _capabilities(environment, name)
         if not capabilities[name].cannot and not capabilities[name].lacks:

@@ -19,6 +19,7 @@ from hypothesis import settings
 
 from provision.docker_client import api
 from provision.state import StateDir
+from tests.cluster import Cluster, lacking
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -168,6 +169,30 @@ def _own_state(tmp_path_factory: pytest.TempPathFactory) -> None:
     os.environ["PROVISION_STATE_DIR"] = str(tmp_path_factory.mktemp("state"))
 
 
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A Swarm of three engines with a registry, which every process of these tests works with."""
+    if reason := lacking():
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(f"no Swarm here: {reason}")
+    with Cluster(tmp_path_factory.mktemp("swarm")) as made:
+        made.load("debian:12")
+        former = {name: os.environ.get(name) for name in made.variables}
+        os.environ.update(made.variables)
+        yield made
+        for name, value in former.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_swarm(request: pytest.FixtureRequest) -> None:
+    """The suite of every backend, asked of a Swarm, gets one."""
+    if "swarm" in (request.config.getoption("--backend") or ()):
+        request.getfixturevalue("cluster")
+
+
 def make_project(folder: Path, backend: str) -> Project:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / ".git").mkdir(exist_ok=True)
@@ -212,7 +237,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--backend",
         action="append",
-        choices=["docker", "vm"],
+        choices=["docker", "swarm", "vm"],
         help="run the suite of both backends on this one alone",
     )
     parser.addoption("--provider", help="the provider of virtual machines where a spec names none")

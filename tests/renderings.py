@@ -84,6 +84,8 @@ CASES = (
          held=("secrets/apply", "secrets/build", "secrets/machine/units/*")),
     Case(spec="systemd", backend="docker",
          held=(*STEPS, "machine/start", "machine/attach", "machine/units/*")),
+    Case(spec="swarm", backend="swarm", held=("stack.yaml",)),
+    Case(spec="proxy", backend="swarm", held=("stack.yaml", "proxy/*")),
     Case(spec="proxy", backend="docker", held=(*STEPS, "machine/start", "machine/trust")),
     Case(spec="proxy", backend="vm", provider="libvirt",
          held=("proxy/apply", "proxy/machine/attach", "proxy/machine/environment")),

@@ -22,6 +22,13 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(known, key=lambda name: (find(name).preference, name)))
 
 
+def offered() -> tuple[str, ...]:
+    """Those that verbs take on their own, the preferred first; others have to be named."""
+    from provision.backends.base import ByNameOnly
+
+    return tuple(name for name in names() if not isinstance(find(name), ByNameOnly))
+
+
 def require(name: str) -> None:
     """Raise UsageError if there is no backend with this name."""
     if registry.module_of(name) is None:

@@ -582,6 +582,13 @@ class BuildsBases(Protocol):
 
 
 @runtime_checkable
+class ByNameOnly(Protocol):
+    """What a backend has beside the contract that verbs take only where a person names it."""
+
+    by_name_only: bool
+
+
+@runtime_checkable
 class MayBeSlow(Protocol):
     """What a backend can do in addition to the contract if its machines are slow on some hosts."""
 

@@ -28,7 +28,7 @@ def command(form: str, backend: str | None) -> None:
     """
     from provision import backends, sharing
 
-    names = (backend,) if backend else backends.names()
+    names = (backend,) if backend else backends.offered()
     with progress().wait("checking this host"):
         findings = {name: backends.find(name).examine() for name in names}
         registry = None if backend else sharing.examine()

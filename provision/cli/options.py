@@ -18,7 +18,7 @@ from provision.engine import Request
 from provision.errors import ProvisionError, SpecError, UsageError
 from provision.hints import complete
 from provision.model import WORDS
-from provision.registry import DEFAULT, built_in
+from provision.registry import DEFAULT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -66,12 +66,12 @@ def with_request_and_backends(
 
     def decorate(command: Callable[Concatenate[Request, tuple[str, ...], P], R]) -> Callable[P, R]:
         @spec_argument
-        @click.option("-b", "--backend", "names", multiple=True, default=built_in(),
-                      show_default=True, help=meaning)  # fmt: skip
+        @click.option("-b", "--backend", "names", multiple=True, help=meaning)  # fmt: skip
         @functools.wraps(command)
         def with_backends(*args: P.args, **options: P.kwargs) -> R:
             names = options.pop("names")
             assert isinstance(names, tuple)  # noqa: S101 - click's multiple=True
+            names = names or _offered()
             options["backend"] = names[0]
             if words:
                 given = list(options["words"])  # type: ignore[call-overload]
@@ -85,6 +85,12 @@ def with_request_and_backends(
         return variation_options(with_backends)
 
     return decorate
+
+
+def _offered() -> tuple[str, ...]:
+    from provision import backends
+
+    return backends.offered()
 
 
 def with_request_and_words(

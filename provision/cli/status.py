@@ -40,9 +40,11 @@ def command(request: Request, machine: str | None, form: str, with_drift: bool) 
                   "machines": [_data(each, drifts) for each in machines]}  # fmt: skip
         click.echo(json.dumps(answer, indent=2))
         return
+    by_node = any(each.node for each in machines)
     rows = [
         (
             each.name,
+            *([each.node or "-"] if by_node else []),
             each.state,
             each.address or "-",
             in_a_cell(each.ports) or "-",
@@ -51,7 +53,11 @@ def command(request: Request, machine: str | None, form: str, with_drift: bool) 
         )
         for each in machines
     ]
-    table(["MACHINE", "STATE", "ADDRESS", "PORTS", "SERVICES", *([] if drifts is None else ["DRIFT"])], rows)
+    head = ["MACHINE", *(["NODE"] if by_node else []), "STATE", "ADDRESS", "PORTS", "SERVICES"]
+    table([*head, *([] if drifts is None else ["DRIFT"])], rows)
+    for each in machines:
+        if each.note:
+            say(f"{each.name}: {each.note}")
     for line in left_behind(environment) if all(each.state == "absent" for each in machines) else ():
         say(line)
     for each in machines:
@@ -93,7 +99,7 @@ def _advice(request: Request, drifts: Mapping[str, Drift]) -> Iterator[str]:
 
 
 def _data(machine: MachineStatus, drifts: Mapping[str, Drift] | None) -> dict[str, object]:
-    """What a program may read; `kept` is there where something is, `drift` where it was asked for."""
+    """What a program may read; `kept`, `node`, `note` where there is something, `drift` if asked."""
     data = dataclasses.asdict(machine)
     if drifts is not None:
         drift = drifts.get(machine.name)
@@ -102,4 +108,4 @@ def _data(machine: MachineStatus, drifts: Mapping[str, Drift] | None) -> dict[st
             "differences": len(known.unexplained) if known else None,
             "reason": drift.lacking if drift and drift.lacking else None,
         }
-    return data if machine.kept else {name: value for name, value in data.items() if name != "kept"}
+    return {name: value for name, value in data.items() if value or name not in ("kept", "node", "note")}

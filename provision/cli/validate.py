@@ -29,7 +29,7 @@ def command(context: click.Context, /, request: Request) -> None:
     from provision.errors import SpecError
 
     chosen = context.get_parameter_source("backend") is not ParameterSource.DEFAULT
-    names = (request.backend,) if chosen else backends.names()
+    names = (request.backend,) if chosen else backends.offered()
     verdicts = {name: engine.validate(replace(request, backend=name)) for name in names}
     valid = {name: each.environment for name, each in verdicts.items() if not each.refused}
     if not any(valid.values()):

@@ -219,6 +219,7 @@ def exec_words(
     workdir: str = "",
     interactive: bool = False,
     terminal: bool = False,
+    host: str = "",
 ) -> list[str]:
     """The command on the host that runs `words` in a container.
 
@@ -230,12 +231,13 @@ def exec_words(
         workdir: where it runs; the container's own folder otherwise.
         interactive: it reads this command's standard input.
         terminal: it has a terminal.
+        host: the address of the engine that has the container, where `docker` uses another.
     """
     options = [*(["--interactive"] if interactive else []), *(["--tty"] if terminal else [])]
     options += ["--user", user] if user else []
     options += [word for name, value in (variables or {}).items() for word in ("--env", f"{name}={value}")]
     options += ["--workdir", workdir] if workdir else []
-    return ["docker", "exec", *options, container, *words]
+    return ["docker", *(["--host", host] if host else []), "exec", *options, container, *words]
 
 
 def execute(

@@ -15,12 +15,12 @@ import yaml
 
 from provision import spec
 from provision.backends import causes, in_place
+from provision.backends.container_image import image_names
+from provision.backends.container_labels import ID, RECIPE, RENDERING
 from provision.backends.docker import decide as docker
 from provision.backends.docker.containers import container_name
 from provision.backends.docker.observe import Observed as ObservedContainers
 from provision.backends.docker.observe import Surroundings as ContainerSurroundings
-from provision.backends.docker.ownership import ID, RECIPE, RENDERING
-from provision.backends.docker.render import image_names
 from provision.backends.docker.render import render_environment as render_containers
 from provision.backends.docker.systemd import EngineChoices
 from provision.backends.ports import decide_ports, key

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from provision import spec
-from provision.backends.docker import forwards
+from provision.backends.container_labels import MACHINE
 from provision.backends.docker.backend import Docker
 from provision.backends.docker.copies import copied_folders, difference, is_copy, scan
 from provision.backends.docker.elsewhere import refused_elsewhere
@@ -172,7 +172,7 @@ def test_ports_are_forwarded_from_where_they_are_published() -> None:
 
     container = Container(
         name="dev-1", running=True, paused=False, restarting=False, health="", exit_code=0, address=None,
-        image="", labels={forwards.MACHINE: "dev"}, ports=(port(80, 32768), port(81, 32769)),
+        image="", labels={MACHINE: "dev"}, ports=(port(80, 32768), port(81, 32769)),
     )  # fmt: skip
     places = (port(80, 8080), port(80, 8081, "::1"), port(99, 1))
     assert words_of(container, places) == (

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 Place = tuple[str | int, ...]
 CODE = [key for key in HOSTILE if not key.isalpha()]  # what is a name of no kind
 EVERYTHING = yaml.safe_load((GOLDEN / "everything.yaml").read_text())
-SHARED = ("version", "name", "secrets", "matrix")
+SHARED = ("version", "name", "registry", "secrets", "matrix")
 ONE = {k: v for k, v in EVERYTHING.items() if k not in (*SHARED, "x-note", "description")}
 WHOLE = {
     "one": EVERYTHING,

@@ -144,6 +144,10 @@ def test_backends_and_checks_are_strangers() -> None:
                 "host_faults",
                 "build_problems",
                 "causes",
+                "container_entry",
+                "container_image",
+                "container_labels",
+                "container_logs",
                 "in_place",
                 "journal",
                 "locked",
@@ -226,7 +230,7 @@ def test_what_decides_has_no_hands(name: str) -> None:
     assert modules & {*HANDS, "apply", "observe", "os", "pathlib", "subprocess", "socket", "time"} == set()
 
 
-@pytest.mark.parametrize("form", ["docker", "vm"])
+@pytest.mark.parametrize("form", ["docker", "swarm", "vm"])
 def test_a_plan_reaches_nothing_that_changes(form: str) -> None:
     """No module that `plan` is made by knows the one that carries it out."""
     folder = f"provision.backends.{form}"
@@ -289,15 +293,22 @@ def test_only_the_client_of_docker_starts_docker() -> None:
 NAMES_OF_BACKENDS = {"provision.registry", "provision.bases.scripts", "provision.bases.packing"}
 
 
+BACKENDS = {"docker", "swarm", "vm"}
+
+
 def test_no_module_outside_a_backend_spells_its_name() -> None:
     """So that what holds for one holds for any, one of another package too."""
     spelled = [
         f"{name} (line {node.lineno}) says {node.value!r}"
         for name, tree in TREES.items()
-        if not name.startswith(("provision.backends.docker", "provision.backends.vm"))
+        if not name.startswith(
+            ("provision.backends.docker", "provision.backends.swarm", "provision.backends.vm")
+        )
         and name not in NAMES_OF_BACKENDS
         for node in ast.walk(tree)
-        if isinstance(node, ast.Constant) and node.value in {"docker", "vm"} and room(name) != "docker_client"
+        if isinstance(node, ast.Constant)
+        and node.value in {"docker", "swarm", "vm"}
+        and room(name) != "docker_client"
     ]
     assert spelled == []
 

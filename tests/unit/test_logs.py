@@ -10,7 +10,7 @@ import click
 import pytest
 
 from provision import process
-from provision.backends.docker.logs import read_logs
+from provision.backends.container_logs import read_logs
 from provision.backends.journal import read_journal
 from provision.backends.log_view import LogView
 from provision.cli import logs

@@ -125,7 +125,7 @@ def test_schema_and_builder_agree(monkeypatch: pytest.MonkeyPatch) -> None:
     unused = {path: set(part["properties"]) for path, part in _maps(contract.json_schema())}
     unread: list[str] = []
     for case in ("everything.yaml", "image.yaml", "machines.yaml"):
-        for backend in ("docker", "vm"):
+        for backend in ("docker", "swarm", "vm"):
             load(Path(case), backend=backend, host={}, allows=everything)
         root = parse(Path(case).read_text(), case, Problems())
         assert root is not None

@@ -11,12 +11,14 @@ from provision.backends import causes, in_place, starts
 from provision.backends.build_errors import build_failed
 from provision.backends.build_lines import BuildLines
 from provision.backends.build_problems import refuse_found
+from provision.backends.container_image import image_names
+from provision.backends.container_labels import MACHINE
+from provision.backends.container_logs import read_logs
 from provision.backends.docker import agent, copies, forwards, secrets, snapshots, systemd
-from provision.backends.docker.containers import MACHINE, container_name, enter, held_here, of_environment
+from provision.backends.docker.containers import container_name, enter, held_here, of_environment
 from provision.backends.docker.decide import changes_in_place, is_changed
 from provision.backends.docker.failures import require_compose, start_failed
 from provision.backends.docker.images import remember_images
-from provision.backends.docker.logs import read_logs
 from provision.backends.docker.ownership import owner
 from provision.backends.docker.planning import plan_for
 from provision.backends.docker.removal import end
@@ -29,7 +31,6 @@ from provision.backends.docker.render import (
     PROJECT,
     VARIABLES,
     env_file,
-    image_names,
     is_laid,
     kept_ports,
     secret_files,

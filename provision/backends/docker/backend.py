@@ -9,15 +9,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from provision import guest_paths
 from provision.backends.base import Remains, approve_all
+from provision.backends.container_labels import ENVIRONMENT, ID, MACHINE, OWNER, PROJECT
 from provision.backends.docker import forwards
-from provision.backends.docker.containers import (
-    MACHINE,
-    container_name,
-    enter,
-    of_environment,
-    state,
-)
-from provision.backends.docker.ownership import ENVIRONMENT, ID, OWNER, PROJECT, owner, refuse_strangers
+from provision.backends.docker.containers import container_name, enter, of_environment, state
+from provision.backends.docker.ownership import owner, refuse_strangers
 from provision.backends.machines import read_all, refuse_unknown, side_by_side
 from provision.docker_client import commands, endpoint, multiplexing, queries
 from provision.errors import EnvironmentFailed, UsageError
@@ -362,7 +357,7 @@ class Docker:
         each_line: Callable[[str], None],
     ) -> None:
         """The containers' output, which holds the lines of their services and of setup."""
-        from provision.backends.docker.logs import read_logs
+        from provision.backends.container_logs import read_logs
 
         containers = {each.labels[MACHINE]: each for each in of_environment(state_dir)}
         if not containers:

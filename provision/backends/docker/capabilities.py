@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from provision.backends import starts
 from provision.backends.base import Capabilities
+from provision.backends.container_image import PACKAGES
+from provision.backends.container_labels import ENVIRONMENT
 from provision.backends.docker import systemd
 from provision.backends.docker.limits import refused_limits
-from provision.backends.docker.ownership import ENVIRONMENT
 from provision.backends.docker.runtimes import has_own_kernel, refused_runtimes, selects_one
 from provision.backends.docker.sysctls import refused_sysctls
 from provision.backends.requirements import (
@@ -41,7 +42,7 @@ def lacks(machine: Machine) -> Mapping[Capability, str]:
     reasons: Reasons = {}
     if not has_own_kernel(machine):
         reasons["kernel"] = "a container shares the host's kernel: it cannot load modules or set its sysctls"
-    if machine.base.family not in systemd.PACKAGES:
+    if machine.base.family not in PACKAGES:
         reasons["systemd"] = f"{machine.base.name} has no systemd"
     return reasons
 

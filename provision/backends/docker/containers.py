@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from provision.backends.container_entry import target_of
+from provision.backends.container_labels import ID, MACHINE, NEEDS
 from provision.backends.docker.forwards import forwarded
-from provision.backends.docker.ownership import ID
-from provision.docker_client import commands, queries
-from provision.recipe.limits import HARD_FILES, SOFT_FILES
-from provision.target import Target
+from provision.docker_client import queries
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,11 +15,7 @@ if TYPE_CHECKING:
     from provision.docker_client.queries import Container
     from provision.model import Environment, MachineState
     from provision.state import StateDir
-
-MACHINE = "provision.machine"  # the label that says which machine a container is
-NEEDS = "provision.needs"
-# The engine gives a command its own limit of open files, whatever the machine's processes have.
-LIMITED = f'ulimit -S -n {SOFT_FILES} 2>/dev/null; ulimit -H -n {HARD_FILES} 2>/dev/null; exec "$@"'
+    from provision.target import Target
 
 
 def container_name(environment: Environment, machine: str) -> str:
@@ -65,22 +60,4 @@ def state(container: Container | None) -> MachineState:
 
 def enter(container: Container) -> Target:
     """The machine as the user, and in the folder, that its labels say."""
-
-    def words_to(words: Sequence[str], *, user: str, workdir: str, terminal: bool) -> list[str]:
-        return commands.exec_words(
-            container.name,
-            ["sh", "-c", LIMITED, "sh", *words],
-            user=user,
-            variables={"USER": user, "LOGNAME": user},
-            workdir=workdir,
-            interactive=True,
-            terminal=terminal,
-        )
-
-    return Target(
-        container.labels[MACHINE],
-        words_to,
-        user=container.labels["provision.user"],
-        workdir=container.labels["provision.workdir"],
-        ports=container.ports,
-    )
+    return target_of(container.name, container.labels, container.ports)

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 from provision.backends import causes, in_place
 from provision.backends.base import Plan, PlannedAction, PlannedBuild, losing
-from provision.backends.docker.ownership import RECIPE, RENDERING, refuse_strangers
-from provision.backends.docker.render import image_names, volume_names
+from provision.backends.container_image import image_names
+from provision.backends.container_labels import RECIPE, RENDERING
+from provision.backends.docker.ownership import refuse_strangers
+from provision.backends.docker.render import volume_names
 from provision.backends.docker.sysctls import notes_on_sysctl_files
 from provision.backends.volumes import notes_on_volumes
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from provision import process, runtime
+from provision.backends.container_labels import MACHINE
 from provision.backends.ports import key
 from provision.docker_client.endpoint import ssh_words
 from provision.errors import EnvironmentFailed, HostLacks
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from provision.state import StateDir
 
 RECORD, PLACES = "forwards", "places"
-MACHINE = "provision.machine"  # the label that says which machine a container is
 WITHIN = 60.0  # seconds, for ssh to log in
 # A connection that is gone is noticed after three quarters of a minute, and ends the ssh.
 OPTIONS = (

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from provision.backends.container_labels import ID, RECIPE
 from provision.backends.docker.containers import of_environment
-from provision.backends.docker.ownership import ID, RECIPE
 from provision.docker_client import commands, queries
 from provision.quick_dataclasses import dataclass
 from provision.state import known_environments, state_folders

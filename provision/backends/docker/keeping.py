@@ -6,8 +6,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from provision.backends.base import Cached, EnvironmentUsage
+from provision.backends.container_labels import ID, RECIPE
 from provision.backends.docker.images import RECORD, ImagesRecord, remembered_images
-from provision.backends.docker.ownership import ID, RECIPE
 from provision.docker_client import commands, queries
 
 if TYPE_CHECKING:

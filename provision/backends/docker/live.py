@@ -6,8 +6,8 @@ import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from provision.backends.docker.containers import MACHINE, of_environment
-from provision.backends.docker.ownership import ID
+from provision.backends.container_labels import ID, MACHINE
+from provision.backends.docker.containers import of_environment
 from provision.docker_client import commands, queries
 from provision.model import Event, Usage
 

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 from provision import guest_paths
 from provision.backends import causes, in_place
+from provision.backends.container_image import image_names
+from provision.backends.container_labels import ID, MACHINE, RENDERING
 from provision.backends.docker import copies, file_mounts, secrets
-from provision.backends.docker.containers import MACHINE, container_name, held_here, of_environment
-from provision.backends.docker.ownership import COMPOSE_PROJECT, ID, RENDERING
-from provision.backends.docker.render import image_names, volume_names
+from provision.backends.docker.containers import container_name, held_here, of_environment
+from provision.backends.docker.ownership import COMPOSE_PROJECT
+from provision.backends.docker.render import volume_names
 from provision.backends.ports import notes_on_ports
 from provision.docker_client import commands, queries
 from provision.quick_dataclasses import dataclass

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from provision.backends.container_image import folder_names, image_names
+from provision.backends.container_labels import RECIPE
 from provision.backends.docker.images import remembered_images
-from provision.backends.docker.ownership import RECIPE
-from provision.backends.docker.render import folder_names, image_names
 from provision.backends.offline import steps_to_fetch
 from provision.docker_client import queries
 

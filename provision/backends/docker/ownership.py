@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from provision.backends.container_labels import ID, PROJECT, RECIPE
 from provision.errors import EnvironmentFailed
 from provision.state import person
 
@@ -13,12 +14,6 @@ if TYPE_CHECKING:
 
     from provision.docker_client.queries import Container, Objects
 
-ID = "provision.id"
-ENVIRONMENT = "provision.environment"
-PROJECT = "provision.project"
-OWNER = "provision.owner"
-RECIPE = "provision.recipe"
-RENDERING = "provision.rendering"
 COMPOSE_PROJECT = "com.docker.compose.project"
 COMPOSE_FOLDER = "com.docker.compose.project.working_dir"
 

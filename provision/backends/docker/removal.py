@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from provision.backends.container_labels import ID
 from provision.backends.docker.containers import in_order_of_ending
-from provision.backends.docker.ownership import ID
 from provision.docker_client import commands, queries
 
 if TYPE_CHECKING:

@@ -10,20 +10,15 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from provision import lent
+from provision.backends.container_image import GRACE, Image, images_of, start_stages
 from provision.backends.docker.copies import copied_folders
 from provision.backends.docker.options import options_of
-from provision.backends.docker.systemd import PACKAGES, is_init
+from provision.backends.docker.systemd import is_init
 from provision.backends.ports import key, variable
 from provision.backends.readiness import patience
 from provision.quick_dataclasses import dataclass
-from provision.recipe.contents import contents, payload
-from provision.recipe.limits import SOFT_FILES, ULIMITS, hard_files, machine_limits, shared_memory
-from provision.recipe.lock import FOLDER, lock_files
+from provision.recipe.limits import machine_limits, shared_memory
 from provision.recipe.proxy import proxy_variables, trust_variables
-from provision.recipe.repositories import repository_files
-from provision.recipe.steps import steps
-from provision.recipe.systemd import systemd_scripts
-from provision.recipe.times import CRASHES, SOON
 from provision.rendering import (
     RenderedFile,
     Rendering,
@@ -42,7 +37,7 @@ if TYPE_CHECKING:
 
     from provision.backends.docker.copies import CopiedFolder
     from provision.backends.docker.systemd import EngineChoices
-    from provision.model import Environment, Machine, Port, Step
+    from provision.model import Environment, Machine, Port
 
 COMPOSE, OVERRIDE, VARIABLES = "compose.yaml", "compose.override.yaml", ".env"
 SECRETS = "SECRETS"
@@ -50,9 +45,7 @@ IDENTITY, AGENT = "IDENTITY", "AGENT"  # the person's name for git, the folder o
 PROJECT, OWNER = "PROVISION_PROJECT", "PROVISION_OWNER"  # what labels say of this host
 _PLAIN = re.compile(r"[\w./ +@-]+")  # a path that needs no quoting within ${NAME:-…}
 CA = "proxy.ca"  # no secret of a spec can have this name
-GRACE = 30  # seconds that a service has to end
 MORE = 10  # that the container has beyond its services
-SUPERVISING = ("control", "group", "service", "state", "supervise")
 
 
 def volume_names(environment: Environment, machine: Machine) -> Mapping[str, str]:
@@ -69,7 +62,12 @@ def port_variable(environment: Environment, machine: Machine, port: Port) -> str
 
 def render_environment(environment: Environment, location: Path, choices: EngineChoices) -> Rendering:
     """Everything that `docker compose up` needs with such an engine, for a folder at `location`."""
-    images = _images(environment, choices)
+    images = images_of(
+        environment,
+        systemd={each.name for each in environment.machines if is_init(each)},
+        cgroup_v1={each.name for each in environment.machines if _cgroup_v1(each, choices)},
+        buildkit=choices.buildkit,
+    )
     recipes = {name: digest_of(image.files) for name, image in images.items()}
     items = [
         _Item.of(environment, machine, images[machine.name], location, choices)
@@ -104,106 +102,9 @@ def render_environment(environment: Environment, location: Path, choices: Engine
     )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Image:
-    """The image of a machine, or of all equal machines: its build context, by path."""
-
-    name: str
-    folder: str
-    files: Mapping[str, RenderedFile]
-    secrets: tuple[str, ...]
-
-
-def image_names(environment: Environment, recipes: Mapping[str, str]) -> Mapping[str, str]:
-    """The image of each machine, by the machine's name: named by its content, so equal machines share one."""
-    named = {
-        machine.name: f"provision/{environment.name}" + (f"/{machine.group}" if environment.several else "")
-        for machine in environment.machines
-    }
-    return {machine: f"{name}:{recipes[machine][:12]}" for machine, name in named.items()}
-
-
-def folder_names(environment: Environment, recipes: Mapping[str, str]) -> Mapping[str, str]:
-    """The folder that each machine is built in: one for equal machines, unless their builds differ."""
-    if not environment.several:
-        return {machine.name: "." for machine in environment.machines}
-    builds: dict[str, set[str]] = {}
-    for machine in environment.machines:
-        builds.setdefault(machine.group, set()).add(recipes[machine.name])
-    return {
-        machine.name: f"./{machine.group if len(builds[machine.group]) == 1 else machine.name}"
-        for machine in environment.machines
-    }
-
-
 def _cgroup_v1(machine: Machine, choices: EngineChoices) -> bool:
     """Whether systemd is the machine's init, on cgroups of the first version."""
     return is_init(machine) and choices.cgroups == "1"
-
-
-def _images(environment: Environment, choices: EngineChoices) -> Mapping[str, Image]:
-    taken: dict[str, tuple[Step, ...]] = {}
-    contexts: dict[str, Mapping[str, RenderedFile]] = {}
-    for each in environment.machines:
-        cgroup_v1 = _cgroup_v1(each, choices)
-        scripts = {**contents(each, cgroup_v1=cgroup_v1), **_own_scripts(each, cgroup_v1=cgroup_v1)}
-        systemd = is_init(each)
-        runtime = PACKAGES[each.base.family] if systemd else ()
-        taken[each.name] = steps(each, scripts, runtime, init=systemd, systemd=systemd)
-        contexts[each.name] = _context(environment, each, taken[each.name], scripts, choices)
-    recipes = {name: digest_of(files) for name, files in contexts.items()}
-    folders = folder_names(environment, recipes)
-    return {
-        machine: Image(
-            name=name,
-            folder=folders[machine],
-            files=contexts[machine],
-            secrets=tuple(name for step in taken[machine] for name in step.secrets),
-        )
-        for machine, name in image_names(environment, recipes).items()
-    }
-
-
-def _context(
-    environment: Environment,
-    machine: Machine,
-    taken: tuple[Step, ...],
-    scripts: Mapping[str, RenderedFile],
-    choices: EngineChoices,
-) -> Mapping[str, RenderedFile]:
-    """What a machine is built from: Dockerfile, steps, and the files that they bring."""
-    dockerfile = render(
-        "docker/Dockerfile.j2",
-        {
-            "environment": environment,
-            "machine": machine,
-            "steps": taken,
-            # Podman's builder has no private caches, so each step has its own; and it takes a layer for
-            # that of an equal instruction, whatever is in the script, so the instruction names it.
-            "alone": not choices.buildkit,
-        },
-    )
-    made = {"Dockerfile": _text(dockerfile)}
-    for step in taken:
-        made[f"steps/{step.name}.sh"] = RenderedFile(content=step.script.encode(), executable=True)
-    made |= {f"files/{path}": file for path, file in payload(machine).items()}
-    made |= {f"repositories/{path}": file for path, file in repository_files(machine).items()}
-    made |= {f"{FOLDER}/{path}": file for path, file in lock_files(machine).items()}
-    return made | {f"machine/{path}": file for path, file in scripts.items()}
-
-
-def start_stages(machine: Machine) -> tuple[tuple[str, ...], ...]:
-    """The names of its services, needed ones first; they stop in reverse order."""
-    services = {service.name: service for service in machine.services}
-
-    def depth(name: str) -> int:
-        return max((1 + depth(need) for need in services[name].needs), default=0)
-
-    depths = {name: depth(name) for name in services}
-    return tuple(
-        tuple(name for name in services if depths[name] == stage)
-        for stage in range(max(depths.values(), default=-1) + 1)
-    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -323,20 +224,6 @@ class _Item:
         )
 
 
-def _own_scripts(machine: Machine, *, cgroup_v1: bool) -> Mapping[str, RenderedFile]:
-    """How a container starts its services and knows their state."""
-    context: dict[str, object] = {"machine": machine}
-    if is_init(machine):
-        own = {name: _executable(f"docker/machine/{name}.j2", context) for name in ("attach", "init")}
-        return {"start": own.pop("init"), **own, **systemd_scripts(machine, cgroup_v1=cgroup_v1)}
-    limited = any(service.limits for service in machine.services)
-    context |= {"limits": ULIMITS if limited else {}, "grace": GRACE, "crashes": CRASHES, "soon": SOON}
-    context |= {"files": (SOFT_FILES, hard_files(machine))}
-    context |= {"stages": start_stages(machine)}
-    scripts = ("start", "runtime", *(SUPERVISING if machine.services else ()))
-    return {name: _executable(f"docker/machine/{name}.j2", context) for name in scripts}
-
-
 def _told(machine: Machine) -> tuple[str, ...]:
     """The arguments of the entry point: the person's name for git, the spec's variables; as YAML."""
     identity = machine.workspace is not None and machine.workspace.identity
@@ -440,10 +327,6 @@ def env_file(variables: Mapping[str, str]) -> str:
         escaped = re.sub(r'(["\\$])', r"\\\1", value).replace("\n", "\\n").replace("\r", "\\r")
         text += f'{name}="{escaped}"\n'
     return text
-
-
-def _executable(template: str, context: Mapping[str, object]) -> RenderedFile:
-    return RenderedFile(content=render(template, context).encode(), executable=True)
 
 
 def _text(text: str) -> RenderedFile:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from provision import process
 from provision.backends.base import Pulled, Pushed, Shareable
-from provision.backends.docker.ownership import RECIPE
+from provision.backends.container_image import image_names
+from provision.backends.container_labels import RECIPE
 from provision.backends.docker.planning import plan_for
-from provision.backends.docker.render import image_names
 from provision.docker_client import commands, queries
 from provision.errors import UsageError
 from provision.hints import command

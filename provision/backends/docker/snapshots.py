@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, cast
 
 from provision.backends import snapshots
-from provision.backends.docker.containers import MACHINE, of_environment
-from provision.backends.docker.ownership import ID, RENDERING
+from provision.backends.container_labels import ID, MACHINE, RENDERING
+from provision.backends.docker.containers import of_environment
 from provision.backends.docker.removal import end
 from provision.backends.snapshots import SnapshotRecord
 from provision.docker_client import commands, queries

@@ -6,6 +6,7 @@ import platform
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from provision.backends.container_image import PACKAGES
 from provision.backends.docker.options import options_of
 from provision.docker_client import endpoint, queries
 from provision.errors import Problem, ProvisionError
@@ -13,15 +14,11 @@ from provision.model import Origin
 from provision.quick_dataclasses import dataclass
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from provision.docker_client.queries import Cgroups
-    from provision.model import Environment, Family, Machine
+    from provision.model import Environment, Machine
 
-PACKAGES: Mapping[Family, tuple[str, ...]] = {
-    "apt": ("systemd", "systemd-sysv", "dbus"),
-    "dnf": ("systemd", "dbus-broker"),
-}
 NAMED = Path("/sys/fs/cgroup/systemd")
 START_INTERVAL = (1, 44)  # the first version of the API that has it
 WRITABLE = 28  # the first engine that gives an unprivileged container cgroups which it may write

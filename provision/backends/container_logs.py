@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 from provision import process
@@ -23,11 +24,13 @@ def read_logs(
     *,
     view: LogView = ALL,
     journal: bool = False,
+    logs_words: Callable[[Sequence[str]], list[str]] | None = None,
 ) -> None:
     """Pass on the lines of the wanted services, or of all if none is named.
 
     Among several services each line carries its service's name; alone, a service's
-    lines are as it wrote them. Setup's always carry theirs. With `journal`, systemd has them.
+    lines are as it wrote them. Setup's always carry theirs. With `journal`, systemd has them. `logs_words`
+    gives the command that prints the output, with such options, where it is not `docker logs`.
     """
     if journal:
         services = [*wanted] or [*known, "setup"]
@@ -39,6 +42,7 @@ def read_logs(
             labelled=len(known) > 1,
         )
         return
+    print_words = logs_words or partial(commands.logs_words, container)
     # The engine also puts its times inside lines longer than 16 KiB, so request them only if needed.
     timed = view.timestamps or (view.follow and view.tail is not None)
     reader = _Reader(known, set(wanted), each_line, view, timed=timed)
@@ -47,13 +51,13 @@ def read_logs(
     if view.tail is not None:
         # The engine counts the lines of all services: those that are wanted are counted here.
         reader.hold_back(view.tail)
-        process.stream(commands.logs_words(container, [*options, *since]), reader.take)
+        process.stream(print_words([*options, *since]), reader.take)
         reader.release()
         if not view.follow:
             return
         since = ["--since", reader.last] if reader.last else since
     options += [*since, *(["--follow"] if view.follow else [])]
-    process.stream(commands.logs_words(container, options), reader.take)
+    process.stream(print_words(options), reader.take)
 
 
 class _Reader:
