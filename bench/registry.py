@@ -155,7 +155,9 @@ def page(found: dict[str, Figures]) -> str:
         return f"{statistics.median(values):.1f} s"
 
     def size(value: int) -> str:
-        return f"{value / (1 << 20):.1f} MiB" if value else "not measured"
+        if value < 1 << 20:
+            return f"{value / 1024:.1f} KiB" if value else "not measured"
+        return f"{value / (1 << 20):.1f} MiB"
 
     row("first `up` without a registry", {name: seconds(each.without) for name, each in found.items()})
     row("first `up` with one", {name: seconds(each.with_registry) for name, each in found.items()})
