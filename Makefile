@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help up test test-swarm containers machines host host-vm host-browser venv lint docs site picture fuzz format unit e2e test-vm test-podman thorough soak wheel bench bench-vm scale lock clean
+.PHONY: help up test test-swarm containers machines host host-vm host-browser venv lint docs site picture fuzz format unit e2e test-vm test-podman thorough soak wheel bench bench-vm bench-registry scale lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -112,6 +112,9 @@ bench: host venv  ## the comparisons with peers; writes bench/results.md
 
 bench-vm: host-vm venv  ## the same for virtual machines; writes bench/results-vm.md
 	$(BIN)/python bench --machines
+
+bench-registry: host-vm venv  ## what a registry saves, as root; writes bench/results-registry.md
+	$(BIN)/python bench/registry.py
 
 scale: venv  ## simulate a thousand developers from bench/scale.yaml; writes bench/results-scale.md
 	$(BIN)/python bench/scale.py

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import shutil
 import subprocess
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -149,6 +150,29 @@ def test_an_empty_engine_of_a_second_host_builds_nothing(
         assert [each.partition(":")[0] for each in images(engine=engine)] == ["provision/shared"]
         second.good("down", "--volumes", "--images")
         assert images(engine=engine) == []
+
+
+def test_what_is_not_signed_is_not_pulled(tmp_path: Path, server: Server, shared: Shared) -> None:
+    """With a stub in cosign's place, which refuses all; and with none."""
+    second = host(tmp_path, server)
+    second.spec(SPEC.format(mark=shared.mark))
+    configuration = tmp_path / "config" / "provision" / "config.yaml"
+    settings = json.loads(configuration.read_text())
+    settings["registry"]["verify"] = "cosign.pub"
+    configuration.write_text(json.dumps(settings))
+    stub = tmp_path / "bin" / "cosign"
+    stub.parent.mkdir()
+    stub.write_text("#!/bin/sh\necho no matching signatures >&2\nexit 10\n")
+    stub.chmod(0o755)
+    if shutil.which("cosign") is None:
+        said = second.run("pull")
+        assert (said.code, "there is no cosign" in said.stderr) == (3, True), said.all
+    second.environment["PATH"] = f"{stub.parent}:{os.environ['PATH']}"
+    said = second.run("pull")
+    assert said.code == 1, said.all
+    assert f"is not signed by the key {configuration.parent / 'cosign.pub'}" in said.stderr
+    assert "no matching signatures" in said.stderr
+    assert images("provision/shared") == []
 
 
 @pytest.mark.parametrize(
