@@ -143,6 +143,7 @@ def test_no_rule_hides_what_a_user_would_notice(subject: str, attribute: str, va
 
 
 VM = "1024 (hard limit 524288)"
+NOTEBOOK = "4096 (hard limit 524288)"
 
 
 @pytest.mark.parametrize(
@@ -174,6 +175,26 @@ def test_only_an_engine_that_has_less_itself_explains_a_limit(
         ("limits service mariadb", "open files", "1024 (hard limit 20000)", "32184", (), True),
         ("limits service mariadb", "open files", "1024 (hard limit 524288)", "32184", (), False),
         ("limits exec", "open files", "1024 (hard limit 20000)", "32184", (), False),
+        (
+            "limits service notebook",
+            "open files",
+            "4096 (hard limit 20000)",
+            "4096 (hard limit 524288)",
+            (),
+            True,
+        ),
+        (
+            "limits service notebook",
+            "open files",
+            "4096 (hard limit 20000)",
+            VM,
+            (),
+            False,
+        ),
+        ("limits exec", "open files", "4096 (hard limit 20000)", NOTEBOOK, (), False),
+        ("files /etc/passwd-", "mode", "0600", "0644", (), True),
+        ("files /etc/passwd-", "mode", "0600", "0666", (), False),
+        ("files /etc/passwd", "mode", "0600", "0644", (), False),
         ("limits exec", "locked memory", "65536", "8388608", (), True),
         ("limits exec", "locked memory", "8388608", "65536", (), False),
         ("system memory", "value", "24320 MiB", "1024 MiB", (), True),
@@ -191,6 +212,53 @@ def test_what_two_real_forms_differ_in(
         for form, value in (("docker", docker), ("vm", vm))
     )
     assert [each.reason is not None for each in compare(left, right, shipped())] == [explained]
+
+
+@pytest.mark.parametrize(
+    ("docker", "vm", "explained"),
+    [
+        ("tcp 0.0.0.0:80", "tcp [::]:80", [True, True]),
+        ("tcp 0.0.0.0:80", "tcp [::]:81", [False, False]),
+        ("tcp 0.0.0.0:80", "udp [::]:80", [False, False]),
+        ("tcp [::]:80", "tcp 0.0.0.0:80", [False, False]),
+        ("tcp 0.0.0.0:80", "", [False]),
+        ("", "tcp [::]:80", [False]),
+    ],
+)
+def test_only_a_counterpart_explains_where_a_server_listens(
+    docker: str, vm: str, explained: list[bool]
+) -> None:
+    left, right = (
+        inventory({f"sockets {name}": {"user": "root"}} if name else {}, form)
+        for form, name in (("docker", docker), ("vm", vm))
+    )
+    assert [each.reason is not None for each in compare(left, right, shipped())] == explained
+
+
+@pytest.mark.parametrize(
+    ("addresses", "explained"),
+    [
+        ("198.18.68.246", True),
+        ("(its own address, under another name) 198.18.99.1", True),
+        ("(its own address)", False),
+        ("10.0.0.2", False),
+    ],
+)
+def test_only_the_environments_machines_explain_a_name_in_hosts(addresses: str, *, explained: bool) -> None:
+    left, right = inventory({}, "docker"), inventory({"hosts app": {"value": addresses}}, "vm")
+    assert [each.reason is not None for each in compare(left, right, shipped())] == [explained]
+
+
+@pytest.mark.parametrize(
+    ("owner", "mode", "explained"),
+    [("root:shadow", "0640", True), ("root:root", "0600", True), ("root:shadow", "0644", False)],
+)
+def test_a_copy_of_the_passwords_is_explained_only_where_others_cannot_read_it(
+    owner: str, mode: str, *, explained: bool
+) -> None:
+    copy = {"files /etc/shadow-": {"kind": "file", "owner": owner, "mode": mode}}
+    found = compare(inventory({}, "docker"), inventory(copy, "vm"), shipped())
+    assert [each.reason is not None for each in found] == [explained]
 
 
 def test_two_machines_have_host_keys_of_their_own() -> None:
