@@ -14,7 +14,7 @@ from provision.backends.build_problems import refuse_found
 from provision.backends.container_image import image_names
 from provision.backends.container_labels import MACHINE
 from provision.backends.container_logs import read_logs
-from provision.backends.docker import agent, copies, forwards, secrets, snapshots, systemd
+from provision.backends.docker import agent, copies, forwards, secrets, systemd
 from provision.backends.docker.containers import container_name, enter, held_here, of_environment
 from provision.backends.docker.decide import changes_in_place, is_changed
 from provision.backends.docker.failures import require_compose, start_failed
@@ -40,6 +40,7 @@ from provision.backends.machines import warn_of_roots
 from provision.backends.order import in_order
 from provision.backends.ports import choose, keep
 from provision.backends.readiness import BETWEEN, patience, wait_until_ready
+from provision.backends.snapshots import interrupted_restore
 from provision.backends.starting import decide_start
 from provision.confined import ConfinedFolder
 from provision.docker_client import commands, queries
@@ -65,6 +66,14 @@ if TYPE_CHECKING:
 LAST_LINES = 20
 
 
+def _finish_restore(state_dir: StateDir, progress: Progress) -> None:
+    """Finish an interrupted restore; what does it is imported where there is one."""
+    if interrupted_restore(state_dir) is not None:
+        from provision.backends.docker import snapshots
+
+        snapshots.finish_restore(state_dir, progress)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Application:
     """One call of `up`: the environment, its state and its rendering; `timeout` limits the waits."""
@@ -77,7 +86,7 @@ class Application:
     def up(self, progress: Progress, *, rebuild: bool, approve: Callable[[Plan], None]) -> Plan:
         """Observe, decide, and carry out the plan once it is approved; returned is that very plan."""
         with self.state_dir.lock(progress):
-            snapshots.finish_restore(self.state_dir, progress)
+            _finish_restore(self.state_dir, progress)
             if self.environment.is_elsewhere:
                 progress.note(
                     f"on {self.state_dir.address}: folders are copied there, and ports forwarded by ssh"
@@ -103,7 +112,7 @@ class Application:
     def start(self, progress: Progress, machine: str | None) -> Plan:
         """Start the containers that are stopped, or one machine's, as they were made."""
         with self.state_dir.lock(progress):
-            snapshots.finish_restore(self.state_dir, progress)
+            _finish_restore(self.state_dir, progress)
             with progress.wait("checking what is running"):
                 there = {each.labels[MACHINE]: each for each in of_environment(self.state_dir)}
             names = [each.name for each in self.environment.machines]
