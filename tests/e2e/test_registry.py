@@ -127,6 +127,7 @@ def test_a_second_host_builds_nothing(tmp_path: Path, server: Server, shared: Sh
     assert found.returncode == 0, found.stderr
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(bool(reason_against()), reason=reason_against())
 def test_an_empty_engine_of_a_second_host_builds_nothing(
     tmp_path: Path, server: Server, shared: Shared
