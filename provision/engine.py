@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
-from provision import applied, backends, guest_paths, lent, secrets, sharing, trust, walls
+from provision import applied, backends, guest_paths, lent, secrets, trust, walls
 from provision.backends.base import approve_all
 from provision.errors import EnvironmentFailed, HostLacks, SpecError, UsageError
 from provision.hints import command
@@ -290,6 +290,8 @@ def render(request: Request, folder: Path | None) -> tuple[Mapping[str, bytes], 
 
 def plan(environment: Environment, backend: str) -> Plan:
     """What `up` would do now."""
+    from provision import sharing
+
     _require_possible(environment, backend)
     acting, state_dir = backends.find(backend), state_of(environment, backend)
     plan = acting.plan(environment, state_dir)
@@ -353,6 +355,8 @@ def up(
         )
     walls.make_mount_points(environment.machines)
     if not rebuild and not offline:
+        from provision import sharing
+
         sharing.pull_before_up(environment, backend, state_dir, progress, pull)
     try:
         plan = acting.up(

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from provision import backends, engine, sharing
+from provision import backends, engine
 from provision.backends import ports
-from provision.oci.registry import VARIABLE
 from provision.quick_dataclasses import dataclass
 
 if TYPE_CHECKING:
@@ -73,6 +72,9 @@ def explain(request: Request) -> Explanation:
 
 def _looked_for(environment: Environment) -> tuple[str, ...]:
     """Where `up` looks before it builds; nobody is asked."""
+    from provision import sharing
+    from provision.oci.registry import VARIABLE
+
     registry = sharing.registry_of(environment)
     if registry is None:
         return ()

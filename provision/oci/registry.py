@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Literal
 
 from provision.oci import signing
 from provision.oci.certificates import authority
-from provision.oci.client import Client
 from provision.oci.errors import Damaged
 from provision.oci.model import INDEXES, Unreadable, descriptor
 from provision.quick_dataclasses import dataclass
@@ -15,6 +14,7 @@ from provision.quick_dataclasses import dataclass
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from provision.oci.client import Client
     from provision.oci.model import Manifest
     from provision.oci.reference import Repository
 
@@ -50,6 +50,7 @@ class Registry:
             HostLacks: the login or the CA's certificate cannot be read.
         """
         from provision.docker_client.credentials import login_for
+        from provision.oci.client import Client  # TLS is slow to import, and most runs ask no registry
 
         host = self.repository.host
         return Client(
