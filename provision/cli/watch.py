@@ -13,6 +13,7 @@ from provision.cli.show import progress, show_error
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
+    from threading import Thread
 
     from provision.engine import Request
     from provision.model import Environment
@@ -37,12 +38,16 @@ def command(
     """Bring the environment up, and again whenever its spec or a file that it names changes.
 
     What changed is applied as `up` does. While the spec is wrong, it says so and waits.
+    Folders that are not live are copied into the machines whenever something in them changes.
     Ctrl-C ends it; the machines stay up.
     """
     known: set[Path] = set()
     shown = progress()
+    copying: Thread | None = None
     while True:
-        known, before = _try(request, known, verifies=not no_verify, yes=yes, timeout=timeout)
+        known, before, is_up = _try(request, known, verifies=not no_verify, yes=yes, timeout=timeout)
+        if is_up and not (copying and copying.is_alive()):
+            copying = _copying(request)
         count = len(before)
         shown.note(f"watching {count} file{'' if count == 1 else 's'}: Ctrl-C ends it, the machines stay up")
         changed = next(_changes(before))
@@ -50,10 +55,31 @@ def command(
         shown.note(f"{names} changed")
 
 
+def _copying(request: Request) -> Thread:
+    """Copy folders that are not live, at each change, until this process ends; ends at once where all are."""
+    from threading import Thread
+
+    from provision import engine
+    from provision.errors import ProvisionError
+
+    def copy() -> None:
+        try:
+            engine.sync(engine.resolve(request), watch=True, progress=progress())
+        except ProvisionError as error:  # the next `up` begins it again
+            show_error(error)
+
+    thread = Thread(target=copy, name="copying folders", daemon=True)
+    thread.start()
+    return thread
+
+
 def _try(
     request: Request, known: set[Path], *, verifies: bool, yes: bool, timeout: float
-) -> tuple[set[Path], Signature]:
-    """Bring up what is described now, or say why not; what it consists of, and its state before."""
+) -> tuple[set[Path], Signature, bool]:
+    """Bring up what is described now, or say why not.
+
+    Returned are the files that it consists of, their state before, and whether it is up.
+    """
     from provision import files
     from provision.cli.trust import load_asking
     from provision.cli.up import bring_up
@@ -62,6 +88,7 @@ def _try(
     begun = time.monotonic()
     files_of = set(known) or {request.spec.absolute()}
     before = _signature(files_of)
+    is_up = False
     try:
         with completing(request):
             with files.noting() as read:
@@ -73,10 +100,11 @@ def _try(
             files_of = read | _named(environment)
             before = {**_signature(files_of), **{path: s for path, s in before.items() if path in files_of}}
             bring_up(request, environment, begun, verifies=verifies, yes=yes, timeout=timeout)
+            is_up = True
     except ProvisionError as error:
         show_error(error)
         before = {**_signature(files_of), **before}
-    return files_of, before
+    return files_of, before, is_up
 
 
 def _named(environment: Environment) -> set[Path]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 from provision import backends, engine, matrix
 from provision.backends import starts
 from provision.backends.base import Measurable
-from provision.errors import ProvisionError, SpecError, UsageError
+from provision.errors import HostLacks, ProvisionError, SpecError, UsageError
 from provision.hints import command
 from provision.lock import hold
 from provision.measure import host, inside
@@ -22,6 +22,7 @@ from provision.measure.model import Cell, Form, Report
 from provision.measure.rows import BY_NAME, PLACES
 from provision.model import Mount, Origin
 from provision.progress import Labelled, Silent
+from provision.state import address_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -67,7 +68,7 @@ def compare(
     Raises:
         SpecError: the spec is wrong in every form.
         UsageError: a person has an environment of the name that is used, or no machine has the name.
-        ProvisionError: no form could be measured; why the first could not.
+        ProvisionError: no form could be measured; why the first could not. An engine on another host cannot.
     """
     begun = time.monotonic()
     taken = datetime.now(UTC).isoformat(timespec="seconds")
@@ -152,6 +153,11 @@ class _Subject:
     ) -> _Subject:  # fmt: skip
         """The environment of a form, with the machine that is measured inside."""
         environment = trial.load()
+        if environment.is_elsewhere:
+            raise HostLacks(
+                f"its engine is at {address_of(environment.host)}, and what is measured is this host",
+                hint=f"run {command(VERB)} on that host, or choose an engine on this one",
+            )
         machines = [each for each in environment.machines if machine in (None, each.name, each.group)]
         if not machines:
             raise UsageError(

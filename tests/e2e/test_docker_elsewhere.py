@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
+import sys
+import time
 import urllib.request
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -13,11 +16,11 @@ import pytest
 
 from provision import runtime
 from provision.state import StateDir, on_host
-from tests.conftest import make_project
+from tests.conftest import ALLOWED, make_project
 from tests.e2e.far_host import ADDRESS, far_host
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from tests.conftest import Project
@@ -70,6 +73,14 @@ def _page(project: Project) -> str:
     with urllib.request.urlopen(f"http://{where}/index.html", timeout=10) as answer:
         text: str = answer.read().decode()
     return text
+
+
+def wait_for(it: Callable[[], bool], otherwise: Callable[[], str]) -> None:
+    """Wait until it is so; `otherwise` tells what there is instead."""
+    deadline = time.monotonic() + 180
+    while not it():
+        assert time.monotonic() < deadline, otherwise()
+        time.sleep(0.3)
 
 
 def _container(project: Project) -> str:
@@ -161,6 +172,29 @@ def test_a_host_of_the_configuration_has_environments_of_its_own(
     said = named.run("plan", "--host", "big", "-b", "vm")
     assert said.code == 2
     assert "creates machines on this host alone, not on big" in said.stderr
+
+
+def test_watch_copies_what_changes_in_the_workspace(away: Project, tmp_path: Path) -> None:
+    printed = tmp_path / "printed"
+    with printed.open("wb") as output:
+        child = subprocess.Popen(
+            [sys.executable, "-m", "provision", "watch", "--no-verify"], cwd=away.folder,
+            stdout=output, stderr=output, start_new_session=True,
+            env={**os.environ, "PROVISION_ALLOW": ALLOWED, "PROVISION_BACKEND": "docker", **away.environment},
+        )  # fmt: skip
+    try:
+        wait_for(lambda: "watching for changes" in printed.read_text(), printed.read_text)
+        away.write("work/page/index.html", "changed\n")
+        wait_for(lambda: _page(away) == "changed\n", printed.read_text)
+    finally:
+        os.killpg(child.pid, signal.SIGINT)
+        assert child.wait(60) == 130
+
+
+def test_compare_does_not_measure_another_host(away: Project) -> None:
+    said = away.run("compare", "--rows", "memory")
+    assert said.code == 3, said.all
+    assert f"its engine is at {ADDRESS}, and what is measured is this host" in said.stderr
 
 
 @pytest.mark.parametrize(

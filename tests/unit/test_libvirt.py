@@ -149,3 +149,23 @@ def test_a_machine_takes_what_domstats_says() -> None:
 @pytest.mark.parametrize("text", ["", "Domain: 'dev-box'\n  balloon.current=2097152\n"])
 def test_a_machine_that_does_not_run_takes_nothing(text: str) -> None:
     assert libvirt.usage_of("dev", libvirt.numbers(text), libvirt.numbers(text), 1.0) is None
+
+
+@pytest.mark.parametrize(
+    ("address", "host"),
+    [
+        ("qemu:///system", ""),
+        ("qemu:///system?socket=/tmp/virt/sock", ""),
+        ("qemu+ssh://me@big.example.org/system", "big.example.org"),
+        ("qemu+tls://big/system", "big"),
+        ("qemu+tcp://localhost/system", ""),
+        ("qemu://[::1]/system", ""),
+    ],
+)
+def test_libvirt_on_another_host_is_refused(address: str, host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert libvirt.other_host(address) == host
+    if host:
+        monkeypatch.setenv("LIBVIRT_DEFAULT_URI", address)
+        found = DRIVER.hypervisor()
+        assert not found.usable
+        assert f"is on {host}" in found.detail

@@ -6,6 +6,7 @@ import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from provision import process
 from provision.backends.base import Finding
@@ -68,6 +69,13 @@ class Libvirt(VagrantDriver):
 
     def hypervisor(self) -> Finding:
         """Libvirtd answers, and Vagrant has its plugin."""
+        if other := other_host(_address()):
+            return Finding(
+                subject=self.name,
+                usable=False,
+                detail=f"$LIBVIRT_DEFAULT_URI is on {other}, and machines are created on this host alone",
+                hint=f"unset LIBVIRT_DEFAULT_URI, or run provision on {other}",
+            )
         if process.find("virsh") is None:
             return Finding(subject=self.name, usable=False, detail="no virsh command", hint=INSTALL)
         if not plugin_installed("vagrant-libvirt"):
@@ -309,8 +317,17 @@ def _stats(identity: str) -> Mapping[str, int]:
 
 def _virsh(*words: str) -> Completed:
     """Ask libvirtd, the same one as vagrant-libvirt asks."""
-    address = os.environ.get("LIBVIRT_DEFAULT_URI") or SYSTEM
-    return process.ask(["virsh", "--quiet", "--connect", address, *words], env={"LC_ALL": "C"})
+    return process.ask(["virsh", "--quiet", "--connect", _address(), *words], env={"LC_ALL": "C"})
+
+
+def _address() -> str:
+    return os.environ.get("LIBVIRT_DEFAULT_URI") or SYSTEM
+
+
+def other_host(address: str) -> str:
+    """The host in a libvirt address such as qemu+ssh://me@big/system; empty where that is this one. Pure."""
+    host = urlsplit(address).hostname or ""
+    return "" if host in ("localhost", "127.0.0.1", "::1") else host
 
 
 DRIVER = Libvirt()
