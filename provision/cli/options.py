@@ -161,7 +161,7 @@ def backend_option(command: Callable[P, R]) -> Callable[P, R]:
     """`--backend`."""
     return click.option("-b", "--backend", envvar="PROVISION_BACKEND", default=DEFAULT,
                         show_default=True,
-                        help="docker, vm or auto; or $PROVISION_BACKEND.")(command)  # fmt: skip
+                        help="docker, vm, swarm or auto; or $PROVISION_BACKEND.")(command)  # fmt: skip
 
 
 def collect(options: dict[str, object]) -> Request:
