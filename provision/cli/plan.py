@@ -68,8 +68,10 @@ def command(request: Request, form: str) -> None:
     show_demands(environment.demands)
     for line in left_behind(environment) if "create" in plan.actions.values() else ():
         say(line)
+    pulled = {pull.what for pull in plan.pulls if pull.found}
     for build in plan.build:
-        say(f"the image {build.image} will be built first: {build.cause}")
+        if f"the image {build.image}" not in pulled:
+            say(f"the image {build.image} will be built first: {build.cause}")
     for pull in plan.pulls:
         say(
             f"{pull.what} will be pulled from {pull.source}"

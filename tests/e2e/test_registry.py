@@ -108,6 +108,9 @@ def test_a_second_host_builds_nothing(tmp_path: Path, server: Server, shared: Sh
         {"what": f"the image {planned['images'][0]['name']}", "source": server.repository,
          "found": True, "reason": ""}
     ]  # fmt: skip
+    text = second.run("plan").stdout
+    assert "will be pulled from" in text
+    assert "will be built" not in text
     assert images("provision/shared") == [], "a plan only looks"
     said = up(second)
     assert f"pulling the image {planned['images'][0]['name']} from {server.repository}" in said.stderr
