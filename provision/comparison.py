@@ -153,6 +153,8 @@ def _forms_up(request: Request) -> tuple[str, str]:
     up = []
     for name in backends.names():
         ref = engine.resolve(replace(request, backend=name))
+        if name not in backends.offered() and not ref.state_dir.folder.is_dir():
+            continue  # it was never up there, and this host may have no such engine
         if "running" in ref.backend.remains(ref.state_dir).machines.values():
             up.append(name)
     if len(up) < 2:
