@@ -67,7 +67,7 @@ def qemu(project: Project) -> psutil.Process:
         process
         for process in psutil.process_iter(["name", "cmdline"])
         if process.info["name"].startswith("qemu-system")
-        and any(str(project.folder) in word for word in process.info["cmdline"])
+        and any(str(project.folder) in word for word in process.info["cmdline"] or ())
     ]
     assert len(found) == 1
     return found[0]

@@ -198,6 +198,8 @@ WORDS = {
     "test": "test -b nonsense",
     "compare": "compare -b nonsense",
     "bases": "bases list",
+    "push": "push --help",
+    "pull": "pull --help",
 }
 # Those that would take down what the others are asked about.
 LAST = ["restart", "pause", "unpause", "stop", "start", "down"]
