@@ -31,40 +31,40 @@ def main() -> None:
     words.add_argument("rows", nargs="*", help="words of row titles; all rows otherwise")
     words.add_argument("--runs", type=int, help="as many runs of each")
     words.add_argument("--machines", action="store_true", help="virtual machines instead of containers")
-    asked = words.parse_args()
+    arguments = words.parse_args()
 
     def wanted(known: Sequence[Row]) -> Sequence[Row]:
-        found = [row for row in known if not asked.rows or any(word in row.title for word in asked.rows)]
-        return found if asked.runs is None else [dataclasses.replace(row, runs=asked.runs) for row in found]
+        found = [
+            row for row in known if not arguments.rows or any(word in row.title for word in arguments.rows)
+        ]
+        return (
+            found
+            if arguments.runs is None
+            else [dataclasses.replace(row, runs=arguments.runs) for row in found]
+        )
 
-    if asked.machines:
+    if arguments.machines:
         measured = _measured(wanted(machines.rows()), machines.remove_everything)
-        name, page = "results-vm.md", report.page(report.MACHINES, measured, *_footprint(asked.rows))
+        facts = _facts("footprint", footprint.footprint, arguments.rows)
+        name, page = "results-vm.md", report.page(report.MACHINES, measured, *facts)
     else:
         missing = tools.fetch_dev_containers()
         with tempfile.TemporaryDirectory() as scratch:
             known = rows.rows(not missing, Path(scratch))
             measured = _measured(wanted(known), tools.remove_everything)
         name = "results.md"
-        facts = _twenty(asked.rows)
+        facts = _facts("many", many.many, arguments.rows)
         page = report.page(report.CONTAINERS, measured, report.dev_containers(missing), *facts)
-    if not asked.rows:
+    if not arguments.rows:
         (PROJECT / "bench" / name).write_text(page)
     print(page)
 
 
-def _footprint(rows: Sequence[str]) -> Sequence[str]:
-    """What ten machines take of the host, where all is asked or this."""
-    return (
-        footprint.footprint(lambda line: print(line, file=sys.stderr))
-        if not rows or "footprint" in rows
-        else ()
-    )
-
-
-def _twenty(rows: Sequence[str]) -> Sequence[str]:
-    """What twenty environments take, where all is asked or this."""
-    return many.many(lambda line: print(line, file=sys.stderr)) if not rows or "many" in rows else ()
+def _facts(
+    name: str, measured: Callable[[Callable[[str], None]], Sequence[str]], rows: Sequence[str]
+) -> Sequence[str]:
+    """The lines of a measurement that is no row, if all rows or its name were given."""
+    return measured(lambda line: print(line, file=sys.stderr)) if not rows or name in rows else ()
 
 
 def _measured(wanted: Sequence[Row], clear: Callable[[], None]) -> Sequence[Measured]:

@@ -181,18 +181,18 @@ def _say(line: str) -> None:
 
 
 def main() -> None:
-    """Measure the backends that were asked for, and write the page; the others' last figures stay."""
+    """Measure the given backends and write the page, which keeps the last figures of the others."""
     words = argparse.ArgumentParser(description=__doc__)
     words.add_argument("backends", nargs="*", default=["docker"], choices=["docker", "vm"])
     words.add_argument("--runs", type=int, default=3)
-    asked = words.parse_args()
+    arguments = words.parse_args()
     found = {
         name: Figures(**each)
         for name, each in (json.loads(FIGURES.read_text()) if FIGURES.exists() else {}).items()
     }
-    for backend in asked.backends:
+    for backend in arguments.backends:
         with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
-            found[backend] = measure(backend, asked.runs, Path(scratch))
+            found[backend] = measure(backend, arguments.runs, Path(scratch))
     FIGURES.write_text(json.dumps({name: vars(each) for name, each in found.items()}, indent=2) + "\n")
     PAGE.write_text(page(found))
     print(PAGE.read_text())

@@ -86,9 +86,9 @@ class Plan:
     """What `up` would do: an action for each machine, and the images to build first.
 
     A backend decides it from what it observed, and `up` carries out that very object. To
-    `remove` is a machine that is there and no longer in the spec. `pulls` is what a registry was
-    asked for. `notes` say what else a
-    person should know before. `seconds` is how long the last such change took, if that is known.
+    `remove` is a machine that is there and no longer in the spec. `pulls` says what a registry has of
+    what would be built. `notes` say what else a person should know before. `seconds` is how long the
+    last such change took, if that is known.
     """
 
     machines: tuple[PlannedAction, ...]
