@@ -73,7 +73,7 @@ def explain(request: Request) -> Explanation:
 def _looked_for(environment: Environment) -> tuple[str, ...]:
     """Where `up` looks before it builds; nobody is asked."""
     from provision import sharing
-    from provision.oci.registry import VARIABLE
+    from provision.oci.reference import VARIABLE
 
     registry = sharing.registry_of(environment)
     if registry is None:

@@ -9,9 +9,7 @@ from provision import backends, spec
 from provision.backends.base import Finding, PlannedPull, Shares
 from provision.errors import HostLacks, ProvisionError, UsageError
 from provision.hints import command
-from provision.oci import signing
-from provision.oci.reference import EXAMPLE, parse
-from provision.oci.registry import VARIABLE, Registry
+from provision.oci.reference import EXAMPLE, VARIABLE, parse
 from provision.quick_dataclasses import dataclass
 
 if TYPE_CHECKING:
@@ -20,7 +18,7 @@ if TYPE_CHECKING:
     from provision.backends.base import Pulled, Pushed, Shareable
     from provision.model import Environment
     from provision.oci.model import Manifest
-    from provision.oci.registry import Source
+    from provision.oci.registry import Registry, Source
     from provision.progress import Progress
     from provision.state import StateDir
 
@@ -68,6 +66,8 @@ def _registry(of_spec: str, host: Mapping[str, str] | None, *, writes: bool) -> 
     repository = parse(text)
     if repository is None:
         raise UsageError(f"${VARIABLE} is not a repository: {text}", hint=f"for example {EXAMPLE}")
+    from provision.oci.registry import Registry  # few have one
+
     return Registry(
         repository=repository, source=source, ca=settings.ca,
         verify=settings.verify, sign=settings.sign, writes=writes,
@@ -83,6 +83,8 @@ def examine(host: Mapping[str, str] | None = None) -> Finding | None:
     registry = _registry("", host, writes=False)
     if registry is None:
         return None
+    from provision.oci import signing
+
     subject, signed = str(registry.repository), ""
     if registry.verify or registry.sign:
         signed = "; signatures by cosign"
@@ -238,6 +240,8 @@ def push(
     registry, acting = require_registry(environment, writes=True), _sharing(backend)
     with progress.wait("checking what is here"):
         items = acting.to_push(environment, state_dir)
+    from provision.oci import signing
+
     if registry.sign and not signing.is_installed():
         raise HostLacks(
             "there is no cosign, which signs what is pushed by the key in your configuration",

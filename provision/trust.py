@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypeAlias, cast
 
 from provision import resources
 from provision.errors import EnvironmentFailed, UsageError
+from provision.lock import exclusive
 from provision.model import WORDS
 from provision.quick_dataclasses import dataclass
 
@@ -159,12 +160,10 @@ def _unreadable(why: str) -> EnvironmentFailed:
 @contextmanager
 def _changing() -> Iterator[dict[str, Answers]]:
     """The answers, to be changed: written whole or not at all, one process at a time."""
-    from filelock import FileLock
-
     file = path()
     try:
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with FileLock(file.with_suffix(".lock")):
+        with exclusive(file.with_suffix(".lock")):
             projects = kept_answers()
             yield projects
             data = {

@@ -12,6 +12,7 @@ from provision.bases.catalogue import SNAPSHOT
 from provision.bases.root import archive_time, can_make, make_root, write_file
 from provision.docker_client import commands, queries
 from provision.errors import HostLacks, ProvisionError
+from provision.lock import exclusive
 from provision.model import DEFAULT_PATH
 from provision.quick_dataclasses import dataclass
 
@@ -54,13 +55,11 @@ def ensure_image(base: Base, progress: Progress) -> None:
     Raises:
         HostLacks: no engine answers, or the image can be had in no way; the evidence says why.
     """
-    from filelock import FileLock
-
     if queries.image(base.image) is not None:
         return
     locks = resources.cache() / "images"
     locks.mkdir(parents=True, exist_ok=True)
-    with FileLock(locks / f"{hashlib.sha256(base.image.encode()).hexdigest()[:16]}.lock"):
+    with exclusive(locks / f"{hashlib.sha256(base.image.encode()).hexdigest()[:16]}.lock"):
         if queries.image(base.image) is None:
             _fetch(base, progress)
 

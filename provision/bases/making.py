@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from provision import process
 from provision.errors import HostLacks
+from provision.lock import exclusive
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -36,11 +37,9 @@ def keep(made: Path, make: Callable[[Path], Path]) -> Path:
     Raises:
         HostLacks: there is no room for it.
     """
-    from filelock import FileLock
-
     made.parent.mkdir(parents=True, exist_ok=True)
     with (
-        FileLock(f"{made}.lock"),
+        exclusive(made.with_name(f"{made.name}.lock")),
         # mmdebstrap may work as another user of a namespace, who gets into /tmp but not home.
         TemporaryDirectory(prefix="provision-", ignore_cleanup_errors=True) as folder,
     ):

@@ -12,6 +12,7 @@ _HOST = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:]
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _PATH = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
 _LOOPBACK = re.compile(r"localhost|127\.[0-9.]+|\[::1\]")
+VARIABLE = "PROVISION_REGISTRY"  # names one for every environment
 EXAMPLE = "registry.example.org/team/environments"
 
 

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from provision.oci.reference import Repository
 
 Source = Literal["variable", "spec", "configuration"]
-VARIABLE = "PROVISION_REGISTRY"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,8 +8,6 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import yaml
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
@@ -22,6 +20,8 @@ SPEC = "spec"  # where the keys of a spec and of a machine stand in the table
 @cache
 def _keys() -> Mapping[str, Mapping[str, str]]:
     """The table: by place and foreign key, our key or a sentence."""
+    import yaml  # only what is wrong has a hint
+
     path = Path(__file__).with_name("foreign_keys.yaml")
     table: Mapping[str, Mapping[str, str]] = yaml.safe_load(path.read_text("utf-8"))
     return table
@@ -81,6 +81,8 @@ def _if_short(key: str, value: object) -> str:
 
 def flow(key: str, value: object) -> str:
     """A key with its value as one line of YAML."""
+    import yaml
+
     dumped = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=10_000)
     scalar = dumped.removesuffix("...\n")  # the document's end, which follows a scalar
     return f"{key}: {scalar.strip()}"

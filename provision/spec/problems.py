@@ -46,6 +46,7 @@ class Problems:
 
     def __init__(self) -> None:
         self.budget = Budget()
+        self.added = 0  # how often one was, duplicates too
         self._found: dict[tuple[Origin, str], Problem] = {}
         self._places: set[Origin] = set()
 
@@ -55,6 +56,7 @@ class Problems:
         `demand` is what the person's word would allow.
         """
         origin = at if isinstance(at, Origin) else at.origin
+        self.added += 1
         self._places.add(origin)
         self._found.setdefault((origin, message), Problem(message, origin, hint, demand))
         if demand is None and sum(each.demand is None for each in self._found.values()) >= MOST:

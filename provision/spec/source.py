@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from provision.files import read_regular, why
 from provision.model import Origin
-from provision.spec.tree import LARGEST_FILE, parse
+from provision.spec.parsing import parse
+from provision.spec.tree import LARGEST_FILE
 
 if TYPE_CHECKING:
     from pathlib import Path

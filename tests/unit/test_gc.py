@@ -19,6 +19,7 @@ from provision.backends.vm.image.store import Artifact
 from provision.backends.vm.qemu import records as of_qemu
 from provision.docker_client.queries import _seconds, size
 from provision.errors import SpecError
+from provision.lock import exclusive
 from provision.progress import Silent
 from provision.spec.personal import cache_limit
 from provision.spec.quantities import shown_size
@@ -230,15 +231,13 @@ def test_a_damaged_record_is_no_sign_that_a_project_is_gone(here: Path) -> None:
 
 
 def test_what_is_being_made_is_no_leftover(here: Path) -> None:
-    from filelock import FileLock
-
     folder = here / "cache" / "provision" / "disks"
     (folder / "recipes").mkdir(parents=True)
     for name in ("made", "killed"):
         (folder / f"{name}.part").mkdir()
         (folder / "recipes" / f"{name}.lock").touch()
     (folder / "a.gone").mkdir()
-    with FileLock(folder / "recipes" / "made.lock"):
+    with exclusive(folder / "recipes" / "made.lock"):
         assert {path.name for path in keeping.half_made()} == {"killed.part", "a.gone"}
 
 

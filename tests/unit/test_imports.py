@@ -23,7 +23,8 @@ FLOORS = (
     | {"jobs", "shards", "garbage", "outdated"},
     {"engine", "sharing"},
     {"backends", "inventory", "verify", "installed", "lockfile"},
-    {"applied", "attach", "copying", "lent", "recipe", "relay", "rendering", "spec", "sshd", "state"},
+    {"applied", "attach", "copying", "lent", "recipe", "relay", "rendered", "rendering"}
+    | {"spec", "sshd", "state"},
     {"bases"},
     {"oci", "docker_client", "records", "runtime", "trust", "leftovers"},
     {"target", "model", "errors", "fetch_errors", "files", "lock", "process", "progress", "resources"}

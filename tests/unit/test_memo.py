@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import sys
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 import pytest
 
-from provision import memo, resources
+from provision import memo, rendered, resources
+from provision.backends.docker.render import render_environment
+from provision.backends.docker.systemd import EngineChoices
 from provision.errors import SpecError
-from provision.spec import contract, expressions
+from provision.rendered import remembered
+from provision.spec import composer, contract, expressions
+from provision.spec.load import load
+from provision.spec.parsing import parse
 from provision.spec.problems import Budget, Problems
-from provision.spec.tree import parse
+from provision.spec.tree import Node
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from provision.model import Environment
+    from provision.rendering import Rendering
 
 GOOD = "version: 1\nname: dev\nbase: debian:12\nports: [8080]\n"
 
@@ -158,3 +168,139 @@ def test_a_library_is_known_without_being_imported() -> None:
     before = set(sys.modules)
     assert memo.library("this") != memo.library("antigravity") != memo.library()
     assert "this" not in set(sys.modules) - before
+
+
+def composed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The texts that the YAML parser reads from now on."""
+    read: list[str] = []
+    original = composer.compose
+
+    def noted(text: str, file: str, problems: Problems) -> Node | None:
+        read.append(text)
+        return original(text, file, problems)
+
+    monkeypatch.setattr(composer, "compose", noted)
+    return read
+
+
+TREES = """
+version: 1
+name: &name "dev"
+base: debian:12
+env: {A: *name, B: "3.10", C: 3.10, D: 0x10, E: ~, F: [], G: {}}
+checks: !replace
+  - {command: echo x, stdout: "häß\\u2028lich \\U0001F600"}
+"""
+
+
+def as_seen(node: Node) -> object:
+    """All that a node says of itself and of what is in it."""
+    inner: object = node.value
+    if isinstance(node.value, dict):
+        inner = {key: as_seen(child) for key, child in node.value.items()}
+    elif isinstance(node.value, list):
+        inner = [as_seen(child) for child in node.value]
+    own = {name: getattr(node, name) for name in Node.__slots__ if name != "value"}
+    return (type(node.value).__name__, repr(inner), own)
+
+
+def test_a_tree_is_read_once_and_is_the_same_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    read = composed(monkeypatch)
+    first, again = Problems(), Problems()
+    trees = [parse(TREES, "dev.yaml", problems) for problems in (first, again)]
+    assert read == [TREES]
+    assert trees[0] is not None
+    assert trees[1] is not None
+    assert as_seen(trees[1]) == as_seen(trees[0])
+    assert again.budget.values == first.budget.values < Budget().values
+    moved = parse(TREES, "other.yaml", Problems())
+    assert moved is not None
+    assert moved.file == "other.yaml"
+    assert read == [TREES]
+
+
+@pytest.mark.parametrize("wrong", ["a: 1\na: 2\n", "a: [\n", "", "a: !!binary x\n", "a: *b\n", "a: .inf\n"])
+def test_a_text_with_a_problem_has_it_each_time(monkeypatch: pytest.MonkeyPatch, wrong: str) -> None:
+    read = composed(monkeypatch)
+    problems = Problems()
+    for _ in range(2):  # by the same problems too: they drop what they know already
+        parse(wrong, "dev.yaml", problems)
+    parse(wrong, "dev.yaml", Problems())
+    assert read == [wrong] * 3
+
+
+def test_a_tree_that_is_known_may_be_too_large_for_what_is_left() -> None:
+    text = "a: [1, 2, 3, 4]\n"
+    assert parse(text, "dev.yaml", Problems()) is not None
+    problems = Problems()
+    problems.budget.values = 3
+    assert parse(text, "dev.yaml", problems) is None
+    assert problems
+
+
+def test_a_rendering_is_made_once_and_is_the_same_again(tmp_path: Path) -> None:
+    environment, made = a_dev_environment(tmp_path), []
+
+    def render() -> Rendering:
+        made.append(1)
+        return render_environment(environment, tmp_path, EngineChoices())
+
+    first = remembered(environment, tmp_path, EngineChoices(), render)
+    again = remembered(environment, tmp_path, EngineChoices(), render)
+    assert made == [1]
+    assert again == first == render_environment(environment, tmp_path, EngineChoices())
+    assert any(file.executable for file in again.files.values())
+
+
+@pytest.mark.parametrize("what", ["environment", "location", "choices", "mount", "renderer"])
+def test_whatever_decides_about_a_rendering_is_in_its_question(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, what: str
+) -> None:
+    mounted = tmp_path / "mounted"
+    mounted.mkdir()
+    environment, made = a_dev_environment(tmp_path), []
+
+    def render() -> Rendering:
+        made.append(1)
+        return render_environment(environment, tmp_path, EngineChoices())
+
+    remembered(environment, tmp_path, EngineChoices(), render)
+    location, choices = tmp_path, EngineChoices()
+    if what == "environment":
+        machine = dataclasses.replace(environment.machines[0], env={"A": "other"})
+        environment = dataclasses.replace(environment, machines=(machine,))
+    elif what == "location":
+        location = tmp_path / "elsewhere"
+    elif what == "choices":
+        choices = EngineChoices(buildkit=False)
+    elif what == "mount":  # a folder that git trusts; a file that it need not
+        mounted.rmdir()
+        mounted.touch()
+    else:
+        monkeypatch.setattr(rendered, "_renderer", lambda: b"another")
+    remembered(environment, location, choices, render)
+    assert made == [1, 1]
+
+
+def test_the_code_and_the_templates_belong_to_the_question(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(resources, "folder", lambda name: tmp_path / name)
+    template = tmp_path / "templates" / "docker" / "compose.yaml.j2"
+    template.parent.mkdir(parents=True)
+    seen = set()
+    for text in ("one", "other"):
+        template.write_text(text)
+        os.utime(template, ns=(1, len(seen)))
+        rendered._renderer.cache_clear()
+        seen.add(rendered._renderer())
+    rendered._renderer.cache_clear()
+    assert len(seen) == 2
+    assert str(PurePath("provision", "rendering.py")) in seen.pop().decode()
+
+
+def a_dev_environment(project: Path) -> Environment:
+    spec = project / "dev.yaml"
+    spec.write_text("version: 1\nname: dev\nbase: debian:12\nmounts: {/mounted: {source: mounted}}\n")
+    (project / "mounted").mkdir(exist_ok=True)
+    return load(spec, backend="docker", host={})

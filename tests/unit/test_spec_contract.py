@@ -11,8 +11,9 @@ from jsonschema import Draft202012Validator
 
 from provision import spec
 from provision.spec import contract, everything, fields, load
+from provision.spec.parsing import parse
 from provision.spec.problems import Problems
-from provision.spec.tree import Node, parse
+from provision.spec.tree import Node
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

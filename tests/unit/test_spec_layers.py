@@ -9,13 +9,14 @@ import pytest
 from provision.errors import SpecError
 from provision.spec import load
 from provision.spec.layers import lay
+from provision.spec.parsing import parse
 from provision.spec.problems import Problems
-from provision.spec.tree import Node, parse
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from provision.model import Environment
+    from provision.spec.tree import Node
 
 
 def node(text: str) -> Node:

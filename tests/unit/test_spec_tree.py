@@ -8,11 +8,13 @@ import pytest
 
 from provision.errors import SpecError
 from provision.spec import load
+from provision.spec.parsing import parse
 from provision.spec.problems import Problems
-from provision.spec.tree import Node, parse
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from provision.spec.tree import Node
 
 
 def tree(text: str) -> Node:

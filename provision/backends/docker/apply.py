@@ -8,9 +8,6 @@ from typing import TYPE_CHECKING
 
 from provision import guest_paths, lent, process
 from provision.backends import causes, in_place, starts
-from provision.backends.build_errors import build_failed
-from provision.backends.build_lines import BuildLines
-from provision.backends.build_problems import refuse_found
 from provision.backends.container_image import image_names
 from provision.backends.container_labels import MACHINE
 from provision.backends.container_logs import read_logs
@@ -281,6 +278,9 @@ class Application:
                 words = ["build", *(["--no-cache"] if rebuild else [])]
                 self._compose([*words, *(machine.name for machine in built)], progress, variables)
             except process.CommandFailed as error:
+                from provision.backends.build_errors import build_failed
+                from provision.backends.build_problems import refuse_found
+
                 refuse_found(self.state_dir.log.read_text().splitlines(), built)
                 raise build_failed(error, self.state_dir, built) from error
 
@@ -302,6 +302,8 @@ class Application:
             "--env-file", str(folder / VARIABLES),
             *(word for name in files for word in ("--file", str(folder / name))),
         ]  # fmt: skip
+        from provision.backends.build_lines import BuildLines
+
         lines = BuildLines()
         with self.state_dir.log.open("a", buffering=1) as log:
 

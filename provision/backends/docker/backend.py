@@ -94,12 +94,19 @@ class Docker:
         self, environment: Environment, location: Path, choices: EngineChoices | None = None
     ) -> Rendering:
         """A Dockerfile for each machine, compose.yaml, and the scripts that they use; pure."""
-        from provision.backends.docker.render import render_environment
         from provision.backends.docker.systemd import EngineChoices
         from provision.backends.requirements import refuse
+        from provision.rendered import remembered
 
         refuse(_refusals(environment))
-        return render_environment(environment, location, choices or EngineChoices())
+        found = choices or EngineChoices()
+
+        def render() -> Rendering:
+            from provision.backends.docker.render import render_environment
+
+            return render_environment(environment, location, found)
+
+        return remembered(environment, location, found, render)
 
     def _rendering(self, environment: Environment, state_dir: StateDir) -> Rendering:
         """The rendering for this host."""

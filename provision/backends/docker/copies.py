@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-import tarfile
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -145,6 +144,8 @@ def push_files(machine: Machine, container: str) -> None:
     if not files:
         return
 
+    import tarfile
+
     def write(stream: IO[bytes]) -> None:
         with tarfile.open(fileobj=stream, mode="w|") as tar:
             for mount in files:
@@ -193,6 +194,8 @@ def _push(state_dir: StateDir, folder: CopiedFolder, image: str) -> None:
         return
     for at in range(0, len(gone), WORDS):
         process.run(commands.volume_words(folder.volume, image, REMOVE, gone[at : at + WORDS]))
+    import tarfile
+
     user, group = _owner(folder.user, image)
 
     def owned(member: tarfile.TarInfo) -> tarfile.TarInfo:

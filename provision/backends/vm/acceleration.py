@@ -20,6 +20,7 @@ from provision import process, records, resources
 from provision.backends.vm.architecture import architecture, required
 from provision.backends.vm.options import options_of
 from provision.errors import HostLacks, ProvisionError
+from provision.lock import exclusive
 from provision.quick_dataclasses import dataclass
 
 if TYPE_CHECKING:
@@ -128,11 +129,9 @@ def describe() -> str:
 
 def remember(accelerator: Accelerator, kernel: bytes | None, *, boots: bool, called: str = "") -> None:
     """Keep whether a kernel booted with an accelerator, after it did or did not."""
-    from filelock import FileLock
-
     record = _record()
     record.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(record.with_suffix(".lock")):
+    with exclusive(record.with_suffix(".lock")):
         key = _key(accelerator, kernel, called)
         others = {name: value for name, value in _verdicts().items() if name != key}
         verdicts = dict([*others.items(), (key, boots)][-MOST_REMEMBERED:])

@@ -49,6 +49,7 @@ from provision.hints import command
 from provision.model import MachineStatus, Origin, ServiceStatus
 from provision.quick_dataclasses import dataclass
 from provision.recipe.systemd import restart_script
+from provision.rendered import remembered
 from provision.target import Unreachable
 
 if TYPE_CHECKING:
@@ -140,7 +141,12 @@ class VirtualMachines:
         """The driver's definition of the machines, and what prepares each of them; pure."""
         choices = choices or _any_host(environment)
         refuse(_refusals(environment, choices))
-        return render_environment(environment, drivers.find(choices.driver), location)
+        return remembered(
+            environment,
+            location,
+            choices,
+            lambda: render_environment(environment, drivers.find(choices.driver), location),
+        )
 
     def missing(self, environment: Environment, state_dir: StateDir) -> tuple[str, ...]:
         """What `up` would have to fetch: boxes, bases, and packages that no disk holds."""

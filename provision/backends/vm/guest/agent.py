@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from provision import guest_paths, lent, process
 from provision.backends.vm.guest import ssh
 from provision.errors import ProvisionError
+from provision.lock import exclusive
 
 if TYPE_CHECKING:
     from provision.state import StateDir
@@ -28,15 +29,13 @@ def lend(state_dir: StateDir, machine: str) -> None:
 
     Each call leads to the agent of its own session: the last one holds.
     """
-    from filelock import FileLock
-
     agent = lent.agent()
     if agent is None:
         return
     # By a link: the connection cancels a forward, and leads to one, by both of its ends.
     link = ssh.agent_link(state_dir, machine)
     forward = ["-R", f"{lent.SOCKET}:{link}"]
-    with FileLock(link.with_suffix(".lock")):
+    with exclusive(link.with_suffix(".lock")):
         try:
             beside = link.with_suffix(".new")
             beside.unlink(missing_ok=True)

@@ -21,6 +21,7 @@ from provision.backends.vm.image.dockerfile import GUEST
 from provision.backends.vm.options import options_of
 from provision.docker_client import commands, queries
 from provision.errors import EnvironmentFailed, HostLacks, ProvisionError
+from provision.lock import Held, exclusive
 from provision.quick_dataclasses import dataclass
 from provision.recipe.proxy import proxy_variables
 from provision.rendering import digest_of
@@ -129,11 +130,9 @@ class ArtifactStore:
     @contextmanager
     def half_of_shared(self, key: str) -> Iterator[Path]:
         """Where one of that key is put together that is pulled: what was pulled of it before is there."""
-        from filelock import FileLock
-
         record = self._shared(key)
         record.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(record.with_name(f"{record.name}.lock")):
+        with exclusive(record.with_name(f"{record.name}.lock")):
             yield self.folder / f"{record.name}.part"
 
     def keep_shared(self, key: str, half: Path) -> Artifact:
@@ -182,8 +181,6 @@ class ArtifactStore:
             EnvironmentFailed: a step failed, or the disk is full; nothing half-made is left.
             HostLacks: the base's image cannot be had.
         """
-        from filelock import FileLock
-
         from provision.bases.image import ensure_image
 
         if not rebuild and (pulled := self.find(machine, rendering)):
@@ -192,7 +189,7 @@ class ArtifactStore:
         recipe = _recipe(machine, rendering)
         recipes = self.folder / "recipes"
         recipes.mkdir(parents=True, exist_ok=True)
-        with FileLock(recipes / f"{recipe}.lock"):
+        with exclusive(recipes / f"{recipe}.lock"):
             made = self._recorded(recipes / recipe)
             if made is None or rebuild:
                 half = self.folder / f"{recipe}.part"
@@ -217,16 +214,14 @@ class ArtifactStore:
 
     def half_made(self) -> Iterator[Path]:
         """What a build or a removal that was killed has left."""
-        from filelock import FileLock, Timeout
-
         yield from self.folder.glob("*.gone")
         for half in self.folder.glob("*.part"):
             recipe = self.folder / "recipes" / f"{half.name.removesuffix('.part')}.lock"
             lock = recipe if recipe.exists() else half.with_suffix(".lock")
             try:
-                with FileLock(lock, timeout=0):
+                with exclusive(lock, timeout=0):
                     yield half
-            except Timeout:
+            except Held:
                 continue  # it is being made
 
     def _recorded(self, record: Path) -> Artifact | None:
