@@ -113,8 +113,6 @@ def bring_up(
     """
     from provision import engine
 
-    if verifies:
-        engine.prepare_to_verify(environment)
     shown = progress()
     for layer in environment.layers:
         shown.note(f"applying {layer}")
@@ -125,6 +123,8 @@ def bring_up(
     def approve(plan: Plan) -> None:
         _show(plan, shown)
         _ask(plan, environment, yes=yes)
+        if verifies and plan.changes:  # else there is nothing to wait for
+            engine.prepare_to_verify(environment)
 
     with _aftermath(request, environment, shown, on_failure):
         plan = engine.up(

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 from provision.model import Origin, Result
 from provision.target import Unreachable
+from provision.verify.connections import Connections
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
-    from provision.model import Check, Environment, Machine, Outcome
+    from provision.model import Check, Environment, Machine, Outcome, PortStatus
     from provision.target import Target
     from provision.verify.context import CheckContext
 
@@ -50,11 +51,14 @@ def verify(
     for machine in machines:
         if machine.name in targets:
             targets[machine.name].prepare(*_users(machine))
+    asked = [targets[machine.name] for machine in machines if machine.name in targets]
+    connections = Connections(port for target in asked for port in target.ports)
     _import(machines)
+    lasting = connections.lasting()  # meanwhile the shells open
     running = [each for each in environment.machines if each.name in targets]
     for machine in machines:
         given = (capabilities or {}).get(machine.name, frozenset())
-        examination = _Examination(environment, machine, running, backend, given, begins)
+        examination = _Examination(environment, machine, running, backend, given, lasting, begins)
         for result in examination.results(targets.get(machine.name)):
             results.append(result)
             if each is not None:
@@ -90,6 +94,7 @@ class _Examination:
         neighbours: Sequence[Machine],
         backend: str,
         capabilities: frozenset[str],
+        lasting: frozenset[PortStatus],
         begins: Callable[[str, str], None] | None,
     ) -> None:
         self._environment = environment
@@ -97,6 +102,7 @@ class _Examination:
         self._machine = machine
         self._backend = backend
         self._capabilities = capabilities
+        self._lasting = lasting
         self._begins = begins
         self._withheld = withheld(environment)
 
@@ -114,7 +120,9 @@ class _Examination:
             return
         services = frozenset(service.name for service in self._machine.services)
         host = MachineHost(target, "root", services)
-        context = CheckContext(machine=self._machine, target=target, host=host)
+        context = CheckContext(
+            machine=self._machine, target=target, host=host, lasting={*target.ports} & self._lasting
+        )
         if self._begins is not None:
             self._begins(name, "does it answer?")
         try:

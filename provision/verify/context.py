@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -11,18 +12,23 @@ from provision.verify.facts import first, gather
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from provision.model import Check, Machine
+    from provision.model import Check, Machine, PortStatus
     from provision.target import Output, Target
     from provision.verify.host import MachineHost
 
 
 @dataclass(frozen=True, kw_only=True)
 class CheckContext:
-    """A machine under examination; `host` asks as root, who sees everything."""
+    """A machine under examination; `host` asks as root, who sees everything.
+
+    `lasting` are the published ports that the host has reached already; a check takes its own out,
+    so that it asks anew if it is asked again.
+    """
 
     machine: Machine
     target: Target
     host: MachineHost
+    lasting: set[PortStatus] = field(default_factory=set)
 
     def run(self, script: str, *, user: str | None = None, timeout: float = 60) -> Output:
         """Run text for `sh`, as the machine's user unless another is named."""

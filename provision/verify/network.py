@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import socket
 from typing import TYPE_CHECKING
 
 from provision.verify import http
+from provision.verify.connections import problems_of, reachable
 from provision.verify.context import text_of
 from provision.verify.sockets import listening, wanted
 from provision.verify.values import Unanswered, text_problems
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 PORT_FIELDS = frozenset({"address", "protocol", "published", "listens"})
 HTTP_FIELDS = frozenset({"method", "status", "body", "headers"})
-PATIENCE = 5.0  # seconds to connect from the host
-HANG_UP = 0.1  # seconds in which a forwarder hangs up when nobody listens behind it
 
 
 def port(context: CheckContext, check: Check) -> Iterator[str]:
@@ -69,35 +67,16 @@ def _from_host(context: CheckContext, check: Check, protocol: Protocol, number: 
             yield _unreachable(there)
             return
     for port in ports:
-        yield from _answer_problems(port)
-
-
-def _answer_problems(port: PortStatus) -> Iterator[str]:
-    """Why a port of the host gives no connection that lasts; a server that waits for us to speak is good."""
-    try:
-        with socket.create_connection((reachable(port.address), port.host), PATIENCE) as connection:
-            connection.settimeout(HANG_UP)
-            try:
-                heard = connection.recv(1, socket.MSG_PEEK)
-            except TimeoutError:
-                return
-            except ConnectionResetError:
-                heard = b""
-            if not heard:
-                yield f"{port.endpoint} on the host hangs up: nothing listens behind it"
-    except OSError as error:
-        yield f"{port.endpoint} on the host does not answer: {error.strerror or error}"
+        if port in context.lasting:
+            context.lasting.remove(port)
+        else:
+            yield from problems_of(port)
 
 
 def published(context: CheckContext, guest: int, protocol: Protocol) -> PortStatus | None:
     """How a port of the machine is forwarded now; the first, where it is more than once."""
     ports = [p for p in context.target.ports if (p.guest, p.protocol) == (guest, protocol)]
     return ports[0] if ports else None
-
-
-def reachable(address: str) -> str:
-    """The address to connect to where a port is bound to this one."""
-    return {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(address, address)  # noqa: S104
 
 
 def http_answer(context: CheckContext, check: Check) -> Iterator[str]:

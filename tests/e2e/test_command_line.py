@@ -87,7 +87,7 @@ def test_help_loads_nothing_that_it_does_not_need(project: Project) -> None:
 # Each takes 10 to 100 ms to import; the first run of a spec may need them, the next ones must not.
 SLOW = {
     "asyncio", "asyncssh", "attr", "docker", "email", "http", "importlib.metadata", "jinja2", "jsonschema",
-    "logging", "multiprocessing", "psutil", "pytest", "referencing", "rich", "rpds", "ssl", "statistics",
+    "multiprocessing", "psutil", "pytest", "referencing", "rich", "rpds", "ssl", "statistics",
     "tarfile", "testinfra", "vagrant", "xml", "yaml",
     "provision.backends.build_errors", "provision.backends.docker.snapshots", "provision.backends.vm",
     "provision.inventory", "provision.spec.sandbox", "provision.verify",

@@ -288,7 +288,7 @@ def test_the_code_and_the_templates_belong_to_the_question(
     monkeypatch.setattr(resources, "folder", lambda name: tmp_path / name)
     template = tmp_path / "templates" / "docker" / "compose.yaml.j2"
     template.parent.mkdir(parents=True)
-    seen = set()
+    seen: set[bytes] = set()
     for text in ("one", "other"):
         template.write_text(text)
         os.utime(template, ns=(1, len(seen)))
