@@ -197,12 +197,18 @@ def containers_with(label: str) -> tuple[Container, ...]:
 
 def volumes_with(label: str) -> tuple[str, ...]:
     """The names of the volumes that carry a label."""
-    return _lines(["volume", "ls", "--quiet", "--filter", f"label={label}"])
+    response = api.get("/volumes", {"filters": json.dumps({"label": [label]})})
+    if response is None:
+        return _lines(["volume", "ls", "--quiet", "--filter", f"label={label}"])
+    return tuple(sorted(volume["Name"] for volume in _content(response)["Volumes"] or ()))
 
 
 def networks_with(label: str) -> tuple[str, ...]:
     """The names of the networks that carry a label."""
-    return _lines(["network", "ls", "--format", "{{.Name}}", "--filter", f"label={label}"])
+    response = api.get("/networks", {"filters": json.dumps({"label": [label]})})
+    if response is None:
+        return _lines(["network", "ls", "--format", "{{.Name}}", "--filter", f"label={label}"])
+    return tuple(network["Name"] for network in _content(response))
 
 
 def label_values(kind: str, wanted: Sequence[str], *, carrying: Sequence[str]) -> tuple[tuple[str, ...], ...]:

@@ -102,6 +102,11 @@ ANSWERS: dict[str, tuple[int, Any]] = {
     "GET /networks/broken": (500, {"message": "driver failed"}),
     "GET /containers/json?all=1&filters=%7B%22label%22%3A+%5B%22provision.id%3D0123abcd%22%5D%7D": (
         200, [{"Id": "dev-1"}, {"Id": "gone-meanwhile"}]),
+    "GET /volumes?filters=%7B%22label%22%3A+%5B%22provision.id%3D0123abcd%22%5D%7D": (
+        200, {"Volumes": [{"Name": "later"}, {"Name": "data"}], "Warnings": None}),
+    "GET /volumes?filters=%7B%22label%22%3A+%5B%22none%22%5D%7D": (200, {"Volumes": None}),
+    "GET /networks?filters=%7B%22label%22%3A+%5B%22provision.id%3D0123abcd%22%5D%7D": (
+        200, [{"Name": "net", "Id": "9"}]),
     "POST /containers/dev-1/exec": (201, {"Id": "77"}),
     "POST /exec/77/start": (200, b"\1\0\0\0\0\0\0\3ok\n"),
     "GET /exec/77/json": (200, {"ExitCode": 3}),
@@ -167,6 +172,9 @@ def test_an_engine_on_a_socket_is_asked_without_a_program(monkeypatch: pytest.Mo
     assert objects.networks == {"net": {"a": "b"}}
     assert queries.image("absent") is None
     assert queries.containers_with("provision.id=0123abcd") == (container,)
+    assert queries.volumes_with("provision.id=0123abcd") == ("data", "later")
+    assert queries.volumes_with("none") == ()
+    assert queries.networks_with("provision.id=0123abcd") == ("net",)
 
 
 @needs_a_socket
