@@ -22,13 +22,14 @@ class CheckContext:
     """A machine under examination; `host` asks as root, who sees everything.
 
     `lasting` are the published ports that the host has reached already; a check takes its own out,
-    so that it asks anew if it is asked again.
+    so that it asks anew if it is asked again. `system` has the answers to what no check changes.
     """
 
     machine: Machine
     target: Target
     host: MachineHost
     lasting: set[PortStatus] = field(default_factory=set)
+    system: dict[str, tuple[int, bytes]] = field(default_factory=dict)
 
     def run(self, script: str, *, user: str | None = None, timeout: float = 60) -> Output:
         """Run text for `sh`, as the machine's user unless another is named."""
@@ -47,7 +48,8 @@ class CheckContext:
         Raises:
             Unreachable: it does not answer.
         """
-        self.host.backend.remember(first(self.target, timeout))
+        self.system.update(first(self.target, timeout))
+        self.host.backend.remember(self.system)
         self.host.system_info.type  # noqa: B018 - testinfra keeps what it is told
 
     def prefetch(self, checks: Sequence[Check]) -> None:

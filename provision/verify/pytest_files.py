@@ -52,6 +52,7 @@ def run_tests(context: CheckContext, check: Check, environment: Environment) -> 
         return [_failure(context, check, f"there is no file {file}", begun)]
     services = frozenset(service.name for service in context.machine.services)
     machine = MachineHost(context.target, context.machine.user, services)
+    machine.backend.remember(context.system)
     recorder = _Recorder()
     output = io.StringIO()
     with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output), _undisturbed():
