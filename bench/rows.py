@@ -88,10 +88,8 @@ def rows(dev_containers: bool, scratch: Path) -> tuple[Row, ...]:  # noqa: FBT00
 
 def _testinfra() -> Sequence[str]:
     """The same questions, asked by testinfra's own Docker backend."""
-    return [
-        sys.executable, "-m", "pytest", "--quiet", "-p", "no:cacheprovider",
-        f"--hosts=docker://{tools.CONTAINER}", "bench/peers/test_checks.py",
-    ]  # fmt: skip
+    words = f"{sys.executable} -m pytest --quiet -p no:cacheprovider bench/peers/test_checks.py"
+    return ["sh", "-c", f'exec {words} --hosts="docker://{tools.CONTAINER}"']
 
 
 def _validate(scratch: Path, lines: int, aim: Aim | None) -> Row:

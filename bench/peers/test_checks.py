@@ -12,7 +12,7 @@ COMMANDS = {
     "id -un": "root",
     "test -d /opt/venv": "",
     "redis-cli set bench 1 && redis-cli get bench": "1",
-    "cat /proc/1/comm": "supervisord",
+    "cat /proc/1/comm": "docker-init",
     "redis-cli -p 6379 info server": "redis_version",
     "test -w /workspace": "",
     "date +%Z": "UTC",
