@@ -39,7 +39,7 @@ def exclusive(path: Path, *, timeout: float | None = None) -> Iterator[None]:
     try:
         yield
     finally:
-        os.close(descriptor)
+        _release(descriptor)
 
 
 @contextmanager
@@ -60,11 +60,11 @@ def hold(path: Path, progress: Progress, *, holder: Callable[[], str]) -> Iterat
         yield
     finally:
         path.unlink(missing_ok=True)  # while it is held: whoever waits sees that, and makes it anew
-        os.close(descriptor)
+        _release(descriptor)
 
 
 def _take(path: Path, deadline: float | None) -> int:
-    """The descriptor of the file, locked; closing it unlocks it."""
+    """The descriptor of the file, locked."""
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
         try:
@@ -75,6 +75,11 @@ def _take(path: Path, deadline: float | None) -> int:
             os.close(descriptor)
             raise
         os.close(descriptor)  # its holder has removed it: a lock on what nobody else can open
+
+
+def _release(descriptor: int) -> None:
+    fcntl.flock(descriptor, fcntl.LOCK_UN)  # a child that was forked meanwhile has a copy of the descriptor
+    os.close(descriptor)
 
 
 def _wait(descriptor: int, deadline: float | None) -> None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 import threading
 import time
 from contextlib import contextmanager
@@ -125,3 +129,34 @@ def test_carrying_folders_is_a_change(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr("provision.backends.vm.guest.sync.push", carry)
     VirtualMachines().sync(state_dir, Silent(), watch=False)
     assert locked == [True]
+
+
+@pytest.mark.processes
+def test_another_process_is_kept_out_until_the_end_whatever_it_ends_by(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    program = (
+        "import sys, time; from pathlib import Path; from provision.lock import exclusive\n"
+        "with exclusive(Path(sys.argv[1])): print('held', flush=True); time.sleep(600)"
+    )
+    with subprocess.Popen([sys.executable, "-c", program, str(path)], stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"held\n"
+        with pytest.raises(lock.Held), lock.exclusive(path, timeout=0):
+            pytest.fail("two have it")
+        child.kill()
+        with lock.exclusive(path, timeout=60):
+            assert path.exists()
+
+
+@pytest.mark.processes
+def test_a_descriptor_that_a_child_has_copied_does_not_hold_it(tmp_path: Path) -> None:
+    with lock.exclusive(tmp_path / "lock"):
+        child = os.fork()
+        if child == 0:
+            signal.pause()
+    try:
+        with lock.exclusive(tmp_path / "lock", timeout=0):
+            pass
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
