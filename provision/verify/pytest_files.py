@@ -33,6 +33,7 @@ OPTIONS = (
     "-p", "no:faulthandler",  # it would take the signals of this process
     "-p", "no:doctest", "-p", "no:junitxml", "-p", "no:legacypath", "-p", "no:pastebin",  # unused
     "-p", "no:setuponly", "-p", "no:setupplan", "-p", "no:stepwise",
+    "-p", "no:unraisableexception",  # it collects garbage, for warnings that nobody sees here
     "-c", os.devnull,  # the project's own configuration is for its own tests
     "--color=no",  # whatever PY_COLORS and FORCE_COLOR want: reasons are read, and kept in reports
     "--import-mode=importlib",  # two files of one name, one file for two machines
