@@ -129,6 +129,7 @@ def planned_pulls(environment: Environment, backend: str, state_dir: StateDir) -
     wanted = acting.to_pull(environment, state_dir, always=False)
     return tuple(
         PlannedPull(
+            name=answer.item.name,
             what=answer.item.title,
             source=str(registry.repository),
             found=answer.manifest is not None,

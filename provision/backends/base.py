@@ -72,9 +72,11 @@ class PlannedBuild:
 class PlannedPull:
     """What `up` would look for in the registry `source` before it builds it.
 
-    `found` says that it is there and would be pulled; else `reason` says why it would be built.
+    `name` is the backend's own for it, empty where it has none yet; `what` is it for people. `found` says
+    that it is there and would be pulled; else `reason` says why it would be built.
     """
 
+    name: str
     what: str
     source: str
     found: bool

@@ -68,9 +68,9 @@ def command(request: Request, form: str) -> None:
     show_demands(environment.demands)
     for line in left_behind(environment) if "create" in plan.actions.values() else ():
         say(line)
-    pulled = {pull.what for pull in plan.pulls if pull.found}
+    pulled = {pull.name for pull in plan.pulls if pull.found}
     for build in plan.build:
-        if f"the image {build.image}" not in pulled:
+        if build.image not in pulled:
             say(f"the image {build.image} will be built first: {build.cause}")
     for pull in plan.pulls:
         say(
