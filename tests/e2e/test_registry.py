@@ -105,8 +105,8 @@ def test_a_second_host_builds_nothing(tmp_path: Path, server: Server, shared: Sh
     second.spec(SPEC.format(mark=shared.mark))
     planned = second.run("plan", "--format", "json").json()
     assert planned["pulls"] == [
-        {"what": f"the image {planned['images'][0]['name']}", "source": server.repository,
-         "found": True, "reason": ""}
+        {"name": planned["images"][0]["name"], "what": f"the image {planned['images'][0]['name']}",
+         "source": server.repository, "found": True, "reason": ""}
     ]  # fmt: skip
     text = second.run("plan").stdout
     assert "will be pulled from" in text
