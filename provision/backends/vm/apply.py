@@ -13,7 +13,7 @@ from provision.backends.order import in_order
 from provision.backends.ports import choose, keep, kept
 from provision.backends.readiness import BETWEEN, wait_until_ready
 from provision.backends.starting import decide_start
-from provision.backends.vm import acceleration, snapshots, written
+from provision.backends.vm import acceleration, drivers, snapshots, written
 from provision.backends.vm.decide import BOOTED, changes_in_place, stands_as
 from provision.backends.vm.driver import ForwardsLater, HasGuestConsole, release, starts_provisioned
 from provision.backends.vm.guest import agent, secrets, ssh, sync
@@ -24,6 +24,7 @@ from provision.backends.vm.provisioning import provisioning
 from provision.backends.vm.records import RECORD, MachineRecord, MachinesRecord
 from provision.backends.vm.render import copied_folders
 from provision.backends.vm.shutdown import remove
+from provision.errors import HostLacks
 from provision.model import ATTACH, SETUP
 from provision.progress import ParallelProgress
 from provision.quick_dataclasses import dataclass
@@ -68,9 +69,7 @@ class Application:
         with self.state_dir.lock(progress):
             snapshots.finish_restore(self.state_dir, progress)
             with progress.wait("checking what is running"):
-                observed, plan = plan_for(
-                    self.environment, self.driver, self.state_dir, self.rendering, rebuild=rebuild
-                )
+                observed, plan = self._plan(rebuild=rebuild)
             approve(plan)
             begun = since = time.monotonic()
             if plan.changes:
@@ -85,6 +84,19 @@ class Application:
         self._wait_for_all(plan, progress)
         starts.note(self.state_dir, plan, begun, since)
         return plan
+
+    def _plan(self, *, rebuild: bool) -> tuple[Observed, Plan]:
+        """What there is, and what to do; what a change needs of this host is looked at only for one."""
+        try:
+            observed, plan = plan_for(
+                self.environment, self.driver, self.state_dir, self.rendering, rebuild=rebuild
+            )
+        except HostLacks:
+            drivers.require(self.driver)  # says best what is missing
+            raise
+        if plan.changes:
+            drivers.require(self.driver)
+        return observed, plan
 
     def start(self, progress: Progress, machine: str | None) -> Plan:
         """Start the machines that are stopped, or one of them, as they were made."""

@@ -177,7 +177,6 @@ class VirtualMachines:
         choices = self.choose(environment, state_dir)
         rendering = self.render(environment, state_dir.rendering, choices)
         driver = drivers.find(choices.driver)
-        drivers.require(driver)
         _require_accelerator(environment, driver)
         capabilities.require_host(environment)
         _refuse_former(environment, driver, state_dir)
