@@ -22,16 +22,7 @@ _COLLECTION_TAGS = frozenset({_REPLACE, "!", "tag:yaml.org,2002:map", "tag:yaml.
 
 
 def compose(text: str, file: str, problems: Problems) -> Node | None:
-    """The tree of a YAML document, by the core schema of YAML 1.2.
-
-    Args:
-        text: the document.
-        file: how positions name it.
-        problems: takes duplicate keys, merge keys, tags, aliases that grow, bad syntax.
-
-    Returns:
-        None where there is nothing to go on with; the problems say why.
-    """
+    """The tree of a YAML document, read by the parser; `parsing.parse` says how it is asked."""
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
         events: Iterator[yaml.Event] = iter(yaml.parse(text, Loader=loader))

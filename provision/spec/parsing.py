@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from provision.spec.problems import Problems
 
 
+LARGEST = 64 * 1024  # characters of a text: the tree of a longer one would not be kept
+_DECIDING = ("composer", "parsing", "scalars", "tree")
+
+
 def parse(text: str, file: str, problems: Problems) -> Node | None:
     """The tree of a YAML document, by the core schema of YAML 1.2.
 
@@ -25,8 +29,8 @@ def parse(text: str, file: str, problems: Problems) -> Node | None:
     Returns:
         None where there is nothing to go on with; the problems say why.
     """
-    known = memo.key(_reader(), text.encode())
-    if (answer := memo.recall(known)) is not None:
+    known = memo.key(_reader(), text.encode()) if len(text) <= LARGEST else ""
+    if known and (answer := memo.recall(known)) is not None:
         taken, written = json.loads(answer)
         if taken <= problems.budget.values:
             problems.budget.values -= taken
@@ -36,7 +40,7 @@ def parse(text: str, file: str, problems: Problems) -> Node | None:
 
     before, added = problems.budget.values, problems.added
     root = compose(text, file, problems)
-    if root is not None and problems.added == added:
+    if known and root is not None and problems.added == added:
         answer = json.dumps((before - problems.budget.values, _written(root)), separators=(",", ":")).encode()
         memo.keep(known, answer)
     return root
@@ -47,9 +51,6 @@ def _reader() -> bytes:
     """All that decides what tree a text is read into, besides the text."""
     own = (Path(__file__).with_name(f"{name}.py").read_bytes() for name in _DECIDING)
     return b"\0".join((*own, memo.library("yaml")))
-
-
-_DECIDING = ("composer", "parsing", "scalars", "tree")
 
 
 def _written(node: Node) -> list[object]:

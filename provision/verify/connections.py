@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import time
 from contextlib import suppress
+from itertools import islice
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -15,13 +16,18 @@ if TYPE_CHECKING:
 PATIENCE = 5.0  # seconds to connect from the host
 HANG_UP = 0.1  # seconds in which a forwarder hangs up when nobody listens behind it
 
+MOST = 100  # a process may have a thousand open files, and a spec as many ports
+
 
 class Connections:
-    """A connection to each of these ports, all opened at once: so they are waited for only once."""
+    """Connections to the first of these ports, opened at once: so they are waited for only once."""
 
     def __init__(self, ports: Iterable[PortStatus]) -> None:
         self._begun = time.monotonic()
-        self._opened = {port: _begin(port) for port in ports if port.protocol == "tcp"}
+        self._opened: dict[PortStatus, socket.socket] = {}
+        for port in islice((port for port in ports if port.protocol == "tcp"), MOST):
+            with suppress(OSError):  # a host without IPv6: whoever asks that port alone is told
+                self._opened[port] = _begin(port)
 
     def lasting(self) -> frozenset[PortStatus]:
         """Those that are accepted, and not hung up for a moment; all are closed then."""

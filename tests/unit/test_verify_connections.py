@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
+import errno
 import socket
 import threading
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from provision.model import PortStatus
-from provision.verify.connections import Connections, problems_of
+from provision.verify.connections import MOST, Connections, problems_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -109,3 +111,22 @@ def test_an_address_for_all_is_reached_at_this_host(address: str) -> None:
     with served(silent, address) as port:
         assert Connections([port]).lasting() == {port}
         assert tuple(problems_of(port)) == ()
+
+
+def test_of_very_many_only_the_first_are_opened() -> None:
+    with served(silent) as good:
+        ports = [dataclasses.replace(good, guest=number) for number in range(2000)]
+        assert Connections(ports).lasting() == {*ports[:MOST]}
+
+
+def test_a_host_without_ipv6_has_no_connection_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    class OfIPv4(socket.socket):
+        def __init__(self, family: int = socket.AF_INET, *words: Any, **more: Any) -> None:
+            if family == socket.AF_INET6:
+                raise OSError(errno.EAFNOSUPPORT, "Address family not supported by protocol")
+            super().__init__(family, *words, **more)
+
+    with served(silent) as good:
+        monkeypatch.setattr(socket, "socket", OfIPv4)
+        absent = PortStatus(guest=80, host=good.host, address="::1", protocol="tcp")
+        assert Connections([absent, good]).lasting() == {good}
