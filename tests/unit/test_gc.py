@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import socket
@@ -290,3 +291,21 @@ def test_records_of_other_state_folders_are_read_where_they_lie(here: Path) -> N
     records.save(folder / "environment.json", record)
     assert [each.name for each in known_environments(here / "elsewhere")] == ["dev"]
     assert json.loads((folder / "environment.json").read_text())["project"] == "/p"
+
+
+def test_every_temporary_folder_has_a_name_that_gc_knows() -> None:
+    """Whoever is killed leaves it; a file, or a name like any other, would stay for ever."""
+    makers = {"TemporaryDirectory", "TemporaryFile", "NamedTemporaryFile", "SpooledTemporaryFile",
+              "mkdtemp", "mkstemp", "mktemp"}  # fmt: skip
+    made = []
+    for path in sorted(Path(leftovers.__file__).parent.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if not isinstance(node, ast.Call):
+                continue
+            name = ast.unparse(node.func).rpartition(".")[2]
+            if name in makers:
+                prefix = next((ast.unparse(word.value) for word in node.keywords if word.arg == "prefix"), "")
+                made.append((path.name, name, prefix))
+    known = {"runtime.TEMPORARY", "TEMPORARY", "'provision-'", "'provision-compare-'"}
+    assert len(made) > 4
+    assert [each for each in made if each[1] != "TemporaryDirectory" or each[2] not in known] == []

@@ -13,10 +13,10 @@ import platform
 import sys
 import time
 from pathlib import Path
-from tempfile import NamedTemporaryFile
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Literal
 
-from provision import process, records, resources
+from provision import process, records, resources, runtime
 from provision.backends.vm.architecture import architecture, required
 from provision.backends.vm.options import options_of
 from provision.errors import HostLacks, ProvisionError
@@ -161,14 +161,14 @@ def _boots(accelerator: Accelerator, kernel: bytes | None, called: str, progress
 def _try(accelerator: Accelerator, kernel: bytes) -> bool:
     """Boot a kernel without a root: it says its version, gives up, and QEMU ends."""
     ours = required()
-    with NamedTemporaryFile(prefix="provision-kernel-") as file:
-        file.write(kernel)
-        file.flush()
+    with TemporaryDirectory(prefix=runtime.TEMPORARY) as folder:
+        file = Path(folder) / "kernel"
+        file.write_bytes(kernel)
         try:
             tried = process.run(
                 [ours.program, "-accel", accelerator, "-cpu", "host", "-machine", ours.machine, "-m", "256",
                  "-nodefaults", "-no-user-config", "-display", "none", "-serial", "stdio", "-no-reboot",
-                 "-kernel", file.name, "-append", f"{ours.kernel} panic=-1"],
+                 "-kernel", str(file), "-append", f"{ours.kernel} panic=-1"],
                 check=False,
                 timeout=BOOTS_WITHIN,
             )  # fmt: skip

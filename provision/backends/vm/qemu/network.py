@@ -6,14 +6,12 @@ import os
 import platform
 import re
 import socket
-import tempfile
 import time
 from contextlib import suppress
 from functools import cache
-from pathlib import Path
 from typing import Literal
 
-from provision import process
+from provision import process, runtime
 from provision.backends.vm.architecture import architecture
 
 Network = Literal["passt", "user"]
@@ -49,8 +47,10 @@ def passt_lacks() -> str | None:
 def _trial() -> str | None:
     """Start both as a machine's script does, connect, and see them end; the reason where they do not."""
     root = os.geteuid() == 0
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "net"
+    # Among the sockets: `gc` removes it there, if this process is killed meanwhile.
+    path = runtime.sockets() / f"trial-{os.getpid()}"
+    path.unlink(missing_ok=True)
+    try:
         child = process.start(
             ["pasta", "-4", "-f", "-q", *(["--runas", "0", "--netns-only"] if root else []), "--config-net",
              "-a", "10.0.3.2", "-n", "24", "-g", "10.0.3.1", "--no-map-gw", "-T", "none", "-U", "none",
@@ -69,6 +69,8 @@ def _trial() -> str | None:
         except process.TimeoutExpired:
             process.kill_session(child)  # passt would go on without pasta, and hold the pipes
             return f"passt does not work on this host: it did not finish within {TRIAL_ENDS_WITHIN:g} s"
+    finally:
+        path.unlink(missing_ok=True)
     if answered and child.returncode == 0:
         return None
     lines = [line for line in stderr.decode("utf-8", "replace").splitlines() if "syslog" not in line]
