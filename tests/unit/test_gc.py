@@ -295,7 +295,7 @@ def test_records_of_other_state_folders_are_read_where_they_lie(here: Path) -> N
 
 def test_every_temporary_folder_has_a_name_that_gc_knows() -> None:
     """Whoever is killed leaves it; a file, or a name like any other, would stay for ever."""
-    makers = {"TemporaryDirectory", "TemporaryFile", "NamedTemporaryFile", "SpooledTemporaryFile",
+    makers = {"TemporaryDirectory", "NamedTemporaryFile", "SpooledTemporaryFile",
               "mkdtemp", "mkstemp", "mktemp"}  # fmt: skip
     made = []
     for path in sorted(Path(leftovers.__file__).parent.rglob("*.py")):
