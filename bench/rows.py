@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from typing import TYPE_CHECKING
 
@@ -88,8 +89,10 @@ def rows(dev_containers: bool, scratch: Path) -> tuple[Row, ...]:  # noqa: FBT00
 
 def _testinfra() -> Sequence[str]:
     """The same questions, asked by testinfra's own Docker backend."""
-    words = f"{sys.executable} -m pytest --quiet -p no:cacheprovider bench/peers/test_checks.py"
-    return ["sh", "-c", f'exec {words} --hosts="docker://{tools.CONTAINER}"']
+    pytest = [sys.executable, "-m", "pytest", "--quiet", "-p", "no:cacheprovider"]
+    container = "$(docker ps --quiet --filter label=provision.environment=bench)"
+    words = f'exec {shlex.join(pytest)} --hosts="docker://{container}" bench/peers/test_checks.py'
+    return ["sh", "-c", words]
 
 
 def _validate(scratch: Path, lines: int, aim: Aim | None) -> Row:

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 SPEC = "envs/dev.yaml"
 CHECKS = "bench/specs/checks.yaml"
 PEERS = "bench/peers"
-CONTAINER = "$(docker ps --quiet --filter label=provision.environment=bench)"  # for a shell
 CLI_VERSION = "0.89.0"
 CLI_FOLDER = PROJECT / ".cache" / "bench"
 OURS = "provision"

@@ -34,8 +34,8 @@ ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 def main() -> None:
     """Run `provision` with this process's arguments, then exit."""
-    # Nearly all that a short run makes stays until its end, so looking for garbage is in vain: while
-    # modules are imported, a tenth of the time, and at the end, when all is let go, another tenth.
+    # A short run keeps almost every object until it exits. To look for garbage among them costs a
+    # tenth of the run while modules are imported, and another tenth at exit.
     gc.set_threshold(50_000)
     _open_streams()
     code = _run()

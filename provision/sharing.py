@@ -83,10 +83,10 @@ def examine(host: Mapping[str, str] | None = None) -> Finding | None:
     registry = _registry("", host, writes=False)
     if registry is None:
         return None
-    from provision.oci import signing
-
     subject, signed = str(registry.repository), ""
     if registry.verify or registry.sign:
+        from provision.oci import signing
+
         signed = "; signatures by cosign"
         if not signing.is_installed():
             return Finding(

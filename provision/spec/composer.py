@@ -22,7 +22,7 @@ _COLLECTION_TAGS = frozenset({_REPLACE, "!", "tag:yaml.org,2002:map", "tag:yaml.
 
 
 def compose(text: str, file: str, problems: Problems) -> Node | None:
-    """The tree of a YAML document, read by the parser; `parsing.parse` says how it is asked."""
+    """Parse a YAML document into a tree; `parsing.parse` describes the arguments."""
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
         events: Iterator[yaml.Event] = iter(yaml.parse(text, Loader=loader))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from importlib import import_module
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from provision.model import Origin, Result
@@ -51,10 +52,10 @@ def verify(
     for machine in machines:
         if machine.name in targets:
             targets[machine.name].prepare(*_users(machine))
-    asked = [targets[machine.name] for machine in machines if machine.name in targets]
-    connections = Connections(port for target in asked for port in target.ports)
+    published = [targets[each.name].ports for each in machines if each.name in targets]
+    connections = Connections(chain.from_iterable(published))
     _import(machines)
-    lasting = connections.lasting()  # meanwhile the shells open
+    lasting = connections.lasting()  # the shells open meanwhile
     running = [each for each in environment.machines if each.name in targets]
     for machine in machines:
         given = (capabilities or {}).get(machine.name, frozenset())

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 class CheckContext:
     """A machine under examination; `host` asks as root, who sees everything.
 
-    `lasting` are the published ports that the host has reached already; a check takes its own out,
-    so that it asks anew if it is asked again. `system` has the answers to what no check changes.
+    `lasting` holds the published ports whose connection from the host stayed open. A check removes
+    its port, so that a retry connects again. `system` holds facts that no check changes.
     """
 
     machine: Machine

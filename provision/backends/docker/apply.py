@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from provision import guest_paths, lent, process
 from provision.backends import causes, in_place, starts
+from provision.backends.build_errors import build_failed
 from provision.backends.container_image import image_names
 from provision.backends.container_labels import MACHINE
 from provision.backends.container_logs import read_logs
@@ -278,7 +279,6 @@ class Application:
                 words = ["build", *(["--no-cache"] if rebuild else [])]
                 self._compose([*words, *(machine.name for machine in built)], progress, variables)
             except process.CommandFailed as error:
-                from provision.backends.build_errors import build_failed
                 from provision.backends.build_problems import refuse_found
 
                 refuse_found(self.state_dir.log.read_text().splitlines(), built)

@@ -143,7 +143,6 @@ def push_files(machine: Machine, container: str) -> None:
     files = [mount for mount in machine.mounts if mount.source.is_file()]
     if not files:
         return
-
     import tarfile
 
     def write(stream: IO[bytes]) -> None:
@@ -192,10 +191,10 @@ def _push(state_dir: StateDir, folder: CopiedFolder, image: str) -> None:
     changed, gone = difference(former, now)
     if known and not changed and not gone:
         return
+    import tarfile  # an engine on this host copies nothing
+
     for at in range(0, len(gone), WORDS):
         process.run(commands.volume_words(folder.volume, image, REMOVE, gone[at : at + WORDS]))
-    import tarfile
-
     user, group = _owner(folder.user, image)
 
     def owned(member: tarfile.TarInfo) -> tarfile.TarInfo:
