@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 BOUND = Path("/proc/net/unix")  # every socket of this network that has a path
 DAY = 86400.0  # seconds: no build takes that long
-_TEMPORARY = re.compile(rf"{runtime.TEMPORARY}(?:compare-)?[a-z0-9_]{{8}}")
+TEMPORARY = re.compile(rf"{runtime.TEMPORARY}(?:compare-)?[a-z0-9_]{{8}}")
 
 
 def dead_sockets() -> tuple[Path, ...]:
@@ -66,11 +66,7 @@ def _temporary() -> Iterator[Path]:
                 found = path.lstat()
             except OSError:
                 continue
-            if (
-                stat.S_ISDIR(found.st_mode)
-                and found.st_uid == os.getuid()
-                and _TEMPORARY.fullmatch(path.name)
-            ):
+            if stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and TEMPORARY.fullmatch(path.name):
                 yield path
 
 

@@ -44,9 +44,12 @@ def private(folder: Path) -> Path:
     Raises:
         HostLacks: it is another user's, a link, or open to others.
     """
-    with suppress(FileExistsError):
-        folder.mkdir(mode=0o700)
-    status = folder.lstat()
+    try:
+        status = folder.lstat()
+    except FileNotFoundError:
+        with suppress(FileExistsError):  # another command was first
+            folder.mkdir(mode=0o700)
+        status = folder.lstat()
     if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o077:
         raise HostLacks(
             f"{folder} is not private to this user, so provision does not use it",

@@ -9,6 +9,8 @@ import socket
 import time
 from contextlib import suppress
 from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Literal
 
 from provision import process, runtime
@@ -47,10 +49,9 @@ def passt_lacks() -> str | None:
 def _trial() -> str | None:
     """Start both as a machine's script does, connect, and see them end; the reason where they do not."""
     root = os.geteuid() == 0
-    # Among the sockets: `gc` removes it there, if this process is killed meanwhile.
-    path = runtime.sockets() / f"trial-{os.getpid()}"
-    path.unlink(missing_ok=True)
-    try:
+    # A short path, as a socket's must be; `gc` knows the folder's name, should this process be killed.
+    with TemporaryDirectory(prefix=runtime.TEMPORARY, dir=runtime.SOCKETS) as folder:
+        path = Path(folder, "passt")
         child = process.start(
             ["pasta", "-4", "-f", "-q", *(["--runas", "0", "--netns-only"] if root else []), "--config-net",
              "-a", "10.0.3.2", "-n", "24", "-g", "10.0.3.1", "--no-map-gw", "-T", "none", "-U", "none",
@@ -69,8 +70,6 @@ def _trial() -> str | None:
         except process.TimeoutExpired:
             process.kill_session(child)  # passt would go on without pasta, and hold the pipes
             return f"passt does not work on this host: it did not finish within {TRIAL_ENDS_WITHIN:g} s"
-    finally:
-        path.unlink(missing_ok=True)
     if answered and child.returncode == 0:
         return None
     lines = [line for line in stderr.decode("utf-8", "replace").splitlines() if "syslog" not in line]
