@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from provision import backends
-from provision.backends.base import Remains, Weighs
+from provision.backends.base import Remains, RunsElsewhere, Weighs
 from provision.engine import EnvironmentRef
 from provision.errors import ProvisionError, UsageError
 from provision.hints import command
@@ -120,7 +120,13 @@ def find_environments(word: str, backend: str | None = None) -> tuple[Environmen
     folders = {ref.state_dir.id: ref.state_dir.project for ref in refs}
     here = {ref.state_dir.id for ref in refs if not is_elsewhere(ref)}
     if refs and not here:
-        address = refs[0].state_dir.address or "this host"
+        first = refs[0]
+        address = first.state_dir.address or "this host"
+        if first.state_dir.address and isinstance(first.backend, RunsElsewhere):
+            raise UsageError(
+                f"{word} is on {address}, which knows it by its spec alone",
+                hint=f"name the spec, and the host as you did for up: {first.state_dir.spec} --host NAME",
+            )
         raise UsageError(
             f"{word} is on {address}, and another engine is selected",
             hint="select its engine: --host NAME, DOCKER_HOST or DOCKER_CONTEXT; none of them for this host",

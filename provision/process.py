@@ -18,6 +18,7 @@ from provision.errors import EXIT_SIGNALLED, HostLacks, ProvisionError
 from provision.quick_dataclasses import dataclass
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
@@ -325,6 +326,25 @@ def start(argv: Sequence[str], *, own_session: bool = False) -> subprocess.Popen
             stderr=subprocess.PIPE,
             bufsize=0,
             start_new_session=own_session,
+            env=environment(),
+        )
+    except FileNotFoundError as error:
+        raise _missing(argv, error) from error
+
+
+def start_on(connection: socket.socket, argv: Sequence[str]) -> subprocess.Popen[bytes]:
+    """Start a command that reads and writes a connection; its errors are discarded.
+
+    Raises:
+        HostLacks: the program is not there.
+    """
+    LOGGER.info("$ %s # started on a connection", shlex.join(argv))
+    try:
+        return subprocess.Popen(
+            argv,
+            stdin=connection.fileno(),
+            stdout=connection.fileno(),
+            stderr=subprocess.DEVNULL,
             env=environment(),
         )
     except FileNotFoundError as error:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 GROUP = "provision.backends"
 DEFAULT = "docker"  # where neither the command line nor PROVISION_BACKEND names one
+# How each backend reaches a host that the user's configuration names; others reach none.
+HOST_SCHEMES = {"docker": ("ssh://", "tcp://", "unix://"), "vm": ("ssh://",)}
 OPTIONS_FILE = "options.schema.json"
 
 

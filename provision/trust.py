@@ -59,6 +59,15 @@ class Trust:
         answer = self.answers.get(digest_of(demand))
         return demand.word in self.words or (answer is not None and answer.allowed)
 
+    def whole_words(self) -> frozenset[Word]:
+        """The words of which the person refused nothing, and allowed something."""
+        said = self.answers.values()
+        refused = {answer.word for answer in said if not answer.allowed}
+        allowed = {
+            cast("Word", answer.word) for answer in said if answer.allowed and answer.word not in refused
+        }
+        return self.words | allowed
+
     def is_answered(self, demand: Demand) -> bool:
         """Whether the person need not be asked about a demand."""
         return demand.word in self.words or digest_of(demand) in self.answers

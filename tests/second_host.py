@@ -36,6 +36,26 @@ def reason_against() -> str:
 
 
 @contextmanager
+def own_network() -> Iterator[tuple[list[str], str]]:
+    """A network on the bridge; gives the words that run a command in it, and its address."""
+    address = _OWN.format(os.getpid() % 250 + 2)
+    space, outer, inner = f"second-{os.getpid()}", f"vs{os.getpid()}", f"vi{os.getpid()}"
+    within = ["nsenter", f"--net=/run/netns/{space}"]
+    _run("ip", "netns", "add", space)
+    try:
+        _run("ip", "link", "add", outer, "type", "veth", "peer", "name", inner, "netns", space)
+        _run("ip", "link", "set", outer, "master", BRIDGE, "up")
+        _run(*within, "ip", "address", "add", f"{address}/16", "dev", inner)
+        _run(*within, "ip", "link", "set", "lo", "up")
+        _run(*within, "ip", "link", "set", inner, "up")
+        _run(*within, "ip", "route", "add", "default", "via", ADDRESS)
+        yield within, address
+    finally:
+        subprocess.run(["ip", "netns", "delete", space], check=False)
+        subprocess.run(["ip", "link", "delete", outer], capture_output=True, check=False)
+
+
+@contextmanager
 def second_host(folder: Path, *, ca: Path | None = None, registry: str = "") -> Iterator[str]:
     """Run it; gives the address of its engine.
 
@@ -44,8 +64,6 @@ def second_host(folder: Path, *, ca: Path | None = None, registry: str = "") -> 
         ca: the certificate that its engine trusts for the registry.
         registry: the registry's host, with its port.
     """
-    number = os.getpid() % 250 + 2
-    space, outer, inner = f"second-{os.getpid()}", f"vs{os.getpid()}", f"vi{os.getpid()}"
     folder.mkdir(parents=True)
     socket, log = folder / "engine.sock", folder / "log"
     certificates = folder / "certs.d"
@@ -53,33 +71,23 @@ def second_host(folder: Path, *, ca: Path | None = None, registry: str = "") -> 
     if ca:
         (certificates / registry).mkdir()
         shutil.copy(ca, certificates / registry / "ca.crt")
-    within = ["nsenter", f"--net=/run/netns/{space}"]
-    _run("ip", "netns", "add", space)
+    script = (
+        "mount --make-rprivate / && mkdir -p /etc/docker/certs.d"
+        ' && mount --bind "$1" /etc/docker/certs.d && shift && exec dockerd "$@"'
+    )
     try:
-        _run("ip", "link", "add", outer, "type", "veth", "peer", "name", inner, "netns", space)
-        _run("ip", "link", "set", outer, "master", BRIDGE, "up")
-        _run(*within, "ip", "address", "add", f"{_OWN.format(number)}/16", "dev", inner)
-        _run(*within, "ip", "link", "set", "lo", "up")
-        _run(*within, "ip", "link", "set", inner, "up")
-        _run(*within, "ip", "route", "add", "default", "via", ADDRESS)
-        script = (
-            "mount --make-rprivate / && mkdir -p /etc/docker/certs.d"
-            ' && mount --bind "$1" /etc/docker/certs.d && shift && exec dockerd "$@"'
-        )
-        words = [*within, "unshare", "--mount", "sh", "-c", script, "sh", str(certificates),
-                 "--host", f"unix://{socket}", "--data-root", str(folder / "data"),
-                 "--exec-root", str(folder / "exec"), "--pidfile", str(folder / "pid"), "--bip", _INNER,
-                 ]  # fmt: skip
-        with log.open("wb") as out:
+        with own_network() as (within, _), log.open("wb") as out:
+            words = [*within, "unshare", "--mount", "sh", "-c", script, "sh", str(certificates),
+                     "--host", f"unix://{socket}", "--data-root", str(folder / "data"),
+                     "--exec-root", str(folder / "exec"), "--pidfile", str(folder / "pid"), "--bip", _INNER,
+                     ]  # fmt: skip
             running = subprocess.Popen(words, stdout=out, stderr=out, start_new_session=True)
-        try:
-            _wait(f"unix://{socket}", running, log)
-            yield f"unix://{socket}"
-        finally:
-            _end(f"unix://{socket}", running)
+            try:
+                _wait(f"unix://{socket}", running, log)
+                yield f"unix://{socket}"
+            finally:
+                _end(f"unix://{socket}", running)
     finally:
-        subprocess.run(["ip", "netns", "delete", space], check=False)
-        subprocess.run(["ip", "link", "delete", outer], capture_output=True, check=False)
         _unmount(folder)
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import os
 from typing import TYPE_CHECKING, Any, cast
 
 from provision import registry
@@ -51,16 +50,3 @@ def host_of(backend: Backend[Any]) -> str:
     from provision.backends.base import ReachesHosts
 
     return on_host(backend.address()) if isinstance(backend, ReachesHosts) else ""
-
-
-def require_host(name: str) -> None:
-    """Raise UsageError if the user chose a host, and this backend creates machines on this one alone."""
-    from provision.backends.base import ReachesHosts
-
-    host, backend = os.environ.get(HOST), find(name)
-    if host and not isinstance(backend, ReachesHosts):
-        raise UsageError(
-            f"{backend.title} creates machines on this host alone, not on {host}",
-            hint="leave out --host (or unset PROVISION_HOST), or use containers: `-b docker`;"
-            f" to have virtual machines on {host}, run provision there",
-        )

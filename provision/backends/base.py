@@ -567,6 +567,21 @@ class ReachesHosts(Protocol):
 
 
 @runtime_checkable
+class RunsElsewhere(Protocol):
+    """What a backend has in addition to the contract if provision runs on its other hosts."""
+
+    def handed_to(self, load: Callable[[], Environment]) -> tuple[str, Mapping[str, str]]:
+        """The host to which this process's variables send a verb, as they do for the engine's own tools.
+
+        Args:
+            load: reads the spec, where the answer depends on it.
+
+        Returns:
+            The host's address, such as ssh://me@big, empty for this one; and variables to be set there.
+        """
+
+
+@runtime_checkable
 class BuildsBases(Protocol):
     """What a backend can do in addition to the contract if its machines start from a base's image or box."""
 

@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 import os
+import shlex
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from provision import backends, trust
 from provision.backends import HOST
+from provision.registry import DEFAULT as CONTAINERS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
+
+    from provision.engine import Request
+    from provision.handover import Elsewhere
+    from provision.model import Environment
+    from provision.process import Completed
+    from provision.spec.personal import Hosts
+
+BACKEND = "PROVISION_BACKEND"
 
 
 def add_option(command: click.Command) -> click.Command:
@@ -22,7 +35,7 @@ def add_option(command: click.Command) -> click.Command:
         is_eager=True,
         expose_value=False,
         callback=_choose,
-        help="Use the engine of this host of your configuration; or $PROVISION_HOST.",
+        help="Use this host of your configuration; or $PROVISION_HOST.",
     )
     if not any("--host" in each.opts for each in command.params):
         command.params.append(option)
@@ -38,27 +51,152 @@ def _choose(_context: click.Context, _parameter: click.Parameter, name: str | No
     """Have this process, and each that it starts, use the engine of the host."""
     if not name:
         return
-    os.environ["DOCKER_HOST"] = address_of(name, _engines())
+    addresses = addresses_of(name, _hosts())
+    if CONTAINERS in addresses:
+        os.environ["DOCKER_HOST"] = addresses[CONTAINERS]
     os.environ[HOST] = name
 
 
-def address_of(name: str, engines: Mapping[str, str]) -> str:
-    """The engine of a host; UsageError if none is called so. Pure."""
+def addresses_of(name: str, hosts: Hosts) -> Mapping[str, str]:
+    """The addresses of a host, by backend; UsageError if none is called so. Pure."""
     from provision.errors import UsageError
 
-    if name not in engines:
-        known = f"known: {', '.join(sorted(engines))}; " if engines else ""
+    if name not in hosts:
+        known = f"known: {', '.join(sorted(hosts))}; " if hosts else ""
         raise UsageError(
             f"your configuration has no host {name}",
             hint=f"{known}add it to ~/.config/provision/config.yaml:"
-            f" hosts: {{{name}: {{docker: ssh://USER@{name}}}}}",
+            f" hosts: {{{name}: {{{CONTAINERS}: ssh://USER@{name}, vm: ssh://USER@{name}}}}}",
         )
-    return engines[name]
+    return hosts[name]
 
 
-def _engines() -> Mapping[str, str]:
-    from provision.spec.personal import engines
+def _hosts() -> Hosts:
+    from provision.spec.personal import hosts
     from provision.spec.reading import configuration
 
     path = configuration(os.environ)
-    return engines(path) if path is not None else {}
+    return hosts(path) if path is not None else {}
+
+
+def elsewhere(request: Request) -> Elsewhere | None:
+    """The other host to which the verb is handed over; None where this process does what it asks.
+
+    Raises:
+        UsageError: a host was chosen that has no address for the backend.
+    """
+    from provision.backends.base import ReachesHosts, RunsElsewhere
+
+    name, backend = chosen(), backends.find(request.backend)
+    if isinstance(backend, RunsElsewhere):
+        from provision import engine
+        from provision.handover import Elsewhere
+
+        if name:
+            return Elsewhere(address=_address(name, request.backend), name=name, variables={})
+        address, variables = backend.handed_to(lambda: engine.load(request))
+        return Elsewhere(address=address, variables=variables) if address else None
+    if name and isinstance(backend, ReachesHosts):
+        _address(name, CONTAINERS)
+    elif name:
+        from provision.errors import UsageError
+
+        raise UsageError(
+            f"{backend.title} creates machines on this host alone, not on {name}",
+            hint="leave out --host (or unset PROVISION_HOST)",
+        )
+    return None
+
+
+def _address(name: str, backend: str) -> str:
+    addresses = addresses_of(name, _hosts())
+    if backend in addresses:
+        return addresses[backend]
+    from provision.errors import UsageError
+
+    raise UsageError(
+        f"your configuration has no address for {backend} on the host {name}",
+        hint=f"add it to ~/.config/provision/config.yaml: hosts: {{{name}: {{{backend}: ssh://USER@{name}}}}}",
+    )
+
+
+def run_elsewhere(there: Elsewhere, request: Request) -> int:
+    """Hand this call over to another host; the verb's exit code."""
+    from provision import engine, files, handover, spec
+    from provision.cli.options import as_arguments
+    from provision.cli.show import progress
+    from provision.cli.trust import load_asking
+    from provision.spec.variables import HOST_PREFIX, noting_variables
+
+    verb = _verb()
+    project = spec.project_of(request.spec)
+    with files.noting() as read, noting_variables() as named:
+        if verb in handover.READ_THE_SPEC:
+            environment = load_asking(request)
+            _require_inside({*read, *_sources(environment)}, project, there)
+        name = engine.resolve(request).name
+    named |= {variable for variable in os.environ if variable.startswith(HOST_PREFIX)}
+    call = handover.Call(
+        verb=verb,
+        words=sys.argv[sys.argv.index(verb) :],
+        spec=request.spec.absolute(),
+        project=project,
+        backend=request.backend,
+        environment=name,
+        arguments=shlex.split(as_arguments(request)),
+        variables=named,
+        settings={
+            BACKEND: request.backend,
+            trust.VARIABLE: ",".join(sorted(engine.trust_of(request).whole_words())),
+        },
+    )
+    return handover.hand_over(there, call, progress(), show=_open_here if verb == "open" else None)
+
+
+def _open_here(answer: Completed) -> int:
+    """Print the URL that `open` found there, and open it in the browser of this host."""
+    click.echo(answer.stderr, nl=False, err=True)
+    click.echo(answer.stdout, nl=False)
+    if (
+        answer.code == 0
+        and os.environ.get("CI") != "true"
+        and sys.stdout.isatty()
+        and "--print" not in sys.argv
+    ):
+        click.launch(answer.stdout.strip())
+    return answer.code
+
+
+def _verb() -> str:
+    """The verb of this call; `snapshot` of `snapshot save`."""
+    context = click.get_current_context()
+    while context.parent is not None and context.parent.parent is not None:
+        context = context.parent
+    return str(context.info_name)
+
+
+def _sources(environment: Environment) -> Iterator[Path]:
+    """The files and folders that the machines get of this host when they come up."""
+    for machine in environment.machines:
+        yield from (mount.source for mount in machine.mounts)
+        yield from (secret.file for secret in machine.secrets if secret.file)
+        if machine.workspace is not None:
+            yield machine.workspace.source
+
+
+def _require_inside(paths: set[Path], project: Path, there: Elsewhere) -> None:
+    """Raise UsageError if a spec consists of files that are not in the project, which alone is copied."""
+    from provision import resources
+    from provision.errors import UsageError
+
+    own = (project, resources.configuration(), Path(__file__).parent.parent, resources.folder("schemas"),
+           resources.folder("templates"), resources.cache())  # fmt: skip
+    outside = sorted(
+        path for path in paths
+        if path.exists() and not any(Path(os.path.realpath(path)).is_relative_to(each) for each in own)
+    )  # fmt: skip
+    if outside:
+        raise UsageError(
+            f"{outside[0]} is outside of the project, which alone is copied to {there.name or there.address}",
+            hint=f"move it into {project}, or run provision on that host",
+        )

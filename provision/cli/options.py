@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 import click
 
 from provision.backends import HOST
+from provision.cli import host
 from provision.cli.show import say
 from provision.engine import Request
 from provision.errors import ProvisionError, SpecError, UsageError
+from provision.handover.there import NAME
 from provision.hints import complete
 from provision.model import WORDS
 from provision.registry import DEFAULT
@@ -171,7 +173,7 @@ def collect(options: dict[str, object]) -> Request:
     given = options.pop("spec", None)
     backend = str(options.pop("backend"))
     if backend != AUTO:
-        backends.require_host(backend)
+        backends.require(backend)
     settings: dict[str, str] = {}
     texts = options.pop("settings")
     assert isinstance(texts, tuple)  # noqa: S101 - click's multiple=True
@@ -196,7 +198,8 @@ def collect(options: dict[str, object]) -> Request:
     with completing(request):
         if backend == AUTO:
             request = _resolved(request)
-            backends.require_host(request.backend)
+        if (there := host.elsewhere(request)) is not None:
+            click.get_current_context().exit(host.run_elsewhere(there, request))
         return request
 
 
@@ -254,7 +257,7 @@ def _options(request: Request) -> dict[str, list[str]]:
     in_ci = os.environ.get("CI") == "true"
     return {
         "-b": ["-b", request.backend] if request.backend != DEFAULT else [],
-        "--host": ["--host", host] if (host := os.environ.get(HOST)) else [],
+        "--host": ["--host", named] if (named := os.environ.get(HOST) or os.environ.get(NAME)) else [],
         "--name": ["--name", request.name] if request.name else [],
         "--set": settings,
         "--no-local": ["--no-local"] if not request.local and not in_ci else [],

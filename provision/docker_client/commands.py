@@ -5,10 +5,11 @@ Each raises CommandFailed where the engine refuses, with its words as evidence, 
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from provision import process
-from provision.docker_client import api, queries
+from provision.docker_client import api, multiplexing, queries
 from provision.errors import EnvironmentFailed
 from provision.target import Unreachable
 
@@ -147,13 +148,14 @@ def _ask(failure: str, question: Callable[[Any], object]) -> None:
     import docker  # slow: 0.2 s
     from docker.errors import DockerException
 
-    client: Any = docker.APIClient(base_url=queries.endpoint(), version="auto", use_ssh_client=True)
     try:
-        question(client)
+        with (
+            multiplexing.reachable(queries.endpoint()) as address,
+            closing(docker.APIClient(base_url=address, version="auto")) as client,
+        ):
+            question(client)
     except DockerException as error:
         raise EnvironmentFailed(failure, evidence=[str(error)]) from error
-    finally:
-        client.close()
 
 
 def follow_events(label: str, each_line: Callable[[str], None]) -> None:

@@ -66,16 +66,3 @@ def other_host(address: str | None) -> str:
 def elsewhere() -> str:
     """The address of the engine that this process uses if it is on another host; empty otherwise."""
     return other_host(address_in(os.environ, Path.home()))
-
-
-def ssh_words(address: str) -> tuple[str, ...] | None:
-    """The program and options by which ssh reaches an engine's host, and that host; None without ssh. Pure.
-
-    They are those of `docker` itself, so ssh's own configuration and agent apply.
-    """
-    parts = urlsplit(address)
-    if parts.scheme != "ssh" or not parts.hostname:
-        return None
-    user = ("-l", parts.username) if parts.username else ()
-    port = ("-p", str(parts.port)) if parts.port else ()
-    return ("ssh", *user, *port, "--", parts.hostname)

@@ -11,17 +11,26 @@ import hashlib
 import os
 import shlex
 import shutil
+import socket
+import threading
+from contextlib import contextmanager
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
-from provision import runtime
+from provision import process, runtime
+from provision.ssh_address import sharing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from subprocess import Popen
 
 FOLDER = "shared-ssh-"
-KEPT = 60  # seconds
-# As `docker` calls it; whoever has ControlPath in their own configuration loses nothing by ours.
+# As `docker` calls it.
 SCRIPT = """\
 #!/bin/sh
 case $* in
 *" docker system dial-stdio")
-  exec {ssh} -o ControlMaster=auto -o ControlPath={socket} -o ControlPersist={kept} "$@" ;;
+  exec {ssh} {sharing} "$@" ;;
 esac
 exec {ssh} "$@"
 """
@@ -43,11 +52,45 @@ def share_connections(address: str) -> None:
     if str(folder) in paths[:1]:
         return
     script = runtime.private(folder) / "ssh"
-    socket = shlex.quote(str(runtime.sockets() / "mux-%C"))
-    text = SCRIPT.format(ssh=shlex.quote(found), socket=socket, kept=KEPT)
+    text = SCRIPT.format(ssh=shlex.quote(found), sharing=shlex.join(sharing()))
     if not script.exists() or script.read_text() != text:
         beside = script.with_suffix(f".{os.getpid()}")
         beside.write_text(text)
         beside.chmod(0o700)
         beside.replace(script)
     os.environ["PATH"] = os.pathsep.join([str(folder), *(path for path in paths if FOLDER not in path)])
+
+
+@contextmanager
+def reachable(address: str) -> Iterator[str]:
+    """An address at which Docker's library reaches an engine: that needs another ssh library for ssh://.
+
+    `docker` itself carries each connection then, from a socket in a folder of its own.
+    """
+    if not address.startswith("ssh://"):
+        yield address
+        return
+    with (
+        TemporaryDirectory(prefix=runtime.TEMPORARY, dir=runtime.SOCKETS) as folder,
+        socket.socket(socket.AF_UNIX) as listener,
+    ):
+        listener.bind(f"{folder}/engine")
+        listener.listen()
+        carriers: list[Popen[bytes]] = []
+        threading.Thread(target=_carry, args=(listener, carriers), daemon=True).start()
+        try:
+            yield f"unix://{folder}/engine"
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)  # which ends the thread
+            for carrier in carriers:
+                process.kill(carrier)
+
+
+def _carry(listener: socket.socket, carriers: list[Popen[bytes]]) -> None:
+    while True:
+        try:
+            connection, _ = listener.accept()
+        except OSError:
+            return
+        with connection:
+            carriers.append(process.start_on(connection, ["docker", "system", "dial-stdio"]))

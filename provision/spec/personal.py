@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from provision.oci.reference import EXAMPLE, parse
 from provision.quick_dataclasses import dataclass
-from provision.registry import DEFAULT as ENGINE
+from provision.registry import HOST_SCHEMES
 from provision.spec.problems import Problems
 from provision.spec.quantities import size
 from provision.spec.source import read_tree
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 CACHE = "cache"
 REGISTRY = "registry"
 HOSTS = "hosts"
-SCHEMES = ("ssh://", "tcp://", "unix://")
-_HOSTS_EXAMPLE = "for example hosts: {big: {docker: ssh://me@big.example.org}}"
+Hosts: TypeAlias = "Mapping[str, Mapping[str, str]]"  # addresses by the host's name and the backend's
+_HOSTS_EXAMPLE = "for example hosts: {big: {docker: ssh://me@big.example.org, vm: ssh://me@big.example.org}}"
 _EXAMPLE = "for example cache: {limit: 20GiB}"
 _A_REGISTRY = f"for example registry: {EXAMPLE}"
 _KEYS = ("repository", "ca", "verify", "sign")
@@ -125,40 +125,45 @@ def _beside(folder: Path, text: str) -> Path:
     return folder / Path(text).expanduser()
 
 
-def engines(configuration: Path) -> Mapping[str, str]:
-    """The address of the Docker engine of each host that the user has named.
+def hosts(configuration: Path) -> Hosts:
+    """The other hosts that the user has named.
 
     Raises:
         SpecError: what it says of them is wrong, each with its place.
     """
     problems = Problems()
-    root = read_tree(configuration, str(configuration), problems)
-    entry = root.value.get(HOSTS) if root is not None and isinstance(root.value, dict) else None
+    entry = _entry(configuration, HOSTS, problems)
     found = read_hosts(entry, problems) if entry is not None else {}
     problems.raise_all()
     return found
 
 
-def read_hosts(node: Node, problems: Problems) -> Mapping[str, str]:
-    """The engines under the key `hosts`, by the host's name; what is wrong with them goes to the problems."""
+def read_hosts(node: Node, problems: Problems) -> Hosts:
+    """The addresses under the key `hosts`; what is wrong with them goes to the problems."""
     if not isinstance(node.value, dict):
         problems.add("hosts must be a map", node, _HOSTS_EXAMPLE)
         return {}
+    return {name: _addresses(name, host, problems) for name, host in node.value.items()}
+
+
+def _addresses(name: str, host: Node, problems: Problems) -> Mapping[str, str]:
+    entries = host.value if isinstance(host.value, dict) else {}
+    if not entries:
+        problems.add(f"the host {name} needs an address", host, _HOSTS_EXAMPLE)
     found: dict[str, str] = {}
-    for name, host in node.value.items():
-        entries = host.value if isinstance(host.value, dict) else {}
-        for key, child in entries.items():
-            if key != ENGINE:
-                problems.add(
-                    f"the host {name} has no key {key}",
-                    child.key_origin,
-                    f"known: {ENGINE}; virtual machines are created on this host alone; {_HOSTS_EXAMPLE}",
-                )
-        address = entries.get(ENGINE)
-        if address is None or not isinstance(address.value, str) or not address.value.startswith(SCHEMES):
-            problems.add(f"the host {name} needs the address of its engine", address or host, _HOSTS_EXAMPLE)
+    for key, address in entries.items():
+        schemes = HOST_SCHEMES.get(key)
+        if schemes is None:
+            problems.add(
+                f"the host {name} has no key {key}", address.key_origin,
+                f"known: {', '.join(HOST_SCHEMES)}; {_HOSTS_EXAMPLE}",
+            )  # fmt: skip
+        elif not isinstance(address.value, str) or not address.value.startswith(schemes):
+            problems.add(
+                f"{key} of the host {name} must begin with {' or '.join(schemes)}", address, _HOSTS_EXAMPLE
+            )
         else:
-            found[name] = address.value
+            found[key] = address.value
     return found
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shlex
+from contextlib import contextmanager
+from contextvars import ContextVar
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -12,7 +14,7 @@ from provision.spec.demands import shown
 from provision.spec.problems import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
     from provision.spec.demands import Demands
     from provision.spec.problems import Problems
@@ -26,7 +28,7 @@ _MARK = re.compile("[\ue000-\U0010ffff]")
 _LOOKUP = re.compile(r"\s*([A-Za-z_]\w*)(?:\.([A-Za-z_]\w*))?\s*", re.ASCII)
 _IN_SCRIPT = re.compile(r"\$\{\{\s*vars\s*[.\[]")
 _FORM = "write ${{ vars.NAME }}"
-_HOST_PREFIX = "PROVISION_VAR_"
+HOST_PREFIX = "PROVISION_VAR_"
 _HARMLESS = frozenset({"EDITOR", "LANG", "SHELL", "TERM", "TZ", "USER"})
 _PROXIES = frozenset({"ALL_PROXY", "FTP_PROXY", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"})
 
@@ -282,7 +284,7 @@ def resolve_vars(
     for name, node in nodes.items():
         _refuse_loss(node, problems)
         default, variable = _declared(variables(values).fill(node))
-        outside = settings.get(name, host.get(_HOST_PREFIX + name, host.get(_HOST_PREFIX + name.upper())))
+        outside = settings.get(name, host.get(HOST_PREFIX + name, host.get(HOST_PREFIX + name.upper())))
         given: Plain | None = None
         if outside is None and variable is not None and _may_read(name, variable, default, node, demands):
             given = host.get(variable)
@@ -329,8 +331,28 @@ def _declared(node: Node) -> tuple[Plain | None, str | None]:
     )
 
 
+_noted: ContextVar[set[str] | None] = ContextVar("noted", default=None)
+
+
+@contextmanager
+def noting_variables() -> Iterator[set[str]]:
+    """A set that gets the name of each host variable that a spec names within."""
+    names: set[str] = set()
+    token = _noted.set(names)
+    try:
+        yield names
+    finally:
+        _noted.reset(token)
+
+
+def _note(variable: str) -> None:
+    if (noted := _noted.get()) is not None:
+        noted.add(variable)
+
+
 def ask_for_variable(who: str, variable: str, node: Node, demands: Demands) -> bool:
     """Whether a host variable can be read; a problem if not."""
+    _note(variable)
     return _is_harmless(variable) or demands.ask(
         "host-env", _reads(who, variable), node, f"{who} uses the host variable {variable}",
         "leave it out, or give it a value of its own",
@@ -339,6 +361,7 @@ def ask_for_variable(who: str, variable: str, node: Node, demands: Demands) -> b
 
 def _may_read(name: str, variable: str, default: Plain | None, node: Node, demands: Demands) -> bool:
     who = f"vars.{name}"
+    _note(variable)
     if default is None:
         return ask_for_variable(who, variable, node, demands)
     return _is_harmless(variable) or demands.offer(

@@ -15,14 +15,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
 ADDRESS = "ssh://far"
 SBIN = "/usr/sbin:/sbin:/usr/local/sbin"
 CONFIGURATION = """\
 Port {port}
-ListenAddress 127.0.0.1
+ListenAddress {address}
 HostKey {folder}/host_key
 AuthorizedKeysFile {folder}/key.pub
 PidFile {folder}/sshd.pid
@@ -32,11 +32,11 @@ PasswordAuthentication no
 KbdInteractiveAuthentication no
 PermitRootLogin prohibit-password
 MaxStartups 100
-SetEnv PATH={path}
+SetEnv {variables}
 """
 CLIENT = """\
 Host far
-  HostName 127.0.0.1
+  HostName {address}
   Port {port}
   IdentityFile {folder}/key
   IdentitiesOnly yes
@@ -59,8 +59,21 @@ def has_sshd() -> bool:
 
 
 @contextmanager
-def far_host(folder: Path) -> Iterator[FarHost]:
-    """Run the sshd while this lasts."""
+def far_host(
+    folder: Path,
+    *,
+    within: Sequence[str] = (),
+    address: str = "127.0.0.1",
+    variables: Mapping[str, str] | None = None,
+) -> Iterator[FarHost]:
+    """Run the sshd while this lasts.
+
+    Args:
+        folder: for its files.
+        within: words that begin the sshd's command, so that it runs in a network of its own.
+        address: of that network.
+        variables: what is set for commands that run there, in addition to PATH.
+    """
     sshd = shutil.which("sshd", path=f"{os.environ['PATH']}:{SBIN}")
     ssh = shutil.which("ssh")
     assert sshd, "there is no sshd: scripts/host-setup tests installs it"
@@ -71,11 +84,14 @@ def far_host(folder: Path) -> Iterator[FarHost]:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
-    names = {"folder": folder, "port": port, "path": os.environ["PATH"]}
+    setting = " ".join(
+        f"{name}={value}" for name, value in {"PATH": os.environ["PATH"], **(variables or {})}.items()
+    )
+    names = {"folder": folder, "port": port, "address": address, "variables": setting}
     (folder / "sshd_config").write_text(CONFIGURATION.format(**names))
     (folder / "ssh_config").write_text(CLIENT.format(**names))
     host_key = (folder / "host_key.pub").read_text().rpartition(" ")[0]
-    (folder / "known_hosts").write_text(f"[127.0.0.1]:{port} {host_key}\n")
+    (folder / "known_hosts").write_text(f"[{address}]:{port} {host_key}\n")
     programs = folder / "bin"
     programs.mkdir()
     (programs / "ssh").write_text(f'#!/bin/sh\nexec {ssh} -F {folder}/ssh_config "$@"\n')
@@ -83,22 +99,22 @@ def far_host(folder: Path) -> Iterator[FarHost]:
     if os.geteuid() == 0:
         os.makedirs("/run/sshd", exist_ok=True)  # noqa: PTH103 - what its package makes at boot
     with (folder / "sshd.log").open("wb") as log:
-        words = [sshd, "-D", "-e", "-f", str(folder / "sshd_config")]
+        words = [*within, sshd, "-D", "-e", "-f", str(folder / "sshd_config")]
         server = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
     try:
-        _wait_for(port, server)
-        variables = {"PATH": f"{programs}:{os.environ['PATH']}", "DOCKER_HOST": ADDRESS}
-        yield FarHost(folder=folder, variables=variables)
+        _wait_for(address, port, server)
+        own = {"PATH": f"{programs}:{os.environ['PATH']}", "DOCKER_HOST": ADDRESS}
+        yield FarHost(folder=folder, variables=own)
     finally:
         server.terminate()
         server.wait()
 
 
-def _wait_for(port: int, server: subprocess.Popen[bytes]) -> None:
+def _wait_for(address: str, port: int, server: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline and server.poll() is None:
         with socket.socket() as call:
-            if call.connect_ex(("127.0.0.1", port)) == 0:
+            if call.connect_ex((address, port)) == 0:
                 return
         time.sleep(0.05)
     raise AssertionError("sshd does not answer")

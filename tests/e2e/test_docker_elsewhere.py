@@ -140,6 +140,40 @@ def test_an_environment_lives_on_another_host(away: Project) -> None:
     assert not _control(away).exists()
 
 
+def test_the_verbs_of_every_day_work_there_as_here(away: Project) -> None:
+    away.spec(SPEC.replace("packages: [busybox]", "packages: [busybox]\nvolumes: {kept: /kept}"))
+    away.up()
+    [there] = [each for each in json.loads(away.good("list", "--format", "json"))["environments"]
+               if each["name"] == "away" and each["state"] == "running"]  # fmt: skip
+    assert there["folder"] == str(away.folder)
+    assert away.good("open", "--print").startswith("http://127.0.0.1:")
+    assert "away" in away.good("top", "--once")
+    (away.folder / "ssh_config").write_text(away.good("ssh-config"))
+    environment = {**os.environ, **away.environment}
+    words = ["ssh", "-F", str(away.folder / "ssh_config"), "away", "cat /etc/away.conf"]
+    assert subprocess.check_output(words, env=environment, text=True) == "configured\n"
+    assert away.good("ssh", "--", "cat", "/etc/away.conf") == "configured\n"
+
+    away.good("pause")
+    assert json.loads(away.good("status", "--format", "json"))["machines"][0]["state"] == "paused"
+    away.good("unpause")
+    away.good("restart", "web")
+    assert _page(away) == "hello\n"
+    assert "no changes since up" in away.good("diff", "--since-up")
+    assert "busybox" in away.good("inventory")
+
+    away.inside("echo before >/kept/file; echo before >/opt/file", user="root")
+    away.good("snapshot", "save", "one")
+    assert "one" in away.good("snapshot", "list")
+    away.inside("echo after >/kept/file; echo after >/opt/file", user="root")
+    away.good("snapshot", "restore", "--yes", "one")
+    assert away.inside("cat /kept/file /opt/file") == "before\nbefore\n"
+    assert _page(away) == "hello\n"
+
+    found = json.loads(away.good("gc", "--format", "json"))
+    assert not [each for each in found["environments"] if each["folder"] == str(away.folder)]
+
+
 @pytest.mark.thorough
 def test_a_host_of_the_configuration_has_environments_of_its_own(
     far: FarHost, away: Project, tmp_path: Path
@@ -171,7 +205,7 @@ def test_a_host_of_the_configuration_has_environments_of_its_own(
     assert "known: big" in said.stderr
     said = named.run("plan", "--host", "big", "-b", "vm")
     assert said.code == 2
-    assert "creates machines on this host alone, not on big" in said.stderr
+    assert "your configuration has no address for vm on the host big" in said.stderr
 
 
 def test_watch_copies_what_changes_in_the_workspace(away: Project, tmp_path: Path) -> None:

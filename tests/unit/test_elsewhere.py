@@ -13,16 +13,18 @@ import pytest
 from provision import spec
 from provision.backends.container_labels import MACHINE
 from provision.backends.docker.backend import Docker
-from provision.backends.docker.copies import copied_folders, difference, is_copy, scan
+from provision.backends.docker.copies import copied_folders, is_copy
 from provision.backends.docker.elsewhere import refused_elsewhere
 from provision.backends.docker.forwards import words_of
-from provision.cli.host import address_of
-from provision.docker_client.endpoint import LOCAL, address_in, other_host, ssh_words
+from provision.cli.host import addresses_of
+from provision.copying.changes import difference, scan
+from provision.docker_client.endpoint import LOCAL, address_in, other_host
 from provision.docker_client.multiplexing import share_connections
 from provision.docker_client.queries import Container
 from provision.errors import SpecError, UsageError
 from provision.model import PortStatus, identify
-from provision.spec.personal import engines
+from provision.spec.personal import hosts
+from provision.ssh_address import ssh_words
 from provision.state import StateDir, on_host
 from provision.state import address_of as address_in_host
 
@@ -199,12 +201,12 @@ def test_what_another_host_cannot_give_is_refused(keys: str, host: str, reason: 
 
 def test_the_hosts_of_the_configuration(tmp_path: Path) -> None:
     path = tmp_path / "config.yaml"
-    path.write_text("hosts:\n  big: {docker: 'ssh://me@big'}\n  near: {docker: 'unix:///x.sock'}\n")
-    known = engines(path)
-    assert known == {"big": "ssh://me@big", "near": "unix:///x.sock"}
-    assert address_of("big", known) == "ssh://me@big"
+    path.write_text("hosts:\n  big: {docker: 'ssh://me@big'}\n  near: {vm: 'ssh://near:22'}\n")
+    known = hosts(path)
+    assert known == {"big": {"docker": "ssh://me@big"}, "near": {"vm": "ssh://near:22"}}
+    assert addresses_of("big", known) == {"docker": "ssh://me@big"}
     with pytest.raises(UsageError) as refused:
-        address_of("small", known)
+        addresses_of("small", known)
     assert "your configuration has no host small" in refused.value.message
     assert "known: big, near" in refused.value.hint
 
@@ -213,8 +215,9 @@ def test_the_hosts_of_the_configuration(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("hosts: big", "hosts must be a map"),
-        ("hosts: {big: {docker: big}}", "the host big needs the address of its engine"),
-        ("hosts: {big: {}}", "the host big needs the address of its engine"),
+        ("hosts: {big: {docker: big}}", "docker of the host big must begin with ssh:// or tcp:// or unix://"),
+        ("hosts: {big: {}}", "the host big needs an address"),
+        ("hosts: {big: {vm: 'tcp://big'}}", "vm of the host big must begin with ssh://"),
         (
             "hosts: {big: {docker: 'ssh://big', libvirt: 'qemu+ssh://big/system'}}",
             "the host big has no key libvirt",
@@ -225,7 +228,7 @@ def test_what_is_wrong_with_hosts_is_said_at_its_place(text: str, message: str, 
     path = tmp_path / "config.yaml"
     path.write_text(f"{text}\n")
     with pytest.raises(SpecError) as refused:
-        engines(path)
+        hosts(path)
     assert message in str(refused.value.problems[0].message)
 
 

@@ -24,9 +24,9 @@ FLOORS = (
     {"engine", "sharing"},
     {"backends", "inventory", "verify", "installed", "lockfile"},
     {"applied", "attach", "copying", "lent", "recipe", "relay", "rendered", "rendering"}
-    | {"spec", "sshd", "state"},
+    | {"spec", "sshd", "state", "forwarding", "handover"},
     {"bases"},
-    {"oci", "docker_client", "records", "runtime", "trust", "leftovers"},
+    {"oci", "docker_client", "records", "runtime", "trust", "leftovers", "ssh_address"},
     {"target", "model", "errors", "fetch_errors", "files", "lock", "process", "progress", "resources"}
     | {"guest_paths", "secrets", "confined", "walls", "hints", "registry", "memo", "fetching"}
     | {"quick_dataclasses"},

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from provision import guest_paths
+from provision import forwarding, guest_paths
 from provision.backends.base import Remains, approve_all
 from provision.backends.container_labels import ENVIRONMENT, ID, MACHINE, OWNER, PROJECT
 from provision.backends.docker import forwards
@@ -221,7 +221,7 @@ class Docker:
                     commands.stop(running)
             if machine is None:
                 agent.end(state_dir)
-                forwards.end(state_dir)
+                forwarding.end(state_dir)
         return bool(running)
 
     def down(
@@ -242,7 +242,7 @@ class Docker:
         if not containers and not kept and not built and not queries.networks_with(f"{ID}={state_dir.id}"):
             secrets.forget(state_dir)  # an `up` that was killed may have come no further
             agent.forget(state_dir)
-            forwards.end(state_dir)
+            forwarding.end(state_dir)
             self._forget_snapshots(state_dir, volumes=volumes)
             state_dir.forget_damaged(_records())
             return False
@@ -256,7 +256,7 @@ class Docker:
                 progress.note(f"the image {name} stays: another environment needs it")
             secrets.forget(state_dir)
             agent.forget(state_dir)
-            forwards.end(state_dir)
+            forwarding.end(state_dir)
             state_dir.forget_damaged(_records())
         return bool(containers)
 
@@ -531,6 +531,6 @@ def _records() -> Mapping[str, type[Any]]:
         in_place.RECORD: in_place.PartsRecord,
         snapshots.RESTORING: snapshots.RestoringRecord,
         copies.RECORD: copies.CopiesRecord,
-        forwards.RECORD: forwards.ForwardsRecord,
+        forwarding.RECORD: forwarding.ForwardsRecord,
         forwards.PLACES: forwards.PlacesRecord,
     }

@@ -8,20 +8,19 @@ copy stays. A single file is copied into the container before each start.
 from __future__ import annotations
 
 import hashlib
-import os
-import stat
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from provision import process
 from provision.backends.watching import watch_folders
+from provision.copying import changes
 from provision.docker_client import commands
 from provision.errors import EnvironmentFailed
 from provision.hints import command
 from provision.quick_dataclasses import dataclass
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from provision.model import Environment, Machine
     from provision.progress import Progress
@@ -31,8 +30,7 @@ RECORD = "copies"
 MARK = "copy.of."  # no volume of a spec has two dots in its name
 IMAGE_IDS = 'id -u "$1"; id -g "$1"'
 RECEIVE = "tar -xpf - -C /to 2>&1"
-REMOVE = 'cd /to; while [ $# -gt 0 ]; do rm -rf -- "./$1"; shift; done'
-WORDS = 500  # paths that one command removes: the system limits the length of its words
+REMOVE = f"cd /to; {changes.REMOVE}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,62 +151,22 @@ def push_files(machine: Machine, container: str) -> None:
     process.feed(commands.copy_words(container, "/"), write)
 
 
-def scan(folder: Path) -> Mapping[str, str]:
-    """What is below a folder: each path with what tells whether it was changed; sockets are left out."""
-    return {path: f"{kind} {mode:o} {mtime} {size}" for path, kind, mode, mtime, size in _entries(folder, "")}
-
-
-def _entries(folder: Path, below: str) -> Iterator[tuple[str, str, int, int, str]]:
-    with os.scandir(folder / below) as entries:
-        found = sorted(entries, key=lambda entry: entry.name)
-    for entry in found:
-        path = f"{below}{entry.name}"
-        status = entry.stat(follow_symlinks=False)
-        mode = stat.S_IMODE(status.st_mode)
-        if entry.is_symlink():
-            yield path, "link", 0, 0, str(Path(entry.path).readlink())
-        elif entry.is_dir():
-            yield path, "folder", mode, 0, ""
-            yield from _entries(folder, f"{path}/")
-        elif entry.is_file():
-            yield path, "file", mode, status.st_mtime_ns, str(status.st_size)
-
-
-def difference(former: Mapping[str, str], now: Mapping[str, str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """What to send, and what to remove before: what is gone, or no longer of its kind; pure."""
-    kind = {path: what.partition(" ")[0] for path, what in now.items()}
-    gone = tuple(path for path, what in former.items() if kind.get(path) != what.partition(" ")[0])
-    return tuple(path for path, what in now.items() if former.get(path) != what), gone
-
-
 def _push(state_dir: StateDir, folder: CopiedFolder, image: str) -> None:
     name = f"{RECORD}-{folder.volume}"
     made = commands.volume_made(folder.volume)
     sent = state_dir.load_sound(name, SentRecord)
     known = sent is not None and sent.volume == made
     former = sent.paths if sent is not None and known else {}
-    now = scan(Path(folder.source))
-    changed, gone = difference(former, now)
+    now = changes.scan(Path(folder.source))
+    changed, gone = changes.difference(former, now)
     if known and not changed and not gone:
         return
-    import tarfile  # an engine on this host copies nothing
-
-    for at in range(0, len(gone), WORDS):
-        process.run(commands.volume_words(folder.volume, image, REMOVE, gone[at : at + WORDS]))
+    for at in range(0, len(gone), changes.WORDS):
+        process.run(commands.volume_words(folder.volume, image, REMOVE, gone[at : at + changes.WORDS]))
     user, group = _owner(folder.user, image)
 
-    def owned(member: tarfile.TarInfo) -> tarfile.TarInfo:
-        return member.replace(uid=user, gid=group, uname="", gname="", deep=False)
-
     def write(stream: IO[bytes]) -> None:
-        source = Path(folder.source)
-        with tarfile.open(fileobj=stream, mode="w|") as tar:
-            tar.add(source, ".", recursive=False, filter=owned)
-            for path in changed:
-                try:
-                    tar.add(source / path, f"./{path}", recursive=False, filter=owned)
-                except FileNotFoundError:
-                    continue  # it is gone meanwhile: the next copy removes it
+        changes.pack(Path(folder.source), changed, stream, owner=(user, group))
 
     process.feed(commands.volume_words(folder.volume, image, RECEIVE), write)
     state_dir.save(name, SentRecord(volume=made, paths=now))

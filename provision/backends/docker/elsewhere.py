@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from provision.docker_client import endpoint
 from provision.errors import Problem
+from provision.ssh_address import ssh_words
 from provision.state import address_of
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def _of_machine(machine: Machine, address: str) -> Iterator[Problem]:
                 port.origin,
                 f"leave the port out, or {START_HINT}",
             )
-        elif endpoint.ssh_words(address) is None:
+        elif ssh_words(address) is None:
             yield Problem(
                 f"{machine.name} cannot publish port {port.guest}: its engine is at {address},"
                 " and ports are forwarded by ssh",

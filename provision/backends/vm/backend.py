@@ -20,6 +20,8 @@ from provision.backends.vm import acceleration, capabilities, drivers, offline, 
 from provision.backends.vm.apply import Application
 from provision.backends.vm.architecture import architecture
 from provision.backends.vm.driver import (
+    ADDRESSED_BY,
+    HasAddress,
     KeepsVolumes,
     MakesArtifacts,
     Pauses,
@@ -490,6 +492,15 @@ class VirtualMachines:
         choices = self.choose(environment, state_dir)
         rendering = self.render(environment, state_dir.rendering, choices)
         return drivers.find(choices.driver), rendering
+
+    def handed_to(self, load: Callable[[], Environment]) -> tuple[str, Mapping[str, str]]:
+        """The host that a driver's own variable names, for a spec that names the driver."""
+        named = [name for variable, name in ADDRESSED_BY.items() if os.environ.get(variable)]
+        for name in _names(load()) if named else ():
+            driver = drivers.find(name) if name in named else None
+            if isinstance(driver, HasAddress):
+                return driver.elsewhere()
+        return "", {}
 
     def build_base(self, base: Base, progress: Progress, *, provider: str | None) -> Iterator[str]:
         """Its boxes for Vagrant, in the folder of boxes."""

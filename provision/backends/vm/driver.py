@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from provision.rendering import RenderedFile, Rendering
     from provision.state import StateDir
 
+# The variables by which a driver's own tools find another host.
+ADDRESSED_BY = {"LIBVIRT_DEFAULT_URI": "libvirt"}
 GuestState = Literal["running", "stopped", "absent"]
 Silence = Literal["starting", "paused", "not answering"]
 
@@ -419,3 +421,11 @@ class Measurable(Protocol):
 
     def forget_saved(self, state_dir: StateDir) -> bool:
         """Throw away the saved states of machines that are down; False where there were none."""
+
+
+@runtime_checkable
+class HasAddress(Protocol):
+    """What a driver has in addition if its tools know other hosts."""
+
+    def elsewhere(self) -> tuple[str, Mapping[str, str]]:
+        """Where ssh reaches the host in its variable, and what is to be set there; or neither."""

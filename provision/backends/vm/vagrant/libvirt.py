@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from provision.progress import Progress
     from provision.state import StateDir
 
+VARIABLE = "LIBVIRT_DEFAULT_URI"
 SYSTEM = "qemu:///system"
 NO_SUCH = ("domain not found", "failed to get domain")
 POOL = "default"
@@ -73,8 +74,9 @@ class Libvirt(VagrantDriver):
             return Finding(
                 subject=self.name,
                 usable=False,
-                detail=f"$LIBVIRT_DEFAULT_URI is on {other}, and machines are created on this host alone",
-                hint=f"unset LIBVIRT_DEFAULT_URI, or run provision on {other}",
+                detail=f"${VARIABLE} is on {other}, which is used only by ssh and for `provider: libvirt`",
+                hint=f"set it to qemu+ssh://USER@{other}/system, and in the spec"
+                f" `backends: {{vm: {{provider: libvirt}}}}`; or unset {VARIABLE}",
             )
         if process.find("virsh") is None:
             return Finding(subject=self.name, usable=False, detail="no virsh command", hint=INSTALL)
@@ -98,6 +100,10 @@ class Libvirt(VagrantDriver):
                 return Finding(subject=self.name, usable=False, detail=f"no firmware {LOADER}", hint=hint)
             detail += "; untested on aarch64, where the spec must name a box"
         return Finding(subject=self.name, usable=True, detail=detail)
+
+    def elsewhere(self) -> tuple[str, Mapping[str, str]]:
+        """The host of LIBVIRT_DEFAULT_URI, if it is another one and ssh reaches it."""
+        return elsewhere(_address())
 
     def host_choices(
         self, environment: Environment, boxes: Mapping[str, Mapping[str, str | None]], progress: Progress
@@ -321,7 +327,19 @@ def _virsh(*words: str) -> Completed:
 
 
 def _address() -> str:
-    return os.environ.get("LIBVIRT_DEFAULT_URI") or SYSTEM
+    return os.environ.get(VARIABLE) or SYSTEM
+
+
+def elsewhere(address: str) -> tuple[str, Mapping[str, str]]:
+    """Where ssh reaches the host of an address such as qemu+ssh://me@big/system, and what is set there.
+
+    Both are empty where that is this host, or is not reached by ssh. Pure.
+    """
+    parts = urlsplit(address)
+    scheme, plus, transport = parts.scheme.partition("+")
+    if not plus or transport != "ssh" or not other_host(address):
+        return "", {}
+    return f"ssh://{parts.netloc}", {VARIABLE: f"{scheme}://{parts.path}"}
 
 
 def other_host(address: str) -> str:
