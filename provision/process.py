@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 from collections import deque
 from contextlib import contextmanager, suppress
@@ -27,6 +28,7 @@ ANSWERS_WITHIN = 20.0  # seconds, for a command that only looks
 LOGGER = logging.getLogger(__name__)  # INFO: each command; DEBUG: what a streamed one prints
 CANCELED = "Canceled: context canceled"  # how buildx ends its output when it is interrupted
 ENDS_WITHIN = 5.0  # seconds, for a command whose work inside a machine has ended
+KILLED_AFTER = 15.0  # seconds, for a command that is told to end with this process
 _ENDABLE: set[subprocess.Popen[bytes]] = set()  # what runs now and ends with this process
 # Variables by which a program takes another project, file, option or target than the one that it
 # is given. What stays: which engine, with whose credentials, and where its user keeps things
@@ -250,11 +252,23 @@ def was_interrupted(error: CommandFailed) -> bool:
 def end_children() -> None:
     """Terminate every running command, in all threads: an interrupt leaves nothing running.
 
-    A program that `attach` runs has the terminal, which tells it itself.
+    What has not ended after KILLED_AFTER is killed: `docker` waits for as long as its engine takes to
+    cancel a build. A program that `attach` runs has the terminal, which tells it itself.
     """
-    for child in tuple(_ENDABLE):
+    children = tuple(_ENDABLE)
+    for child in children:
         with suppress(OSError):
             child.terminate()
+    if children:
+        killer = threading.Timer(KILLED_AFTER, _kill_all, [children])
+        killer.daemon = True
+        killer.start()
+
+
+def _kill_all(children: Sequence[subprocess.Popen[bytes]]) -> None:
+    for child in children:
+        with suppress(OSError):  # does nothing to one that has ended
+            child.kill()
 
 
 @contextmanager

@@ -128,3 +128,19 @@ def test_vagrant_gets_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "VAGRANT_VAGRANTFILE" not in made.env
     assert made.env["VAGRANT_HOME"] == "/elsewhere"
     assert made.env["VAGRANT_NO_COLOR"] == "1"
+
+
+def test_a_command_that_ignores_its_end_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of an interrupt, as `docker` may do while its engine hangs."""
+    monkeypatch.setattr(process, "KILLED_AFTER", 0.2)
+    script = (
+        "import signal, time; signal.signal(15, signal.SIG_IGN); print('begun', flush=True); time.sleep(600)"
+    )
+
+    def interrupted(line: str) -> None:
+        assert line == "begun"
+        process.end_children()
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        process.stream([sys.executable, "-c", script], interrupted)
