@@ -139,6 +139,7 @@ def run_elsewhere(there: Elsewhere, request: Request) -> int:
     call = handover.Call(
         verb=verb,
         words=sys.argv[sys.argv.index(verb) :],
+        operands=_operands(request),
         spec=request.spec.absolute(),
         project=project,
         backend=request.backend,
@@ -173,6 +174,12 @@ def _verb() -> str:
     while context.parent is not None and context.parent.parent is not None:
         context = context.parent
     return str(context.info_name)
+
+
+def _operands(request: Request) -> tuple[str, ...]:
+    """The words of this call that are neither the spec nor options."""
+    words: tuple[str, ...] = click.get_current_context().params.get("words", ())
+    return words[1:] if words and Path(words[0]) == request.spec else words
 
 
 def _sources(environment: Environment) -> Iterator[Path]:

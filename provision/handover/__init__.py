@@ -16,11 +16,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from provision import forwarding, process
+from provision.copying import place_of
 from provision.errors import UsageError
 from provision.handover import project
 from provision.handover.connection import UNREACHED, Connection
 from provision.handover.program import Program, prepare
 from provision.handover.there import NAME, VARIABLES
+from provision.handover.words import translated
 from provision.hints import command
 from provision.model import bracketed
 from provision.quick_dataclasses import dataclass
@@ -70,6 +72,7 @@ class Call:
     Args:
         verb: its name.
         words: all words of the command line, the verb first.
+        operands: those that are neither the spec nor options, where a verb takes any.
         spec: the spec's file.
         project: the project's folder.
         backend: the backend's name.
@@ -81,6 +84,7 @@ class Call:
 
     verb: str
     words: Sequence[str]
+    operands: Sequence[str]
     spec: Path
     project: Path
     backend: str
@@ -124,19 +128,22 @@ def hand_over(
     state_dir = StateDir.of(
         call.project, call.environment, call.backend, call.spec, host=on_host(elsewhere.address)
     )
-    call = replace(call, variables=_needed(call, state_dir))
+    session = _Session(
+        elsewhere=elsewhere, call=replace(call, variables=_needed(call, state_dir)),
+        connection=connection, program=program, copy=copy,
+    )  # fmt: skip
     if call.verb not in END and not program.is_this_host:
         forwarding.revive(state_dir)
     with copy.watching(progress) if call.verb == "watch" else copy.still():
-        code = _run(connection, program, copy, elsewhere, call, show)
+        code = session.run(show)
     if call.verb in END and code == 0:
         forwarding.end(state_dir)
         if call.verb == "down":
             state_dir.remove()
     elif call.verb in START:
-        state_dir.save(RECORD, VariablesRecord(names=tuple(sorted(call.variables))))
+        state_dir.save(RECORD, VariablesRecord(names=tuple(sorted(session.call.variables))))
         if not program.is_this_host:
-            _forward(connection, program, copy, elsewhere, call, state_dir)
+            session.forward_ports(state_dir)
     return code
 
 
@@ -161,115 +168,66 @@ def require_handed_over(call: Call, elsewhere: Elsewhere) -> None:
             f"{option} would write a file on {host}",
             hint="leave it out, and redirect the output of the verb",
         )
-    if call.verb == "cp":
-        places = [word for word in call.words[1:] if word == "-" or not word.startswith("-")]
-        if any(word != "-" and ":" not in word and not word.endswith((".yaml", ".yml")) for word in places):
-            raise UsageError(
-                f"the file would be one of {host}, as cp runs there",
-                hint=f"copy a stream, an archive of tar: {command('cp', '-', 'MACHINE:FOLDER')} reads one,"
-                f" and {command('cp', 'MACHINE:PATH', '-')} writes one",
-            )
-
-
-def translated(call: Call, words: Sequence[str], here: Path, host: str) -> tuple[str, ...]:
-    """The words of a command line as they are right in the copy of a project, in the same folder of it. Pure.
-
-    Args:
-        call: whose project and backend it is.
-        words: of the command line; `--host NAME` is left out, and `-b auto` replaced.
-        here: the folder in which the caller is; outside of the project, the verb runs in its topmost one.
-        host: the name.
-    """
-    rest = list(words)
-    for words_of_host in (["--host", host], [f"--host={host}"]):
-        at = next(
-            (at for at in range(len(rest)) if rest[at : at + len(words_of_host)] == words_of_host), None
+    places = [place_of(word) for word in call.operands] if call.verb == "cp" else []
+    if any(place.machine is None and not place.is_stream for place in places):
+        raise UsageError(
+            f"the file would be one of {host}, as cp runs there",
+            hint=f"copy a stream, an archive of tar: {command('cp', '-', 'MACHINE:FOLDER')} reads one,"
+            f" and {command('cp', 'MACHINE:PATH', '-')} writes one",
         )
-        if host and at is not None:
-            del rest[at : at + len(words_of_host)]
-    kept: list[str] = []
-    for at, word in enumerate(rest):
-        if word == "--":
-            return (*kept, *rest[at:])
-        option, equals, value = word.partition("=") if word.startswith("--") else ("", "", word)
-        if value == "auto" and (option == "--backend" or rest[at - 1] in ("-b", "--backend")):
-            value = call.backend
-        kept.append(f"{option}{equals}{_inside(value, call.project, here)}")
-    return tuple(kept)
 
 
-def _inside(text: str, folder: Path, here: Path) -> str:
-    """A path of the project relative to where the verb runs; every other text as it is."""
-    base = here if here.is_relative_to(folder) else folder
-    path = os.path.normpath(here / text) if text.endswith((".yaml", ".yml")) else text
-    if path != str(folder) and not path.startswith(f"{folder}/"):
-        return text
-    return os.path.relpath(path, base)
+@dataclass(frozen=True, kw_only=True)
+class _Session:
+    """A call, and the host on which its verb runs."""
 
+    elsewhere: Elsewhere
+    call: Call
+    connection: Connection
+    program: Program
+    copy: project.Copy
 
-def _script(
-    connection: Connection,
-    program: Program,
-    copy: project.Copy,
-    elsewhere: Elsewhere,
-    call: Call,
-    words: Sequence[str],
-) -> str:
-    """What `sh` runs there: a verb, in the folder of the copy in which the caller is."""
-    here = Path(os.path.realpath(Path.cwd()))
-    below = here.relative_to(call.project) if here.is_relative_to(call.project) else Path()
-    named = {NAME: elsewhere.name} if elsewhere.name else {}
-    kept = {name: os.environ[name] for name in (*PASSED_ON, *call.variables) if name in os.environ}
-    handed = connection.leave({**kept, **call.settings, **elsewhere.variables, **named})
-    return (
-        f"cd {shlex.quote(str(copy.folder / below))} && PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin"
-        f" {VARIABLES}={shlex.quote(handed)} exec"
-        f" {program.command(translated(call, words, here, elsewhere.name))}"
-    )
+    def run(self, show: Callable[[process.Completed], int] | None) -> int:
+        """Run the verb there; its exit code."""
+        script = self._script(self.call.words)
+        if show is not None:
+            return show(self.connection.run(script, check=False))
+        on_terminal = sys.stdin.isatty() and sys.stdout.isatty()
+        options = ["-t"] if on_terminal else [] if self.call.verb in READS else ["-n"]
+        # The verb ends when this process's ssh does, which the same signal ends.
+        code = process.attach(self.connection.words(*options, script=script), lambda _interrupt: None)
+        if code == UNREACHED:
+            self.connection.run("true")  # says so, where that is why
+        return code
 
+    def forward_ports(self, state_dir: StateDir) -> None:
+        """Forward the ports that the machines have there, at the same numbers here."""
+        import json
 
-def _run(
-    connection: Connection,
-    program: Program,
-    copy: project.Copy,
-    elsewhere: Elsewhere,
-    call: Call,
-    show: Callable[[process.Completed], int] | None,
-) -> int:
-    """Run the verb there; its exit code."""
-    script = _script(connection, program, copy, elsewhere, call, call.words)
-    if show is not None:
-        return show(connection.run(script, check=False))
-    on_terminal = sys.stdin.isatty() and sys.stdout.isatty()
-    options = ["-t"] if on_terminal else [] if call.verb in READS else ["-n"]
-    # The verb ends when this process's ssh does, which the same signal ends.
-    code = process.attach(connection.words(*options, script=script), lambda _interrupt: None)
-    if code == UNREACHED:
-        connection.run("true")  # says so, where that is why
-    return code
+        script = self._script(["status", "--format", "json", *self.call.arguments])
+        answer = self.connection.run(script, check=False)
+        if answer.code != 0:
+            return  # the verb itself said why
+        places = [
+            f"{bracketed(port['address'])}:{port['host']}"
+            for machine in json.loads(answer.stdout)["machines"]
+            for port in machine["ports"]
+            if port["protocol"] == "tcp"
+        ]
+        forwarding.forward(state_dir, [f"{place}:{place}" for place in places])
 
-
-def _forward(
-    connection: Connection,
-    program: Program,
-    copy: project.Copy,
-    elsewhere: Elsewhere,
-    call: Call,
-    state_dir: StateDir,
-) -> None:
-    """Forward the ports that the machines have there, at the same numbers here."""
-    import json
-
-    words = ["status", "--format", "json", *call.arguments]
-    script = _script(connection, program, copy, elsewhere, call, words)
-    answer = connection.run(script, check=False)
-    if answer.code != 0:
-        return  # the verb itself said why
-    wanted = [
-        f"{place}:{place}"
-        for machine in json.loads(answer.stdout)["machines"]
-        for port in machine.get("ports", ())
-        if port.get("protocol", "tcp") == "tcp"
-        for place in (f"{bracketed(port['address'])}:{port['host']}",)
-    ]
-    forwarding.forward(state_dir, wanted)
+    def _script(self, words: Sequence[str]) -> str:
+        """What `sh` runs there: a verb, in the folder of the copy in which the caller is."""
+        folder, here = self.call.project, Path(os.path.realpath(Path.cwd()))
+        below = here.relative_to(folder) if here.is_relative_to(folder) else Path()
+        named = {NAME: self.elsewhere.name} if self.elsewhere.name else {}
+        passed_on = (*PASSED_ON, *self.call.variables)
+        kept = {name: os.environ[name] for name in passed_on if name in os.environ}
+        handed = self.connection.leave({**kept, **self.call.settings, **self.elsewhere.variables, **named})
+        verb = self.program.command(
+            translated(words, folder=folder, here=here, host=self.elsewhere.name, backend=self.call.backend)
+        )
+        return (
+            f"cd {shlex.quote(str(self.copy.folder / below))} && PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin"
+            f" {VARIABLES}={shlex.quote(handed)} exec {verb}"
+        )

@@ -18,9 +18,10 @@ from provision import resources, trust
 from provision.backends.vm.vagrant.libvirt import elsewhere
 from provision.copying import changes
 from provision.errors import UsageError
-from provision.handover import Call, Elsewhere, require_handed_over, translated
+from provision.handover import Call, Elsewhere, require_handed_over
 from provision.handover.connection import Connection
 from provision.handover.program import PACKAGE, _files
+from provision.handover.words import translated
 from provision.trust import Answer, Trust
 
 if TYPE_CHECKING:
@@ -33,8 +34,8 @@ PROJECT = Path("/home/me/shop")
 
 def call(*words: str) -> Call:
     return Call(
-        verb=words[0], words=words, spec=PROJECT / "provision.yaml", project=PROJECT, backend="vm",
-        environment="shop", arguments=(), variables=(), settings={},
+        verb=words[0], words=words, operands=words[1:], spec=PROJECT / "provision.yaml",
+        project=PROJECT, backend="vm", environment="shop", arguments=(), variables=(), settings={},
     )  # fmt: skip
 
 
@@ -59,7 +60,8 @@ def call(*words: str) -> Call:
 )
 def test_words_are_right_in_the_copy(words: str, here: str, there: str) -> None:
     folder = Path(os.path.normpath(PROJECT / here))
-    assert translated(call("up"), words.split(), folder, "big") == tuple(there.split())
+    found = translated(words.split(), folder=PROJECT, here=folder, host="big", backend="vm")
+    assert found == tuple(there.split())
 
 
 @pytest.mark.parametrize(
@@ -74,7 +76,8 @@ def test_words_are_right_in_the_copy(words: str, here: str, there: str) -> None:
         ("cp page.html dev:/srv", "the file would be one of big"),
         ("cp dev:/srv/page.html .", "the file would be one of big"),
         ("cp - dev:/srv", ""),
-        ("cp dev.yaml dev:/srv -", ""),
+        ("cp - :/srv", ""),
+        ("cp dev:/srv -", ""),
         ("exec grep -o x", ""),
         ("exec -- grep --output=x", ""),
         ("up --yes", ""),
