@@ -45,7 +45,8 @@ READS = TAKE_WORDS | {"cp"}  # the caller's standard input
 READ_THE_SPEC = frozenset({"validate", "explain", "plan", "up", "verify", "sync", "watch", "push", "pull"})
 START = frozenset({"up", "start", "restart", "unpause", "snapshot", "watch"})
 END = frozenset({"stop", "down"})
-PASSED_ON = ("CI", "NO_COLOR")
+# What the caller set for every call.
+PASSED_ON = ("CI", "NO_COLOR", "PROVISION_PROVIDER", "PROVISION_ACCELERATOR", "PROVISION_REGISTRY")
 RECORD = "variables"
 FILES = ("-o", "--output", "--html", "--junit")  # options that name a file to write
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from provision import process, spec
+from provision.backends.vm import BACKEND
 from provision.backends.vm.vagrant import libvirt
 from provision.backends.vm.vagrant.libvirt import DRIVER
 from provision.errors import EnvironmentFailed
@@ -149,6 +150,31 @@ def test_a_machine_takes_what_domstats_says() -> None:
 @pytest.mark.parametrize("text", ["", "Domain: 'dev-box'\n  balloon.current=2097152\n"])
 def test_a_machine_that_does_not_run_takes_nothing(text: str) -> None:
     assert libvirt.usage_of("dev", libvirt.numbers(text), libvirt.numbers(text), 1.0) is None
+
+
+@pytest.mark.parametrize(
+    ("uri", "provider", "wanted", "handed"),
+    [
+        ("qemu+ssh://me@big/system", "libvirt", "", True),
+        ("qemu+ssh://me@big/system", "", "libvirt", True),
+        ("qemu+ssh://me@big/system", "", "", False),
+        ("qemu+ssh://me@big/system", "qemu", "", False),
+        ("qemu+tls://big/system", "libvirt", "", False),
+        ("qemu:///system", "libvirt", "", False),
+        ("", "libvirt", "", False),
+    ],
+)
+def test_a_verb_goes_where_libvirt_is_for_those_who_want_libvirt(
+    uri: str, provider: str, wanted: str, handed: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("LIBVIRT_DEFAULT_URI", uri)
+    monkeypatch.setenv("PROVISION_PROVIDER", wanted)
+    text = "version: 1\nname: dev\nbase: debian:12\n"
+    path = tmp_path / "provision.yaml"
+    path.write_text(f"{text}backends: {{vm: {{provider: {provider}}}}}\n" if provider else text)
+    address, variables = BACKEND.handed_to(lambda: spec.load(path, backend="vm", settings={}))
+    assert address == ("ssh://me@big" if handed else "")
+    assert variables == ({"LIBVIRT_DEFAULT_URI": "qemu:///system"} if handed else {})
 
 
 @pytest.mark.parametrize(

@@ -93,6 +93,7 @@ RECORDS: Mapping[str, type[Record]] = {  # beside the driver's own
 }
 
 
+PROVIDER = "PROVISION_PROVIDER"
 RUNS = ("running", "paused")
 
 
@@ -125,7 +126,7 @@ class VirtualMachines:
 
     def choose(self, environment: Environment, state_dir: StateDir) -> HostChoices:
         """The driver: the spec's, $PROVISION_PROVIDER, the one it has, the first that this host can use."""
-        preferred = os.environ.get("PROVISION_PROVIDER") or driver_of(state_dir)
+        preferred = os.environ.get(PROVIDER) or driver_of(state_dir)
         if _names(environment) or not preferred:
             usable = None if _names(environment) else drivers.first_usable(of_boxes=_of_boxes(environment))
             return HostChoices(driver=usable) if usable else _any_host(environment)
@@ -494,12 +495,14 @@ class VirtualMachines:
         return drivers.find(choices.driver), rendering
 
     def handed_to(self, load: Callable[[], Environment]) -> tuple[str, Mapping[str, str]]:
-        """The host that a driver's own variable names, for a spec that names the driver."""
-        named = [name for variable, name in ADDRESSED_BY.items() if os.environ.get(variable)]
-        for name in _names(load()) if named else ():
-            driver = drivers.find(name) if name in named else None
-            if isinstance(driver, HasAddress):
-                return driver.elsewhere()
+        """The host that a driver's own variable names, where the spec or the user names the driver."""
+        for name in [name for variable, name in ADDRESSED_BY.items() if os.environ.get(variable)]:
+            driver = drivers.find(name)
+            if not isinstance(driver, HasAddress):
+                continue
+            address, variables = driver.elsewhere()
+            if address and name in (*_names(load()), os.environ.get(PROVIDER)):
+                return address, variables
         return "", {}
 
     def build_base(self, base: Base, progress: Progress, *, provider: str | None) -> Iterator[str]:
