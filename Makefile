@@ -80,12 +80,12 @@ CONTAINERS := --ignore-glob='*/test_vm_*' --ignore-glob='*/test_qemu_*' tests/co
 
 # What is asked of machines each time: the ten rules and the life of one of QEMU, the reference
 # environment file by file and with libvirt, what goes wrong with libvirt, VirtualBox's own judge,
-# several machines that need each other, and an example that only a machine can be. Emulated machines
+# several machines that need each other, one on another host, and an example that only a machine can be. Emulated machines
 # are slow: test-vm asks all the rest.
 RULES := $(patsubst %,tests/contract/test_%.py,checks lifecycle rules services)
 SEVERAL := a_machine_starts_when_those_that_it_needs_are_ready_setup_included \
   each_is_reached_by_its_name_hostname_and_aliases
-MACHINES := $(patsubst %,tests/e2e/test_%.py,qemu_disks qemu_hangs qemu_same qemu_memory vm_both vm_faults vm_virtualbox) \
+MACHINES := $(patsubst %,tests/e2e/test_%.py,qemu_disks qemu_hangs qemu_same qemu_memory vm_both vm_elsewhere vm_faults vm_virtualbox) \
   $(patsubst %,tests/contract/test_machines.py::test_%[vm],$(SEVERAL)) \
   tests/e2e/test_examples.py::test_an_example_comes_up_and_is_what_it_says[vm-kernel]
 

@@ -63,7 +63,10 @@ def far(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FarHost]:
     folder = tmp_path_factory.mktemp("far")
     (folder / "home").mkdir()
     # Bases are built once; all else of that host is its own.
-    variables = {"HOME": str(folder / "home"), "XDG_CACHE_HOME": str(cache().parent)}
+    variables = {
+        "HOME": str(folder / "home"), "XDG_CACHE_HOME": str(cache().parent),
+        "PATH": f"{sys.base_prefix}/bin:{os.environ['PATH']}",  # the Python of these tests
+    }  # fmt: skip
     with (
         own_network() as (within, address),
         far_host(folder / "host", within=within, address=address, variables=variables) as found,
