@@ -80,8 +80,8 @@ CONTAINERS := --ignore-glob='*/test_vm_*' --ignore-glob='*/test_qemu_*' tests/co
 
 # What is asked of machines each time: the ten rules and the life of one of QEMU, the reference
 # environment file by file and with libvirt, what goes wrong with libvirt, VirtualBox's own judge,
-# several machines that need each other, one on another host, and an example that only a machine can be. Emulated machines
-# are slow: test-vm asks all the rest.
+# several machines that need each other, one on another host, and an example that only a machine can
+# be. Emulated machines are slow: test-vm asks all the rest.
 RULES := $(patsubst %,tests/contract/test_%.py,checks lifecycle rules services)
 SEVERAL := a_machine_starts_when_those_that_it_needs_are_ready_setup_included \
   each_is_reached_by_its_name_hostname_and_aliases
