@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Literal
 
-from provision import backends, engine
+from provision import backends, engine, process
 from provision.engine import EnvironmentRef
 from provision.errors import ProvisionError
 from provision.hints import command
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from provision.progress import Progress
 
 OnFailure = Literal["keep", "destroy", "shell"]
+ANSWERS_WITHIN = 5.0  # seconds
 ANSWERS = ("running", "unhealthy", "starting")
 
 
@@ -27,9 +29,28 @@ def machines_of(environment: Environment, backend: str) -> Mapping[str, MachineS
         return {}
 
 
-def left(machines: Mapping[str, MachineState]) -> str:
-    """What an interrupted `up` leaves, and how to go on; pure."""
+def machines_soon(
+    environment: Environment, backend: str, within: float = ANSWERS_WITHIN
+) -> Mapping[str, MachineState] | None:
+    """The same for somebody who wants to leave; None if the backend does not answer within these seconds.
+
+    An engine that is busy with the end of a build may take minutes.
+    """
+    found: list[Mapping[str, MachineState]] = []
+    asking = threading.Thread(target=lambda: found.append(machines_of(environment, backend)), daemon=True)
+    asking.start()
+    asking.join(within)
+    if found:
+        return found[0]
+    process.end_children()  # what it asked with
+    return None
+
+
+def left(machines: Mapping[str, MachineState] | None) -> str:
+    """What an interrupted `up` leaves, and how to go on; None: that is not known. Pure."""
     up, down = command("up"), command("down")
+    if machines is None:
+        return f"what is left was not found out in time; {command('status')} tells, {up} goes on from there"
     if not machines:
         return f"no machine is there; {up} goes on from what was built"
     states = ", ".join(f"{name} is {state}" for name, state in machines.items())

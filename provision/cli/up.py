@@ -167,7 +167,7 @@ def _aftermath(
     try:
         yield
     except KeyboardInterrupt as interrupt:
-        interrupt.add_note(completed(aftermath.left(aftermath.machines_of(environment, backend)), request))
+        interrupt.add_note(completed(aftermath.left(aftermath.machines_soon(environment, backend)), request))
         raise
     except EnvironmentFailed as error:
         if on_failure == "destroy":

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import signal
-from typing import TYPE_CHECKING
+import threading
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -21,6 +22,10 @@ UP = "`provision up` goes on from there"
 @pytest.mark.parametrize(
     ("machines", "said"),
     [
+        (
+            None,
+            f"what is left was not found out in time; `provision status` tells, {UP}",
+        ),
         ({}, "no machine is there; `provision up` goes on from what was built"),
         ({"dev": "running"}, f"dev is running; {UP}, `provision down` removes the machines"),
         (
@@ -29,8 +34,22 @@ UP = "`provision up` goes on from there"
         ),
     ],
 )
-def test_what_an_interrupt_leaves(machines: dict[str, MachineState], said: str) -> None:
+def test_what_an_interrupt_leaves(machines: dict[str, MachineState] | None, said: str) -> None:
     assert aftermath.left(machines) == said
+
+
+def test_who_wants_to_leave_is_not_kept_by_an_engine_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = threading.Event()
+
+    def machines_of(*_: object) -> dict[str, MachineState]:
+        answers.wait(60)
+        return {"dev": "running"}
+
+    monkeypatch.setattr(aftermath, "machines_of", machines_of)
+    nothing: Any = None
+    assert aftermath.machines_soon(nothing, "docker", 0.1) is None
+    answers.set()
+    assert aftermath.machines_soon(nothing, "docker", 60) == {"dev": "running"}
 
 
 @pytest.mark.parametrize(
