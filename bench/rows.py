@@ -96,11 +96,11 @@ def _testinfra() -> Sequence[str]:
 
 
 def _validate(scratch: Path, lines: int, aim: Aim | None) -> Row:
-    """A spec of so many lines: half of them in a script, half of them files to make."""
+    """A spec of so many lines: a third of them files to make, the rest in a script."""
     spec = scratch / f"lines-{lines}.yaml"
-    half = lines // 2
+    third = lines // 3
     text = ["version: 1", "name: long", "base: debian:12", "files:"]
-    text += [f'  /etc/app/{n}.conf: {{content: "value {n}\\n", mode: "0644"}}' for n in range(half)]
+    text += [f'  /etc/app/{n}.conf: {{content: "value {n}\\n", mode: "0644"}}' for n in range(third)]
     text += ["run:"]
     text += [f"  - echo {n}" for n in range(lines - len(text))]
     spec.write_text("\n".join(text) + "\n")
