@@ -31,4 +31,4 @@ def _watch() -> None:
     poll = select.poll()
     poll.register(STDOUT, 0)  # errors and hang-ups are always told
     poll.poll()
-    os.kill(os.getpid(), signal.SIGHUP)
+    os.kill(os.getpid(), signal.SIGTERM)  # which nohup does not ignore

@@ -90,6 +90,18 @@ def test_a_disk_is_pulled_as_it_was_pushed(
     assert second.run("plan", "--format", "json").json()["pulls"] == []
 
 
+def test_a_changed_step_sends_what_it_changed(
+    tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host_of_it = host(tmp_path / "host", server, str(uuid4()))
+    build(host_of_it, monkeypatch)
+    whole = host_of_it.run("push", "--format", "json").json()["pushed"][0]["size"]
+    host_of_it.spec(SPEC.format(mark=f"{uuid4()} >/srv/another; echo changed"))
+    build(host_of_it, monkeypatch)
+    change = host_of_it.run("push", "--format", "json").json()["pushed"][0]["sent"]
+    assert 0 < change < whole / 10, f"{change} bytes of {whole} for two files of a line"
+
+
 @pytest.mark.thorough
 def test_a_second_host_boots_what_was_pulled(
     tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch

@@ -169,7 +169,7 @@ def test_a_verb_ends_when_its_caller_has_gone(tmp_path: Path) -> None:
         assert running.stdout
         assert running.stdout.readline() == b"of the caller\n"
         running.stdout.close()
-        assert running.wait(60) == -signal.SIGHUP
+        assert running.wait(60) == -signal.SIGTERM
 
 
 def test_a_word_is_handed_over_where_nothing_of_it_was_refused(monkeypatch: pytest.MonkeyPatch) -> None:
