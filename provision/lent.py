@@ -11,7 +11,7 @@ from provision import guest_paths, process
 from provision.rendering import gitconfig
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from provision.model import Environment, Machine
 
@@ -25,14 +25,27 @@ def identity(machine: Machine) -> str:
     Empty where the machine is not to have it, and where this host has no git or no such values.
     """
     workspace = machine.workspace
-    if workspace is None or not workspace.identity or process.find("git") is None:
+    if workspace is None or not workspace.identity:
         return ""
-    lines = [
-        f"\t{key} = {gitconfig(value)}\n"
-        for key in ("name", "email")
-        if (value := _asked(workspace.source, f"user.{key}"))
-    ]
+    lines = [f"\t{key} = {gitconfig(value)}\n" for key, value in _named(workspace.source).items()]
     return "[user]\n" + "".join(lines) if lines else ""
+
+
+def as_variables(folder: Path) -> Mapping[str, str]:
+    """Variables by which git on another host gives the name and address that it gives in this folder."""
+    named = _named(folder)
+    variables = {"GIT_CONFIG_COUNT": str(len(named))} if named else {}
+    for number, (key, value) in enumerate(named.items()):
+        variables |= {f"GIT_CONFIG_KEY_{number}": f"user.{key}", f"GIT_CONFIG_VALUE_{number}": value}
+    return variables
+
+
+def _named(folder: Path) -> Mapping[str, str]:
+    """The person's name and address, by git's keys; those that git knows."""
+    if process.find("git") is None:
+        return {}
+    found = {key: _asked(folder, f"user.{key}") for key in ("name", "email")}
+    return {key: value for key, value in found.items() if value}
 
 
 def _asked(folder: Path, key: str) -> str:

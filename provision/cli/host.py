@@ -122,7 +122,7 @@ def _address(name: str, backend: str) -> str:
 
 def run_elsewhere(there: Elsewhere, request: Request) -> int:
     """Hand this call over to another host; the verb's exit code."""
-    from provision import engine, files, handover, spec
+    from provision import engine, files, handover, lent, spec
     from provision.cli.options import as_arguments
     from provision.cli.show import progress
     from provision.cli.trust import load_asking
@@ -147,6 +147,7 @@ def run_elsewhere(there: Elsewhere, request: Request) -> int:
         arguments=shlex.split(as_arguments(request)),
         variables=named,
         settings={
+            **lent.as_variables(project),
             BACKEND: request.backend,
             trust.VARIABLE: ",".join(sorted(engine.trust_of(request).whole_words())),
         },

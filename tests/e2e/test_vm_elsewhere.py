@@ -33,7 +33,7 @@ base: debian:12
 resources: {memory: 512MiB, cpus: 1}
 vars: {greeting: {env: AWAY_GREETING}}
 users: {dev: {shell: /bin/bash}}
-workspace: {source: work, path: /workspace, user: root}
+workspace: {source: work, path: /workspace, user: root, git: identity}
 secrets: {password: {env: AWAY_PASSWORD}}
 files: {/etc/greeting: {content: "${{ vars.greeting }}\\n"}}
 services:
@@ -83,6 +83,7 @@ def away(far: FarHost, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pro
     project.environment = {
         "PATH": far.variables["PATH"], "XDG_CONFIG_HOME": str(folder / "configuration"),
         "PROVISION_HOST": "big", "AWAY_GREETING": "hello", "AWAY_PASSWORD": "swordfish",
+        "GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "user.name", "GIT_CONFIG_VALUE_0": "Ada of here",
     }  # fmt: skip
     project.spec(SPEC)
     project.write("work/page.html", "first\n")
@@ -112,6 +113,7 @@ def test_its_ports_come_here_and_its_checks_pass_there(away: Project) -> None:
     assert said.code == 0, said.all
     assert "0 failed" not in said.all
     assert away.inside("cat /run/secrets/password") == "swordfish"
+    assert "Ada of here" in away.inside("cat /run/provision/gitconfig")
 
 
 def test_what_the_caller_left_there_is_gone(away: Project, far: FarHost) -> None:
