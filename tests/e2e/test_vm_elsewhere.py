@@ -113,7 +113,7 @@ def test_its_ports_come_here_and_its_checks_pass_there(away: Project) -> None:
     assert said.code == 0, said.all
     assert "0 failed" not in said.all
     assert away.inside("cat /run/secrets/password") == "swordfish"
-    assert "Ada of here" in away.inside("cat /run/provision/gitconfig")
+    assert "Ada of here" in away.inside("cat /run/provision/identity")
 
 
 def test_what_the_caller_left_there_is_gone(away: Project, far: FarHost) -> None:
