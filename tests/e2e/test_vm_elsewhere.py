@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from provision.guest_paths import KEPT_IDENTITY
 from provision.resources import cache
 from tests.conftest import ALLOWED, make_project
 from tests.e2e.far_host import far_host
@@ -113,7 +114,7 @@ def test_its_ports_come_here_and_its_checks_pass_there(away: Project) -> None:
     assert said.code == 0, said.all
     assert "0 failed" not in said.all
     assert away.inside("cat /run/secrets/password") == "swordfish"
-    assert "Ada of here" in away.inside("cat /run/provision/identity")
+    assert "Ada of here" in away.inside(f"cat {KEPT_IDENTITY}/gitconfig")
 
 
 def test_what_the_caller_left_there_is_gone(away: Project, far: FarHost) -> None:
