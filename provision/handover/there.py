@@ -22,6 +22,7 @@ def begin() -> None:
     path = Path(file)
     variables = json.loads(path.read_bytes())
     path.unlink()
+    path.parent.rmdir()
     os.environ.update(variables)
     if not os.isatty(STDOUT):  # a terminal tells by SIGHUP
         threading.Thread(target=_watch, daemon=True).start()

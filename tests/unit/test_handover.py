@@ -22,6 +22,7 @@ from provision.handover import Call, Elsewhere, require_handed_over
 from provision.handover.connection import Connection
 from provision.handover.program import PACKAGE, _files
 from provision.handover.words import translated
+from provision.leftovers import TEMPORARY
 from provision.trust import Answer, Trust
 
 if TYPE_CHECKING:
@@ -150,10 +151,11 @@ BEGINS = (
 
 
 def _handed_over(tmp_path: Path, after: str) -> subprocess.Popen[bytes]:
-    (tmp_path / "variables").write_text(json.dumps({"X": "of the caller"}))
+    (tmp_path / "left").mkdir()
+    (tmp_path / "left" / "variables").write_text(json.dumps({"X": "of the caller"}))
     return subprocess.Popen(
         [sys.executable, "-c", BEGINS + after], stdout=subprocess.PIPE,
-        env={**os.environ, "PROVISION_HANDED_OVER": str(tmp_path / "variables")},
+        env={**os.environ, "PROVISION_HANDED_OVER": str(tmp_path / "left" / "variables")},
     )  # fmt: skip
 
 
@@ -161,7 +163,20 @@ def test_variables_of_the_caller_are_taken_once(tmp_path: Path) -> None:
     with _handed_over(tmp_path, "print('PROVISION_HANDED_OVER' in os.environ)") as running:
         stdout, _ = running.communicate(timeout=60)
     assert stdout == b"of the caller\nFalse\n"
-    assert not (tmp_path / "variables").exists()
+    assert not (tmp_path / "left").exists()
+
+
+def test_what_is_left_for_a_verb_is_where_gc_finds_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("provision.runtime.SOCKETS", tmp_path)
+    monkeypatch.setattr("provision.runtime.MEMORY", tmp_path / "none")
+    connection = Connection("ssh://big")
+    monkeypatch.setattr(connection, "words", lambda *, script: ["sh", "-c", script])
+    left = Path(connection.leave({"X": "1"}))
+    assert json.loads(left.read_text()) == {"X": "1"}
+    assert (left.stat().st_mode & 0o77, left.parent.stat().st_mode & 0o77) == (0, 0)
+    assert TEMPORARY.fullmatch(left.parent.name)
 
 
 def test_a_verb_ends_when_its_caller_has_gone(tmp_path: Path) -> None:
