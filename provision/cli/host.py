@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from provision.engine import Request
-    from provision.handover import Elsewhere
+    from provision.handover.session import Elsewhere
     from provision.model import Environment
     from provision.process import Completed
     from provision.spec.personal import Hosts
@@ -90,7 +90,7 @@ def elsewhere(request: Request) -> Elsewhere | None:
     name, backend = chosen(), backends.find(request.backend)
     if isinstance(backend, RunsElsewhere):
         from provision import engine
-        from provision.handover import Elsewhere
+        from provision.handover.session import Elsewhere
 
         if name:
             return Elsewhere(address=_address(name, request.backend), name=name, variables={})
@@ -122,21 +122,22 @@ def _address(name: str, backend: str) -> str:
 
 def run_elsewhere(there: Elsewhere, request: Request) -> int:
     """Hand this call over to another host; the verb's exit code."""
-    from provision import engine, files, handover, lent, spec
+    from provision import engine, files, lent, spec
     from provision.cli.options import as_arguments
     from provision.cli.show import progress
     from provision.cli.trust import load_asking
+    from provision.handover import session
     from provision.spec.variables import HOST_PREFIX, noting_variables
 
     verb = _verb()
     project = spec.project_of(request.spec)
     with files.noting() as read, noting_variables() as named:
-        if verb in handover.READ_THE_SPEC:
+        if verb in session.READ_THE_SPEC:
             environment = load_asking(request)
             _require_inside({*read, *_sources(environment)}, project, there)
         name = engine.resolve(request).name
     named |= {variable for variable in os.environ if variable.startswith(HOST_PREFIX)}
-    call = handover.Call(
+    call = session.Call(
         verb=verb,
         words=sys.argv[sys.argv.index(verb) :],
         operands=_operands(request),
@@ -152,7 +153,7 @@ def run_elsewhere(there: Elsewhere, request: Request) -> int:
             trust.VARIABLE: ",".join(sorted(engine.trust_of(request).whole_words())),
         },
     )
-    return handover.hand_over(there, call, progress(), show=_open_here if verb == "open" else None)
+    return session.hand_over(there, call, progress(), show=_open_here if verb == "open" else None)
 
 
 def _open_here(answer: Completed) -> int:

@@ -10,8 +10,7 @@ from contextlib import contextmanager
 from pathlib import PurePosixPath
 from typing import IO, TYPE_CHECKING
 
-from provision import process, records, resources
-from provision.copying import changes
+from provision import changes, process, records, resources
 from provision.errors import EnvironmentFailed, ProvisionError
 from provision.lock import hold
 from provision.quick_dataclasses import dataclass

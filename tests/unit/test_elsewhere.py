@@ -16,8 +16,8 @@ from provision.backends.docker.backend import Docker
 from provision.backends.docker.copies import copied_folders, is_copy
 from provision.backends.docker.elsewhere import refused_elsewhere
 from provision.backends.docker.forwards import words_of
+from provision.changes import difference, scan
 from provision.cli.host import addresses_of
-from provision.copying.changes import difference, scan
 from provision.docker_client.endpoint import LOCAL, address_in, other_host
 from provision.docker_client.multiplexing import share_connections
 from provision.docker_client.queries import Container

@@ -14,13 +14,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from provision import resources, trust
+from provision import changes, resources, trust
 from provision.backends.vm.vagrant.libvirt import elsewhere
-from provision.copying import changes
 from provision.errors import UsageError
-from provision.handover import Call, Elsewhere, require_handed_over
 from provision.handover.connection import Connection
 from provision.handover.program import PACKAGE, _files
+from provision.handover.session import Call, Elsewhere, require_handed_over
 from provision.handover.words import translated
 from provision.leftovers import TEMPORARY
 from provision.trust import Answer, Trust

@@ -28,7 +28,7 @@ FLOORS = (
     {"bases"},
     {"oci", "docker_client", "records", "runtime", "trust", "leftovers", "ssh_address"},
     {"target", "model", "errors", "fetch_errors", "files", "lock", "process", "progress", "resources"}
-    | {"guest_paths", "secrets", "confined", "walls", "hints", "registry", "memo", "fetching"}
+    | {"guest_paths", "secrets", "confined", "walls", "hints", "registry", "memo", "fetching", "changes"}
     | {"quick_dataclasses"},
 )
 STRANGERS = ({"backends", "verify"}, {"backends", "inventory"}, {"inventory", "verify"})

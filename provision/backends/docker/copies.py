@@ -11,9 +11,8 @@ import hashlib
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from provision import process
+from provision import changes, process
 from provision.backends.watching import watch_folders
-from provision.copying import changes
 from provision.docker_client import commands
 from provision.errors import EnvironmentFailed
 from provision.hints import command

@@ -1,0 +1,228 @@
+"""One verb on another host: its words, what it needs of this one, its ports."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from provision import forwarding, process
+from provision.copying import place_of
+from provision.errors import UsageError
+from provision.handover import project
+from provision.handover.connection import UNREACHED, Connection
+from provision.handover.program import Program, prepare
+from provision.handover.there import NAME, VARIABLES
+from provision.handover.words import translated
+from provision.hints import command
+from provision.model import bracketed
+from provision.quick_dataclasses import dataclass
+from provision.state import StateDir, on_host
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping, Sequence
+
+    from provision.progress import Progress
+
+# The verbs that run there. The others write files beside the spec, or are about both hosts.
+VERBS = frozenset({
+    "validate", "explain", "plan", "up", "verify", "status", "exec", "shell", "ssh", "cp", "port", "open",
+    "restart", "logs", "top", "events", "inventory", "sync", "watch", "stop", "start", "snapshot", "pause",
+    "unpause", "down", "push", "pull",
+})  # fmt: skip
+INSTEAD = {"ssh-config": f"{command('ssh')} logs in to its machines"}
+TAKE_WORDS = frozenset({"exec", "shell", "ssh"})  # whose words belong to another program
+READS = TAKE_WORDS | {"cp"}  # the caller's standard input
+READ_THE_SPEC = frozenset({"validate", "explain", "plan", "up", "verify", "sync", "watch", "push", "pull"})
+START = frozenset({"up", "start", "restart", "unpause", "snapshot", "watch"})
+END = frozenset({"stop", "down"})
+# What the caller set for every call.
+PASSED_ON = ("CI", "NO_COLOR", "PROVISION_PROVIDER", "PROVISION_ACCELERATOR", "PROVISION_REGISTRY")
+RECORD = "variables"
+FILES = ("-o", "--output", "--html", "--junit")  # options that name a file to write
+
+
+@dataclass(frozen=True, kw_only=True)
+class Elsewhere:
+    """Another host for virtual machines.
+
+    Args:
+        address: how ssh reaches it, such as ssh://me@big.
+        name: its name in the user's configuration, for hints; empty where it has none.
+        variables: what is set for the verb there.
+    """
+
+    address: str
+    name: str = ""
+    variables: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """One call of the command line.
+
+    Args:
+        verb: its name.
+        words: all words of the command line, the verb first.
+        operands: those that are neither the spec nor options, where a verb takes any.
+        spec: the spec's file.
+        project: the project's folder.
+        backend: the backend's name.
+        environment: the environment's name.
+        arguments: those by which another verb means the same environment.
+        variables: the names of those that the spec reads of this host.
+        settings: variables of this tool's own, which are set there.
+    """
+
+    verb: str
+    words: Sequence[str]
+    operands: Sequence[str]
+    spec: Path
+    project: Path
+    backend: str
+    environment: str
+    arguments: Sequence[str]
+    variables: Collection[str]
+    settings: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class VariablesRecord:
+    """The names of this host's variables that the environment needed when it last came up, for `start`."""
+
+    names: tuple[str, ...]
+
+
+def hand_over(
+    elsewhere: Elsewhere, call: Call, progress: Progress, *, show: Callable[[process.Completed], int] | None
+) -> int:
+    """Run a verb on another host, and have its ports here; the verb's exit code.
+
+    Args:
+        elsewhere: the host.
+        call: the verb.
+        progress: told of what takes long before it.
+        show: shows what the verb printed, and returns the exit code; it has this process's streams if None.
+
+    Raises:
+        UsageError: the verb does not run on another host, or writes a file there.
+        HostLacks: the host is not reached, or lacks Python or provision.
+        EnvironmentFailed: the project cannot be copied, or a port is taken here.
+    """
+    require_handed_over(call, elsewhere)
+    connection = Connection(elsewhere.address)
+    copy = project.Copy(call.project, connection)
+    with progress.wait(f"connecting to {connection.host}"):
+        program = prepare(connection, progress, asking=copy.question)
+    copy.found(program.answer)
+    if call.verb in READ_THE_SPEC or not copy.is_there:
+        copy.send(progress)
+    state_dir = StateDir.of(
+        call.project, call.environment, call.backend, call.spec, host=on_host(elsewhere.address)
+    )
+    session = _Session(
+        elsewhere=elsewhere, call=replace(call, variables=_needed(call, state_dir)),
+        connection=connection, program=program, copy=copy,
+    )  # fmt: skip
+    if call.verb not in END and not program.is_this_host:
+        forwarding.revive(state_dir)
+    with copy.watching(progress) if call.verb == "watch" else copy.still():
+        code = session.run(show)
+    if call.verb in END and code == 0:
+        forwarding.end(state_dir)
+        if call.verb == "down":
+            state_dir.remove()
+    elif call.verb in START:
+        state_dir.save(RECORD, VariablesRecord(names=tuple(sorted(session.call.variables))))
+        if not program.is_this_host:
+            session.forward_ports(state_dir)
+    return code
+
+
+def _needed(call: Call, state_dir: StateDir) -> Collection[str]:
+    if call.verb in READ_THE_SPEC:
+        return call.variables
+    record = state_dir.load_sound(RECORD, VariablesRecord)
+    return {*call.variables, *(record.names if record else ())}
+
+
+def require_handed_over(call: Call, elsewhere: Elsewhere) -> None:
+    """Raise UsageError where a verb, or what it is asked, is nothing for another host. Pure."""
+    host = elsewhere.name or elsewhere.address
+    if call.verb not in VERBS:
+        raise UsageError(
+            f"`provision {call.verb}` does not work with virtual machines on another host, here {host}",
+            hint=INSTEAD.get(call.verb, "log in there, and run it in a clone of the project"),
+        )
+    ours = () if call.verb in TAKE_WORDS else call.words
+    if option := next((word for word in ours if word.partition("=")[0] in FILES), None):
+        raise UsageError(
+            f"{option} would write a file on {host}",
+            hint="leave it out, and redirect the output of the verb",
+        )
+    places = [place_of(word) for word in call.operands] if call.verb == "cp" else []
+    if any(place.machine is None and not place.is_stream for place in places):
+        raise UsageError(
+            f"the file would be one of {host}, as cp runs there",
+            hint=f"copy a stream, an archive of tar: {command('cp', '-', 'MACHINE:FOLDER')} reads one,"
+            f" and {command('cp', 'MACHINE:PATH', '-')} writes one",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Session:
+    """A call, and the host on which its verb runs."""
+
+    elsewhere: Elsewhere
+    call: Call
+    connection: Connection
+    program: Program
+    copy: project.Copy
+
+    def run(self, show: Callable[[process.Completed], int] | None) -> int:
+        """Run the verb there; its exit code."""
+        script = self._script(self.call.words)
+        if show is not None:
+            return show(self.connection.run(script, check=False))
+        on_terminal = sys.stdin.isatty() and sys.stdout.isatty()
+        options = ["-t"] if on_terminal else [] if self.call.verb in READS else ["-n"]
+        # The verb ends when this process's ssh does, which the same signal ends.
+        code = process.attach(self.connection.words(*options, script=script), lambda _interrupt: None)
+        if code == UNREACHED:
+            self.connection.run("true")  # says so, where that is why
+        return code
+
+    def forward_ports(self, state_dir: StateDir) -> None:
+        """Forward the ports that the machines have there, at the same numbers here."""
+        import json
+
+        script = self._script(["status", "--format", "json", *self.call.arguments])
+        answer = self.connection.run(script, check=False)
+        if answer.code != 0:
+            return  # the verb itself said why
+        places = [
+            f"{bracketed(port['address'])}:{port['host']}"
+            for machine in json.loads(answer.stdout)["machines"]
+            for port in machine["ports"]
+            if port["protocol"] == "tcp"
+        ]
+        forwarding.forward(state_dir, [f"{place}:{place}" for place in places])
+
+    def _script(self, words: Sequence[str]) -> str:
+        """What `sh` runs there: a verb, in the folder of the copy in which the caller is."""
+        folder, here = self.call.project, Path(os.path.realpath(Path.cwd()))
+        below = here.relative_to(folder) if here.is_relative_to(folder) else Path()
+        named = {NAME: self.elsewhere.name} if self.elsewhere.name else {}
+        passed_on = (*PASSED_ON, *self.call.variables)
+        kept = {name: os.environ[name] for name in passed_on if name in os.environ}
+        handed = self.connection.leave({**kept, **self.call.settings, **self.elsewhere.variables, **named})
+        verb = self.program.command(
+            translated(words, folder=folder, here=here, host=self.elsewhere.name, backend=self.call.backend)
+        )
+        return (
+            f"cd {shlex.quote(str(self.copy.folder / below))} && PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin"
+            f" {VARIABLES}={shlex.quote(handed)} exec {verb}"
+        )
