@@ -32,6 +32,7 @@ def plant(root: Path) -> Path:
         (root / folder).mkdir(parents=True)
     for name, text in {"etc/passwd": "root\n", "etc/old": "old\n", "etc/conf.d/one": "1\n", ODD: "odd\n",
                        "etc/kept": "kept\n", "etc/passwd-": "backup\n",
+                       "etc/shadow": "root:*:20419:0:99999:7:::\n",
                        "etc/passwd.d": ""}.items():  # fmt: skip
         (root / name).write_text(text)
     (root / "etc/link").symlink_to("passwd")
@@ -42,6 +43,7 @@ def install(root: Path) -> None:
     """What the step changes: a file is rewritten, others come, go, or are another kind."""
     (root / "etc/passwd").write_text("root\nsshd\n")
     (root / "etc/passwd-").write_text("root\n")
+    (root / "etc/shadow").write_text("root:*:20419:0:99999:7:::\nsshd:!:20419::::::\n")
     (root / "etc/passwd.d").unlink()
     (root / "usr/bin/sshd").write_text("program\n")
     (root / "etc/old").unlink()
@@ -66,9 +68,11 @@ def test_another_root_gets_what_was_changed(noted: Path, tmp_path: Path) -> None
     root = plant(tmp_path / "root")
     (root / "etc/kept").write_text("a step changed what the other did not touch\n")
     os.utime(root / "etc/passwd", (1, 1))  # of another hour, with the same in it
+    (root / "etc/shadow").write_text("root:*:20420:0:99999:7:::\n")  # made on another day
     assert changes(root, "fit", noted) == (0, "")
     assert changes(root, "make", noted) == (0, "")
     assert (root / "etc/passwd").read_text() == "root\nsshd\n"
+    assert "sshd:!" in (root / "etc/shadow").read_text()
     assert (root / "usr/bin/sshd").read_text() == "program\n"
     assert (root / ODD).read_text() == "odder\n"
     assert (root / "etc/link").readlink() == Path("kept")
@@ -79,6 +83,8 @@ def test_another_root_gets_what_was_changed(noted: Path, tmp_path: Path) -> None
 # Text for `sh` in a root that no other step touched, and the path that it changes.
 TOUCHED = {
     "what is in it": ("echo user >etc/passwd", "/etc/passwd"),
+    "a password": ("sed -i s/root:[*]/root:x/ etc/shadow", "/etc/shadow"),
+    "how long a password holds": ("sed -i s/99999/30/ etc/shadow", "/etc/shadow"),
     "its mode": ("chmod 0600 etc/passwd", "/etc/passwd"),
     "a file that goes": ("echo new >etc/old", "/etc/old"),
     "a file that is gone": ("rm etc/old", "/etc/old"),
