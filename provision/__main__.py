@@ -29,7 +29,6 @@ REFUSALS = {
     errno.EROFS: "the disk is read-only: work in a folder that you can write to",
     errno.EACCES: "give this user access, or work in a folder that belongs to them",
 }
-HANDED_OVER = "PROVISION_HANDED_OVER"  # set by the `provision` of another host that runs a verb here
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -51,12 +50,10 @@ def _run() -> int:
 
     from provision.cli import commands
     from provision.errors import ProvisionError
+    from provision.handover.there import begin
 
     _handle_signals()
-    if HANDED_OVER in os.environ:
-        from provision.handover.there import begin
-
-        begin()
+    begin()
     stdout = sys.stdout
     try:
         code = commands.main(prog_name="provision", standalone_mode=False)

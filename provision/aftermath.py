@@ -32,7 +32,7 @@ def machines_of(environment: Environment, backend: str) -> Mapping[str, MachineS
 def machines_soon(
     environment: Environment, backend: str, within: float = ANSWERS_WITHIN
 ) -> Mapping[str, MachineState] | None:
-    """The same for somebody who wants to leave; None if the backend does not answer within these seconds.
+    """Like `machines_of`, after an interrupt; None if the backend does not answer within these seconds.
 
     An engine that is busy with the end of a build may take minutes.
     """
@@ -42,7 +42,7 @@ def machines_soon(
     asking.join(within)
     if found:
         return found[0]
-    process.end_children()  # what it asked with
+    process.end_children()  # the commands of that thread
     return None
 
 

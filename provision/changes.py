@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING
 
 if TYPE_CHECKING:
     import tarfile
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 REMOVE = 'while [ $# -gt 0 ]; do rm -rf -- "./$1"; shift; done'  # for `sh`, in the copy
 WORDS = 500  # paths that one command removes: the system limits the length of its words
@@ -71,3 +71,31 @@ def pack(
                 tar.add(folder / path, f"./{path}", recursive=False, filter=owned)
             except FileNotFoundError:
                 continue  # the next copy removes it
+
+
+def send(
+    folder: Path,
+    former: Mapping[str, str] | None,
+    *,
+    remove: Callable[[Sequence[str]], None],
+    receive: Callable[[Callable[[IO[bytes]], None]], None],
+    owner: Callable[[], tuple[int, int]] | None = None,
+) -> Mapping[str, str] | None:
+    """Send what has changed in a folder; what it is now, or None if nothing has changed.
+
+    Args:
+        folder: what is copied.
+        former: what was sent last, as `scan` returned it; None if that is not known.
+        remove: removes these paths, which are few enough for one command, from the copy.
+        receive: unpacks what its argument writes, a tar stream, over the copy.
+        owner: the numbers of user and group that all of it gets; those that it has here unless given.
+    """
+    now = scan(folder)
+    changed, gone = difference(former or {}, now)
+    if former is not None and not changed and not gone:
+        return None
+    for at in range(0, len(gone), WORDS):
+        remove(gone[at : at + WORDS])
+    whose = owner() if owner else None
+    receive(lambda stream: pack(folder, changed, stream, owner=whose))
+    return now

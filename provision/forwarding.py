@@ -73,30 +73,24 @@ def end(state_dir: StateDir) -> None:
 
 def _start(state_dir: StateDir, wanted: tuple[str, ...]) -> None:
     end(state_dir)
-    words = ssh_words(state_dir.address)
+    log = state_dir.folder / "ssh.log"
+    words = ssh_words(
+        state_dir.address, "-f", "-N", "-M", "-S", str(socket_of(state_dir)), "-E", str(log), *OPTIONS,
+        *(word for forward in wanted for word in ("-L", forward)),
+    )  # fmt: skip
     if words is None:  # then ports were refused
         return
-    program, *where = words
-    options = [word for forward in wanted for word in ("-L", forward)]
     try:
-        process.run(
-            [program, "-f", "-N", "-M", "-S", str(socket_of(state_dir)), "-E", str(_log(state_dir)),
-             *OPTIONS, *options, *where],
-            timeout=WITHIN,
-        )  # fmt: skip
+        process.run(words, timeout=WITHIN)
     except process.CommandFailed as error:
-        said = _log(state_dir).read_text(errors="replace").splitlines() if _log(state_dir).exists() else []
+        lines = log.read_text(errors="replace").splitlines() if log.exists() else []
         raise EnvironmentFailed(
             f"the ports cannot be forwarded from {state_dir.address}",
-            evidence=said or error.evidence,
+            evidence=lines or error.evidence,
             hint="ssh must log in there without asking, and forward TCP (AllowTcpForwarding);"
             f" then {command('up')}",
         ) from error
     state_dir.save(RECORD, ForwardsRecord(forwards=wanted))
-
-
-def _log(state_dir: StateDir) -> Path:
-    return state_dir.folder / "ssh.log"
 
 
 def _lives(state_dir: StateDir) -> bool:

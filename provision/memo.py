@@ -12,8 +12,12 @@ import os
 import sys
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from provision import resources
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 MOST = 500  # answers; the oldest go
 LARGEST = 256 * 1024  # bytes of an answer: what is longer is worked out again
@@ -86,3 +90,15 @@ def _kept_at(path: Path) -> float:
         return path.stat().st_mtime
     except FileNotFoundError:
         return 0.0  # another process removed it
+
+
+def state_of(folder: Path) -> Iterator[str]:
+    """A line for each file below a folder that changes when the file does; compiled Python is left out."""
+    for entry in sorted(os.scandir(folder), key=lambda each: each.name):
+        if entry.name == "__pycache__":
+            continue
+        if entry.is_dir():
+            yield from state_of(Path(entry.path))
+        else:
+            status = entry.stat()
+            yield f"{entry.path} {status.st_mtime_ns} {status.st_size}"

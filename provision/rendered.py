@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,7 @@ from provision import memo, resources
 from provision.rendering import RenderedFile, Rendering
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
     from provision.model import Environment
 
@@ -49,19 +48,8 @@ def remembered(
 def _renderer() -> bytes:
     """All that decides what an environment is rendered to, besides itself: the code and the templates."""
     folders = (Path(__file__).parent, resources.folder("templates"))
-    own = "\0".join(line for folder in folders for line in _state_of(str(folder)))
+    own = "\0".join(line for folder in folders for line in memo.state_of(folder))
     return own.encode() + memo.library("jinja2")
-
-
-def _state_of(folder: str) -> Iterator[str]:
-    for entry in sorted(os.scandir(folder), key=lambda each: each.name):
-        if entry.name == "__pycache__":
-            continue
-        if entry.is_dir():
-            yield from _state_of(entry.path)
-        else:
-            status = entry.stat()
-            yield f"{entry.path} {status.st_mtime_ns} {status.st_size}"
 
 
 def _written(rendering: Rendering) -> Mapping[str, object]:

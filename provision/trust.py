@@ -61,12 +61,11 @@ class Trust:
 
     def whole_words(self) -> frozenset[Word]:
         """The words of which the person refused nothing, and allowed something."""
-        said = self.answers.values()
-        refused = {answer.word for answer in said if not answer.allowed}
-        allowed = {
-            cast("Word", answer.word) for answer in said if answer.allowed and answer.word not in refused
-        }
-        return self.words | allowed
+        allowed, refused = (
+            {cast("Word", answer.word) for answer in self.answers.values() if answer.allowed == wanted}
+            for wanted in (True, False)
+        )
+        return self.words | (allowed - refused)
 
     def is_answered(self, demand: Demand) -> bool:
         """Whether the person need not be asked about a demand."""

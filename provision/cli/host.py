@@ -90,12 +90,15 @@ def elsewhere(request: Request) -> Elsewhere | None:
     name, backend = chosen(), backends.find(request.backend)
     if isinstance(backend, RunsElsewhere):
         from provision import engine
-        from provision.handover.session import Elsewhere
 
-        if name:
-            return Elsewhere(address=_address(name, request.backend), name=name, variables={})
-        address, variables = backend.handed_to(lambda: engine.load(request))
-        return Elsewhere(address=address, variables=variables) if address else None
+        address, variables = (
+            (_address(name, request.backend), {}) if name else backend.handed_to(lambda: engine.load(request))
+        )
+        if not address:
+            return None
+        from provision.handover.session import Elsewhere  # with much that only another host needs
+
+        return Elsewhere(address=address, name=name, variables=variables)
     if name and isinstance(backend, ReachesHosts):
         _address(name, CONTAINERS)
     elif name:
@@ -158,15 +161,11 @@ def run_elsewhere(there: Elsewhere, request: Request) -> int:
 
 def _open_here(answer: Completed) -> int:
     """Print the URL that `open` found there, and open it in the browser of this host."""
+    from provision.cli.open import show_url
+
     click.echo(answer.stderr, nl=False, err=True)
-    click.echo(answer.stdout, nl=False)
-    if (
-        answer.code == 0
-        and os.environ.get("CI") != "true"
-        and sys.stdout.isatty()
-        and "--print" not in sys.argv
-    ):
-        click.launch(answer.stdout.strip())
+    if answer.code == 0:
+        show_url(answer.stdout.strip(), only_print="--print" in sys.argv)
     return answer.code
 
 
@@ -197,12 +196,13 @@ def _require_inside(paths: set[Path], project: Path, there: Elsewhere) -> None:
     """Raise UsageError if a spec consists of files that are not in the project, which alone is copied."""
     from provision import resources
     from provision.errors import UsageError
+    from provision.spec.paths import real_path
 
     own = (project, resources.configuration(), Path(__file__).parent.parent, resources.folder("schemas"),
            resources.folder("templates"), resources.cache())  # fmt: skip
     outside = sorted(
         path for path in paths
-        if path.exists() and not any(Path(os.path.realpath(path)).is_relative_to(each) for each in own)
+        if path.exists() and not any(real_path(path).is_relative_to(each) for each in own)
     )  # fmt: skip
     if outside:
         raise UsageError(

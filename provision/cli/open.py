@@ -49,6 +49,11 @@ def command(request: Request, words: tuple[str, ...], only_print: bool) -> None:
             {port.guest for ports in published.values() for port in ports if port.protocol == "tcp"}
         )
         raise EnvironmentFailed(reason, hint=f"published: {', '.join(map(str, ports)) or 'no port at all'}")
+    show_url(url, only_print=only_print)
+
+
+def show_url(url: str, *, only_print: bool) -> None:
+    """Print a URL, and open it in the browser unless it is only to be printed, or nobody looks."""
     say(url)
     if not only_print and os.environ.get("CI") != "true" and sys.stdout.isatty():
         click.launch(url)

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from provision.process import Completed
 
-WITHIN = 60.0  # seconds, for a script that only looks
 UNREACHED = 255  # ssh's own exit code
 # A folder with a name that `gc` knows there, should nobody come to read it.
 LEAVE = """\

@@ -16,7 +16,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from provision import __version__, process, resources
+from provision import __version__, memo, process, resources
 from provision.errors import HostLacks
 from provision.quick_dataclasses import dataclass
 
@@ -28,13 +28,14 @@ if TYPE_CHECKING:
 
 FOLDER = ".cache/provision/programs"  # in the home folder there
 PACKAGE = Path(__file__).parent.parent
+DATA = ("schemas", "templates")  # in the package, or beside it in a checkout
 NO_PYTHON = "there is no python3"
 KEPT = 30  # days that a version stays there which nobody uses
-# One question: which Python and host it is, whether it has this program, and what the caller asks too.
+# One question: which Python and host it is, whether it has this program, and the mark of a copy.
 ASK = """\
 command -v python3 >/dev/null || {{ echo {no_python} >&2; exit 3; }}
 touch -c {program} 2>/dev/null
-exec python3 -c {question} {program} {more}
+exec python3 -c {question} {program} {mark}
 """
 QUESTION = """\
 import json, os, sys, sysconfig
@@ -45,7 +46,7 @@ def text(path):
     with open(path) as file: return file.read().strip()
 print(json.dumps({"abi": sysconfig.get_config_var("SOABI"), "has": os.path.isdir(sys.argv[1]),
     "boot": of(text, "/proc/sys/kernel/random/boot_id") + of(os.readlink, "/proc/self/ns/net"),
-    "more": of(text, sys.argv[2])}))
+    "mark": of(text, sys.argv[2])}))
 """
 RECEIVE = """\
 set -e
@@ -67,64 +68,64 @@ class Program:
     Args:
         path: words for `sh`, which begin the command.
         is_this_host: its network is this one's: ports are here already.
-        answer: to what the caller asked too.
+        mark: of the copy of the project there; empty if there is none.
     """
 
     path: str
     is_this_host: bool
-    answer: str
+    mark: str
 
     def command(self, words: Sequence[str]) -> str:
         """The words for `sh` that run a verb."""
         return f"{self.path} {shlex.join(words)}"
 
 
-def prepare(connection: Connection, progress: Progress, *, asking: str) -> Program:
+def prepare(connection: Connection, progress: Progress, *, mark_file: str) -> Program:
     """Have provision on another host; it is copied where that is needed.
 
     Args:
         connection: to the host.
         progress: told of a copy.
-        asking: the path of a file there, below the home folder, whose text is the answer.
+        mark_file: where the mark of the project's copy is, below the home folder there.
 
     Raises:
         HostLacks: it has no Python, or another one and no provision of this version.
     """
     program = f"{FOLDER}/{_version()}"
-    asked = connection.run(
+    output = connection.run(
         ASK.format(
             no_python=shlex.quote(NO_PYTHON), program=program, question=shlex.quote(QUESTION),
-            more=shlex.quote(asking),
+            mark=shlex.quote(mark_file),
         ),
         check=False,
     )  # fmt: skip
-    if asked.code != 0:
-        lacking = NO_PYTHON in asked.stderr
+    if output.code != 0:
+        lacking = NO_PYTHON in output.stderr
         raise HostLacks(
             f"{connection.host} has no Python 3" if lacking else f"{connection.host} does not run Python",
-            evidence=() if lacking else asked.stderr.strip().splitlines()[-5:],
+            evidence=() if lacking else output.stderr.strip().splitlines()[-5:],
             hint="install it there: apt-get install python3-venv",
         )
-    there = json.loads(asked.stdout)
-    if there["abi"] == sysconfig.get_config_var("SOABI"):
+    host = json.loads(output.stdout)
+    if host["abi"] == sysconfig.get_config_var("SOABI"):
         path = f'"$HOME"/{program}/bin/python -P -m provision'
-        if not there["has"]:
+        if not host["has"]:
             with progress.step(f"copying provision to {connection.host}"):
                 _send(connection, program)
     else:
         path = "provision"
-        _require_same(connection, str(there["abi"]))
-    return Program(path=path, is_this_host=there["boot"] == _boot() != "", answer=str(there["more"]))
+        _require_same(connection, str(host["abi"]))
+    return Program(path=path, is_this_host=host["boot"] == _boot() != "", mark=str(host["mark"]))
 
 
 def _require_same(connection: Connection, abi: str) -> None:
     """Raise HostLacks unless the host has provision of this version."""
-    answer = connection.run("provision --version", check=False)
-    if answer.code != 0 or answer.stdout.split()[-1:] != [__version__]:
+    output = connection.run("provision --version", check=False)
+    if output.code != 0 or output.stdout.split()[-1:] != [__version__]:
         raise HostLacks(
             f"{connection.host} has another Python ({abi}) than this host"
             f" ({sysconfig.get_config_var('SOABI')}), and no provision {__version__}",
-            evidence=(answer.stdout or answer.stderr).strip().splitlines()[-3:],
+            evidence=(output.stdout or output.stderr).strip().splitlines()[-3:],
             hint=f"install it there, for its user's PATH: pipx install provision=={__version__}",
         )
 
@@ -139,17 +140,14 @@ def _boot() -> str:
 def _version() -> str:
     """What tells this program from every other: its files, and the versions of what it needs."""
     state = hashlib.sha256(sys.version.encode())
-    for path in (*sorted(PACKAGE.rglob("*.py")), *_data()):
-        found = path.stat()
-        state.update(f"{path.name} {found.st_size} {found.st_mtime_ns}\n".encode())
-    for entry in sorted(path for path in sys.path if path.endswith("site-packages")):
-        state.update("\n".join(sorted(path.name for path in Path(entry).iterdir())).encode())
+    folders = (PACKAGE, *(resources.folder(name) for name in DATA))
+    packages = (Path(entry) for entry in sys.path if entry.endswith("site-packages"))
+    for line in (
+        *(line for folder in folders for line in memo.state_of(folder)),
+        *sorted(path.name for folder in packages for path in folder.iterdir()),
+    ):
+        state.update(f"{line}\n".encode())
     return f"{__version__}-{state.hexdigest()[:12]}"
-
-
-def _data() -> Iterator[Path]:
-    for name in ("schemas", "templates"):
-        yield from sorted(path for path in resources.folder(name).rglob("*") if path.is_file())
 
 
 def _send(connection: Connection, program: str) -> None:
@@ -176,15 +174,12 @@ def _send(connection: Connection, program: str) -> None:
 
 def _files() -> Iterator[tuple[str, Path]]:
     """The files of provision and of what it needs: the name of each in a folder of packages, and its path."""
-    for path in sorted(PACKAGE.rglob("*")):
-        if path.is_file() and "__pycache__" not in path.parts:
-            yield f"provision/{path.relative_to(PACKAGE)}", path
-    for name in ("schemas", "templates"):
-        folder = resources.folder(name)
-        if not folder.is_relative_to(PACKAGE):
-            for path in sorted(folder.rglob("*")):
-                if path.is_file():
-                    yield f"provision/{name}/{path.relative_to(folder)}", path
+    data = {f"provision/{name}": resources.folder(name) for name in DATA}
+    outside = {name: folder for name, folder in data.items() if not folder.is_relative_to(PACKAGE)}
+    for name, folder in {"provision": PACKAGE, **outside}.items():
+        for path in sorted(folder.rglob("*")):
+            if path.is_file() and "__pycache__" not in path.parts:
+                yield f"{name}/{path.relative_to(folder)}", path
     for distribution in _needed("provision", {}).values():
         own = distribution.metadata["Name"] == "provision"
         for file in distribution.files or ():

@@ -17,7 +17,7 @@ from provision.quick_dataclasses import dataclass
 from provision.state import person
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from provision.handover.connection import Connection
@@ -43,14 +43,14 @@ class Copy:
     def __init__(self, project: Path, connection: Connection) -> None:
         key = hashlib.sha256(f"{person()}\0{project}\0{connection.address}".encode()).hexdigest()[:16]
         self._project, self._connection = project, connection
-        self._beside = f"{FOLDER}/{key}"
-        self.folder = PurePosixPath(self._beside, project.name or "project")
-        self.question = f"{self._beside}/mark"
+        beside = f"{FOLDER}/{key}"
+        self.folder = PurePosixPath(beside, project.name or "project")
+        self.mark_file = f"{beside}/mark"
         self._record = resources.cache() / "handed-over" / f"{key}.json"
         self._mark = ""
 
     def found(self, mark: str) -> None:
-        """Take the answer to `question`: the mark of the copy that is there."""
+        """Take what is in `mark_file`: the mark of the copy that is there."""
         self._mark = mark
 
     @property
@@ -67,7 +67,8 @@ class Copy:
         self._record.parent.mkdir(parents=True, exist_ok=True)
         with hold(self._record.with_suffix(".lock"), progress, holder=lambda: "another copy"):
             try:
-                self._send(progress)
+                with progress.wait(f"copying {self._project.name} to {self._connection.host}"):
+                    self._send()
             except (process.CommandFailed, OSError) as error:
                 raise EnvironmentFailed(
                     f"{self._project} cannot be copied to {self._connection.host}",
@@ -75,41 +76,31 @@ class Copy:
                     hint="the next try sends what is missing",
                 ) from error
 
-    def _send(self, progress: Progress) -> None:
+    def _send(self) -> None:
         sent = self._load()
-        former = sent.paths if sent is not None and sent.mark == self._mark else {}
-        now = changes.scan(self._project)
-        changed, gone = changes.difference(former, now)
-        if former and not changed and not gone:
-            return
-        mark = self._mark or secrets.token_hex(8)
-        quoted = shlex.quote(str(self.folder))
-        with progress.wait(f"copying {self._project.name} to {self._connection.host}"):
-            for at in range(0, len(gone), changes.WORDS):
-                paths = shlex.join(gone[at : at + changes.WORDS])
-                self._connection.run(f"cd {quoted} && set -- {paths} && {changes.REMOVE}")
+        mark, folder = self._mark or secrets.token_hex(8), shlex.quote(str(self.folder))
 
-            def write(stream: IO[bytes]) -> None:
-                changes.pack(self._project, changed, stream)
+        def remove(paths: Sequence[str]) -> None:
+            self._connection.run(f"cd {folder} && set -- {shlex.join(paths)} && {changes.REMOVE}")
 
+        def receive(write: Callable[[IO[bytes]], None]) -> None:
             self._connection.feed(
-                f"umask 077 && mkdir -p {quoted} && tar -xpf - --no-same-owner -C {quoted}"
-                f" && echo {mark} >{self.question}",
+                f"umask 077 && mkdir -p {folder} && tar -xpf - --no-same-owner -C {folder}"
+                f" && echo {mark} >{self.mark_file}",
                 write,
             )
-        records.save(self._record, SentRecord(mark=mark, paths=now))
-        self._mark = mark
+
+        former = sent.paths if sent is not None and sent.mark == self._mark else None
+        now = changes.send(self._project, former, remove=remove, receive=receive)
+        if now is not None:
+            records.save(self._record, SentRecord(mark=mark, paths=now))
+            self._mark = mark
 
     def _load(self) -> SentRecord | None:
         try:
             return records.load(self._record, SentRecord)
         except records.DamagedRecord:
             return None
-
-    @contextmanager
-    def still(self) -> Iterator[None]:
-        """Nothing is sent meanwhile."""
-        yield
 
     @contextmanager
     def watching(self, progress: Progress) -> Iterator[None]:

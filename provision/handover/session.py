@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -116,8 +117,8 @@ def hand_over(
     connection = Connection(elsewhere.address)
     copy = project.Copy(call.project, connection)
     with progress.wait(f"connecting to {connection.host}"):
-        program = prepare(connection, progress, asking=copy.question)
-    copy.found(program.answer)
+        program = prepare(connection, progress, mark_file=copy.mark_file)
+    copy.found(program.mark)
     if call.verb in READ_THE_SPEC or not copy.is_there:
         copy.send(progress)
     state_dir = StateDir.of(
@@ -129,7 +130,7 @@ def hand_over(
     )  # fmt: skip
     if call.verb not in END and not program.is_this_host:
         forwarding.revive(state_dir)
-    with copy.watching(progress) if call.verb == "watch" else copy.still():
+    with copy.watching(progress) if call.verb == "watch" else nullcontext():
         code = session.run(show)
     if call.verb in END and code == 0:
         forwarding.end(state_dir)
@@ -150,7 +151,7 @@ def _needed(call: Call, state_dir: StateDir) -> Collection[str]:
 
 
 def require_handed_over(call: Call, elsewhere: Elsewhere) -> None:
-    """Raise UsageError where a verb, or what it is asked, is nothing for another host. Pure."""
+    """Raise UsageError if a verb, or one of its words, does not work on another host. Pure."""
     host = elsewhere.name or elsewhere.address
     if call.verb not in VERBS:
         raise UsageError(
@@ -202,7 +203,7 @@ class _Session:
         script = self._script(["status", "--format", "json", *self.call.arguments])
         answer = self.connection.run(script, check=False)
         if answer.code != 0:
-            return  # the verb itself said why
+            return  # the verb has already printed why
         places = [
             f"{bracketed(port['address'])}:{port['host']}"
             for machine in json.loads(answer.stdout)["machines"]

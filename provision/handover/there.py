@@ -1,13 +1,11 @@
-"""The other side of a verb that was handed over: what is done before it begins."""
+"""The other side of a verb that was handed over: what is done before it begins.
+
+Every run imports this, so it imports late what only the other side needs.
+"""
 
 from __future__ import annotations
 
-import json
 import os
-import select
-import signal
-import threading
-from pathlib import Path
 
 VARIABLES = "PROVISION_HANDED_OVER"  # the file with the caller's variables, which is read once
 NAME = "PROVISION_HANDED_OVER_AS"  # what the caller calls this host
@@ -19,17 +17,24 @@ def begin() -> None:
     file = os.environ.pop(VARIABLES, "")
     if not file:
         return
+    import json
+    import threading
+    from pathlib import Path
+
     path = Path(file)
     variables = json.loads(path.read_bytes())
     path.unlink()
     path.parent.rmdir()
     os.environ.update(variables)
-    if not os.isatty(STDOUT):  # a terminal tells by SIGHUP
+    if not os.isatty(STDOUT):  # a terminal sends SIGHUP
         threading.Thread(target=_watch, daemon=True).start()
 
 
 def _watch() -> None:
+    import select
+    import signal
+
     poll = select.poll()
-    poll.register(STDOUT, 0)  # errors and hang-ups are always told
+    poll.register(STDOUT, 0)  # errors and hang-ups are always reported
     poll.poll()
     os.kill(os.getpid(), signal.SIGTERM)  # which nohup does not ignore

@@ -361,9 +361,9 @@ def ask_for_variable(who: str, variable: str, node: Node, demands: Demands) -> b
 
 def _may_read(name: str, variable: str, default: Plain | None, node: Node, demands: Demands) -> bool:
     who = f"vars.{name}"
-    _note(variable)
     if default is None:
         return ask_for_variable(who, variable, node, demands)
+    _note(variable)
     return _is_harmless(variable) or demands.offer(
         "host-env", _reads(who, variable), node, f"{who} gets its default"
     )

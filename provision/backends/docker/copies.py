@@ -19,7 +19,7 @@ from provision.hints import command
 from provision.quick_dataclasses import dataclass
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from provision.model import Environment, Machine
     from provision.progress import Progress
@@ -154,21 +154,19 @@ def _push(state_dir: StateDir, folder: CopiedFolder, image: str) -> None:
     name = f"{RECORD}-{folder.volume}"
     made = commands.volume_made(folder.volume)
     sent = state_dir.load_sound(name, SentRecord)
-    known = sent is not None and sent.volume == made
-    former = sent.paths if sent is not None and known else {}
-    now = changes.scan(Path(folder.source))
-    changed, gone = changes.difference(former, now)
-    if known and not changed and not gone:
-        return
-    for at in range(0, len(gone), changes.WORDS):
-        process.run(commands.volume_words(folder.volume, image, REMOVE, gone[at : at + changes.WORDS]))
-    user, group = _owner(folder.user, image)
 
-    def write(stream: IO[bytes]) -> None:
-        changes.pack(Path(folder.source), changed, stream, owner=(user, group))
+    def remove(paths: Sequence[str]) -> None:
+        process.run(commands.volume_words(folder.volume, image, REMOVE, paths))
 
-    process.feed(commands.volume_words(folder.volume, image, RECEIVE), write)
-    state_dir.save(name, SentRecord(volume=made, paths=now))
+    def receive(write: Callable[[IO[bytes]], None]) -> None:
+        process.feed(commands.volume_words(folder.volume, image, RECEIVE), write)
+
+    now = changes.send(
+        Path(folder.source), sent.paths if sent is not None and sent.volume == made else None,
+        remove=remove, receive=receive, owner=lambda: _owner(folder.user, image),
+    )  # fmt: skip
+    if now is not None:
+        state_dir.save(name, SentRecord(volume=made, paths=now))
 
 
 def _owner(user: str, image: str) -> tuple[int, int]:
