@@ -20,25 +20,31 @@ if TYPE_CHECKING:
 
 BOUND = Path("/proc/net/unix")  # every socket of this network that has a path
 DAY = 86400.0  # seconds: no build takes that long
+MINUTE = 60.0  # seconds: whom a new socket waits for has come by then
 TEMPORARY = re.compile(rf"{runtime.TEMPORARY}(?:compare-)?[a-z0-9_]{{8}}")
 
 
 def dead_sockets() -> tuple[Path, ...]:
-    """Sockets of this user's machines and relays whose process has ended; none where that cannot be seen."""
+    """Sockets of this user's machines and relays whose process has ended; none where that cannot be seen.
+
+    No new one is asked: a machine's network listens in another network's view, serves whoever
+    connects first, and ends with it.
+    """
+    # Listed first: one that is bound meanwhile is not taken for one that nobody holds.
+    paths = [path for path in runtime.sockets().iterdir() if _is_old_socket(path)]
     try:
         bound = {line.split()[-1] for line in BOUND.read_text().splitlines()}
     except OSError:
         return ()
-    folder = runtime.sockets()
-    paths = [path for path in folder.iterdir() if _is_socket(path) and str(path) not in bound]
-    return tuple(sorted(path for path in paths if _refuses(path)))
+    return tuple(sorted(path for path in paths if str(path) not in bound and _refuses(path)))
 
 
-def _is_socket(path: Path) -> bool:
+def _is_old_socket(path: Path) -> bool:
     try:
-        return stat.S_ISSOCK(path.lstat().st_mode)
+        found = path.lstat()
     except OSError:
         return False
+    return stat.S_ISSOCK(found.st_mode) and time.time() - found.st_mtime > MINUTE
 
 
 def _refuses(path: Path) -> bool:

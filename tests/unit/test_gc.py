@@ -247,12 +247,26 @@ def test_sockets_are_dead_only_if_nobody_listens() -> None:
     folder = runtime.sockets()
     alive, dead = socket.socket(socket.AF_UNIX), socket.socket(socket.AF_UNIX)
     with alive, dead:
-        alive.bind(str(folder / "alive"))
+        for bound, name in ((alive, "alive"), (dead, "dead")):
+            bound.bind(str(folder / name))
+            os.utime(folder / name, (time.time() - 90,) * 2)
         alive.listen()
-        dead.bind(str(folder / "dead"))
         dead.close()
         (folder / "x.lock").touch()
         assert leftovers.dead_sockets() == (folder / "dead",)
+
+
+@pytest.mark.usefixtures("here")
+def test_a_new_socket_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What listens in another network's view may serve the first who connects alone."""
+    monkeypatch.setattr(leftovers, "BOUND", Path("/dev/null"))
+    with socket.socket(socket.AF_UNIX) as listens:
+        listens.bind(str(runtime.sockets() / "new"))
+        listens.listen()
+        listens.setblocking(False)
+        assert leftovers.dead_sockets() == ()
+        with pytest.raises(BlockingIOError):
+            listens.accept()
 
 
 @pytest.mark.usefixtures("here")
