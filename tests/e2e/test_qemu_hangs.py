@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
+from provision.backends.vm.guest import ssh
 from provision.backends.vm.qemu import qmp
 from tests.conftest import make_project
 
@@ -181,6 +182,24 @@ def test_a_stop_that_was_killed_is_healed(vm: Project) -> None:
     assert workspace_is_there(vm)
     assert vm.run("stop").code == 0
     vm.up()
+    assert workspace_is_there(vm)
+
+
+def test_a_network_that_has_ended_is_made_again_and_the_machine_goes_on(vm: Project) -> None:
+    """passt may be killed, by a host that is out of memory say, and QEMU does not notice."""
+    booted = vm.inside("cat /proc/sys/kernel/random/boot_id")
+    socket = str(ssh.socket_path(vm.state_dir("hangs"), "hangs.net"))
+    network = [each for each in psutil.process_iter(["cmdline"]) if socket in (each.info["cmdline"] or ())
+               and not each.cmdline()[0].startswith("qemu")]  # fmt: skip
+    if not network:
+        pytest.skip("this host has no passt: QEMU itself is the network")
+    for each in network:
+        each.kill()
+    psutil.wait_procs(network, timeout=10)
+    assert vm.state()["state"] == "not answering"
+    assert vm.actions() == {"hangs": "start"}
+    vm.up()
+    assert vm.inside("cat /proc/sys/kernel/random/boot_id") == booted
     assert workspace_is_there(vm)
 
 

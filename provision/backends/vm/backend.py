@@ -28,6 +28,7 @@ from provision.backends.vm.driver import (
     SavesState,
     TakesBoxes,
     TellsUsage,
+    is_connected,
     volumes_of,
 )
 from provision.backends.vm.guest import agent, ssh, sync
@@ -625,6 +626,8 @@ def _status(
             answer = ask(driver, state_dir, machine.name, HEALTHY, answers_within=SAYS_WITHIN)
             services = service_states(machine, answer.stdout.decode("utf-8", "replace").splitlines())
             shown = "running" if answer.code in (0, 1) else "unhealthy"
+            if not is_connected(driver, state_dir, machine.name):
+                shown = "not answering"
         except Unreachable:
             shown, services = driver.silence(state_dir, machine.name), ()
     return MachineStatus(

@@ -146,6 +146,8 @@ def _of_unchanged(seen: SeenMachine) -> tuple[Action, str]:
         return "start", "it does not answer"
     if seen.answer == "without its folders":
         return "start", "it was left without the host's folders"
+    if not seen.connected:
+        return "start", "its network has ended"
     if not seen.forwarded:
         return "change", "a port is no longer forwarded"
     if seen.stale_secrets:

@@ -369,6 +369,14 @@ class HoldsPorts(Protocol):
 
 
 @runtime_checkable
+class HasNetworkProgram(Protocol):
+    """A driver whose machines reach the world through a program beside them, which may end before them."""
+
+    def is_connected(self, state_dir: StateDir, machine: str) -> bool:
+        """Whether the network of a running machine is there; quick."""
+
+
+@runtime_checkable
 class ForwardsLater(Protocol):
     """A driver that can forward a port of a running machine."""
 
@@ -389,6 +397,11 @@ class OpensLoopback(Protocol):
 
     def opens_loopback(self) -> str | None:
         """Why they reach it on this host; None if they don't."""
+
+
+def is_connected(driver: Driver, state_dir: StateDir, machine: str) -> bool:
+    """Whether a running machine has its network, as far as that can end without it."""
+    return not isinstance(driver, HasNetworkProgram) or driver.is_connected(state_dir, machine)
 
 
 def release(driver: Driver, state_dir: StateDir, machine: str) -> None:

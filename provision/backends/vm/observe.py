@@ -11,7 +11,7 @@ from provision.backends.machines import side_by_side
 from provision.backends.ports import notes_on_ports
 from provision.backends.readiness import HEALTHY
 from provision.backends.vm import written
-from provision.backends.vm.driver import ForwardsLater, starts_provisioned, volumes_of
+from provision.backends.vm.driver import ForwardsLater, is_connected, starts_provisioned, volumes_of
 from provision.backends.vm.guest import secrets
 from provision.backends.vm.guest.commands import SAYS_WITHIN, ask
 from provision.backends.vm.records import definition_of, machine_records
@@ -43,14 +43,15 @@ class SeenMachine:
 
     `definition` is the hash of what it was created as, `applied` of what it says was
     applied to it. `answer` is there where it runs and
-    was created as it would be now; `forwarded` and `stale_secrets` where it has answered
-    that it is as it should be.
+    was created as it would be now; `connected`, `forwarded` and `stale_secrets` where it has
+    answered that it is as it should be.
     """
 
     state: GuestState
     definition: str | None = None
     answer: Answer | None = None
     applied: str = ""
+    connected: bool = True
     forwarded: bool = True
     stale_secrets: tuple[str, ...] = ()
 
@@ -129,6 +130,8 @@ def _see(machine: Machine, driver: Driver, state_dir: StateDir, rendering: Rende
         return replace(seen, stale_secrets=tuple(secrets.stale(state_dir, machine)))
     if seen.answer not in ("ready", "not ready"):
         return seen
+    if not is_connected(driver, state_dir, name):
+        return replace(seen, connected=False)
     record = machine_records(state_dir).get(name)
     if record and isinstance(driver, ForwardsLater):
         seen = replace(seen, forwarded=driver.is_forwarded(state_dir, name, record.ports))

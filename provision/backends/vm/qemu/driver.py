@@ -235,6 +235,10 @@ class QemuDriver:
         young = running is not None and time.time() - running.create_time() < launch.BOOTS_WITHIN
         return "starting" if young and not instance.has_answered() else "not answering"
 
+    def is_connected(self, state_dir: StateDir, machine: str) -> bool:
+        """Where passt connects it, and not QEMU itself: whether it runs."""
+        return Instance(state_dir=state_dir, machine=machine).is_connected()
+
     def release(self, state_dir: StateDir, machine: str) -> None:
         """End a network that waits for a QEMU that never came; otherwise they end with the machine."""
         instance = Instance(state_dir=state_dir, machine=machine)

@@ -14,6 +14,7 @@ from provision import process
 from provision.backends.vm.guest import ssh
 from provision.backends.vm.qemu import qmp
 from provision.backends.vm.qemu.console import GuestConsole
+from provision.backends.vm.qemu.network import is_held
 from provision.backends.vm.qemu.render import script_name
 from provision.errors import EnvironmentFailed, HostLacks, ProvisionError
 from provision.hints import command
@@ -169,6 +170,14 @@ class Instance:
         with suppress(OSError), socket.socket(socket.AF_UNIX) as call:
             call.connect(str(self._network))
         self._network.unlink(missing_ok=True)
+
+    def is_connected(self) -> bool:
+        """Whether the network of the machine that runs is there; passt may have ended before it."""
+        try:
+            port = int(self._ssh.read_text())
+        except (OSError, ValueError):  # it is QEMU's own
+            return True
+        return is_held(port)
 
     def ssh_port(self) -> int:
         """The host's port that leads to the sshd of the machine that runs."""

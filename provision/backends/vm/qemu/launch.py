@@ -206,7 +206,9 @@ def _start(context: LaunchContext, machine: Machine) -> Launch | None:
     if decided == "continue" and instance.process() is not None:
         instance.unpause()
         if _answers(instance):
-            return None
+            if instance.is_connected():
+                return None
+            stop(context.state_dir, machine.name, context.progress)  # it goes on with its memory, if it may
     return _boot(context, machine, former, record, resumes=decided == "continue")
 
 

@@ -78,6 +78,20 @@ def _trial() -> str | None:
 
 def free_port() -> int:
     """A port of the host's loopback that nobody has now."""
+    return _bind(0)
+
+
+def is_held(port: int) -> bool:
+    """Whether somebody listens on a port of the host's loopback; nobody is called."""
+    try:
+        _bind(port)
+    except OSError:
+        return True
+    return False
+
+
+def _bind(port: int) -> int:
     with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # former connections hold nothing
+        bound.bind(("127.0.0.1", port))
         return int(bound.getsockname()[1])
