@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from provision.backends.host_faults import find_fault
@@ -19,13 +20,14 @@ if TYPE_CHECKING:
 
 LAST_LINES = 20
 LONGEST = 300  # characters of a line that an error shows; the log has all
+_FAILED = re.compile(r"steps/\d+-([\w-]+)\.sh.*exit (?:code|status):? (\d+)")  # BuildKit, Podman's builder
 
 
 def build_failed(error: CommandFailed, state_dir: StateDir, machines: Sequence[Machine]) -> EnvironmentFailed:
     """The error that names the failed step, its place in the spec and its output."""
     output = state_dir.log.read_text().splitlines()
     fault = find_fault(printed(output) or error.evidence)
-    failed = re.search(r"steps/\d+-([\w-]+)\.sh.*exit code: (\d+)", "\n".join(error.evidence))
+    failed = _FAILED.search("\n".join(error.evidence))
     if failed is None:
         return EnvironmentFailed(
             led_by(fault, "the image could not be built"),
@@ -57,4 +59,13 @@ def printed(output: Sequence[str]) -> list[str]:
     """The last lines that the failed step printed, from the builder's output."""
     step = next((match[1] for line in output if (match := re.match(r"#(\d+) ERROR", line))), r"\d+")
     lines = [match[1] for line in output if (match := re.match(rf"#{step} \d+\.\d+ (.*)", line))]
+    lines = lines or _printed_by_podman(output)
     return [line if len(line) <= LONGEST else f"{line[:LONGEST]}…" for line in lines[-LAST_LINES:]]
+
+
+def _printed_by_podman(output: Sequence[str]) -> list[str]:
+    """The same from the output of Podman's builder, which numbers nothing."""
+    begins = [number for number, line in enumerate(output) if re.match(r"STEP \d+/\d+: ", line)]
+    after = output[begins[-1] + 1 :] if begins else ()
+    printed = takewhile(lambda line: not line.startswith("building at STEP "), after)
+    return [line for line in printed if line.strip()]

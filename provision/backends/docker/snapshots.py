@@ -174,9 +174,14 @@ def _configuration(container: Container) -> Mapping[str, object]:
         name: {"Aliases": [each for each in network.get("Aliases") or () if each != seen["Id"][:12]]}
         for name, network in seen["NetworkSettings"]["Networks"].items()
     }
+    limits = seen["HostConfig"].get("Ulimits") or ()  # Podman says RLIMIT_NOFILE, and takes nofile
+    host = {
+        **seen["HostConfig"],
+        "Ulimits": [{**each, "Name": each["Name"].removeprefix("RLIMIT_").lower()} for each in limits],
+    }
     return {
         **seen["Config"],
-        "HostConfig": seen["HostConfig"],
+        "HostConfig": host,
         "NetworkingConfig": {"EndpointsConfig": networks},
     }
 

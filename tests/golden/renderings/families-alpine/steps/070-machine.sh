@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/f58578f9567ebee057c7071fc39a48d6
+_record=/var/lib/provision/steps/73e3e3226b81f719b5df4b92c05f772a
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

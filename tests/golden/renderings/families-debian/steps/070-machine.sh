@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/59760da4373d904ba3786efef14583fc
+_record=/var/lib/provision/steps/e28d950289ae5b528e8d6e85b1b41ae5
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

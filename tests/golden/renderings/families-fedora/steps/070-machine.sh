@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/5779fa849c2243b3a0d0b64258c49422
+_record=/var/lib/provision/steps/b95976d2439833551793a40516721513
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/5372e87acbbd11959ce516a6cff1a2ac
+_record=/var/lib/provision/steps/52e53405891691f1a085afcfe1391904
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

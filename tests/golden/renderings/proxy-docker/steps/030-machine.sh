@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/a26e992e0f014c06e303c41df8fe8958
+_record=/var/lib/provision/steps/2cee4b149052c1cc6cfb73e24d157a60
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/a9a84e2432f65480314519212349566f
+_record=/var/lib/provision/steps/71c036b0ecd84284875b3ea1d5b2e69d
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

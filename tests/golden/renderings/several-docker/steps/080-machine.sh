@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/c6bb0317685e6828a63a99f149bd39ec
+_record=/var/lib/provision/steps/e10e95d27e72a5b449f3a3b398e0ba0b
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/ea981b93fb64e54ba85716162ff8beed
+_record=/var/lib/provision/steps/e0bd98c7e2d183fc1a7bd9029973cf82
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"

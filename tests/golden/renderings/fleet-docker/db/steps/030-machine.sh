@@ -2,7 +2,7 @@
 # services and setup
 # Does nothing if its record exists, because then it has succeeded.
 set -eu
-_record=/var/lib/provision/steps/c7cebe42e19c00ddb737d7e684f5c893
+_record=/var/lib/provision/steps/46808d14844318badda029a0ed54c2be
 [ ! -e "$_record" ] || exit 0
 umask 022
 [ -d "${_record%/*}" ] || mkdir -p "${_record%/*}"
