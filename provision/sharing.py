@@ -9,7 +9,7 @@ from provision import backends, spec
 from provision.backends.base import Finding, PlannedPull, Shares
 from provision.errors import HostLacks, ProvisionError, UsageError
 from provision.hints import command
-from provision.oci.reference import EXAMPLE, VARIABLE, parse
+from provision.oci.reference import EXAMPLE, VARIABLE, choose
 from provision.quick_dataclasses import dataclass
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from provision.backends.base import Pulled, Pushed, Shareable
     from provision.model import Environment
     from provision.oci.model import Manifest
-    from provision.oci.registry import Registry, Source
+    from provision.oci.registry import Registry
     from provision.progress import Progress
     from provision.state import StateDir
 
@@ -55,17 +55,10 @@ def registry_of(
 def _registry(of_spec: str, host: Mapping[str, str] | None, *, writes: bool) -> Registry | None:
     variables = os.environ if host is None else host
     settings = spec.registry_settings(variables)
-    named: tuple[tuple[Source, str], ...] = (
-        ("variable", variables.get(VARIABLE, "")),
-        ("spec", of_spec),
-        ("configuration", settings.repository),
-    )
-    source, text = next(((source, text) for source, text in named if text), ("configuration", ""))
-    if not text:
+    chosen = choose(variables, of_spec, settings.repository)
+    if chosen is None:
         return None
-    repository = parse(text)
-    if repository is None:
-        raise UsageError(f"${VARIABLE} is not a repository: {text}", hint=f"for example {EXAMPLE}")
+    source, repository = chosen
     from provision.oci.registry import Registry  # few have one
 
     return Registry(

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING, Literal
 
+from provision.errors import UsageError
 from provision.quick_dataclasses import dataclass
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Source = Literal["variable", "spec", "configuration"]
 HUB = "docker.io"
 _HUB_API = "registry-1.docker.io"
 _HOST = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:]+\])(?::[0-9]{1,5})?")
@@ -56,6 +62,31 @@ def parse(text: str) -> Repository | None:
     if not (slash and named and _HOST.fullmatch(host) and _PATH.fullmatch(path)):
         return None
     return Repository(host=host.lower(), path=path)
+
+
+def choose(
+    variables: Mapping[str, str], of_spec: str, of_configuration: str
+) -> tuple[Source, Repository] | None:
+    """The repository that counts, and who named it; None where nobody did.
+
+    Args:
+        variables: the host's, whose $PROVISION_REGISTRY comes first.
+        of_spec: what the spec names, if that is allowed.
+        of_configuration: what the person's own configuration names.
+
+    Raises:
+        UsageError: the variable names no repository.
+    """
+    named: tuple[tuple[Source, str], ...] = (
+        ("variable", variables.get(VARIABLE, "")), ("spec", of_spec), ("configuration", of_configuration),
+    )  # fmt: skip
+    source, text = next((each for each in named if each[1]), ("configuration", ""))
+    if not text:
+        return None
+    repository = parse(text)
+    if repository is None:
+        raise UsageError(f"${VARIABLE} is not a repository: {text}", hint=f"for example {EXAMPLE}")
+    return source, repository
 
 
 def _without_port(host: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from provision.oci import signing
 from provision.oci.certificates import authority
@@ -16,9 +16,7 @@ if TYPE_CHECKING:
 
     from provision.oci.client import Client
     from provision.oci.model import Manifest
-    from provision.oci.reference import Repository
-
-Source = Literal["variable", "spec", "configuration"]
+    from provision.oci.reference import Repository, Source
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -226,6 +226,13 @@ def test_where_nodes_and_the_registry_are(tmp_path: Path, monkeypatch: pytest.Mo
     assert in_registry("provision/dev:1", "r:5000") == "r:5000/provision/dev:1"
     assert in_registry("provision/dev:1", "") == "provision/dev:1"
     environment = load(tmp_path, {"backends": {"swarm": {"registry": "r:5000/team"}}}, "swarm")
+    monkeypatch.setenv("PROVISION_REGISTRY", "r.example.org/team/environments")
     assert registry_of(environment) == "r:5000/team"
     monkeypatch.setenv("PROVISION_SWARM_REGISTRY", "other:5000")
     assert registry_of(environment) == "other:5000"
+    monkeypatch.delenv("PROVISION_SWARM_REGISTRY")
+    assert registry_of(load(tmp_path, {}, "swarm")) == "r.example.org/team/environments"
+    monkeypatch.delenv("PROVISION_REGISTRY")
+    assert registry_of(load(tmp_path, {}, "swarm")) == ""
+    spec = {"registry": "s.example.org/team"}
+    assert registry_of(load(tmp_path, spec, "swarm")) == "s.example.org/team"

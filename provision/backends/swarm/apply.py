@@ -34,6 +34,7 @@ from provision.backends.swarm.waiting import Waiter
 from provision.backends.swarm.watch import Watch
 from provision.docker_client import swarm
 from provision.errors import EnvironmentFailed, HostLacks, UsageError
+from provision.oci.reference import EXAMPLE, VARIABLE
 from provision.progress import ParallelProgress
 
 if TYPE_CHECKING:
@@ -253,8 +254,7 @@ def _require_registry(observed: Observed) -> None:
     if len(observed.nodes) > 1 and not observed.registry:
         raise HostLacks(
             f"this Swarm has {len(observed.nodes)} nodes, and no registry from which they pull images",
-            hint="export PROVISION_SWARM_REGISTRY=HOST:PORT, or"
-            " `backends: {swarm: {registry: HOST:PORT}}` in your configuration",
+            hint=f"export {VARIABLE}={EXAMPLE}, or name one in your configuration: `registry: {EXAMPLE}`",
         )
 
 

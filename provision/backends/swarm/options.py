@@ -6,6 +6,9 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from provision import spec
+from provision.oci.reference import choose
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -63,9 +66,17 @@ def options_of(machine: Machine) -> SwarmOptions:
 
 
 def registry_of(environment: Environment) -> str:
-    """The registry that an environment's nodes pull from; empty where nobody named one."""
+    """The registry that an environment's nodes pull from; empty where nobody named one.
+
+    One that is named for a Swarm counts first: its address alone will do, and engines may reach
+    a registry by another name than this host. Else it is the one of `push` and `pull`.
+    """
     named = (options_of(machine).registry for machine in environment.machines)
-    return os.environ.get(REGISTRY) or next(filter(None, named), "")
+    own = os.environ.get(REGISTRY) or next(filter(None, named), "")
+    if own:
+        return own
+    shared = choose(os.environ, environment.registry, spec.registry_settings(os.environ).repository)
+    return str(shared[1]) if shared else ""
 
 
 def node_addresses(environment: Environment | None, state_dir: StateDir) -> Mapping[str, str]:
