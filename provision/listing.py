@@ -129,7 +129,9 @@ def find_environments(word: str, backend: str | None = None) -> tuple[Environmen
             )
         raise UsageError(
             f"{word} is on {address}, and another engine is selected",
-            hint="select its engine: --host NAME, DOCKER_HOST or DOCKER_CONTEXT; none of them for this host",
+            hint=f"`export DOCKER_HOST={first.state_dir.address}` selects it, or --host NAME"
+            if first.state_dir.address
+            else "`unset DOCKER_HOST DOCKER_CONTEXT PROVISION_HOST` selects this host's",
         )
     refs = [ref for ref in refs if ref.state_dir.id in here]
     folders = {identity: folder for identity, folder in folders.items() if identity in here}

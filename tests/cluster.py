@@ -200,7 +200,7 @@ class Cluster:
         """What a process needs to work with it."""
         return {
             "DOCKER_HOST": self.nodes[0].host,
-            "PROVISION_SWARM_REGISTRY": self.registry,
+            "PROVISION_REGISTRY": f"{self.registry}/team/environments",
             "PROVISION_SWARM_NODES": ",".join(f"{node.name}={node.host}" for node in self.nodes),
         }
 
