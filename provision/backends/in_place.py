@@ -36,8 +36,9 @@ OUTSIDE = "*"  # the part that stands for all that is no file of the machine's: 
 _SERVICE = re.compile(r"machine/services/([^/]+)/(run|script|ready|ready\.script|timeout)")
 _SETUP = re.compile(r"machine/setup\.d/(\d+)-([^/]+?)(\.sh)?")
 _READ_ANYWAY = ("machine/healthy", "machine/wait")  # at each call, and they follow from the probes
-# A build step's hash covers those before it, so it says nothing about the step itself.
-_HASH = re.compile(rf"({guest_paths.STEPS}/)[0-9a-f]{{32}}".encode())
+# A build step's hash covers those before it, so it says nothing about the step itself. It is in a
+# folder's name, and for a builder that looks at no mounted file, in the Dockerfile.
+_HASH = re.compile(rf"({guest_paths.STEPS}/|\.sh # |type=cache,id=[\w.-]*?)[0-9a-f]{{32}}\b".encode())
 # What is read at a boot, at a login or by the system: a new machine would have begun with it.
 _READ_AT_BOOT = (
     "boot", "etc/default", "etc/environment", "etc/environment.d", "etc/fstab", "etc/group",
