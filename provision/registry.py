@@ -23,6 +23,7 @@ GROUP = "provision.backends"
 DEFAULT = "docker"  # where neither the command line nor PROVISION_BACKEND names one
 # How each backend reaches a host that the user's configuration names; others reach none.
 HOST_SCHEMES = {"docker": ("ssh://", "tcp://", "unix://"), "vm": ("ssh://",)}
+FORMS = {"swarm": "docker"}  # whose machines are of another's form, so that the same may differ in both
 OPTIONS_FILE = "options.schema.json"
 
 
@@ -38,6 +39,11 @@ def external() -> dict[str, str]:
     from importlib.metadata import entry_points
 
     return {entry.name: entry.value for entry in entry_points(group=GROUP) if entry.name not in built_in()}
+
+
+def form_of(name: str) -> str:
+    """The backend that stands for the form of a backend's machines: containers, virtual machines."""
+    return FORMS.get(name, name)
 
 
 def module_of(name: str) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -66,6 +67,13 @@ class Said:
         return json.loads(self.stdout)
 
 
+LONE_PORT = re.compile(r'ports: \["(\d+)(?:/(udp|tcp))?"\]')
+
+
+def _on_every_address(lone: re.Match[str]) -> str:
+    return f"ports: [{{guest: {lone[1]}, protocol: {lone[2] or 'tcp'}, address: 0.0.0.0}}]"
+
+
 @dataclass
 class Project:
     """A folder with a spec, and `provision` run in it on one backend."""
@@ -84,6 +92,8 @@ class Project:
         return file
 
     def spec(self, text: str) -> Path:
+        if self.backend == "swarm":  # which publishes on every address of a node, and refuses loopback
+            text = LONE_PORT.sub(_on_every_address, text)
         return self.write("provision.yaml", text)
 
     def run(self, *words: str, stdin: bytes = b"", env: Mapping[str, str] | None = None) -> Said:

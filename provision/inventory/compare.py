@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from provision.inventory.model import Difference
+from provision.registry import form_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -62,7 +63,7 @@ class _Explaining:
     """The rules, and what they must know of both machines."""
 
     def __init__(self, left: Inventory, right: Inventory, rules: Sequence[Rule]) -> None:
-        self._backends = (left.backend, right.backend)
+        self._backends = (form_of(left.backend), form_of(right.backend))
         self._options = {*left.options, *right.options}
         self._rules = rules
         self._lefts = {(fact.section, fact.subject): fact for fact in left.facts}

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from provision.backends.container_image import folder_names, image_names
+from provision.backends.container_image import image_names
 from provision.backends.container_labels import RECIPE
+from provision.backends.container_offline import to_fetch
 from provision.backends.docker.images import remembered_images
-from provision.backends.offline import steps_to_fetch
 from provision.docker_client import queries
 
 if TYPE_CHECKING:
@@ -21,21 +21,19 @@ if TYPE_CHECKING:
 def missing(environment: Environment, state_dir: StateDir, rendering: Rendering) -> Iterator[str]:
     """The images of bases that are not here, and packages that no built layer holds."""
     images = image_names(environment, rendering.recipes)
-    folders = folder_names(environment, rendering.recipes)
-    bases = {machine.base.image for machine in environment.machines}
     former_images = remembered_images(state_dir)
+    bases = {machine.base.image for machine in environment.machines}
     seen = queries.inspect(images=[*images.values(), *former_images, *bases]).images
+    built = {
+        images[name]
+        for name, recipe in rendering.recipes.items()
+        if (image := seen.get(images[name])) is not None and image.labels.get(RECIPE) == recipe
+    }
     built_before = any(name in seen for name in former_images)
-    needed: dict[str, None] = {}
-    # Of equal machines one is asked: the image is that of all.
-    for image, machine in {images[machine.name]: machine for machine in environment.machines}.items():
-        built = seen.get(image)
-        if built is not None and built.labels.get(RECIPE) == rendering.recipes[machine.name]:
-            continue
-        needed[machine.base.image] = None
-        folder = f"{folders[machine.name]}/".removeprefix("./")
-        former = state_dir.rendering if built_before else state_dir.rendering / "none"
-        yield from steps_to_fetch(machine, rendering, folder, former)
-    for name in needed:
-        if name not in seen:
-            yield f"the image {name}"
+    return to_fetch(
+        environment,
+        rendering,
+        building=set(images.values()) - built,
+        there=seen,
+        former=state_dir.rendering if built_before else state_dir.rendering / "none",
+    )

@@ -11,6 +11,7 @@ from provision.backends import causes, starts
 from provision.backends.base import Remains, approve_all
 from provision.backends.container_labels import ENVIRONMENT, MACHINES, OWNER, PROJECT, SERVICES, STACK_ID
 from provision.backends.container_logs import read_logs
+from provision.backends.container_offline import to_fetch
 from provision.backends.machines import read_all, refuse_unknown, side_by_side
 from provision.backends.readiness import service_states
 from provision.backends.requirements import refuse
@@ -86,12 +87,19 @@ class Swarm:
         return render_environment(environment, location)
 
     def missing(self, environment: Environment, state_dir: StateDir) -> tuple[str, ...]:
-        """The bases that this engine lacks, where an image has to be built."""
+        """The bases that this engine lacks, and packages that no layer holds, of images to build."""
         rendering = self.render(environment, state_dir.rendering)
-        plan = plan_for(environment, state_dir, rendering)[1]
-        built = {machine.base.image for machine in environment.machines} if plan.build else set[str]()
-        there = queries.inspect(images=built).images if built else {}
-        return tuple(f"the image {image}" for image in sorted(built) if image not in there)
+        building = {each.image for each in plan_for(environment, state_dir, rendering)[1].build}
+        if not building:
+            return ()
+        record = state_dir.load_sound(RECORD, SwarmRecord)
+        formers = record.images if record else ()
+        bases = {machine.base.image for machine in environment.machines}
+        there = queries.inspect(images=[*formers, *bases]).images
+        built_before = any(name in there for name in formers)
+        former = state_dir.rendering if built_before else state_dir.rendering / "none"
+        found = to_fetch(environment, rendering, building=building, there=there, former=former)
+        return tuple(found)
 
     def plan(self, environment: Environment, state_dir: StateDir) -> Plan:
         """What `up` would do: each service's label tells what rendering it was made from."""

@@ -11,10 +11,13 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from provision import process, runtime
 from provision.backends.vm.architecture import architecture
+
+if TYPE_CHECKING:
+    import subprocess
 
 Network = Literal["passt", "user"]
 OLDEST_QEMU = (7, 2)  # the first that takes a network from another program's socket
@@ -64,16 +67,24 @@ def _trial() -> str | None:
             time.sleep(BETWEEN)
         with suppress(OSError), socket.socket(socket.AF_UNIX) as connection:
             connection.connect(str(path))
-        answered = path.exists()
+        answered, reason = path.exists(), ""
         try:
-            _, stderr = child.communicate(timeout=max(BETWEEN, deadline - time.monotonic()))
+            child.wait(max(BETWEEN, deadline - time.monotonic()))
         except process.TimeoutExpired:
-            process.kill_session(child)  # passt would go on without pasta, and hold the pipes
-            return f"passt does not work on this host: it did not finish within {TRIAL_ENDS_WITHIN:g} s"
-    if answered and child.returncode == 0:
+            reason = f"it did not finish within {TRIAL_ENDS_WITHIN:g} s"
+        code, stderr = child.poll(), _said(child)
+        process.kill_session(child)  # one of the two may go on without the other, and hold the pipes
+    if answered and code == 0:
         return None
-    lines = [line for line in stderr.decode("utf-8", "replace").splitlines() if "syslog" not in line]
-    return f"passt does not work on this host: {lines[-1] if lines else 'no output'}"
+    lines = [line for line in stderr.splitlines() if "syslog" not in line]
+    return f"passt does not work on this host: {reason or (lines[-1] if lines else 'no output')}"
+
+
+def _said(child: subprocess.Popen[bytes]) -> str:
+    """What a command has printed as errors by now."""
+    assert child.stderr is not None  # noqa: S101 - it was started with three pipes
+    os.set_blocking(child.stderr.fileno(), False)
+    return (child.stderr.read() or b"").decode("utf-8", "replace")
 
 
 def free_port() -> int:
