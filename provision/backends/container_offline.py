@@ -32,10 +32,8 @@ def to_fetch(
         there: the images that the engine has.
         former: the rendering whose layers it has; a folder that is not there, where it has none.
     """
-    images, folders = (
-        image_names(environment, rendering.recipes),
-        folder_names(environment, rendering.recipes),
-    )
+    images = image_names(environment, rendering.recipes)
+    folders = folder_names(environment, rendering.recipes)
     needed: dict[str, None] = {}
     # Of equal machines one is asked: the image is that of all.
     for image, machine in {images[machine.name]: machine for machine in environment.machines}.items():

@@ -147,6 +147,7 @@ def test_backends_and_checks_are_strangers() -> None:
                 "causes",
                 "container_entry",
                 "container_image",
+                "container_offline",
                 "container_labels",
                 "container_logs",
                 "in_place",
