@@ -71,9 +71,11 @@ class QemuDriver:
             )
         detail = acceleration.describe()
         if reason := network.passt_lacks():
-            hint = "scripts/host-setup vm installs passt"
             return Finding(
-                subject=self.name, usable=True, detail=f"{detail}; {network.OPEN}: {reason}", hint=hint
+                subject=self.name,
+                usable=True,
+                detail=f"{detail}; {network.OPEN}: {reason}",
+                hint=network.remedy(reason),
             )
         return Finding(subject=self.name, usable=True, detail=detail)
 

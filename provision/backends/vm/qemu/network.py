@@ -23,6 +23,7 @@ Network = Literal["passt", "user"]
 OLDEST_QEMU = (7, 2)  # the first that takes a network from another program's socket
 TRIAL_ENDS_WITHIN = 20.0  # seconds: a busy host is slow
 BETWEEN = 0.02
+FAILS = "passt does not work on this host"
 OPEN = "a machine can reach services that listen only on the host's loopback"
 
 
@@ -47,6 +48,13 @@ def passt_lacks() -> str | None:
     if version is None or (int(version[1]), int(version[2])) < OLDEST_QEMU:
         return f"QEMU is older than {'.'.join(map(str, OLDEST_QEMU))}"
     return _trial()
+
+
+def remedy(reason: str) -> str:
+    """What a person can do about a reason of `passt_lacks`."""
+    if reason.startswith(FAILS):
+        return "it needs user namespaces and /dev/net/tun: ls -l /dev/net/tun"
+    return "scripts/host-setup vm installs passt"
 
 
 def _trial() -> str | None:
@@ -77,7 +85,7 @@ def _trial() -> str | None:
     if answered and code == 0:
         return None
     lines = [line for line in stderr.splitlines() if "syslog" not in line]
-    return f"passt does not work on this host: {reason or (lines[-1] if lines else 'no output')}"
+    return f"{FAILS}: {reason or (lines[-1] if lines else 'no output')}"
 
 
 def _said(child: subprocess.Popen[bytes]) -> str:
