@@ -206,7 +206,10 @@ def _own_swarm(request: pytest.FixtureRequest) -> None:
 def make_project(folder: Path, backend: str) -> Project:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / ".git").mkdir(exist_ok=True)
-    return Project(folder=folder, backend=backend)
+    project = Project(folder=folder, backend=backend)
+    if backend == "swarm":
+        project.environment["PROVISION_ALLOW"] = f"{ALLOWED},network"
+    return project
 
 
 @contextmanager
