@@ -27,7 +27,7 @@ from provision.backends.swarm.watch import Watch
 from provision.docker_client import commands, queries, swarm
 from provision.errors import EnvironmentFailed, ProvisionError, UsageError
 from provision.hints import command
-from provision.model import MachineStatus
+from provision.model import MachineStatus, ServiceStatus
 from provision.target import Unreachable
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from provision.backends.swarm.watch import Seen
     from provision.docker_client.swarm import Service
     from provision.errors import Problem
-    from provision.model import Environment, Machine, ServiceStatus
+    from provision.model import Environment, Machine, PortStatus
     from provision.progress import Progress
     from provision.rendering import Rendering
     from provision.state import StateDir
@@ -189,6 +189,7 @@ class Swarm:
         reach = Reach(self_node=member.node, nodes=seen.nodes, addresses=node_addresses(None, state_dir))
         return Remains(
             machines={name: standing.state for name, (_, standing) in machines.items()},
+            ports={name: _ports(service, standing, reach) for name, (service, standing) in machines.items()},
             volumes=tuple(
                 f"{name} ({seen.nodes[node].name})"
                 for node, names in removal.volumes(state_dir, reach).items()
@@ -343,8 +344,10 @@ def _enter(name: str, service: Service, standing: Standing, reach: Reach) -> Tar
 
 def _status(machine: Machine, service: Service | None, standing: Standing, reach: Reach) -> MachineStatus:
     task, shown, note = standing.task, standing.state, standing.note
-    services: tuple[ServiceStatus, ...] = ()
     running = task is not None and bool(task.container) and shown in ("running", "starting")
+    services: tuple[ServiceStatus, ...] = ()
+    if not running:
+        services = tuple(ServiceStatus(name=each.name, state="stopped") for each in machine.services)
     if task is not None and running and (machine.services or machine.setup):
         try:
             answer = swarm.execute_at(
@@ -354,18 +357,24 @@ def _status(machine: Machine, service: Service | None, standing: Standing, reach
             shown = "unhealthy" if shown == "running" and answer.code != 0 else shown
         except Unreachable as error:
             note = note or error.message
-    node = reach.nodes.get(task.node) if task else None
     return MachineStatus(
         name=machine.name,
         state=shown,
         address=next(iter(task.addresses), None) if task and running else None,
-        ports=swarm.ports_of(task, service, node.address if node else "")
-        if task and service and shown in ("running", "unhealthy", "starting")
-        else (),
+        ports=_ports(service, standing, reach),
         services=services,
         node=standing.node,
         note=note,
     )
+
+
+def _ports(service: Service | None, standing: Standing, reach: Reach) -> tuple[PortStatus, ...]:
+    """Where the ports of a machine that runs are reached: on its node, or on each."""
+    task = standing.task
+    if task is None or service is None or standing.state not in ("running", "starting"):
+        return ()
+    node = reach.nodes.get(task.node)
+    return swarm.ports_of(task, service, node.address if node else "")
 
 
 def _remove_images(state_dir: StateDir) -> None:
