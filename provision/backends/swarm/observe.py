@@ -88,7 +88,7 @@ def observe(environment: Environment, state_dir: StateDir, rendering: Rendering)
     """
     member = require_manager()
     own = services_of(state_dir)
-    record = state_dir.load_sound(RECORD, SwarmRecord)
+    record = state_dir.load(RECORD, SwarmRecord)  # the nodes of its volumes: guessed is lost
     registry = registry_of(environment)
     return Observed(
         self_node=member.node,
