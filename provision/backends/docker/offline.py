@@ -29,11 +29,5 @@ def missing(environment: Environment, state_dir: StateDir, rendering: Rendering)
         for name, recipe in rendering.recipes.items()
         if (image := seen.get(images[name])) is not None and image.labels.get(RECIPE) == recipe
     }
-    built_before = any(name in seen for name in former_images)
-    return to_fetch(
-        environment,
-        rendering,
-        building=set(images.values()) - built,
-        there=seen,
-        former=state_dir.rendering if built_before else state_dir.rendering / "none",
-    )
+    building = set(images.values()) - built
+    return to_fetch(environment, state_dir, rendering, building=building, former=former_images, there=seen)

@@ -93,13 +93,12 @@ class Swarm:
         if not building:
             return ()
         record = state_dir.load_sound(RECORD, SwarmRecord)
-        formers = record.images if record else ()
+        former = record.images if record else ()
         bases = {machine.base.image for machine in environment.machines}
-        there = queries.inspect(images=[*formers, *bases]).images
-        built_before = any(name in there for name in formers)
-        former = state_dir.rendering if built_before else state_dir.rendering / "none"
-        found = to_fetch(environment, rendering, building=building, there=there, former=former)
-        return tuple(found)
+        there = queries.inspect(images=[*former, *bases]).images
+        return tuple(
+            to_fetch(environment, state_dir, rendering, building=building, former=former, there=there)
+        )
 
     def plan(self, environment: Environment, state_dir: StateDir) -> Plan:
         """What `up` would do: each service's label tells what rendering it was made from."""
