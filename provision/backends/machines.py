@@ -35,14 +35,25 @@ def side_by_side(ask: Callable[[Machine], Answer], machines: Sequence[Machine]) 
         return tuple(pool.map(ask, machines))
 
 
-def warn_of_roots(machines: Sequence[Machine], progress: Progress) -> None:
-    """Name the workspaces that their users cannot write to: a live folder of root's stays root's."""
+def warn_of_roots(machines: Sequence[Machine], progress: Progress, *, rootless: bool = False) -> None:
+    """Name the workspaces that their users cannot write to: a live folder of root's stays root's.
+
+    With a rootless engine nobody inside but root is the user who owns a folder on the host.
+    """
     for machine in machines:
         workspace = machine.workspace
         if workspace is None or workspace.user == "root":
             continue
         status = workspace.source.stat()
-        if status.st_uid == 0 and not status.st_mode & stat.S_IWOTH:
+        if status.st_mode & stat.S_IWOTH:
+            continue
+        if rootless:
+            progress.note(
+                f"warning: the engine is rootless, so inside, the workspace {workspace.source} does not"
+                f" belong to user {workspace.user}, who cannot write to it"
+                " (set `workspace: {user: root}`, which is you)"
+            )
+        elif status.st_uid == 0:
             progress.note(
                 f"warning: the workspace {workspace.source} is owned by root;"
                 f" user {workspace.user} cannot write to it"

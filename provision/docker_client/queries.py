@@ -108,6 +108,11 @@ class Engine:
     runtimes: tuple[str, ...]
     security_options: tuple[str, ...]
 
+    @property
+    def is_apart(self) -> bool:
+        """Whether root inside is nobody outside: it is rootless, or maps users."""
+        return any(each.startswith(("name=rootless", "name=userns")) for each in self.security_options)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Version:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from functools import partial
 from typing import TYPE_CHECKING
@@ -168,7 +169,8 @@ class Application:
         if environment.is_elsewhere:
             copies.note_copies(state_dir, environment, images)
         else:  # a copy belongs to the machine's user
-            warn_of_roots(environment.machines, progress)
+            rootless = os.geteuid() != 0 and queries.engine().is_apart  # root's own engine is none
+            warn_of_roots(environment.machines, progress, rootless=rootless)
         begun = time.monotonic()
         with progress.step("starting containers"):
             for container in present:

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from provision.state import StateDir
 
 PROXY = "docker-proxy"
-APART = ("name=rootless", "name=userns")  # security options by which root inside is nobody outside
 
 
 def footprint(state_dir: StateDir) -> Footprint:
@@ -64,6 +63,6 @@ def _size(images: Sequence[str]) -> int | None:
 
 
 def _escape() -> str:
-    if any(option.startswith(APART) for option in queries.engine().security_options):
+    if queries.engine().is_apart:
         return "the host's kernel, as a user without rights"
     return "the host's kernel, which everything on this host shares; then root of this host"
