@@ -169,7 +169,7 @@ class Application:
         if environment.is_elsewhere:
             copies.note_copies(state_dir, environment, images)
         else:  # a copy belongs to the machine's user
-            rootless = os.geteuid() != 0 and queries.engine().is_apart  # root's own engine is none
+            rootless = os.geteuid() != 0 and queries.engine().is_apart  # one that root runs is not
             warn_of_roots(environment.machines, progress, rootless=rootless)
         begun = time.monotonic()
         with progress.step("starting containers"):
