@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from provision.cli.host import enter_elsewhere
 from provision.cli.options import with_request_and_words
 from provision.cli.show import progress
 from provision.errors import UsageError
@@ -48,10 +49,12 @@ def command(
         )
     if destination.is_stream and sys.stdout.isatty():
         raise UsageError("a tar stream is nothing for a terminal", hint="send it to a file or a pipe")
-    ref = engine.resolve(request)
-    shown = progress()
-    with shown.wait("checking what is running"):
-        target = engine.target(ref, inside[0].machine or None, named_by="MACHINE:PATH")
+    shown, machine = progress(), inside[0].machine or None
+    target = enter_elsewhere(request, machine)
+    if target is None:
+        ref = engine.resolve(request)
+        with shown.wait("checking what is running"):
+            target = engine.target(ref, machine, named_by="MACHINE:PATH")
     options = Options(user=user, archive=archive, follow=follow_link)
     with target, shown.wait(f"copying {source} to {destination}"):
         notes = copy(target, source, destination, options)

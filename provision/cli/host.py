@@ -18,10 +18,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from provision.engine import Request
-    from provision.handover.session import Elsewhere
+    from provision.handover.session import Call, Elsewhere
     from provision.model import Environment
     from provision.process import Completed
     from provision.spec.personal import Hosts
+    from provision.target import Target
 
 BACKEND = "PROVISION_BACKEND"
 
@@ -123,16 +124,42 @@ def _address(name: str, backend: str) -> str:
     )
 
 
+def is_handed_over(verb: str) -> bool:
+    """Whether a verb runs where the machines are, not here."""
+    from provision.handover import session
+
+    return verb not in session.REACHES_IN
+
+
 def run_elsewhere(there: Elsewhere, request: Request) -> int:
     """Hand this call over to another host; the verb's exit code."""
+    from provision.cli.show import progress
+    from provision.handover import session
+
+    call = _call(there, request)
+    return session.hand_over(there, call, progress(), show=_open_here if call.verb == "open" else None)
+
+
+def enter_elsewhere(request: Request, machine: str | None) -> Target | None:
+    """A machine that is on another host, for a verb that runs here; None where it is on this one."""
+    there = elsewhere(request)
+    if there is None:
+        return None
+    from provision.cli.show import progress
+    from provision.handover import session
+
+    return session.enter(there, _call(there, request), progress(), machine)
+
+
+def _call(there: Elsewhere, request: Request) -> Call:
+    """This call, as another host is to run it."""
     from provision import engine, files, lent, spec
     from provision.cli.options import as_arguments
-    from provision.cli.show import progress
     from provision.cli.trust import load_asking
     from provision.handover import session
     from provision.spec.variables import HOST_PREFIX, noting_variables
 
-    verb = _verb()
+    verb = current_verb()
     project = spec.project_of(request.spec)
     with files.noting() as read, noting_variables() as named:
         if verb in session.READ_THE_SPEC:
@@ -140,10 +167,9 @@ def run_elsewhere(there: Elsewhere, request: Request) -> int:
             _require_inside({*read, *_sources(environment)}, project, there)
         name = engine.resolve(request).name
     named |= {variable for variable in os.environ if variable.startswith(HOST_PREFIX)}
-    call = session.Call(
+    return session.Call(
         verb=verb,
         words=sys.argv[sys.argv.index(verb) :],
-        operands=_operands(request),
         spec=request.spec.absolute(),
         project=project,
         backend=request.backend,
@@ -156,7 +182,6 @@ def run_elsewhere(there: Elsewhere, request: Request) -> int:
             trust.VARIABLE: ",".join(sorted(engine.trust_of(request).whole_words())),
         },
     )
-    return session.hand_over(there, call, progress(), show=_open_here if verb == "open" else None)
 
 
 def _open_here(answer: Completed) -> int:
@@ -169,18 +194,12 @@ def _open_here(answer: Completed) -> int:
     return answer.code
 
 
-def _verb() -> str:
+def current_verb() -> str:
     """The verb of this call; `snapshot` of `snapshot save`."""
     context = click.get_current_context()
     while context.parent is not None and context.parent.parent is not None:
         context = context.parent
     return str(context.info_name)
-
-
-def _operands(request: Request) -> tuple[str, ...]:
-    """The words of this call that are neither the spec nor options."""
-    words: tuple[str, ...] = click.get_current_context().params.get("words", ())
-    return words[1:] if words and Path(words[0]) == request.spec else words
 
 
 def _sources(environment: Environment) -> Iterator[Path]:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from provision import forwarding, process
-from provision.copying import place_of
 from provision.errors import UsageError
 from provision.handover import project
 from provision.handover.connection import UNREACHED, Connection
@@ -22,21 +21,22 @@ from provision.hints import command
 from provision.model import bracketed
 from provision.quick_dataclasses import dataclass
 from provision.state import StateDir, on_host
+from provision.target import Target, Unreachable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
     from provision.progress import Progress
 
+REACHES_IN = frozenset({"cp"})  # verbs that run here, and enter a machine there by its `exec`
 # The verbs that run there. The others write files beside the spec, or are about both hosts.
 VERBS = frozenset({
-    "validate", "explain", "plan", "up", "verify", "status", "exec", "shell", "ssh", "cp", "port", "open",
+    "validate", "explain", "plan", "up", "verify", "status", "exec", "shell", "ssh", "port", "open",
     "restart", "logs", "top", "events", "inventory", "sync", "watch", "stop", "start", "snapshot", "pause",
     "unpause", "down", "push", "pull",
 })  # fmt: skip
 INSTEAD = {"ssh-config": f"{command('ssh')} logs in to its machines"}
-TAKE_WORDS = frozenset({"exec", "shell", "ssh"})  # whose words belong to another program
-READS = TAKE_WORDS | {"cp"}  # the caller's standard input
+TAKE_WORDS = frozenset({"exec", "shell", "ssh"})  # whose words, and standard input, are another program's
 READ_THE_SPEC = frozenset({"validate", "explain", "plan", "up", "verify", "sync", "watch", "push", "pull"})
 START = frozenset({"up", "start", "restart", "unpause", "snapshot", "watch"})
 END = frozenset({"stop", "down"})
@@ -68,7 +68,6 @@ class Call:
     Args:
         verb: its name.
         words: all words of the command line, the verb first.
-        operands: those that are neither the spec nor options, where a verb takes any.
         spec: the spec's file.
         project: the project's folder.
         backend: the backend's name.
@@ -80,7 +79,6 @@ class Call:
 
     verb: str
     words: Sequence[str]
-    operands: Sequence[str]
     spec: Path
     project: Path
     backend: str
@@ -114,23 +112,11 @@ def hand_over(
         EnvironmentFailed: the project cannot be copied, or a port is taken here.
     """
     require_handed_over(call, elsewhere)
-    connection = Connection(elsewhere.address)
-    copy = project.Copy(call.project, connection)
-    with progress.wait(f"connecting to {connection.host}"):
-        program = prepare(connection, progress, mark_file=copy.mark_file)
-    copy.found(program.mark)
-    if call.verb in READ_THE_SPEC or not copy.is_there:
-        copy.send(progress)
-    state_dir = StateDir.of(
-        call.project, call.environment, call.backend, call.spec, host=on_host(elsewhere.address)
-    )
-    session = _Session(
-        elsewhere=elsewhere, call=replace(call, variables=_needed(call, state_dir)),
-        connection=connection, program=program, copy=copy,
-    )  # fmt: skip
+    session = _begin(elsewhere, call, progress)
+    state_dir, program = session.state_dir, session.program
     if call.verb not in END and not program.is_this_host:
         forwarding.revive(state_dir)
-    with copy.watching(progress) if call.verb == "watch" else nullcontext():
+    with session.copy.watching(progress) if call.verb == "watch" else nullcontext():
         code = session.run(show)
     if call.verb in END and code == 0:
         forwarding.end(state_dir)
@@ -141,6 +127,47 @@ def hand_over(
         if not program.is_this_host:
             session.forward_ports(state_dir)
     return code
+
+
+def enter(elsewhere: Elsewhere, call: Call, progress: Progress, machine: str | None) -> Target:
+    """A machine on another host, for a verb that runs here; the only one if None is named.
+
+    Raises:
+        HostLacks: the host is not reached, or lacks Python or provision.
+        EnvironmentFailed: the machine cannot be entered.
+    """
+    session = _begin(elsewhere, call, progress)
+    named = ["-m", machine] if machine else []
+
+    def start(words: Sequence[str], *, user: str, workdir: str, terminal: bool) -> list[str]:
+        del terminal  # none is asked for
+        who = ["-u", user] if user else []
+        return session.words(["exec", *call.arguments, *named, *who, "-w", workdir, "--", *words])
+
+    answer = process.run(start(["id", "-un"], user="", workdir="/", terminal=False), check=False)
+    if answer.code != 0:
+        said = answer.stderr.strip().splitlines()
+        raise Unreachable(f"machine {machine or call.environment} is not entered", evidence=said[-5:])
+    user = answer.stdout.strip()
+    return Target(machine or call.environment, start, user=user, workdir="/", ports=())
+
+
+def _begin(elsewhere: Elsewhere, call: Call, progress: Progress) -> _Session:
+    """Have the program and the project there."""
+    connection = Connection(elsewhere.address)
+    copy = project.Copy(call.project, connection)
+    with progress.wait(f"connecting to {connection.host}"):
+        program = prepare(connection, progress, mark_file=copy.mark_file)
+    copy.found(program.mark)
+    if call.verb in READ_THE_SPEC or not copy.is_there:
+        copy.send(progress)
+    state_dir = StateDir.of(
+        call.project, call.environment, call.backend, call.spec, host=on_host(elsewhere.address)
+    )
+    return _Session(
+        elsewhere=elsewhere, call=replace(call, variables=_needed(call, state_dir)), state_dir=state_dir,
+        connection=connection, program=program, copy=copy,
+    )  # fmt: skip
 
 
 def _needed(call: Call, state_dir: StateDir) -> Collection[str]:
@@ -164,13 +191,6 @@ def require_handed_over(call: Call, elsewhere: Elsewhere) -> None:
             f"{option} would write a file on {host}",
             hint="leave it out, and redirect the output of the verb",
         )
-    places = [place_of(word) for word in call.operands] if call.verb == "cp" else []
-    if any(place.machine is None and not place.is_stream for place in places):
-        raise UsageError(
-            f"the file would be one of {host}, as cp runs there",
-            hint=f"copy a stream, an archive of tar: {command('cp', '-', 'MACHINE:FOLDER')} reads one,"
-            f" and {command('cp', 'MACHINE:PATH', '-')} writes one",
-        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,6 +199,7 @@ class _Session:
 
     elsewhere: Elsewhere
     call: Call
+    state_dir: StateDir
     connection: Connection
     program: Program
     copy: project.Copy
@@ -189,12 +210,16 @@ class _Session:
         if show is not None:
             return show(self.connection.run(script, check=False))
         on_terminal = sys.stdin.isatty() and sys.stdout.isatty()
-        options = ["-t"] if on_terminal else [] if self.call.verb in READS else ["-n"]
+        options = ["-t"] if on_terminal else [] if self.call.verb in TAKE_WORDS else ["-n"]
         # The verb ends when this process's ssh does, which the same signal ends.
         code = process.attach(self.connection.words(*options, script=script), lambda _interrupt: None)
         if code == UNREACHED:
             self.connection.run("true")  # says so, where that is why
         return code
+
+    def words(self, words: Sequence[str]) -> list[str]:
+        """The command of this host that runs a verb there."""
+        return self.connection.words(script=self._script(words))
 
     def forward_ports(self, state_dir: StateDir) -> None:
         """Forward the ports that the machines have there, at the same numbers here."""

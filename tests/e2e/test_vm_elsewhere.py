@@ -135,6 +135,22 @@ def test_streams_and_exit_codes_are_those_of_the_command(away: Project) -> None:
     assert "away" in away.good("top", "--once")
 
 
+def test_files_are_copied_between_this_host_and_a_machine_there(away: Project) -> None:
+    folder = away.folder / "sent"
+    (folder / "below").mkdir(parents=True)
+    (folder / "below" / "file").write_bytes(bytes(range(256)))
+    away.good("cp", "sent", "away:/tmp")
+    away.good("cp", ":/tmp/sent/below/file", "back")
+    assert (away.folder / "back").read_bytes() == bytes(range(256))
+    away.good("cp", "away:/tmp/sent", "whole")
+    assert (away.folder / "whole" / "below" / "file").read_bytes() == bytes(range(256))
+    said = away.run("cp", "away:/tmp/nothing", ".")
+    assert said.code == 1
+    assert "/tmp/nothing does not exist in away" in said.stderr
+    for name in ("sent", "back", "whole"):
+        subprocess.run(["rm", "-r", str(away.folder / name)], check=True)
+
+
 def _tar(name: str, content: bytes) -> bytes:
     import io
     import tarfile
@@ -202,8 +218,6 @@ def test_what_does_not_work_elsewhere_is_refused_with_the_way(away: Project, tmp
     for words, message, hint in (
         (("ssh-config",), "`provision ssh-config` does not work with virtual machines on another host",
          "`provision ssh -b vm --host big` logs in"),
-        (("cp", "/etc/hostname", "away:/tmp"), "the file would be one of big",
-         "an archive of tar: `provision cp -b vm --host big - MACHINE:FOLDER`"),
         (("verify", "--junit", "x.xml"), "--junit would write a file on big", "redirect"),
         (("up", "-b", "docker"), "your configuration has no address for docker on the host big",
          "hosts: {big: {docker: ssh://USER@big}}"),
