@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 
 BOUND = Path("/proc/net/unix")  # every socket of this network that has a path
 DAY = 86400.0  # seconds: no build takes that long
-MINUTE = 60.0  # seconds: whom a new socket waits for has come by then
+MINUTE = 60.0  # seconds: by then a new socket's client has connected
 TEMPORARY = re.compile(rf"{runtime.TEMPORARY}(?:compare-)?[a-z0-9_]{{8}}")
 
 
 def dead_sockets() -> tuple[Path, ...]:
     """Sockets of this user's machines and relays whose process has ended; none where that cannot be seen.
 
-    No new one is asked: a machine's network listens in another network's view, serves whoever
-    connects first, and ends with it.
+    A socket younger than a minute is left alone: a machine's network listens in a network namespace
+    of its own, accepts one caller, and exits when that one leaves.
     """
     # Listed first: one that is bound meanwhile is not taken for one that nobody holds.
     paths = [path for path in runtime.sockets().iterdir() if _is_old_socket(path)]

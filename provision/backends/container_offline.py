@@ -39,7 +39,7 @@ def to_fetch(
     built_before = any(name in there for name in former)
     layers_of = state_dir.rendering if built_before else state_dir.rendering / "none"
     needed: dict[str, None] = {}
-    # Of equal machines one is asked: the image is that of all.
+    # Equal machines share an image, so one of them is enough.
     for image, machine in {images[machine.name]: machine for machine in environment.machines}.items():
         if image in building:
             needed[machine.base.image] = None

@@ -35,10 +35,12 @@ def side_by_side(ask: Callable[[Machine], Answer], machines: Sequence[Machine]) 
         return tuple(pool.map(ask, machines))
 
 
-def warn_of_roots(machines: Sequence[Machine], progress: Progress, *, rootless: bool = False) -> None:
+def warn_of_roots(
+    machines: Sequence[Machine], progress: Progress, *, is_rootless: Callable[[], bool] = lambda: False
+) -> None:
     """Name the workspaces that their users cannot write to: a live folder of root's stays root's.
 
-    With a rootless engine nobody inside but root is the user who owns a folder on the host.
+    In a rootless engine, root inside is the user who owns the folder on the host, and nobody else is.
     """
     for machine in machines:
         workspace = machine.workspace
@@ -47,7 +49,7 @@ def warn_of_roots(machines: Sequence[Machine], progress: Progress, *, rootless: 
         status = workspace.source.stat()
         if status.st_mode & stat.S_IWOTH:
             continue
-        if rootless:
+        if is_rootless():
             progress.note(
                 f"warning: the engine is rootless, so inside, the workspace {workspace.source} does not"
                 f" belong to user {workspace.user}, who cannot write to it"

@@ -174,10 +174,10 @@ class _Host:
     ours: Collection[tuple[int, str]]
 
     def is_free(self, port: Port, host: int) -> bool:
-        return (host, port.protocol) in self.ours or _is_free(port, host)
+        return (host, port.protocol) in self.ours or is_free(port.address, host, port.protocol)
 
     def free(self, port: Port) -> int:
-        return _free(port)
+        return free_port(port.address, port.protocol)
 
 
 def _select(environment: Environment, state_dir: StateDir, ours: Collection[tuple[int, str]]) -> Choice:
@@ -200,26 +200,28 @@ def _elsewhere(state_dir: StateDir) -> Mapping[int, str]:
     return holders
 
 
-def _bind(port: Port, host: int) -> int:
-    family = socket.AF_INET6 if ":" in port.address else socket.AF_INET
-    kind = socket.SOCK_STREAM if port.protocol == "tcp" else socket.SOCK_DGRAM
-    with socket.socket(family, kind) as bound:
-        if port.protocol == "tcp":
-            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind((port.address, host))
-        return int(bound.getsockname()[1])
+def free_port(address: str, protocol: str = "tcp") -> int:
+    """A port of the host that nobody has now."""
+    return _bind(address, protocol, 0)
 
 
-def _free(port: Port) -> int:
-    return _bind(port, 0)
-
-
-def _is_free(port: Port, host: int) -> bool:
+def is_free(address: str, host: int, protocol: str = "tcp") -> bool:
+    """Whether nobody has a port of the host now; no connection is made."""
     try:
-        _bind(port, host)
+        _bind(address, protocol, host)
     except OSError:
         return False
     return True
+
+
+def _bind(address: str, protocol: str, host: int) -> int:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    kind = socket.SOCK_STREAM if protocol == "tcp" else socket.SOCK_DGRAM
+    with socket.socket(family, kind) as bound:
+        if protocol == "tcp":
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind((address, host))
+        return int(bound.getsockname()[1])
 
 
 def _holder(host: int, protocol: str) -> str:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from provision.target import Target
 
 BACKEND = "PROVISION_BACKEND"
+_ELSEWHERE = "provision.elsewhere"  # in the context of a verb that runs here: where its machines are
 
 
 def add_option(command: click.Command) -> click.Command:
@@ -124,25 +125,23 @@ def _address(name: str, backend: str) -> str:
     )
 
 
-def is_handed_over(verb: str) -> bool:
-    """Whether a verb runs where the machines are, not here."""
-    from provision.handover import session
-
-    return verb not in session.REACHES_IN
-
-
-def run_elsewhere(there: Elsewhere, request: Request) -> int:
-    """Hand this call over to another host; the verb's exit code."""
+def hand_over(there: Elsewhere, request: Request) -> None:
+    """Hand this call over to another host, and exit as the verb does; one that runs here goes on."""
     from provision.cli.show import progress
     from provision.handover import session
 
-    call = _call(there, request)
-    return session.hand_over(there, call, progress(), show=_open_here if call.verb == "open" else None)
+    context = click.get_current_context()
+    verb = _verb()
+    if verb in session.RUNS_HERE:
+        context.meta[_ELSEWHERE] = there
+        return
+    show = _open_here if verb == "open" else None
+    context.exit(session.hand_over(there, _call(there, request), progress(), show=show))
 
 
 def enter_elsewhere(request: Request, machine: str | None) -> Target | None:
     """A machine that is on another host, for a verb that runs here; None where it is on this one."""
-    there = elsewhere(request)
+    there: Elsewhere | None = click.get_current_context().meta.get(_ELSEWHERE)
     if there is None:
         return None
     from provision.cli.show import progress
@@ -159,7 +158,7 @@ def _call(there: Elsewhere, request: Request) -> Call:
     from provision.handover import session
     from provision.spec.variables import HOST_PREFIX, noting_variables
 
-    verb = current_verb()
+    verb = _verb()
     project = spec.project_of(request.spec)
     with files.noting() as read, noting_variables() as named:
         if verb in session.READ_THE_SPEC:
@@ -194,7 +193,7 @@ def _open_here(answer: Completed) -> int:
     return answer.code
 
 
-def current_verb() -> str:
+def _verb() -> str:
     """The verb of this call; `snapshot` of `snapshot save`."""
     context = click.get_current_context()
     while context.parent is not None and context.parent.parent is not None:

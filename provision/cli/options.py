@@ -198,9 +198,8 @@ def collect(options: dict[str, object]) -> Request:
     with completing(request):
         if backend == AUTO:
             request = _resolved(request)
-        there = host.elsewhere(request)
-        if there is not None and host.is_handed_over(host.current_verb()):
-            click.get_current_context().exit(host.run_elsewhere(there, request))
+        if (there := host.elsewhere(request)) is not None:
+            host.hand_over(there, request)
         return request
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from provision.progress import Progress
 
-REACHES_IN = frozenset({"cp"})  # verbs that run here, and enter a machine there by its `exec`
+RUNS_HERE = frozenset({"cp"})  # these enter a machine there by `exec`
 # The verbs that run there. The others write files beside the spec, or are about both hosts.
 VERBS = frozenset({
     "validate", "explain", "plan", "up", "verify", "status", "exec", "shell", "ssh", "port", "open",
@@ -139,15 +139,21 @@ def enter(elsewhere: Elsewhere, call: Call, progress: Progress, machine: str | N
     session = _begin(elsewhere, call, progress)
     named = ["-m", machine] if machine else []
 
-    def start(words: Sequence[str], *, user: str, workdir: str, terminal: bool) -> list[str]:
-        del terminal  # none is asked for
+    def start(
+        words: Sequence[str],
+        *,
+        user: str,
+        workdir: str,
+        terminal: bool,  # noqa: ARG001 - the contract's word
+    ) -> list[str]:
         who = ["-u", user] if user else []
         return session.words(["exec", *call.arguments, *named, *who, "-w", workdir, "--", *words])
 
-    answer = process.run(start(["id", "-un"], user="", workdir="/", terminal=False), check=False)
+    with progress.wait("checking what is running"):
+        answer = process.run(start(["id", "-un"], user="", workdir="/", terminal=False), check=False)
     if answer.code != 0:
-        said = answer.stderr.strip().splitlines()
-        raise Unreachable(f"machine {machine or call.environment} is not entered", evidence=said[-5:])
+        lines = answer.stderr.strip().splitlines()
+        raise Unreachable(f"machine {machine or call.environment} cannot be entered", evidence=lines[-5:])
     user = answer.stdout.strip()
     return Target(machine or call.environment, start, user=user, workdir="/", ports=())
 

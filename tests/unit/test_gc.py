@@ -258,7 +258,7 @@ def test_sockets_are_dead_only_if_nobody_listens() -> None:
 
 @pytest.mark.usefixtures("here")
 def test_a_new_socket_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What listens in another network's view may serve the first who connects alone."""
+    """What listens in another network namespace may accept one caller alone."""
     monkeypatch.setattr(leftovers, "BOUND", Path("/dev/null"))
     with socket.socket(socket.AF_UNIX) as listens:
         listens.bind(str(runtime.sockets() / "new"))

@@ -51,6 +51,6 @@ def test_a_workspace_that_cannot_be_written_to_is_said(
     status = os.stat_result((mode, 1, 1, 1, owner, owner, 0, 0, 0, 0))
     monkeypatch.setattr(type(project.folder), "stat", lambda *_, **__: status)
     notes = Notes()
-    warn_of_roots(machines, notes, rootless=rootless)  # type: ignore[arg-type]
+    warn_of_roots(machines, notes, is_rootless=lambda: rootless)  # type: ignore[arg-type]
     assert expected in notes.text
     assert bool(notes.text) == bool(expected)

@@ -169,8 +169,7 @@ class Application:
         if environment.is_elsewhere:
             copies.note_copies(state_dir, environment, images)
         else:  # a copy belongs to the machine's user
-            rootless = os.geteuid() != 0 and queries.engine().is_apart  # one that root runs is not
-            warn_of_roots(environment.machines, progress, rootless=rootless)
+            warn_of_roots(environment.machines, progress, is_rootless=_is_rootless)
         begun = time.monotonic()
         with progress.step("starting containers"):
             for container in present:
@@ -425,6 +424,10 @@ def _entered(container: str, machine: Machine) -> Target:
     if found is None or not found.running:
         raise Unreachable(f"the container of machine {machine.name} does not run")
     return enter(found)
+
+
+def _is_rootless() -> bool:
+    return os.geteuid() != 0 and queries.engine().is_apart  # root runs no rootless engine
 
 
 def _last_lines(container: str, machine: Machine, service: str) -> Sequence[str]:

@@ -88,7 +88,7 @@ def observe(environment: Environment, state_dir: StateDir, rendering: Rendering)
     """
     member = require_manager()
     own = services_of(state_dir)
-    record = state_dir.load(RECORD, SwarmRecord)  # the nodes of its volumes: guessed is lost
+    record = state_dir.load(RECORD, SwarmRecord)  # it names the nodes that hold volumes
     registry = registry_of(environment)
     return Observed(
         self_node=member.node,

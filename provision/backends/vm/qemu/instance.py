@@ -11,10 +11,10 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from provision import process
+from provision.backends.ports import is_free
 from provision.backends.vm.guest import ssh
 from provision.backends.vm.qemu import qmp
 from provision.backends.vm.qemu.console import GuestConsole
-from provision.backends.vm.qemu.network import is_held
 from provision.backends.vm.qemu.render import script_name
 from provision.errors import EnvironmentFailed, HostLacks, ProvisionError
 from provision.hints import command
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from provision.state import StateDir
 
 STATE = "qemu"
+LOOPBACK = "127.0.0.1"
 ENDS_WITHIN = 20.0
 SAYS_WITHIN = 2.0  # seconds until a machine, or its QEMU, counts as not answering
 BETWEEN = 0.02
@@ -173,18 +174,20 @@ class Instance:
 
     def is_connected(self) -> bool:
         """Whether the network of the machine that runs is there; passt may have ended before it."""
-        try:
-            port = int(self._ssh.read_text())
-        except (OSError, ValueError):  # it is QEMU's own
-            return True
-        return is_held(port)
+        port = self._given_ssh_port()
+        return port is None or not is_free(LOOPBACK, port)  # QEMU's own network ends with it
 
     def ssh_port(self) -> int:
         """The host's port that leads to the sshd of the machine that runs."""
+        port = self._given_ssh_port()
+        return qmp.forwarded_port(self.monitor, 22) if port is None else port
+
+    def _given_ssh_port(self) -> int | None:
+        """The port that passt was given; None where QEMU itself is the network, and chose one."""
         try:
             return int(self._ssh.read_text())
-        except (OSError, ValueError):  # QEMU chose one
-            return qmp.forwarded_port(self.monitor, 22)
+        except (OSError, ValueError):
+            return None
 
     def grow(self, gib: int) -> None:
         """Make the disk of a machine that does not run as large as that; it never shrinks."""

@@ -9,7 +9,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Literal
 
 from provision import process
-from provision.backends.ports import kept, key, variable
+from provision.backends.ports import free_port, kept, key, variable
 from provision.backends.readiness import HEALTHY, patience, unready
 from provision.backends.vm import acceleration
 from provision.backends.vm.architecture import required
@@ -18,8 +18,8 @@ from provision.backends.vm.guest.ssh import CONFIGURATION
 from provision.backends.vm.image.store import Artifact, ArtifactStore, BuildStrategy, build_strategy
 from provision.backends.vm.options import options_of
 from provision.backends.vm.qemu import snapshot
-from provision.backends.vm.qemu.instance import BETWEEN, Instance, PortTaken
-from provision.backends.vm.qemu.network import OPEN, free_port, network, passt_lacks, remedy
+from provision.backends.vm.qemu.instance import BETWEEN, LOOPBACK, Instance, PortTaken
+from provision.backends.vm.qemu.network import OPEN, network, passt_lacks, remedy
 from provision.backends.vm.qemu.records import (
     InstanceRecord,
     decide_course,
@@ -480,7 +480,7 @@ def _variables(context: LaunchContext, machine: Machine, started: Launch) -> Map
     processor = _processor(started.accelerator)
     image = str(started.disk.folder)
     # QEMU's own network takes a free port by itself, passt has to be given one.
-    reached = {"NET": "passt", "SSH": str(free_port())} if network() == "passt" else {"NET": "user"}
+    reached = {"NET": "passt", "SSH": str(free_port(LOOPBACK))} if network() == "passt" else {"NET": "user"}
     return {**processor, **ports, **reached, "IMAGE": image, "NETWORK": lan, "APPEND": append}
 
 

@@ -93,24 +93,3 @@ def _said(child: subprocess.Popen[bytes]) -> str:
     assert child.stderr is not None  # noqa: S101 - it was started with three pipes
     os.set_blocking(child.stderr.fileno(), False)
     return (child.stderr.read() or b"").decode("utf-8", "replace")
-
-
-def free_port() -> int:
-    """A port of the host's loopback that nobody has now."""
-    return _bind(0)
-
-
-def is_held(port: int) -> bool:
-    """Whether somebody listens on a port of the host's loopback; nobody is called."""
-    try:
-        _bind(port)
-    except OSError:
-        return True
-    return False
-
-
-def _bind(port: int) -> int:
-    with socket.socket() as bound:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # former connections hold nothing
-        bound.bind(("127.0.0.1", port))
-        return int(bound.getsockname()[1])
