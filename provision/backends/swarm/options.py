@@ -69,13 +69,14 @@ def registry_of(environment: Environment) -> str:
     """The registry that an environment's nodes pull from; empty where nobody named one.
 
     One that is named for a Swarm counts first: its address alone will do, and engines may reach
-    a registry by another name than this host. Else it is the one of `push` and `pull`.
+    a registry by another name than this host. Else it is the person's own for `push` and `pull`.
+    Not the spec's: `up` pushes here, and no spec may make it send anything.
     """
     named = (options_of(machine).registry for machine in environment.machines)
     own = os.environ.get(REGISTRY) or next(filter(None, named), "")
     if own:
         return own
-    shared = choose(os.environ, environment.registry, spec.registry_settings(os.environ).repository)
+    shared = choose(os.environ, "", spec.registry_settings(os.environ).repository)
     return str(shared[1]) if shared else ""
 
 
