@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 import stat
 from contextlib import contextmanager, suppress
 from pathlib import PurePosixPath
@@ -147,6 +146,8 @@ def _is_folder(name: str, folder: int) -> bool:
 
 def _remove(name: str, folder: int) -> None:
     if _is_folder(name, folder):
-        shutil.rmtree(name, dir_fd=folder)
+        from shutil import rmtree
+
+        rmtree(name, dir_fd=folder)
     else:
         os.unlink(name, dir_fd=folder)

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import shlex
-import shutil
 import signal
 import subprocess
-import tempfile
 import threading
 import time
 from collections import deque
 from contextlib import contextmanager, suppress
 from typing import IO, TYPE_CHECKING
 
+from provision import log
 from provision.errors import EXIT_SIGNALLED, HostLacks, ProvisionError
 from provision.quick_dataclasses import dataclass
 
@@ -25,7 +23,6 @@ if TYPE_CHECKING:
 
 EVIDENCE_LINES = 25
 ANSWERS_WITHIN = 20.0  # seconds, for a command that only looks
-LOGGER = logging.getLogger(__name__)  # INFO: each command; DEBUG: what a streamed one prints
 CANCELED = "Canceled: context canceled"  # how buildx ends its output when it is interrupted
 ENDS_WITHIN = 5.0  # seconds, for a command whose work inside a machine has ended
 KILLED_AFTER = 15.0  # seconds, for a command that is told to end with this process
@@ -100,7 +97,9 @@ def is_withheld(name: str) -> bool:
 
 def find(program: str) -> str | None:
     """The path of a program of the host, or None."""
-    return shutil.which(program)
+    from shutil import which
+
+    return which(program)
 
 
 def run(
@@ -196,13 +195,13 @@ def stream(
     except FileNotFoundError as error:
         raise _missing(argv, error) from error
     assert child.stdout is not None  # noqa: S101 - stdout=PIPE promises it
-    LOGGER.debug("$ %s # running", shlex.join(argv))
+    log.debug(log.COMMANDS, "$ %s # running", shlex.join(argv))
     try:
         with child.stdout, _endable(child), _logged(argv, child):
             for raw in child.stdout:
                 line = _text(raw).rstrip("\n")
                 last.append(line)
-                LOGGER.debug("  %s", line)
+                log.debug(log.COMMANDS, "  %s", line)
                 each_line(line)
             code = child.wait()
     except BaseException:
@@ -220,7 +219,9 @@ def feed(argv: Sequence[str], write: Callable[[IO[bytes]], None]) -> None:
         HostLacks: the program is not there.
         CommandFailed: it failed; the evidence is what it printed.
     """
-    with tempfile.TemporaryFile() as printed:  # nobody reads a pipe while `write` writes
+    from tempfile import TemporaryFile
+
+    with TemporaryFile() as printed:  # nobody reads a pipe while `write` writes
         try:
             child = subprocess.Popen(
                 argv, stdin=subprocess.PIPE, stdout=printed, stderr=subprocess.STDOUT, env=environment()
@@ -280,7 +281,7 @@ def _logged(argv: Sequence[str], child: subprocess.Popen[bytes]) -> Iterator[Non
     finally:
         code = child.poll()
         ended = "did not finish" if code is None else f"exit code {code}"
-        LOGGER.info("$ %s # %.2f s, %s", shlex.join(argv), time.monotonic() - begun, ended)
+        log.info(log.COMMANDS, "$ %s # %.2f s, %s", shlex.join(argv), time.monotonic() - begun, ended)
 
 
 @contextmanager
@@ -307,7 +308,7 @@ def attach(argv: Sequence[str], interrupted: Callable[[KeyboardInterrupt], None]
         child = subprocess.Popen(argv, env=environment())
     except FileNotFoundError as error:
         raise _missing(argv, error) from error
-    LOGGER.info("$ %s # attached to this terminal", shlex.join(argv))
+    log.info(log.COMMANDS, "$ %s # attached to this terminal", shlex.join(argv))
     try:
         code = child.wait()
     except KeyboardInterrupt as interrupt:
@@ -331,7 +332,7 @@ def start(argv: Sequence[str], *, own_session: bool = False) -> subprocess.Popen
     Raises:
         HostLacks: the program is not there.
     """
-    LOGGER.info("$ %s # started", shlex.join(argv))
+    log.info(log.COMMANDS, "$ %s # started", shlex.join(argv))
     try:
         return subprocess.Popen(
             argv,
@@ -352,7 +353,7 @@ def start_on(connection: socket.socket, argv: Sequence[str]) -> subprocess.Popen
     Raises:
         HostLacks: the program is not there.
     """
-    LOGGER.info("$ %s # started on a connection", shlex.join(argv))
+    log.info(log.COMMANDS, "$ %s # started on a connection", shlex.join(argv))
     try:
         return subprocess.Popen(
             argv,
@@ -373,7 +374,7 @@ def start_on_terminal(argv: Sequence[str]) -> tuple[subprocess.Popen[bytes], int
     """
     import pty
 
-    LOGGER.info("$ %s # started on a terminal", shlex.join(argv))
+    log.info(log.COMMANDS, "$ %s # started on a terminal", shlex.join(argv))
     screen, keys = pty.openpty()
     try:
         child = subprocess.Popen(
@@ -407,7 +408,7 @@ def detach(argv: Sequence[str]) -> None:
     Raises:
         HostLacks: the program is not there.
     """
-    LOGGER.info("$ %s # continues in the background", shlex.join(argv))
+    log.info(log.COMMANDS, "$ %s # continues in the background", shlex.join(argv))
     try:
         subprocess.Popen(
             argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import dataclasses
-import gzip
 import json
 import os
 import types
@@ -18,6 +17,7 @@ from provision.errors import EnvironmentFailed
 
 VERSION = 1
 GZIP = b"\x1f\x8b"
+GZIP_FORMAT = 31  # as `zlib` numbers it; `gzip` takes longer to import than a record to read
 
 
 class Record(Protocol):
@@ -55,7 +55,7 @@ def load(path: Path, kind: type[R]) -> R | None:
     except OSError as error:
         raise DamagedRecord(path, error.strerror or str(error)) from error
     try:
-        content = json.loads(gzip.decompress(text) if text.startswith(GZIP) else text)
+        content = json.loads(zlib.decompress(text, GZIP_FORMAT) if text.startswith(GZIP) else text)
         if not isinstance(content, dict):
             raise TypeError("it is not a map")  # noqa: TRY301 - one place says what is wrong
         version = content.pop("version", None)
@@ -64,7 +64,7 @@ def load(path: Path, kind: type[R]) -> R | None:
         return cast("R", _read(kind, content, "it"))
     except RecursionError as error:
         raise DamagedRecord(path, "it is nested too deep") from error
-    except (ValueError, TypeError, EOFError, OSError, zlib.error) as error:
+    except (ValueError, TypeError, zlib.error) as error:
         raise DamagedRecord(path, str(error).splitlines()[0]) from error
 
 

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 import os
 import platform
-import shutil
 import sys
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from provision import records, runtime
+from provision import log, records, runtime
 from provision.errors import HostLacks, UsageError
 from provision.hints import command
 from provision.lock import hold
 from provision.model import ID_DIGITS, identify
-from provision.process import LOGGER
 from provision.quick_dataclasses import dataclass
 from provision.records import DamagedRecord, Record
 from provision.resources import state
@@ -200,15 +197,15 @@ class StateDir:
     @contextmanager
     def _logged_commands(self) -> Iterator[None]:
         """Have each command of this change in the log, among what the engine says."""
-        handler = _CommandLog(self.log)
-        LOGGER.addHandler(handler)
-        level = LOGGER.level
-        LOGGER.setLevel(min(level, logging.INFO) if level else logging.INFO)
-        try:
+        from provision.log_listener import listening
+
+        def append(line: str) -> None:
+            if self.log.exists():
+                with suppress(OSError), self.log.open("a", encoding="utf-8") as file:
+                    file.write(f"{line}\n")
+
+        with listening(log.COMMANDS, append):
             yield
-        finally:
-            LOGGER.removeHandler(handler)
-            LOGGER.setLevel(level)
 
     def load(self, what: str, kind: type[R]) -> R | None:
         """The record under a name; None if there is none.
@@ -251,14 +248,18 @@ class StateDir:
 
     def forget_inventories(self) -> None:
         """Keep none: the machines are gone, or other than they were."""
-        shutil.rmtree(self.folder / INVENTORIES, ignore_errors=True)
+        from shutil import rmtree
+
+        rmtree(self.folder / INVENTORIES, ignore_errors=True)
 
     def remove(self) -> None:
         """Remove the folder, and that of the environment where no backend has a state of it any more."""
+        from shutil import rmtree
+
         with self._shared_folder():
-            shutil.rmtree(self.folder, ignore_errors=True)
+            rmtree(self.folder, ignore_errors=True)
             if not any(path.is_dir() for path in self.folder.parent.glob("*")):
-                shutil.rmtree(self.folder.parent, ignore_errors=True)
+                rmtree(self.folder.parent, ignore_errors=True)
 
     @contextmanager
     def _shared_folder(self) -> Iterator[None]:
@@ -272,19 +273,6 @@ class StateDir:
     def path_of(self, what: str) -> Path:
         """Where something is remembered."""
         return self.folder / f"{what}.json"
-
-
-class _CommandLog(logging.Handler):
-    """Appends each command to the log of a change, once that is there."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(logging.INFO)
-        self._path = path
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if record.levelno == logging.INFO and self._path.exists():
-            with suppress(OSError), self._path.open("a", encoding="utf-8") as log:
-                log.write(f"{record.getMessage()}\n")
 
 
 def on_host(address: str) -> str:

@@ -7,7 +7,6 @@ and no handshake.
 
 from __future__ import annotations
 
-import logging
 import os
 import re
 import selectors
@@ -15,7 +14,7 @@ import shlex
 import time
 from typing import IO, TYPE_CHECKING, Protocol, Self
 
-from provision import process
+from provision import log, process
 from provision.errors import EnvironmentFailed
 from provision.quick_dataclasses import dataclass
 
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
 
     from provision.model import PortStatus
 
-LOGGER = logging.getLogger(__name__)  # DEBUG: each script that ran in a machine
 CHUNK = 65536
 LAST_LINES = 5
 LAST_WORDS = 1.0  # seconds to hear why, after the machine hung up
@@ -105,7 +103,7 @@ class Target:
         """
         begun = time.monotonic()
         output = self._shell(user or self.user).run(script, timeout)
-        LOGGER.debug("[%s] $ %s # %.2f s, exit code %d",
+        log.debug(log.SCRIPTS, "[%s] $ %s # %.2f s, exit code %d",
                      self.machine, script, time.monotonic() - begun, output.code)  # fmt: skip
         return output
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from typing import TYPE_CHECKING
 
@@ -130,8 +129,10 @@ def count(results: Sequence[Result]) -> str:
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """A table to stdout; as wide as it must be where nobody looks."""
+    from shutil import get_terminal_size
+
     shown = [[visible(cell) for cell in row] for row in rows]
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else NOBODY_LOOKS
+    width = get_terminal_size().columns if sys.stdout.isatty() else NOBODY_LOOKS
     widths = [max(map(len, column)) for column in zip(headings, *shown, strict=True)]
     simple = all(cell.isascii() or set(cell) <= KNOWN_NARROW for row in shown for cell in row)
     if not simple or sum(widths) + 2 * (len(widths) - 1) > width:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import logging
-from typing import TYPE_CHECKING
-
 import click
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from provision import log
 
 QUIET = "provision.quiet"
-HOST, INSIDE = "provision.process", "provision.target"
+VERBOSE = "provision.verbose"
 
 
 def add_option(command: click.Command) -> click.Command:
@@ -49,21 +45,20 @@ def _silence(context: click.Context, _parameter: click.Parameter, wanted: bool) 
 
 def is_on() -> bool:
     """Whether the user requested it."""
-    return any(isinstance(handler, _Shown) for handler in logging.getLogger(HOST).handlers)
+    context = click.get_current_context(silent=True)
+    return context is not None and bool(context.meta.get(VERBOSE))
 
 
-def _turn_on(_context: click.Context, _parameter: click.Parameter, level: int) -> None:
-    loggers: Sequence[str] = (HOST, INSIDE)[:level]
-    for name in loggers:
-        logger = logging.getLogger(name)
-        logger.setLevel(logging.DEBUG)
-        logger.addHandler(_Shown())
+def _turn_on(context: click.Context, _parameter: click.Parameter, level: int) -> None:
+    if not level:
+        return
+    from provision.log_listener import listen
+    from provision.progress import visible
 
+    def show(message: str) -> None:
+        """Write to stderr; what of a line others wrote can steer no terminal."""
+        click.echo(click.style(visible(message), dim=True), err=True)
 
-class _Shown(logging.Handler):
-    """Writes to stderr; what of a line others wrote can steer no terminal."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        from provision.progress import visible
-
-        click.echo(click.style(visible(record.getMessage()), dim=True), err=True)
+    context.meta[VERBOSE] = True
+    for logger in (log.COMMANDS, log.SCRIPTS)[:level]:
+        listen(logger, show)

@@ -17,7 +17,7 @@ from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from provision import process
+from provision import log, process
 from provision.docker_client import endpoint
 from provision.quick_dataclasses import dataclass
 
@@ -145,7 +145,7 @@ def _request(method: str, path: str, content: Any, timeout: float) -> Response |
     seconds = time.monotonic() - begun
     words = ["curl", "--unix-socket", address, *(["--json", body.decode()] if content else []),
              f"http://docker{path}"]  # fmt: skip
-    process.LOGGER.info("$ %s # %.2f s, status %d", shlex.join(words), seconds, response.status)
+    log.info(log.COMMANDS, "$ %s # %.2f s, status %d", shlex.join(words), seconds, response.status)
     return response
 
 

@@ -10,11 +10,8 @@ from __future__ import annotations
 import hashlib
 import os
 import shlex
-import shutil
 import socket
-import threading
 from contextlib import contextmanager
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from provision import process, runtime
@@ -44,8 +41,10 @@ def share_connections(address: str) -> None:
     """
     if not address.startswith("ssh://"):
         return
+    from shutil import which
+
     paths = os.environ.get("PATH", "").split(os.pathsep)
-    found = shutil.which("ssh", path=os.pathsep.join(path for path in paths if FOLDER not in path))
+    found = which("ssh", path=os.pathsep.join(path for path in paths if FOLDER not in path))
     if found is None:
         return  # `docker` says so
     folder = runtime.sockets() / f"{FOLDER}{hashlib.sha256(found.encode()).hexdigest()[:8]}"
@@ -70,6 +69,9 @@ def reachable(address: str) -> Iterator[str]:
     if not address.startswith("ssh://"):
         yield address
         return
+    from tempfile import TemporaryDirectory
+    from threading import Thread
+
     with (
         TemporaryDirectory(prefix=runtime.TEMPORARY, dir=runtime.SOCKETS) as folder,
         socket.socket(socket.AF_UNIX) as listener,
@@ -77,7 +79,7 @@ def reachable(address: str) -> Iterator[str]:
         listener.bind(f"{folder}/engine")
         listener.listen()
         carriers: list[Popen[bytes]] = []
-        threading.Thread(target=_carry, args=(listener, carriers), daemon=True).start()
+        Thread(target=_carry, args=(listener, carriers), daemon=True).start()
         try:
             yield f"unix://{folder}/engine"
         finally:

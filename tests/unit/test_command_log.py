@@ -10,7 +10,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from provision import process
+from provision import log, process
 from provision.cli import verbose
 from provision.progress import Silent
 from provision.state import StateDir
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.processes
 
 @pytest.fixture(autouse=True)
 def _quiet_afterwards() -> Iterator[None]:
-    loggers = [logging.getLogger(name) for name in (verbose.HOST, verbose.INSIDE)]
+    loggers = [logging.getLogger(name) for name in (log.COMMANDS, log.SCRIPTS)]
     yield
     for logger in loggers:
         logger.handlers.clear()

@@ -29,13 +29,14 @@ FLOORS = (
     {"oci", "docker_client", "records", "runtime", "trust", "leftovers", "ssh_address"},
     {"target", "model", "errors", "fetch_errors", "files", "lock", "process", "progress", "resources"}
     | {"guest_paths", "secrets", "confined", "walls", "hints", "registry", "memo", "fetching", "changes"}
-    | {"quick_dataclasses"},
+    | {"quick_dataclasses", "log", "log_listener"},
 )
 STRANGERS = ({"backends", "verify"}, {"backends", "inventory"}, {"inventory", "verify"})
 
 # What only some rooms may import from outside, whoever else might find it handy.
 KEPT = {
     "subprocess": {"process"},
+    "logging": {"log_listener"},  # slow: only who listens needs it
     "pty": {"process"},
     "asyncssh": {"sshd"},
     "multiprocessing": {"process"},

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from provision import guest_paths, lent, process
 from provision.backends import causes, in_place, starts
@@ -38,7 +38,7 @@ from provision.backends.docker.render import (
 from provision.backends.machines import warn_of_roots
 from provision.backends.order import in_order
 from provision.backends.ports import choose, keep
-from provision.backends.readiness import BETWEEN, patience, wait_until_ready
+from provision.backends.readiness import BETWEEN, HEALTHY, UNTIL_READY, patience, wait_until_ready
 from provision.backends.snapshots import interrupted_restore
 from provision.backends.starting import decide_start
 from provision.confined import ConfinedFolder
@@ -48,7 +48,7 @@ from provision.hints import command
 from provision.progress import ParallelProgress
 from provision.quick_dataclasses import dataclass
 from provision.recipe.systemd import restart_script
-from provision.target import Unreachable
+from provision.target import Output, Unreachable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -355,7 +355,8 @@ class Application:
 
         with progress.step(f"waiting until {'it is' if alone else 'they are'} ready"):
             in_order(waiting, one)
-        of_environment(self.state_dir)  # forwards their ports, where they are on another host
+        if self.environment.is_elsewhere:
+            of_environment(self.state_dir)  # forwards their ports
 
     def _start(self, machine: Machine, progress: Progress) -> None:
         container = self._container(machine)
@@ -383,10 +384,10 @@ class Application:
         begun = time.monotonic()
         while True:
             try:
-                with _entered(name, machine) as target:
+                with _Asked(name, machine, waits=not was_up) as asked:
                     return wait_until_ready(
                         machine,
-                        target,
+                        asked,
                         progress,
                         timeout=self.timeout,
                         last_lines=last_lines,
@@ -417,6 +418,41 @@ def _stands(found: queries.Container | None) -> Stands:
     if found.paused:
         return "paused"
     return "running" if found.running or found.restarting else "stopped"
+
+
+class _Asked:
+    """A machine that is asked whether it is ready: at once through the engine's socket, then through a shell.
+
+    A shell answers sooner, but it takes a start of `docker` to open. Most machines are ready before that.
+
+    Args:
+        container: its name.
+        machine: what it should be.
+        waits: the first answer may come when the machine is ready, within a second or so.
+    """
+
+    def __init__(self, container: str, machine: Machine, *, waits: bool) -> None:
+        self._container = container
+        self._machine = machine
+        self._first = UNTIL_READY if waits else HEALTHY
+        self._target: Target | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_raised: object) -> None:
+        if self._target:
+            self._target.close()
+
+    def run(self, script: str, *, user: str | None = None, timeout: float = 60) -> Output:
+        """Run a script for `sh` inside, or what may wait for its good answer; see `readiness.Asked`."""
+        if self._first:
+            words, self._first = ["sh", "-c", self._first], ""
+            answer = commands.execute(self._container, words, user="root", workdir="/", timeout=timeout)
+            return Output(code=answer.code, stdout=answer.stdout.encode(), stderr=answer.stderr.encode())
+        if self._target is None:
+            self._target = _entered(self._container, self._machine)
+        return self._target.run(script, user=user, timeout=timeout)
 
 
 def _entered(container: str, machine: Machine) -> Target:
