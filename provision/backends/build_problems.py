@@ -6,7 +6,6 @@ Packages that the distribution does not have, ids that it has given to other use
 from __future__ import annotations
 
 import re
-from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from provision.backends.locked import refuse_gone, refuse_unlocked
@@ -76,6 +75,8 @@ def _problems(line: str, machine: Machine) -> Iterable[Problem]:
     for package in machine.packages:
         name = qualified(package, family)
         if unknown and unknown[1] == name:
+            from difflib import get_close_matches
+
             near = get_close_matches(name, unknown[2].split(), n=3, cutoff=SIMILAR)
             hint = f"did you mean {' or '.join(near)}?" if near else "is a repository missing?"
             yield Problem(f"{base} has no package {name}", package.origin, hint)

@@ -13,7 +13,6 @@ import platform
 import sys
 import time
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Literal
 
 from provision import process, records, resources, runtime
@@ -160,6 +159,8 @@ def _boots(accelerator: Accelerator, kernel: bytes | None, called: str, progress
 
 def _try(accelerator: Accelerator, kernel: bytes) -> bool:
     """Boot a kernel without a root: it says its version, gives up, and QEMU ends."""
+    from tempfile import TemporaryDirectory
+
     ours = required()
     with TemporaryDirectory(prefix=runtime.TEMPORARY) as folder:
         file = Path(folder) / "kernel"

@@ -20,9 +20,7 @@ from provision.backends.vm.guest import agent, secrets, ssh, sync
 from provision.backends.vm.guest.commands import ask, enter, read_lines
 from provision.backends.vm.observe import APPLIED, observe, ports_held
 from provision.backends.vm.planning import plan_for
-from provision.backends.vm.provisioning import provisioning
 from provision.backends.vm.records import RECORD, MachineRecord, MachinesRecord
-from provision.backends.vm.render import copied_folders
 from provision.backends.vm.shutdown import remove
 from provision.errors import HostLacks
 from provision.model import ATTACH, SETUP
@@ -161,6 +159,8 @@ class Application:
             again = plan.named("recreate")
             driver.start(environment, state_dir, progress, self.rendering, only=booted, again=again)
         self._note()
+        from provision.backends.vm.render import copied_folders
+
         folders = copied_folders(environment, driver, state_dir.rendering)
         sync.note_folders(state_dir, folders)
         if driver.mount("", read_only=False):
@@ -263,6 +263,8 @@ class Application:
             in_place.note(self.state_dir, parts)
 
     def _provisioning(self) -> Provisioning:
+        from provision.backends.vm.provisioning import provisioning
+
         return provisioning(self.environment, self.driver, self.state_dir, self.rendering)
 
     def _wait_for_all(self, plan: Plan, progress: Progress) -> None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import platform
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from provision import leftovers, process
+from provision import process
 from provision.backends import causes, in_place, ports, starts
 from provision.backends import snapshots as kept_snapshots
 from provision.backends.base import Remains, approve_all
@@ -44,7 +43,6 @@ from provision.backends.vm.records import (
     machine_records,
     ports_of,
 )
-from provision.backends.vm.render import render_environment
 from provision.backends.vm.shutdown import remove, stop
 from provision.backends.vm.validation import unsupported
 from provision.errors import Problem, UsageError
@@ -145,11 +143,18 @@ class VirtualMachines:
         """The driver's definition of the machines, and what prepares each of them; pure."""
         choices = choices or _any_host(environment)
         refuse(_refusals(environment, choices))
+        driver = drivers.find(choices.driver)
+
+        def render() -> Rendering:
+            from provision.backends.vm.render import render_environment
+
+            return render_environment(environment, driver, location)
+
         return remembered(
             environment,
             location,
             choices,
-            lambda: render_environment(environment, drivers.find(choices.driver), location),
+            render,
         )
 
     def missing(self, environment: Environment, state_dir: StateDir) -> tuple[str, ...]:
@@ -268,6 +273,8 @@ class VirtualMachines:
             driver, name = each
             return driver.usage(state_dir, name) if isinstance(driver, TellsUsage) else None
 
+        from concurrent.futures import ThreadPoolExecutor
+
         with ThreadPoolExecutor(len(running)) as pool:
             return tuple(found for found in pool.map(ask_one, running) if found is not None)
 
@@ -312,6 +319,8 @@ class VirtualMachines:
         for driver in all_drivers if images else ():
             driver.forget(state_dir)
             if isinstance(driver, MakesArtifacts):
+                from provision import leftovers
+
                 for half in driver.store.half_made():  # an `up` that was killed left it, and nobody goes on
                     leftovers.remove(half)
         state_dir.forget_damaged(records)

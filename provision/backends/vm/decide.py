@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from provision.backends import causes, in_place
 from provision.backends.base import Plan, PlannedAction, losing
-from provision.backends.vm.render import disks
+from provision.backends.vm.disks import disks
 from provision.backends.volumes import notes_on_volumes
 
 if TYPE_CHECKING:

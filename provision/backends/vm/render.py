@@ -9,7 +9,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from provision import guest_paths
-from provision.backends.vm.driver import Disk, Folder, Guest
+from provision.backends.vm.disks import disks
+from provision.backends.vm.driver import Folder, Guest
 from provision.backends.vm.guest.network import cards
 from provision.backends.vm.guest.sync import COPIED, INSIDE, CopiedFolder, copied
 from provision.backends.vm.options import options_of
@@ -85,19 +86,6 @@ def copied_folders(environment: Environment, driver: Driver, location: Path) -> 
         folder
         for machine in environment.machines
         for folder in copied(machine.name, _guest(environment, machine, driver, location).folders, location)
-    )
-
-
-def disks(environment: Environment, machine: Machine) -> tuple[Disk, ...]:
-    """The volumes of a machine as disks; a disk's serial has at most 20 characters."""
-    return tuple(
-        Disk(
-            volume=volume.name,
-            path=volume.path,
-            serial=hashlib.sha256(f"{machine.name}/{volume.name}".encode()).hexdigest()[:16],
-            name=f"{environment.unique_name}.{machine.name}.{volume.name}",
-        )
-        for volume in machine.volumes
     )
 
 

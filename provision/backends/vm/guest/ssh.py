@@ -6,7 +6,6 @@ import hashlib
 import io
 import re
 import shlex
-import tarfile
 from typing import TYPE_CHECKING
 
 from provision import guest_paths, process, runtime
@@ -118,6 +117,8 @@ def agent_link(state_dir: StateDir, machine: str) -> Path:
 
 
 def _archive(files: Mapping[str, RenderedFile]) -> bytes:
+    import tarfile
+
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w") as archive:
         for path, file in files.items():

@@ -6,12 +6,10 @@ follows from what is built alone, with the base by its name: as containers' imag
 
 from __future__ import annotations
 
-import shutil
 from typing import TYPE_CHECKING
 
 from provision.backends.base import Pulled, Pushed, Shareable
 from provision.backends.vm.architecture import required
-from provision.oci import artifact
 from provision.oci.errors import Damaged
 from provision.quick_dataclasses import dataclass
 
@@ -54,6 +52,8 @@ def push(item: Shareable, store: ArtifactStore, registry: Registry, progress: Pr
     Raises:
         RegistryFailed: the registry did not take it.
     """
+    from provision.oci import artifact
+
     reference, about = registry.repository.tagged(item.tag), {"name": item.name}
     former = registry.find(item.tag)
     if former is not None and artifact.about(registry.client, former) == about:
@@ -74,13 +74,17 @@ def pull(
         RegistryFailed: it could not be taken whole.
         Damaged: it is not what it is called, or would read another file of this host.
     """
+    from provision.oci import artifact
+
     with store.half_of_shared(item.key) as half:
         known = [each.folder / store.file for each in store.newest(_KNOWN)]
         done, _ = artifact.pull(registry.client, manifest, half, progress, known=known)
         try:
             _require_disk(half, registry.repository.tagged(item.tag))
         except Damaged:
-            shutil.rmtree(half)
+            from shutil import rmtree
+
+            rmtree(half)
             raise
         store.keep_shared(item.key, half)
     return Pulled(item=item, digest=manifest.digest, size=done.size, received=done.sent)

@@ -9,13 +9,9 @@ import re
 import shutil
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Literal
 
 from provision import process
-from provision.backends.build_errors import build_failed, printed
-from provision.backends.build_lines import BuildLines
-from provision.backends.build_problems import refuse_found
 from provision.backends.vm.architecture import architecture
 from provision.backends.vm.image.dockerfile import GUEST
 from provision.backends.vm.options import options_of
@@ -248,6 +244,10 @@ class ArtifactStore:
     def _build(
         self, machine: Machine, out: Path, state_dir: StateDir, progress: Progress, *, rebuild: bool
     ) -> None:
+        from tempfile import TemporaryDirectory
+
+        from provision.backends.build_lines import BuildLines
+
         with (
             state_dir.log.open("a", buffering=1) as log,
             TemporaryDirectory(prefix=TEMPORARY, dir=MEMORY if Path(MEMORY).is_dir() else None) as temporary,
@@ -278,12 +278,16 @@ class ArtifactStore:
             except process.CommandFailed as error:
                 if process.was_interrupted(error):
                     raise KeyboardInterrupt from error
+                from provision.backends.build_problems import refuse_found
+
                 refuse_found(state_dir.log.read_text().splitlines(), [machine])
                 raise self._failed(error, state_dir, machine) from error
 
     def _failed(
         self, error: process.CommandFailed, state_dir: StateDir, machine: Machine
     ) -> EnvironmentFailed:
+        from provision.backends.build_errors import build_failed, printed
+
         output = "\n".join(error.evidence)
         if "no space left" in output.lower() or "exporting to client directory" in output:
             free = shutil.disk_usage(self.folder).free >> 20

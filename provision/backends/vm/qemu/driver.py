@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import platform
 import time
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from provision import guest_paths, leftovers, process
+from provision import guest_paths, process
 from provision.backends.base import Finding
 from provision.backends.vm import acceleration
 from provision.backends.vm.architecture import ARCHITECTURES, architecture
@@ -221,6 +220,8 @@ class QemuDriver:
 
     def disk_bytes(self, state_dir: StateDir, machine: str) -> int | None:
         """What its own file takes, unless that holds its memory too."""
+        from provision import leftovers
+
         instance = Instance(state_dir=state_dir, machine=machine)
         return None if snapshot.holds_memory(instance) else leftovers.size(instance.overlay) or None
 
@@ -249,6 +250,8 @@ class QemuDriver:
 
     def stop(self, state_dir: StateDir, progress: Progress, machines: Collection[str]) -> None:
         """Suspend them; one whose state may not be saved shuts down."""
+        from concurrent.futures import ThreadPoolExecutor
+
         with ThreadPoolExecutor(len(machines)) as pool:
             list(pool.map(lambda machine: launch.stop(state_dir, machine, progress), machines))
 

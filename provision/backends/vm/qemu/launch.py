@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Literal
@@ -161,6 +160,8 @@ def _start_all(
 
     def one(machine: Machine) -> Launch | None:
         return _start(context.of(machine, environment), machine)
+
+    from concurrent.futures import ThreadPoolExecutor
 
     with (
         progress.step("starting the machines")

@@ -10,7 +10,6 @@ import time
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Literal
 
 from provision import process, runtime
@@ -59,6 +58,8 @@ def remedy(reason: str) -> str:
 
 def _trial() -> str | None:
     """Start both as a machine's script does, connect, and see them end; the reason where they do not."""
+    from tempfile import TemporaryDirectory
+
     root = os.geteuid() == 0
     # A short path, as a socket's must be; `gc` knows the folder's name, should this process be killed.
     with TemporaryDirectory(prefix=runtime.TEMPORARY, dir=runtime.SOCKETS) as folder:

@@ -12,8 +12,8 @@ from provision import process
 from provision.backends.base import Finding
 from provision.backends.vm import acceleration
 from provision.backends.vm.architecture import AARCH64, architecture
+from provision.backends.vm.disks import disks
 from provision.backends.vm.guest import ssh
-from provision.backends.vm.render import disks
 from provision.backends.vm.vagrant import port_forwarding
 from provision.backends.vm.vagrant.boxes import box_kernel
 from provision.backends.vm.vagrant.driver import INSTALL, VagrantDriver, plugin_installed
