@@ -177,7 +177,7 @@ def pull_before_up(
             progress.note(f"{answer.item.title} is not pulled from {registry.repository}: {_why_not(answer)}")
             continue
         try:
-            _pull(acting, answer, registry, progress)
+            _pull(acting, answer, registry, state_dir, progress)
         except ProvisionError as error:
             progress.note(
                 f"{answer.item.title} could not be pulled from {registry.repository}: {_reason(error)}"
@@ -206,14 +206,16 @@ def pull(
             evidence=[f"not there: {each}" for each in lacking],
             hint=f"{command('push')} where it is built; {command('up')} builds it here",
         )
-    return tuple(_pull(acting, answer, registry, progress) for answer in answers)
+    return tuple(_pull(acting, answer, registry, state_dir, progress) for answer in answers)
 
 
-def _pull(acting: Shares, answer: Answer, registry: Registry, progress: Progress) -> Pulled:
+def _pull(
+    acting: Shares, answer: Answer, registry: Registry, state_dir: StateDir, progress: Progress
+) -> Pulled:
     assert answer.manifest is not None  # noqa: S101 - the callers have looked
     with progress.step(f"pulling {answer.item.title} from {registry.repository}"):
         registry.require_signed(answer.manifest.digest)
-        return acting.pull(answer.item, answer.manifest, registry, progress)
+        return acting.pull(answer.item, answer.manifest, registry, state_dir, progress)
 
 
 def push(

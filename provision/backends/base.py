@@ -535,9 +535,10 @@ class Shares(Protocol):
         item: Shareable,
         manifest: Manifest,
         registry: Registry,
+        state_dir: StateDir,
         progress: Progress,
     ) -> Pulled:
-        """Have on this host what a registry has, as if it was built here.
+        """Have on this host what a registry has, as if it was built here for an environment.
 
         Raises:
             RegistryFailed: it could not be taken whole, or is something else than it is called.

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 
 COSIGN = "cosign"
 WITHIN = 120.0  # seconds
+# Cosign 3 signs in a form that cosign 2 does not find, and asks the network which log it shall use. Both can
+# be told otherwise; an older one does not know the words.
+FORMS = (("--use-signing-config=false", "--new-bundle-format=false"), ("--use-signing-config=false",), ())
+UNKNOWN = "unknown flag"
 INSTALL = "install cosign (https://docs.sigstore.dev/cosign/system_config/installation/)"
 
 
@@ -38,7 +42,10 @@ def sign(repository: Repository, digest: str, key: str, authority: Path | None) 
     """
     _require("signs what is pushed")
     options = ["--yes", "--tlog-upload=false", "--key", key, *_registry(repository, authority)]
-    done = _run(["sign", *options, repository.pinned(digest)])
+    for form in FORMS:
+        done = _run(["sign", *options, *form, repository.pinned(digest)])
+        if UNKNOWN not in done.stderr:
+            break
     if done.code != 0:
         raise RegistryFailed(
             f"{repository.pinned(digest)} is pushed, but cosign could not sign it",

@@ -20,6 +20,8 @@ from provision.oci.errors import Damaged, RegistryFailed
 from provision.oci.reference import parse
 from provision.progress import Silent
 from tests.conftest import Project, Said, make_project
+from tests.cosign_program import SUITES, make_keys, unpack
+from tests.cosign_program import reason_against as cosign_lacks
 from tests.registry_server import PASSWORD, USER, Cutting, Server, serve
 from tests.second_host import ADDRESS, reason_against, second_host
 
@@ -156,27 +158,72 @@ def test_an_empty_engine_of_a_second_host_builds_nothing(
         assert images(engine=engine) == []
 
 
-def test_what_is_not_signed_is_not_pulled(tmp_path: Path, server: Server, shared: Shared) -> None:
-    """With a stub in cosign's place, which refuses all; and with none."""
-    second = host(tmp_path, server)
-    second.spec(SPEC.format(mark=shared.mark))
-    configuration = tmp_path / "config" / "provision" / "config.yaml"
+@pytest.fixture(scope="module", params=SUITES)
+def cosign(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return unpack(str(request.param), tmp_path_factory.mktemp("cosign"))
+
+
+def with_keys(project: Project, folder: Path, cosign: Path, **keys: str) -> None:
+    """Have a host with cosign, and keys in its configuration."""
+    configuration = folder / "config" / "provision" / "config.yaml"
     settings = json.loads(configuration.read_text())
-    settings["registry"]["verify"] = "cosign.pub"
+    settings["registry"] |= keys
     configuration.write_text(json.dumps(settings))
-    stub = tmp_path / "bin" / "cosign"
-    stub.parent.mkdir()
-    stub.write_text("#!/bin/sh\necho no matching signatures >&2\nexit 10\n")
-    stub.chmod(0o755)
-    if shutil.which("cosign") is None:
-        said = second.run("pull")
-        assert (said.code, "there is no cosign" in said.stderr) == (3, True), said.all
-    second.environment["PATH"] = f"{stub.parent}:{os.environ['PATH']}"
+    project.environment["PATH"] = f"{cosign.parent}:{os.environ['PATH']}"
+    project.environment["COSIGN_PASSWORD"] = "open sesame"
+
+
+@pytest.mark.skipif(bool(cosign_lacks()), reason=cosign_lacks())
+def test_only_what_the_key_has_signed_is_pulled(
+    tmp_path: Path, server: Server, shared: Shared, cosign: Path
+) -> None:
+    """With the real cosign: what one signs is verified; nothing unsigned, and no other key's."""
+    for name in ("ours", "theirs"):
+        make_keys(cosign, tmp_path / name, "open sesame")
+    mark = str(uuid4())
+    first = host(tmp_path / "first", server)
+    first.spec(SPEC.format(mark=mark))
+    with_keys(first, tmp_path / "first", cosign, sign=str(tmp_path / "ours" / "cosign.key"))
+    try:
+        up(first)
+        first.good("push")
+    finally:
+        first.run("down", "--volumes", "--images")
+
+    second = host(tmp_path / "second", server)
+    with_keys(second, tmp_path / "second", cosign, verify=str(tmp_path / "ours" / "cosign.pub"))
+    second.spec(SPEC.format(mark=shared.mark))
     said = second.run("pull")
     assert said.code == 1, said.all
-    assert f"is not signed by the key {configuration.parent / 'cosign.pub'}" in said.stderr
-    assert "no matching signatures" in said.stderr
+    assert f"is not signed by the key {tmp_path / 'ours' / 'cosign.pub'}" in said.stderr
+    assert "no signatures found" in said.stderr
     assert images("provision/shared") == []
+    second.spec(SPEC.format(mark=mark))
+    second.good("pull")
+    assert len(images("provision/shared")) == 1
+    second.good("down", "--images")
+    assert images("provision/shared") == []
+
+    third = host(tmp_path / "third", server)
+    with_keys(third, tmp_path / "third", cosign, verify=str(tmp_path / "theirs" / "cosign.pub"))
+    third.spec(SPEC.format(mark=mark))
+    try:
+        said = up(third)
+        assert "is not signed by the key" in said.stderr
+        assert "building the image" in said.stderr
+    finally:
+        third.run("down", "--images")
+
+
+@pytest.mark.skipif(shutil.which("cosign") is not None, reason="this host has cosign")
+def test_without_cosign_nothing_is_pulled_that_has_to_be_signed(
+    tmp_path: Path, server: Server, shared: Shared
+) -> None:
+    second = host(tmp_path, server)
+    second.spec(SPEC.format(mark=shared.mark))
+    with_keys(second, tmp_path, tmp_path / "nothing", verify="cosign.pub")
+    said = second.run("pull")
+    assert (said.code, "there is no cosign" in said.stderr) == (3, True), said.all
 
 
 @pytest.mark.parametrize(

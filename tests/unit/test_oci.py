@@ -20,6 +20,7 @@ from provision.oci.reference import Repository, parse
 from provision.oci.registry import Registry
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 DIGEST = f"sha256:{'0' * 64}"
@@ -115,8 +116,32 @@ def test_what_cosign_refuses_is_not_pulled(cosign: Path) -> None:
     assert verified.split()[0] == "verify"
     assert verified.endswith(f" --key cosign.pub {REPOSITORY}@{DIGEST}")
     assert signed.split()[:2] == ["sign", "--yes"]
-    assert signed.endswith(f" --key cosign.key {REPOSITORY}@{DIGEST}")
+    assert " --key cosign.key " in signed
+    assert signed.endswith(f" {REPOSITORY}@{DIGEST}")
     assert "--tlog-upload=false" in signed, "the public log would tell the repository's name"
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize(
+    ("unknown", "words"),
+    [
+        ((), ["--use-signing-config=false", "--new-bundle-format=false"]),
+        (("new-bundle-format",), ["--use-signing-config=false"]),
+        (("use-signing-config", "new-bundle-format"), []),
+    ],
+)
+def test_a_signature_has_the_form_that_every_cosign_finds(
+    cosign: Path, unknown: Sequence[str], words: Sequence[str]
+) -> None:
+    """As far as this one knows the words for it."""
+    refusals = "".join(
+        f"case $* in *--{word}*) echo 'unknown flag: --{word}' >&2; exit 1 ;; esac\n" for word in unknown
+    )
+    (cosign / "bin" / "cosign").write_text(f'#!/bin/sh\n{refusals}echo "$@" >>{cosign}/words\n')
+    signing.sign(REPOSITORY, DIGEST, "cosign.key", None)
+    signed = (cosign / "words").read_text().splitlines()
+    assert len(signed) == 1
+    assert [word for word in signed[0].split() if "signing-config" in word or "bundle" in word] == words
 
 
 def test_without_a_key_nobody_is_asked() -> None:

@@ -392,9 +392,18 @@ class Docker:
         rendering = self._rendering(environment, state_dir)
         return sharing.to_pull(environment, state_dir, rendering, always=always, any_state=any_state)
 
-    def pull(self, item: Shareable, manifest: Manifest, registry: Registry, progress: Progress) -> Pulled:
+    def pull(
+        self,
+        item: Shareable,
+        manifest: Manifest,
+        registry: Registry,
+        state_dir: StateDir,
+        progress: Progress,
+    ) -> Pulled:
         """`docker pull`."""
-        from provision.backends.docker import sharing
+        from provision.backends.docker import images, sharing
+
+        images.remember_another(state_dir, item.name)  # before it is there: `down` has to find it
 
         return sharing.pull(item, manifest, registry, progress)
 

@@ -37,6 +37,12 @@ def remember_images(state_dir: StateDir, names: Iterable[str]) -> None:
         state_dir.save(RECORD, record)
 
 
+def remember_another(state_dir: StateDir, name: str) -> None:
+    """Note an image beside those of the last `up`."""
+    former = state_dir.load_sound(RECORD, ImagesRecord)
+    remember_images(state_dir, (*(former.current if former else ()), name))
+
+
 def remembered_images(state_dir: StateDir) -> tuple[str, ...]:
     """The images that machines are, or were, made of; by the containers alone where the record is damaged."""
     record = state_dir.load_sound(RECORD, ImagesRecord)

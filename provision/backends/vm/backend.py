@@ -486,7 +486,14 @@ class VirtualMachines:
         driver, rendering = self._rendering(environment, state_dir)
         return sharing.to_pull(environment, driver, state_dir, rendering, always=always, any_state=any_state)
 
-    def pull(self, item: Shareable, manifest: Manifest, registry: Registry, progress: Progress) -> Pulled:
+    def pull(
+        self,
+        item: Shareable,
+        manifest: Manifest,
+        registry: Registry,
+        state_dir: StateDir,  # noqa: ARG002 - the contract's words
+        progress: Progress,
+    ) -> Pulled:
         """Into the cache of disks."""
         return sharing.sharing_driver(item).pull_disk(item, manifest, registry, progress)
 
