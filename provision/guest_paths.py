@@ -30,6 +30,7 @@ QUIESCE = f"{GUEST}/quiesce"
 RESUME = f"{GUEST}/resume"
 
 AGENT_SOCKET = f"{RUN}/agent/host/socket"
+AUTHORIZED_KEYS = "/run/provision-guest/authorized_keys"
 BUILDS = RUN  # where a build step finds what it is built with
 DELIVERED = f"{RUN}/delivered"
 DELIVERED_SECRETS = f"{RUN}/secrets"

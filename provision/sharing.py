@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, Literal
 
 from provision import backends, spec
-from provision.backends.base import Finding, PlannedPull, Shares
+from provision.backends.base import Finding, PlannedPull, Shares, SharesMemory
 from provision.errors import HostLacks, ProvisionError, UsageError
 from provision.hints import command
 from provision.oci.reference import EXAMPLE, VARIABLE, choose
@@ -63,7 +63,7 @@ def _registry(of_spec: str, host: Mapping[str, str] | None, *, writes: bool) -> 
 
     return Registry(
         repository=repository, source=source, ca=settings.ca,
-        verify=settings.verify, sign=settings.sign, writes=writes,
+        verify=settings.verify, sign=settings.sign, memory=settings.memory, writes=writes,
     )  # fmt: skip
 
 
@@ -168,6 +168,15 @@ def pull_before_up(
     if registry is None or not isinstance(acting, Shares):
         return
     wanted = acting.to_pull(environment, state_dir, always=policy == "always")
+    _pull_found(acting, wanted, registry, state_dir, progress)
+    if registry.memory and isinstance(acting, SharesMemory):  # it lies on a disk
+        _pull_found(acting, acting.memory_to_pull(environment, state_dir), registry, state_dir, progress)
+
+
+def _pull_found(
+    acting: Shares, wanted: Sequence[Shareable], registry: Registry, state_dir: StateDir, progress: Progress
+) -> None:
+    """Pull what the registry has of these; and say why not of the others."""
     if not wanted:
         return
     with progress.wait(f"looking in {registry.repository}"):
@@ -185,17 +194,41 @@ def pull_before_up(
 
 
 def pull(
-    environment: Environment, backend: str, state_dir: StateDir, progress: Progress
+    environment: Environment, backend: str, state_dir: StateDir, progress: Progress, *, memory: bool = False
 ) -> tuple[Pulled, ...]:
     """Pull whatever the environment's machines are made of, and is not here.
+
+    Args:
+        environment: what the spec describes.
+        backend: whose machines are meant.
+        state_dir: the environment's.
+        progress: told how far it is.
+        memory: their saved states, too.
 
     Raises:
         RegistryFailed: it could not be.
         UsageError: there is no registry, it has it not, or the backend shares nothing.
     """
     registry, acting = require_registry(environment), _sharing(backend)
+    of_memory = _sharing_memory(acting, backend) if memory else None
     with progress.wait("checking what is here"):
         wanted = acting.to_pull(environment, state_dir, always=False, any_state=True)
+    pulled = _pull_all(environment, acting, wanted, registry, state_dir, progress)
+    if of_memory is None:
+        return pulled
+    states = of_memory.memory_to_pull(environment, state_dir)
+    return (*pulled, *_pull_all(environment, acting, states, registry, state_dir, progress))
+
+
+def _pull_all(
+    environment: Environment,
+    acting: Shares,
+    wanted: Sequence[Shareable],
+    registry: Registry,
+    state_dir: StateDir,
+    progress: Progress,
+) -> tuple[Pulled, ...]:
+    """Pull these, and fail where the registry lacks one."""
     answers = look(registry, wanted)
     for answer in answers:
         if answer.failure is not None:
@@ -219,7 +252,7 @@ def _pull(
 
 
 def push(
-    environment: Environment, backend: str, state_dir: StateDir, progress: Progress
+    environment: Environment, backend: str, state_dir: StateDir, progress: Progress, *, memory: bool = False
 ) -> tuple[Pushed, ...]:
     """Store what the environment's machines are made of in the registry.
 
@@ -228,6 +261,7 @@ def push(
         backend: whose machines are meant.
         state_dir: the environment's.
         progress: told how far it is.
+        memory: their saved states, too.
 
     Raises:
         RegistryFailed: it could not be stored.
@@ -235,7 +269,10 @@ def push(
     """
     registry, acting = require_registry(environment, writes=True), _sharing(backend)
     with progress.wait("checking what is here"):
+        of_memory = _sharing_memory(acting, backend) if memory else None
         items = acting.to_push(environment, state_dir)
+        if of_memory is not None:
+            items = (*items, *of_memory.memory_to_push(environment, state_dir))
     from provision.oci import signing
 
     if registry.sign and not signing.is_installed():
@@ -246,7 +283,7 @@ def push(
     pushed = []
     for item in items:
         with progress.step(f"pushing {item.title} to {registry.repository}"):
-            done = acting.push(item, registry, progress)
+            done = acting.push(item, registry, state_dir, progress)
             registry.add_signature(done.digest)
             pushed.append(done)
     return tuple(pushed)
@@ -256,4 +293,13 @@ def _sharing(backend: str) -> Shares:
     acting = backends.find(backend)
     if not isinstance(acting, Shares):
         raise UsageError(f"{backend} shares nothing through a registry")
+    return acting
+
+
+def _sharing_memory(acting: Shares, backend: str) -> SharesMemory:
+    if not isinstance(acting, SharesMemory):
+        raise UsageError(
+            f"machines of {backend} have no saved states to share",
+            hint="only QEMU machines have: -b vm; or leave --memory out",
+        )
     return acting

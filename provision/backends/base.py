@@ -483,6 +483,8 @@ class Shareable:
         tag: what it is called in the registry; it follows from all that it is made of.
         architecture: for which it is, as Docker calls it.
         key: the hash of all that it is made of.
+        machine: whose it is alone; empty where others may be made of it too.
+        disk: what a saved state lies on.
     """
 
     kind: str
@@ -491,6 +493,8 @@ class Shareable:
     tag: str
     architecture: str
     key: str
+    machine: str = ""
+    disk: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -551,11 +555,26 @@ class Shares(Protocol):
             UsageError: something of it is not built.
         """
 
-    def push(self, item: Shareable, registry: Registry, progress: Progress) -> Pushed:
+    def push(self, item: Shareable, registry: Registry, state_dir: StateDir, progress: Progress) -> Pushed:
         """Store it in a registry.
 
         Raises:
             RegistryFailed: it could not be.
+        """
+
+
+@runtime_checkable
+class SharesMemory(Protocol):
+    """What a backend can do beside that: machines that start from memory which another host has saved."""
+
+    def memory_to_pull(self, environment: Environment, state_dir: StateDir) -> tuple[Shareable, ...]:
+        """The saved states from which `up` could start now, and that are not here; changes nothing."""
+
+    def memory_to_push(self, environment: Environment, state_dir: StateDir) -> tuple[Shareable, ...]:
+        """Those of all machines, for `Shares.push`.
+
+        Raises:
+            UsageError: a machine has none, or is using it.
         """
 
 

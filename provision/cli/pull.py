@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 @click.command("pull")
 @lock_options
 @with_request
+@click.option("--memory", is_flag=True, help="Fetch the saved states of QEMU machines, too.")
 @format_option
-def command(request: Request, form: str) -> None:
+def command(request: Request, form: str, memory: bool) -> None:  # noqa: FBT001 - click's flag
     """Fetch what the machines are made of from the registry, as far as it is not here.
 
     `up` does that too, and builds what the registry does not have; this fails then.
@@ -29,7 +30,7 @@ def command(request: Request, form: str) -> None:
 
     environment = engine.load(request)
     state_dir = engine.state_of(environment, request.backend)
-    pulled = sharing.pull(environment, request.backend, state_dir, progress())
+    pulled = sharing.pull(environment, request.backend, state_dir, progress(), memory=memory)
     if form == "json":
         click.echo(json.dumps({"pulled": [_data(each) for each in pulled]}, indent=2))
         return

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 @click.command("push")
 @lock_options
 @with_request
+@click.option("--memory", is_flag=True, help="Store the saved states of QEMU machines, too.")
 @format_option
-def command(request: Request, form: str) -> None:
+def command(request: Request, form: str, memory: bool) -> None:  # noqa: FBT001 - click's flag
     """Store what the machines are made of in the registry, so that others need not build it.
 
     The images of containers, which `docker pull` takes too, or the disks of QEMU machines. Of a
@@ -30,7 +31,7 @@ def command(request: Request, form: str) -> None:
 
     environment = engine.load(request)
     state_dir = engine.state_of(environment, request.backend)
-    pushed = sharing.push(environment, request.backend, state_dir, progress())
+    pushed = sharing.push(environment, request.backend, state_dir, progress(), memory=memory)
     if form == "json":
         click.echo(json.dumps({"pushed": [_data(each) for each in pushed]}, indent=2))
         return

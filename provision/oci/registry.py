@@ -29,6 +29,7 @@ class Registry:
         ca: the file with the CA's certificate, by the person's configuration.
         verify: the public key that all must be signed with; empty: unsigned will do.
         sign: the private key that `push` signs with; empty: it does not.
+        memory: whether `up` takes saved states of machines from it.
         writes: whether it is to be pushed to.
     """
 
@@ -37,6 +38,7 @@ class Registry:
     ca: Path | None = None
     verify: str = ""
     sign: str = ""
+    memory: bool = False
     writes: bool = False
 
     @cached_property

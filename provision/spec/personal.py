@@ -24,7 +24,7 @@ Hosts: TypeAlias = "Mapping[str, Mapping[str, str]]"  # addresses by the host's 
 _HOSTS_EXAMPLE = "for example hosts: {big: {docker: ssh://me@big.example.org, vm: ssh://me@big.example.org}}"
 _EXAMPLE = "for example cache: {limit: 20GiB}"
 _A_REGISTRY = f"for example registry: {EXAMPLE}"
-_KEYS = ("repository", "ca", "verify", "sign")
+_KEYS = ("repository", "ca", "verify", "sign", "memory")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,12 +36,14 @@ class RegistrySettings:
         ca: the certificate of the CA of a registry's own.
         verify: the public key, by which all that is pulled must be signed.
         sign: the private key that signs what is pushed.
+        memory: whether `up` takes saved states of machines, too.
     """
 
     repository: str = ""
     ca: Path | None = None
     verify: str = ""
     sign: str = ""
+    memory: bool = False
 
 
 def cache_limit(configuration: Path) -> int | None:
@@ -99,6 +101,9 @@ def read_registry(node: Node, problems: Problems) -> RegistrySettings:
     for key, child in entries.items():
         if key not in _KEYS:
             problems.add(f"registry has no key {key}", child.key_origin, f"known: {', '.join(_KEYS)}")
+        elif key == "memory":
+            if not isinstance(child.value, bool):
+                problems.add("memory of registry must be true or false", child)
         elif not isinstance(child.value, str) or not child.value:
             problems.add(f"{key} of registry must be a text", child, _A_REGISTRY)
         else:
@@ -113,6 +118,7 @@ def read_registry(node: Node, problems: Problems) -> RegistrySettings:
         ca=_beside(beside, texts["ca"]) if "ca" in texts else None,
         verify=_key(beside, texts.get("verify", "")),
         sign=_key(beside, texts.get("sign", "")),
+        memory="memory" in entries and entries["memory"].value is True,
     )
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
+import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -10,15 +13,18 @@ import pytest
 
 from provision import spec
 from provision.backends import find
+from provision.backends.vm.qemu import shared_memory
 from provision.backends.vm.qemu.launch import DISKS
 from provision.engine import state_of
+from provision.oci import artifact
+from provision.oci.client import Client
+from provision.oci.reference import parse
 from provision.progress import Silent
 from tests.conftest import Project, make_project
 from tests.registry_server import serve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from tests.registry_server import Server
 
@@ -119,3 +125,80 @@ def test_a_second_host_boots_what_was_pulled(
         assert disks(second) == disks(first)
     finally:
         second.run("down", "--volumes", "--images")
+
+
+BOOT = "cat /proc/sys/kernel/random/boot_id"
+
+
+def test_a_second_host_starts_from_the_memory_that_the_first_has_saved(
+    tmp_path: Path, server: Server
+) -> None:
+    """The project lies at the same path, as it does in CI: then all that the memory depends on is equal."""
+    first = host(tmp_path, server, str(uuid4()))
+    second, third = (replace_caches(first, tmp_path / name) for name in ("second", "third"))
+    said = first.run("push", "--memory")
+    assert (said.code, "is not built as the spec is now" in said.stderr) == (2, True), said.all
+    try:
+        first.good("up")
+        booted = first.inside(BOOT)
+        said = first.run("push", "--memory")
+        assert (said.code, "then push" in said.stderr) == (2, True), "it is in use"
+        first.good("down")
+        pushed = first.run("push", "--memory", "--format", "json").json()["pushed"]
+        assert [each["kind"] for each in pushed] == ["disk", "memory"]
+        again = first.run("push", "--memory", "--format", "json").json()["pushed"]
+        assert [each["sent"] for each in again] == [0, 0]
+
+        wants_memory(second, tmp_path / "second")
+        said = second.run("up")
+        assert said.code == 0, said.all
+        assert "pulling the saved state of shared-disk" in said.stderr
+        assert "booting" not in said.stderr
+        assert second.inside(BOOT) == booted
+        assert second.inside("cut -d' ' -f2 /run/provision-guest/authorized_keys") == key_of(second)
+        assert key_of(second) != key_of(first)
+        second.good("verify")
+    finally:
+        for project in (first, second):
+            project.run("down", "--volumes", "--images")
+
+    put_another_in_its_place(server, pushed[1]["reference"], tmp_path)
+    said = third.run("pull", "--memory")
+    assert (said.code, "it is no saved state of provision" in said.stderr) == (1, True), said.all
+    assert list((tmp_path / "third").rglob("*.kept")) == []
+    assert list((tmp_path / "third").rglob("memory.qcow2")) == []
+
+
+def replace_caches(project: Project, folder: Path) -> Project:
+    """The same project on a host that has nothing yet."""
+    environment = {
+        **project.environment,
+        "PROVISION_STATE_DIR": str(folder / "state"),
+        "XDG_CACHE_HOME": str(folder / "cache"),
+    }
+    return dataclasses.replace(project, environment=environment)
+
+
+def wants_memory(project: Project, folder: Path) -> None:
+    """Say so in the person's own configuration."""
+    configuration = folder / "config" / "provision" / "config.yaml"
+    configuration.parent.mkdir(parents=True)
+    configuration.write_text("registry: {memory: true}\n")
+    project.environment["XDG_CONFIG_HOME"] = str(folder / "config")
+
+
+def key_of(project: Project) -> str:
+    """The public key by which a host enters its machine."""
+    found = Path(project.environment["PROVISION_STATE_DIR"]).rglob("key.pub")
+    return next(found).read_text().split()[1] + "\n"
+
+
+def put_another_in_its_place(server: Server, reference: str, folder: Path) -> None:
+    """A state that would have QEMU read another file of the host."""
+    made = folder / "memory.qcow2"
+    words = ["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", "/etc/passwd", str(made), "1G"]
+    subprocess.run(words, check=True)
+    repository = parse(server.repository)
+    assert repository is not None
+    client = Client(repository=repository, writes=True)
+    artifact.push(client, reference.rpartition(":")[2], shared_memory.TYPE, [made], {}, Silent())

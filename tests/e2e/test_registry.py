@@ -251,6 +251,14 @@ def test_a_fault_is_a_plain_error(
     assert planned[0]["reason"]
 
 
+@pytest.mark.parametrize("verb", ["push", "pull"])
+def test_containers_have_no_saved_state_to_share(tmp_path: Path, server: Server, verb: str) -> None:
+    project = host(tmp_path, server)
+    project.spec(SPEC.format(mark=uuid4()))
+    said = project.run(verb, "--memory")
+    assert (said.code, "have no saved states to share" in said.stderr) == (2, True), said.all
+
+
 def test_up_builds_where_the_registry_does_not_answer(tmp_path: Path, server: Server) -> None:
     project = host(tmp_path, Server(folder=server.folder, port=1, ca=server.ca))
     project.spec(SPEC.format(mark=uuid4()))

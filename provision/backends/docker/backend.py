@@ -413,7 +413,13 @@ class Docker:
 
         return sharing.to_push(environment, self._rendering(environment, state_dir))
 
-    def push(self, item: Shareable, registry: Registry, progress: Progress) -> Pushed:
+    def push(
+        self,
+        item: Shareable,
+        registry: Registry,
+        state_dir: StateDir,  # noqa: ARG002 - the contract's words
+        progress: Progress,
+    ) -> Pushed:
         """`docker push`."""
         from provision.backends.docker import sharing
 

@@ -491,19 +491,31 @@ class VirtualMachines:
         item: Shareable,
         manifest: Manifest,
         registry: Registry,
-        state_dir: StateDir,  # noqa: ARG002 - the contract's words
+        state_dir: StateDir,
         progress: Progress,
     ) -> Pulled:
-        """Into the cache of disks."""
+        """A disk into the cache of them, a saved state beside the machine's own disk."""
+        if item.machine:
+            return sharing.memory_driver(item).pull_memory(item, manifest, registry, state_dir, progress)
         return sharing.sharing_driver(item).pull_disk(item, manifest, registry, progress)
 
     def to_push(self, environment: Environment, state_dir: StateDir) -> tuple[Shareable, ...]:
         """The disks of the machines."""
         return sharing.to_push(environment, *self._rendering(environment, state_dir))
 
-    def push(self, item: Shareable, registry: Registry, progress: Progress) -> Pushed:
+    def push(self, item: Shareable, registry: Registry, state_dir: StateDir, progress: Progress) -> Pushed:
         """In chunks."""
+        if item.machine:
+            return sharing.memory_driver(item).push_memory(item, registry, state_dir, progress)
         return sharing.sharing_driver(item).push_disk(item, registry, progress)
+
+    def memory_to_pull(self, environment: Environment, state_dir: StateDir) -> tuple[Shareable, ...]:
+        """Of machines that do not exist yet, and whose disks are here."""
+        return sharing.memory_to_pull(environment, *self._rendering(environment, state_dir), state_dir)
+
+    def memory_to_push(self, environment: Environment, state_dir: StateDir) -> tuple[Shareable, ...]:
+        """Those that `down` has kept."""
+        return sharing.memory_to_push(environment, *self._rendering(environment, state_dir), state_dir)
 
     def _rendering(self, environment: Environment, state_dir: StateDir) -> tuple[Driver, Rendering]:
         """The driver on this host, and its rendering."""

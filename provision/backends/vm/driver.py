@@ -260,6 +260,34 @@ class SharesDisks(Protocol):
 
 
 @runtime_checkable
+class SharesMemory(Protocol):
+    """A driver whose machines can start from memory that another host has saved."""
+
+    shares_memory: str
+    """The kind of what it shares so."""
+
+    def shareable_memory(
+        self, machine: Machine, rendering: Rendering, state_dir: StateDir
+    ) -> Shareable | None:
+        """The saved state that fits a machine's disk here, named if it is kept; None: it can have none."""
+
+    def pull_memory(
+        self,
+        item: Shareable,
+        manifest: Manifest,
+        registry: Registry,
+        state_dir: StateDir,
+        progress: Progress,
+    ) -> Pulled:
+        """Keep a saved state for the next start; RegistryFailed where it cannot be had whole."""
+
+    def push_memory(
+        self, item: Shareable, registry: Registry, state_dir: StateDir, progress: Progress
+    ) -> Pushed:
+        """Store one that is kept here; RegistryFailed where the registry does not take it."""
+
+
+@runtime_checkable
 class HasGuestConsole(Protocol):
     """A driver that can run commands in a machine quicker than ssh, and before sshd is up."""
 

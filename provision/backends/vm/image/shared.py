@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from provision.backends.base import Pulled, Pushed, Shareable
 from provision.backends.vm.architecture import required
 from provision.oci.errors import Damaged
-from provision.quick_dataclasses import dataclass
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -97,20 +96,15 @@ def _require_disk(folder: Path, reference: str) -> None:
         Damaged: it is none.
     """
     files = tuple(sorted(path.name for path in folder.iterdir()))
-    header = _read_header(folder / FILES[0]) if files == FILES else None
-    if header is None:
+    refers = refers_elsewhere(folder / FILES[0]) if files == FILES else None
+    if refers is None:
         raise Damaged(f"{reference} is not a disk of provision", f"its files are {', '.join(files)[:200]}")
-    if header.refers:
+    if refers:
         raise Damaged(f"{reference} is refused", "its disk refers to another file of this host")
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Header:
-    refers: bool
-
-
-def _read_header(path: Path) -> _Header | None:
-    """What the header of a qcow2 says of other files; None if it is none."""
+def refers_elsewhere(path: Path) -> bool | None:
+    """Whether a qcow2 names another file, which whoever opens it would read; None if it is no qcow2."""
     with path.open("rb") as file:
         header = file.read(_HEADER)
     if len(header) < _HEADER or header[:4] != _QCOW2:
@@ -118,4 +112,4 @@ def _read_header(path: Path) -> _Header | None:
     version = int.from_bytes(header[4:8], "big")
     backing = int.from_bytes(header[8:16], "big")
     features = int.from_bytes(header[72:80], "big") if version > 2 else 0
-    return _Header(refers=backing != 0 or bool(features & _EXTERNAL_DATA))
+    return backing != 0 or bool(features & _EXTERNAL_DATA)

@@ -13,7 +13,16 @@ from provision.backends.vm.architecture import ARCHITECTURES, architecture
 from provision.backends.vm.image import shared
 from provision.backends.vm.image.store import base_is_here
 from provision.backends.vm.options import options_of
-from provision.backends.vm.qemu import footprint, launch, network, qmp, records, render, snapshot
+from provision.backends.vm.qemu import (
+    footprint,
+    launch,
+    network,
+    qmp,
+    records,
+    render,
+    shared_memory,
+    snapshot,
+)
 from provision.backends.vm.qemu.instance import Instance
 from provision.errors import EnvironmentFailed, UsageError
 from provision.hints import command
@@ -325,6 +334,39 @@ class QemuDriver:
     def push_disk(self, item: Shareable, registry: Registry, progress: Progress) -> Pushed:
         """With its kernel."""
         return shared.push(item, launch.DISKS, registry, progress)
+
+    shares_memory = shared_memory.KIND
+
+    def shareable_memory(
+        self, machine: Machine, rendering: Rendering, state_dir: StateDir
+    ) -> Shareable | None:
+        """The state that is saved when it has booted for the first time."""
+        found = launch.saved_state(machine, state_dir, rendering)
+        return (
+            shared_memory.shareable(Instance(state_dir=state_dir, machine=machine.name), *found)
+            if found
+            else None
+        )
+
+    def pull_memory(
+        self,
+        item: Shareable,
+        manifest: Manifest,
+        registry: Registry,
+        state_dir: StateDir,
+        progress: Progress,
+    ) -> Pulled:
+        """As if `down` had kept it."""
+        instance = Instance(state_dir=state_dir, machine=item.machine)
+        disk = launch.DISKS.get(item.disk).folder / launch.DISKS.file
+        return shared_memory.pull(item, manifest, instance, disk, registry, progress)
+
+    def push_memory(
+        self, item: Shareable, registry: Registry, state_dir: StateDir, progress: Progress
+    ) -> Pushed:
+        """Without the name of the disk under it."""
+        instance = Instance(state_dir=state_dir, machine=item.machine)
+        return shared_memory.push(item, instance, registry, progress)
 
     def forget_artifact(self, artifact: Artifact) -> None:
         """Nothing is kept elsewhere."""

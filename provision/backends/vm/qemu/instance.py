@@ -95,6 +95,10 @@ class Instance:
     def _answered(self) -> Path:
         return self.folder / f"{self.machine}.answered"
 
+    def public_key(self) -> str:
+        """The key by which this host enters the environment's machines, as sshd reads it."""
+        return " ".join((self.folder / "key.pub").read_text().split()[:2])
+
     def unpause(self) -> None:
         """Let a paused machine run again, even one left by a process that was killed while saving it."""
         if self.is_paused():

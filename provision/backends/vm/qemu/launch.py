@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Literal
 
-from provision import process
+from provision import guest_paths, process
 from provision.backends.ports import free_port, kept, key, variable
 from provision.backends.readiness import HEALTHY, patience, unready
 from provision.backends.vm import acceleration
@@ -138,6 +138,17 @@ def start(
         launch = booted.get(machine.name)
         if launch is not None and launch.how == "new" and _saves_state(machine, build):
             _save_state(context, machine, launch)
+
+
+def saved_state(machine: Machine, state_dir: StateDir, rendering: Rendering) -> tuple[Artifact, str] | None:
+    """The disk here that a machine is made of, and the key of the state that is saved of it; or neither."""
+    from provision.progress import Silent
+
+    context = LaunchContext(state_dir=state_dir, rendering=rendering, progress=Silent())
+    disk = DISKS.find(machine, rendering)
+    if disk is None or not _saves_state(machine, _records(context, machine)[1].build):
+        return None
+    return disk, _key(context, machine, disk, _accelerator(context, machine, disk))
 
 
 def note_applied(machine: Machine, state_dir: StateDir, rendering: Rendering) -> None:
@@ -310,7 +321,10 @@ def _start_from_saved_state(context: LaunchContext, machine: Machine, started: L
         with context.progress.step("resuming from the saved state"):
             instance.start(_variables(context, machine, started), waits=True)
             snapshot.load(instance)
-            instance.shell.run("true", timeout=ANSWERS_WITHIN)
+            # Its memory may have the key of another host, or of a folder of keys that is gone.
+            instance.shell.run(
+                f"echo {instance.public_key()} >{guest_paths.AUTHORIZED_KEYS}", timeout=ANSWERS_WITHIN
+            )
     except PortTaken:
         snapshot.stash(instance)
         raise

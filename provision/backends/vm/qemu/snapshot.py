@@ -154,7 +154,7 @@ def stash(instance: Instance) -> bool:
     if undone.code != 0:
         discard(instance)
         return False
-    instance.overlay.replace(_stashed(instance))
+    instance.overlay.replace(kept(instance))
     return True
 
 
@@ -164,15 +164,33 @@ def restore(instance: Instance, key: str) -> bool:
     Raises:
         EnvironmentFailed: there is one of another key; nothing of it is left.
     """
-    if not _stashed(instance).exists():
+    if not kept(instance).exists():
         discard(instance)
         return False
     known = _saved(instance)
     if known is None or known.key != key:
         discard(instance)
         raise EnvironmentFailed("it is from a different spec, disk, QEMU or CPU")
-    _stashed(instance).replace(instance.overlay)
+    kept(instance).replace(instance.overlay)
     return True
+
+
+def is_kept(instance: Instance, key: str) -> bool:
+    """Whether a state of that key lies aside for the next start."""
+    known = _saved(instance)
+    return known is not None and known.key == key and kept(instance).exists()
+
+
+def keep(instance: Instance, file: Path, key: str) -> None:
+    """Take a file as the state that lies aside for the next start."""
+    size = file.stat().st_size
+    file.replace(kept(instance))
+    instance.state_dir.save(f"{RECORD}-{instance.machine}", SavedStateRecord(key=key, bytes=size))
+
+
+def kept(instance: Instance) -> Path:
+    """Where a machine's overlay lies while the machine is away and its state is kept."""
+    return instance.overlay.with_name(instance.overlay.name + KEPT)
 
 
 def keep_copy(instance: Instance, folder: Path) -> None:
@@ -260,13 +278,13 @@ def _taken(file: Path) -> int:
 def saved_bytes(instance: Instance) -> int:
     """The bytes that the machine's disk and its kept state take; 0 where none is kept."""
     known = _saved(instance)
-    there = instance.overlay.exists() or _stashed(instance).exists()
+    there = instance.overlay.exists() or kept(instance).exists()
     return known.bytes if there and known is not None else 0
 
 
 def discard(instance: Instance) -> None:
     """Throw a kept state away."""
-    _stashed(instance).unlink(missing_ok=True)
+    kept(instance).unlink(missing_ok=True)
     instance.state_dir.forget(f"{RECORD}-{instance.machine}")
 
 
@@ -316,10 +334,6 @@ def _note_saved(instance: Instance, key: str) -> None:
 def _saved(instance: Instance) -> SavedStateRecord | None:
     """The record of a stashed state; None if it is damaged: then the machine boots."""
     return instance.state_dir.load_sound(f"{RECORD}-{instance.machine}", SavedStateRecord)
-
-
-def _stashed(instance: Instance) -> Path:
-    return instance.overlay.with_name(instance.overlay.name + KEPT)
 
 
 def host_processor(cpuinfo: Path) -> str:
