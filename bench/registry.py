@@ -39,11 +39,13 @@ FORMS = {"docker": "container", "vm": "QEMU machine"}
 
 @dataclass(kw_only=True)
 class Figures:
-    """What one backend took: seconds of each run; bytes of the first push and of one changed step."""
+    """What one backend took: seconds of each run; bytes of the first push, of memory, of one changed step."""
 
     without: list[float] = field(default_factory=list)
     with_registry: list[float] = field(default_factory=list)
+    with_memory: list[float] = field(default_factory=list)
     first_sent: int = 0
+    memory_sent: int = 0
     change_sent: int = 0
     facts: str = ""
 
@@ -65,9 +67,9 @@ class Host:
             **server.login(folder / "docker"),
         }
 
-    def name_registry(self) -> None:
-        """Write it into this host's configuration."""
-        settings = {"repository": self._server.repository, "ca": str(self._server.ca)}
+    def name_registry(self, *, memory: bool = False) -> None:
+        """Write it into this host's configuration, and whether saved states are wanted."""
+        settings = {"repository": self._server.repository, "ca": str(self._server.ca), "memory": memory}
         self._configuration.write_text(json.dumps({"registry": settings}))
 
     def run(self, verb: str, spec: Path, *words: str) -> str:
@@ -89,9 +91,9 @@ class Host:
         self.run("up", spec, "--no-verify")
         return time.perf_counter() - begun
 
-    def push(self, spec: Path) -> int:
+    def push(self, spec: Path, *words: str) -> int:
         """The bytes that `push` sent."""
-        items = json.loads(self.run("push", spec, "--format", "json"))["pushed"]
+        items = json.loads(self.run("push", spec, "--format", "json", *words))["pushed"]
         return sum(each["sent"] for each in items)
 
 
@@ -111,6 +113,10 @@ def measure(backend: str, runs: int, scratch: Path) -> Figures:
                         first.name_registry()
                         found.first_sent = first.push(SPEC)
                         _say(f"pushed: {found.first_sent} bytes")
+                        if backend == "vm":
+                            first.run("down", SPEC)  # which keeps it
+                            found.memory_sent = first.push(SPEC, "--memory")
+                            _say(f"memory: {found.memory_sent} bytes")
                         # One step more at the end of what is built, where the layers before it are known.
                         text = SPEC.read_text()
                         changed.write_text(text.replace("\nservices:\n", f"\n{CHANGE}\nservices:\n", 1))
@@ -123,6 +129,12 @@ def measure(backend: str, runs: int, scratch: Path) -> Figures:
                     found.with_registry.append(second.timed_up(SPEC))
                     _say(f"{backend}: with a registry {found.with_registry[-1]:.1f} s")
                     second.run("down", SPEC, "--volumes")
+                if backend == "vm":
+                    with _empty(scratch / f"third-{run}", server, backend) as third:
+                        third.name_registry(memory=True)
+                        found.with_memory.append(third.timed_up(SPEC))
+                        _say(f"{backend}: with a registry and memory {found.with_memory[-1]:.1f} s")
+                        third.run("down", SPEC, "--volumes")
     finally:
         changed.unlink(missing_ok=True)
     return found
@@ -152,20 +164,26 @@ def page(found: dict[str, Figures]) -> str:
         )
 
     def seconds(values: list[float]) -> str:
-        return f"{statistics.median(values):.1f} s"
+        return f"{statistics.median(values):.1f} s" if values else "has none"
 
     def size(value: int) -> str:
         if value < 1 << 20:
-            return f"{value / 1024:.1f} KiB" if value else "not measured"
+            return f"{value / 1024:.1f} KiB" if value else "has none"
         return f"{value / (1 << 20):.1f} MiB"
 
     row("first `up` without a registry", {name: seconds(each.without) for name, each in found.items()})
     row("first `up` with one", {name: seconds(each.with_registry) for name, each in found.items()})
+    row("and from the saved state there", {name: seconds(each.with_memory) for name, each in found.items()})
     row("sent by the first `push`", {name: size(each.first_sent) for name, each in found.items()})
+    row("sent by `push --memory` after it", {name: size(each.memory_sent) for name, each in found.items()})
     row("sent for a changed step", {name: size(each.change_sent) for name, each in found.items()})
     lines += ["", "Every run:", ""]
     for name, each in found.items():
-        for title, values in (("without", each.without), ("with", each.with_registry)):
+        for title, values in (
+            ("without", each.without), ("with", each.with_registry), ("with its memory", each.with_memory),
+        ):  # fmt: skip
+            if not values:
+                continue
             lines.append(f"- {FORMS[name]} {title}: {' '.join(f'{value:.1f}' for value in values)} s")
         lines.append(f"- {FORMS[name]}: {each.facts}")
     return "\n".join(lines) + "\n"

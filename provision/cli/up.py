@@ -123,9 +123,9 @@ def bring_up(
     def approve(plan: Plan) -> None:
         _show(plan, shown)
         _ask(plan, environment, yes=yes)
-        if verifies and plan.changes:  # else there is nothing to wait for
-            engine.prepare_to_verify(environment)
 
+    if verifies:
+        engine.prepare_to_verify(environment)
     with _aftermath(request, environment, shown, on_failure):
         plan = engine.up(
             environment, request.backend, shown,

@@ -81,7 +81,10 @@ def prepare(environment: Environment) -> None:
 def _import(machines: Iterable[Machine]) -> None:
     """Import what takes its time, while the shells open."""
     import_module("provision.verify.kinds")
-    if any(check.kind == "pytest" for machine in machines for check in machine.checks):
+    kinds = {check.kind for machine in machines for check in machine.checks}
+    if "http" in kinds:
+        import_module("http.client")
+    if "pytest" in kinds:
         import_module("pytest")
 
 
