@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from provision.backends import HOST
 from provision.registry import DEFAULT as CONTAINERS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from provision.engine import Request
     from provision.handover.session import Call, Elsewhere
@@ -135,8 +136,11 @@ def hand_over(there: Elsewhere, request: Request) -> None:
     if verb in session.RUNS_HERE:
         context.meta[_ELSEWHERE] = there
         return
-    show = _open_here if verb == "open" else None
-    context.exit(session.hand_over(there, _call(there, request), progress(), show=show))
+    shows: Mapping[str, Callable[[Completed], int]] = {
+        "open": _open_here,
+        "ssh-config": partial(_lead_there, there),
+    }
+    context.exit(session.hand_over(there, _call(there, request), progress(), show=shows.get(verb)))
 
 
 def enter_elsewhere(request: Request, machine: str | None) -> Target | None:
@@ -190,6 +194,21 @@ def _open_here(answer: Completed) -> int:
     click.echo(answer.stderr, nl=False, err=True)
     if answer.code == 0:
         show_url(answer.stdout.strip(), only_print="--print" in sys.argv)
+    return answer.code
+
+
+def _lead_there(there: Elsewhere, answer: Completed) -> int:
+    """Print the configuration of ssh that was written there: each way in begins with the way to that host."""
+    from provision.handover.connection import Connection
+
+    way = Connection(there.address)
+    click.echo(answer.stderr, nl=False, err=True)
+    for line in answer.stdout.splitlines():
+        name, _, command = line.strip().partition(" ")
+        if name == "ProxyCommand":
+            words = way.words(script=f"exec {command.replace('%%', '%')}")
+            line = f"  ProxyCommand {shlex.join(words).replace('%', '%%')}"
+        click.echo(line)
     return answer.code
 
 

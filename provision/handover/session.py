@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import os
 import shlex
 import sys
+import tarfile
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +20,6 @@ from provision.handover.connection import UNREACHED, Connection
 from provision.handover.program import Program, prepare
 from provision.handover.there import NAME, VARIABLES
 from provision.handover.words import translated
-from provision.hints import command
 from provision.model import bracketed
 from provision.quick_dataclasses import dataclass
 from provision.state import StateDir, on_host
@@ -29,21 +31,23 @@ if TYPE_CHECKING:
     from provision.progress import Progress
 
 RUNS_HERE = frozenset({"cp"})  # these enter a machine there by `exec`
-# The verbs that run there. The others write files beside the spec, or are about both hosts.
+# The verbs that run there. The others write a lock beside the spec, or are about both hosts.
 VERBS = frozenset({
     "validate", "explain", "plan", "up", "verify", "status", "exec", "shell", "ssh", "port", "open",
     "restart", "logs", "top", "events", "inventory", "sync", "watch", "stop", "start", "snapshot", "pause",
-    "unpause", "down", "push", "pull",
+    "unpause", "down", "push", "pull", "render", "graph", "outdated", "ssh-config",
 })  # fmt: skip
-INSTEAD = {"ssh-config": f"{command('ssh')} logs in to its machines"}
 TAKE_WORDS = frozenset({"exec", "shell", "ssh"})  # whose words, and standard input, are another program's
-READ_THE_SPEC = frozenset({"validate", "explain", "plan", "up", "verify", "sync", "watch", "push", "pull"})
+READ_THE_SPEC = frozenset({
+    "validate", "explain", "plan", "up", "verify", "sync", "watch", "push", "pull", "render", "graph",
+    "outdated",
+})  # fmt: skip
 START = frozenset({"up", "start", "restart", "unpause", "snapshot", "watch"})
 END = frozenset({"stop", "down"})
 # What the caller set for every call.
 PASSED_ON = ("CI", "NO_COLOR", "PROVISION_PROVIDER", "PROVISION_ACCELERATOR", "PROVISION_REGISTRY")
 RECORD = "variables"
-FILES = ("-o", "--output", "--html", "--junit")  # options that name a file to write
+FILES = ("-o", "--output", "--html", "--junit")  # options that name a file or folder to write
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,12 +116,15 @@ def hand_over(
         EnvironmentFailed: the project cannot be copied, or a port is taken here.
     """
     require_handed_over(call, elsewhere)
+    written = written_files(call, Path.cwd())
     session = _begin(elsewhere, call, progress)
     state_dir, program = session.state_dir, session.program
     if call.verb not in END and not program.is_this_host:
         forwarding.revive(state_dir)
     with session.copy.watching(progress) if call.verb == "watch" else nullcontext():
         code = session.run(show)
+    for path in written:
+        session.bring(path)
     if call.verb in END and code == 0:
         forwarding.end(state_dir)
         if call.verb == "down":
@@ -189,14 +196,30 @@ def require_handed_over(call: Call, elsewhere: Elsewhere) -> None:
     if call.verb not in VERBS:
         raise UsageError(
             f"`provision {call.verb}` does not work with virtual machines on another host, here {host}",
-            hint=INSTEAD.get(call.verb, "log in there, and run it in a clone of the project"),
+            hint="log in there, and run it in a clone of the project",
         )
-    ours = () if call.verb in TAKE_WORDS else call.words
-    if option := next((word for word in ours if word.partition("=")[0] in FILES), None):
-        raise UsageError(
-            f"{option} would write a file on {host}",
-            hint="leave it out, and redirect the output of the verb",
-        )
+
+
+def written_files(call: Call, here: Path) -> tuple[Path, ...]:
+    """What the options of a verb have it write, as paths of this host. Pure.
+
+    Raises:
+        UsageError: it is outside of the project, which alone is there.
+    """
+    found = []
+    for at, word in enumerate(() if call.verb in TAKE_WORDS else call.words):
+        option, equals, value = word.partition("=")
+        if option not in FILES:
+            continue
+        named = value if equals else next(iter(call.words[at + 1 :]), "")
+        path = Path(os.path.normpath(here / named))
+        if Path(named).is_absolute() or not path.is_relative_to(call.project):
+            raise UsageError(
+                f"{option} names {named}, which is not in the project, and it alone is on the other host",
+                hint=f"name a file below {call.project}, relative to where you are",
+            )
+        found.append(path)
+    return tuple(found)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -222,6 +245,15 @@ class _Session:
         if code == UNREACHED:
             self.connection.run("true")  # says so, where that is why
         return code
+
+    def bring(self, path: Path) -> None:
+        """Have here what the verb has written there, in the copy of the project, if it has."""
+        there = self.copy.folder / path.relative_to(self.call.project)
+        words = shlex.join(["tar", "-C", str(there.parent), "-cf", "-", "--", there.name])
+        answer = self.connection.run(f"[ ! -e {shlex.quote(str(there))} ] || {words} | base64")
+        if answer.stdout:
+            with tarfile.open(fileobj=io.BytesIO(base64.b64decode(answer.stdout))) as archive:
+                archive.extractall(path.parent, filter="data")
 
     def words(self, words: Sequence[str]) -> list[str]:
         """The command of this host that runs a verb there."""

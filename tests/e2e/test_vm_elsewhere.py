@@ -214,11 +214,46 @@ def test_it_is_stopped_and_started_and_its_port_comes_back(away: Project) -> Non
     assert "web" in away.good("restart", "web") + away.good("status")
 
 
+def test_what_a_verb_writes_there_comes_here(away: Project) -> None:
+    away.good("verify", "--junit", "report.xml")
+    assert "<testcase" in (away.folder / "report.xml").read_text()
+    away.good("render", "-o", "out")
+    assert 'exec "$qemu"' in (away.folder / "out" / "away.sh").read_text()
+    assert away.good("render").strip()
+    assert "away" in away.good("graph")
+
+
+def test_plain_ssh_and_scp_enter_it(away: Project, tmp_path: Path) -> None:
+    """By what `ssh-config` prints: through the other host."""
+    configuration = tmp_path / "ssh_config"
+    configuration.write_text(away.good("ssh-config"))
+    environment = {**os.environ, **away.environment}
+
+    def run(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            words,
+            env=environment,
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=PATIENCE,
+        )
+
+    said = run("ssh", "-F", str(configuration), "away", "cat /etc/greeting; echo 100%; exit 3")
+    assert (said.returncode, said.stdout) == (3, "hello\n100%\n"), said.stderr
+    (tmp_path / "here").write_bytes(bytes(range(256)))
+    assert run("scp", "-F", str(configuration), "here", "away:/tmp/there").returncode == 0
+    assert run("scp", "-F", str(configuration), "away:/tmp/there", "back").returncode == 0
+    assert (tmp_path / "back").read_bytes() == bytes(range(256))
+
+
 def test_what_does_not_work_elsewhere_is_refused_with_the_way(away: Project, tmp_path: Path) -> None:
     for words, message, hint in (
-        (("ssh-config",), "`provision ssh-config` does not work with virtual machines on another host",
-         "`provision ssh -b vm --host big` logs in"),
-        (("verify", "--junit", "x.xml"), "--junit would write a file on big", "redirect"),
+        (("lock", "-b", "vm"), "`provision lock` does not work with virtual machines on another host",
+         "log in there"),
+        (("verify", "--junit", "/x.xml"), "--junit names /x.xml, which is not in the project",
+         "name a file below"),
         (("up", "-b", "docker"), "your configuration has no address for docker on the host big",
          "hosts: {big: {docker: ssh://USER@big}}"),
     ):  # fmt: skip

@@ -19,7 +19,7 @@ from provision.backends.vm.vagrant.libvirt import elsewhere
 from provision.errors import UsageError
 from provision.handover.connection import Connection
 from provision.handover.program import PACKAGE, _files
-from provision.handover.session import Call, Elsewhere, require_handed_over
+from provision.handover.session import Call, Elsewhere, require_handed_over, written_files
 from provision.handover.words import translated
 from provision.leftovers import TEMPORARY
 from provision.trust import Answer, Trust
@@ -69,12 +69,8 @@ def test_words_are_right_in_the_copy(words: str, here: str, there: str) -> None:
     [
         ("lock", "`provision lock` does not work with virtual machines on another host, here big"),
         ("compare", "`provision compare` does not work"),
-        ("ssh-config", "`provision ssh-config` does not work"),
-        ("render -o folder", "`provision render` does not work"),
-        ("verify --junit report.xml", "--junit would write a file on big"),
-        ("inventory --output=all.json", "--output=all.json would write a file on big"),
-        ("exec grep -o x", ""),
-        ("exec -- grep --output=x", ""),
+        ("diff", "`provision diff` does not work"),
+        ("ssh-config", ""),
         ("up --yes", ""),
     ],
 )
@@ -87,6 +83,33 @@ def test_what_is_nothing_for_another_host_is_refused(words: str, message: str) -
         require_handed_over(call(*words.split()), there)
     assert message in refused.value.message
     assert refused.value.hint
+
+
+@pytest.mark.parametrize(
+    ("words", "here", "expected"),
+    [
+        ("up --yes", "", []),
+        ("exec grep -o x", "", []),
+        ("exec -- grep --output=x", "", []),
+        ("verify --junit report.xml", "", ["report.xml"]),
+        ("verify --junit=report.xml --html all.html", "envs", ["envs/report.xml", "envs/all.html"]),
+        ("render -o ../out", "envs", ["out"]),
+        ("render -o ../../out", "envs", "-o names ../../out, which is not in the project"),
+        ("inventory --output=/tmp/all.json", "", "--output names /tmp/all.json, which is not in the project"),
+        ("verify --junit report.xml", "..", "--junit names report.xml, which is not in the project"),
+    ],
+)
+def test_what_a_verb_writes_is_brought_where_it_is_in_the_project(
+    words: str, here: str, expected: list[str] | str
+) -> None:
+    folder = Path(os.path.normpath(PROJECT / here))
+    if isinstance(expected, list):
+        assert written_files(call(*words.split()), folder) == tuple(PROJECT / path for path in expected)
+        return
+    with pytest.raises(UsageError) as refused:
+        written_files(call(*words.split()), folder)
+    assert expected in refused.value.message
+    assert str(PROJECT) in refused.value.hint
 
 
 @pytest.mark.parametrize(
