@@ -46,6 +46,17 @@ def main() -> None:
 
 def _run() -> int:
     """Run the verb and return its exit code; an error that it raised has been printed."""
+    try:
+        return _run_verb()
+    except Exception:
+        # What fails because a signal has ended it did not fail. Python itself makes another error of an
+        # interrupt in places, such as while a class is made.
+        if not _Received.signal:
+            raise
+        return _interrupted(_Received.signal)
+
+
+def _run_verb() -> int:
     import click
 
     from provision.cli import commands
@@ -58,8 +69,9 @@ def _run() -> int:
     try:
         code = commands.main(prog_name="provision", standalone_mode=False)
     except ProvisionError as error:
-        # What fails because a signal has ended it did not fail.
-        return _interrupted(_Received.signal) if _Received.signal else _refuse(error)
+        if _Received.signal:
+            raise
+        return _refuse(error)
     except click.exceptions.Exit as wanted:
         return wanted.exit_code
     except (KeyboardInterrupt, click.Abort) as error:
@@ -68,6 +80,8 @@ def _run() -> int:
         notes = getattr(interrupt, "__notes__", ())
         return _interrupted(int(getattr(interrupt, "number", signal.SIGINT)), notes)
     except click.ClickException as error:
+        if _Received.signal:
+            raise
         from provision.cli.habits import hint
 
         _say(error)
@@ -80,7 +94,7 @@ def _run() -> int:
         gone = sys.stdout is not stdout  # click has put another in its place then
         return 0 if gone or not isinstance(left.code, int) else left.code
     except OSError as error:
-        if error.errno not in REFUSALS:
+        if error.errno not in REFUSALS or _Received.signal:
             raise
         where = f"{error.filename}: " if error.filename else ""
         if error.errno == errno.ENOSPC:

@@ -61,8 +61,9 @@ def pack(
     import tarfile  # most runs copy nothing
 
     def owned(member: tarfile.TarInfo) -> tarfile.TarInfo:
-        user, group = owner or (member.uid, member.gid)
-        return member.replace(uid=user, gid=group, uname="", gname="", deep=False)
+        member.uid, member.gid = owner or (member.uid, member.gid)
+        member.uname = member.gname = ""
+        return member
 
     with tarfile.open(fileobj=stream, mode="w|") as tar:
         tar.add(folder, ".", recursive=False, filter=owned)

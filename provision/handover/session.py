@@ -7,7 +7,6 @@ import io
 import os
 import shlex
 import sys
-import tarfile
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -252,8 +251,10 @@ class _Session:
         words = shlex.join(["tar", "-C", str(there.parent), "-cf", "-", "--", there.name])
         answer = self.connection.run(f"[ ! -e {shlex.quote(str(there))} ] || {words} | base64")
         if answer.stdout:
-            with tarfile.open(fileobj=io.BytesIO(base64.b64decode(answer.stdout))) as archive:
-                archive.extractall(path.parent, filter="data")
+            from provision.copying.unpack import unpack
+
+            path.parent.mkdir(parents=True, exist_ok=True)
+            unpack(io.BytesIO(base64.b64decode(answer.stdout)), path.parent)
 
     def words(self, words: Sequence[str]) -> list[str]:
         """The command of this host that runs a verb there."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import signal
 import threading
 from typing import TYPE_CHECKING, Any
 
+import click
 import pytest
 
 from provision import __main__, aftermath
@@ -93,16 +95,28 @@ def test_which_commands_ended_for_an_interrupt(code: int, output: str, interrupt
     assert was_interrupted(CommandFailed(["docker"], code, output)) == interrupted
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        EnvironmentFailed("the command failed"),
+        RuntimeError("Error calling __set_name__ on 'Field' instance"),
+        OSError(errno.ENOSPC, "full"),
+        click.ClickException("no"),
+    ],
+)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_what_fails_because_of_a_signal_was_interrupted(
-    number: signal.Signals, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    number: signal.Signals,
+    error: Exception,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """A command in another thread ends for it, and its error comes instead of the interrupt."""
+    """A command in another thread ends for it, or Python wraps it: that error comes instead."""
 
     def fail(**_options: object) -> None:
         with pytest.raises((KeyboardInterrupt, Interrupted)):
             __main__._interrupt(number, None)
-        raise EnvironmentFailed("the command failed")
+        raise error
 
     monkeypatch.setattr("provision.cli.commands.main", fail)
     monkeypatch.setattr(__main__, "_handle_signals", lambda: None)
@@ -110,3 +124,14 @@ def test_what_fails_because_of_a_signal_was_interrupted(
     monkeypatch.setattr(__main__._Received, "signal", 0)
     assert __main__._run() == 128 + number
     assert capsys.readouterr().err == "interrupted\n"
+
+
+def test_an_error_of_ours_without_a_signal_stays_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(**_options: object) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr("provision.cli.commands.main", fail)
+    monkeypatch.setattr(__main__, "_handle_signals", lambda: None)
+    monkeypatch.setattr(__main__._Received, "signal", 0)
+    with pytest.raises(RuntimeError, match="a bug"):
+        __main__._run()
