@@ -78,18 +78,19 @@ class QemuDriver:
                 subject=self.name, usable=False, detail=f"no {' and no '.join(missing)} command", hint=hint
             )
         detail = acceleration.describe()
-        if reason := network.passt_lacks():
+        if lack := network.passt_lacks():
             return Finding(
                 subject=self.name,
                 usable=True,
-                detail=f"{detail}; {network.OPEN}: {reason}",
-                hint=network.remedy(reason),
+                detail=f"{detail}; {network.OPEN}: {lack.reason}",
+                hint=lack.hint,
             )
         return Finding(subject=self.name, usable=True, detail=detail)
 
     def opens_loopback(self) -> str | None:
         """Where machines have QEMU's own network."""
-        return network.passt_lacks()
+        lack = network.passt_lacks()
+        return lack.reason if lack else None
 
     def mount(self, tag: str, *, read_only: bool) -> str | None:
         """9p mounts by tag."""

@@ -18,7 +18,7 @@ from provision.backends.vm.image.store import Artifact, ArtifactStore, BuildStra
 from provision.backends.vm.options import options_of
 from provision.backends.vm.qemu import snapshot
 from provision.backends.vm.qemu.instance import BETWEEN, LOOPBACK, Instance, PortTaken
-from provision.backends.vm.qemu.network import OPEN, network, passt_lacks, remedy
+from provision.backends.vm.qemu.network import OPEN, network, passt_lacks
 from provision.backends.vm.qemu.records import (
     InstanceRecord,
     decide_course,
@@ -126,8 +126,8 @@ def start(
     state_dir.make()
     machines = [machine for machine in environment.machines if machine.name in only]
     started = _start_all(context, environment, machines)
-    if started and (reason := passt_lacks()):
-        progress.note(f"{OPEN}: {reason} ({remedy(reason)})")
+    if started and (lack := passt_lacks()):
+        progress.note(f"{OPEN}: {lack}")
     booted = _wait_for_boots(context, environment, started)
     for machine in machines:
         if machine.name in booted:

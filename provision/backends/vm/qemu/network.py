@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 
 from provision import process, runtime
 from provision.backends.vm.architecture import architecture
+from provision.quick_dataclasses import dataclass
 
 if TYPE_CHECKING:
     import subprocess
@@ -22,8 +23,18 @@ Network = Literal["passt", "user"]
 OLDEST_QEMU = (7, 2)  # the first that takes a network from another program's socket
 TRIAL_ENDS_WITHIN = 20.0  # seconds: a busy host is slow
 BETWEEN = 0.02
-FAILS = "passt does not work on this host"
 OPEN = "a machine can reach services that listen only on the host's loopback"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lack:
+    """Why machines have QEMU's own network on this host, and what a person can do about it, if anything."""
+
+    reason: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.reason} ({self.hint})" if self.hint else self.reason
 
 
 def network() -> Network:
@@ -32,28 +43,29 @@ def network() -> Network:
 
 
 @cache
-def passt_lacks() -> str | None:
-    """Why machines have QEMU's own network on this host; None if passt works, which is tried."""
+def passt_lacks() -> Lack | None:
+    """What passt lacks on this host; None if it works, which is tried."""
     if platform.system() != "Linux":
-        return "passt is only for Linux"
+        return Lack(reason="passt is only for Linux")
     missing = [program for program in ("passt", "pasta") if process.find(program) is None]
     if missing:
-        return f"no {' and no '.join(missing)} command"
+        return Lack(
+            reason=f"no {' and no '.join(missing)} command", hint="scripts/host-setup vm installs passt"
+        )
     ours = architecture()
     if ours is None:
-        return f"machines are not available for {platform.machine()}"
+        return Lack(reason=f"machines are not available for {platform.machine()}")
     output = process.ask([ours.program, "--version"]).stdout
     version = re.search(r"version (\d+)\.(\d+)", output)
     if version is None or (int(version[1]), int(version[2])) < OLDEST_QEMU:
-        return f"QEMU is older than {'.'.join(map(str, OLDEST_QEMU))}"
-    return _trial()
-
-
-def remedy(reason: str) -> str:
-    """What a person can do about a reason of `passt_lacks`."""
-    if reason.startswith(FAILS):
-        return "it needs user namespaces and /dev/net/tun: ls -l /dev/net/tun"
-    return "scripts/host-setup vm installs passt"
+        oldest = ".".join(map(str, OLDEST_QEMU))
+        return Lack(reason=f"QEMU is older than {oldest}", hint=f"install QEMU {oldest} or newer")
+    if failure := _trial():
+        return Lack(
+            reason=f"passt does not work on this host: {failure}",
+            hint="it needs user namespaces and /dev/net/tun: ls -l /dev/net/tun",
+        )
+    return None
 
 
 def _trial() -> str | None:
@@ -86,7 +98,7 @@ def _trial() -> str | None:
     if answered and code == 0:
         return None
     lines = [line for line in stderr.splitlines() if "syslog" not in line]
-    return f"{FAILS}: {reason or (lines[-1] if lines else 'no output')}"
+    return reason or (lines[-1] if lines else "no output")
 
 
 def _said(child: subprocess.Popen[bytes]) -> str:
