@@ -110,7 +110,7 @@ def hand_over(
         show: shows what the verb printed, and returns the exit code; it has this process's streams if None.
 
     Raises:
-        UsageError: the verb does not run on another host, or writes a file there.
+        UsageError: the verb does not run on another host, or would write outside of the project.
         HostLacks: the host is not reached, or lacks Python or provision.
         EnvironmentFailed: the project cannot be copied, or a port is taken here.
     """
@@ -190,7 +190,7 @@ def _needed(call: Call, state_dir: StateDir) -> Collection[str]:
 
 
 def require_handed_over(call: Call, elsewhere: Elsewhere) -> None:
-    """Raise UsageError if a verb, or one of its words, does not work on another host. Pure."""
+    """Raise UsageError if a verb does not work on another host. Pure."""
     host = elsewhere.name or elsewhere.address
     if call.verb not in VERBS:
         raise UsageError(
