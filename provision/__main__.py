@@ -46,20 +46,8 @@ def main() -> None:
 
 def _run() -> int:
     """Run the verb and return its exit code; an error that it raised has been printed."""
-    try:
-        return _run_verb()
-    except Exception:
-        # What fails because a signal has ended it did not fail. Python itself makes another error of an
-        # interrupt in places, such as while a class is made.
-        if not _Received.signal:
-            raise
-        return _interrupted(_Received.signal)
-
-
-def _run_verb() -> int:
     import click
 
-    from provision.cli import commands
     from provision.errors import ProvisionError
     from provision.handover.there import begin
 
@@ -67,10 +55,8 @@ def _run_verb() -> int:
     begin()
     stdout = sys.stdout
     try:
-        code = commands.main(prog_name="provision", standalone_mode=False)
+        code = _run_verb()
     except ProvisionError as error:
-        if _Received.signal:
-            raise
         return _refuse(error)
     except click.exceptions.Exit as wanted:
         return wanted.exit_code
@@ -80,8 +66,6 @@ def _run_verb() -> int:
         notes = getattr(interrupt, "__notes__", ())
         return _interrupted(int(getattr(interrupt, "number", signal.SIGINT)), notes)
     except click.ClickException as error:
-        if _Received.signal:
-            raise
         from provision.cli.habits import hint
 
         _say(error)
@@ -94,7 +78,7 @@ def _run_verb() -> int:
         gone = sys.stdout is not stdout  # click has put another in its place then
         return 0 if gone or not isinstance(left.code, int) else left.code
     except OSError as error:
-        if error.errno not in REFUSALS or _Received.signal:
+        if error.errno not in REFUSALS:
             raise
         where = f"{error.filename}: " if error.filename else ""
         if error.errno == errno.ENOSPC:
@@ -104,6 +88,27 @@ def _run_verb() -> int:
             return _refuse(full)
         return _refuse(ProvisionError(f"{where}{error.strerror}", hint=REFUSALS[error.errno]))
     return code if isinstance(code, int) else 0
+
+
+def _run_verb() -> object:
+    """Run the verb; what fails because a signal ended it counts as interrupted.
+
+    Commands in other threads end with it, and Python itself raises a RuntimeError for an interrupt
+    that arrives while it creates a class.
+    """
+    import click
+
+    from provision.cli import commands
+    from provision.errors import Interrupted
+
+    try:
+        return commands.main(prog_name="provision", standalone_mode=False)
+    except (click.exceptions.Exit, click.Abort, BrokenPipeError):
+        raise
+    except Exception as error:
+        if _Received.signal:
+            raise Interrupted(_Received.signal) from error
+        raise
 
 
 def _room() -> list[str]:

@@ -30,13 +30,13 @@ FINAL = ("failed", "crashing", "background")  # of which waiting makes nothing b
 WITHOUT_PROBE = 30.0
 SETTLES = 1.0
 BETWEEN = 0.03
-# The same answer; one that says "not yet" is kept back for a second or two, in which it may become another.
+# The same check, repeated for up to two seconds while the answer is "not yet".
 UNTIL_READY = f"""
 left=20 last=$(($(date +%s) + 1))
-while said=$({guest_paths.HEALTHY}); code=$?
+while output=$({guest_paths.HEALTHY}); code=$?
   [ $code = {NOT_YET} ] && [ $left -gt 0 ] && [ "$(date +%s)" -le $last ]
 do left=$((left - 1)); sleep {BETWEEN}; done
-[ -z "$said" ] || printf '%s\\n' "$said"
+[ -z "$output" ] || printf '%s\\n' "$output"
 exit $code
 """
 

@@ -384,10 +384,10 @@ class Application:
         begun = time.monotonic()
         while True:
             try:
-                with _Asked(name, machine, waits=not was_up) as asked:
+                with _ReadinessClient(name, machine, waits=not was_up) as client:
                     return wait_until_ready(
                         machine,
-                        asked,
+                        client,
                         progress,
                         timeout=self.timeout,
                         last_lines=last_lines,
@@ -420,15 +420,15 @@ def _stands(found: queries.Container | None) -> Stands:
     return "running" if found.running or found.restarting else "stopped"
 
 
-class _Asked:
-    """A machine that is asked whether it is ready: at once through the engine's socket, then through a shell.
+class _ReadinessClient:
+    """Runs readiness checks in a container: the first through the engine's socket, later ones in a shell.
 
-    A shell answers sooner, but it takes a start of `docker` to open. Most machines are ready before that.
+    A shell answers faster, but opening it means starting `docker`, and most machines are ready before that.
 
     Args:
         container: its name.
         machine: what it should be.
-        waits: the first answer may come when the machine is ready, within a second or so.
+        waits: the first check may wait for a second or two until the machine is ready.
     """
 
     def __init__(self, container: str, machine: Machine, *, waits: bool) -> None:
@@ -445,7 +445,7 @@ class _Asked:
             self._target.close()
 
     def run(self, script: str, *, user: str | None = None, timeout: float = 60) -> Output:
-        """Run a script for `sh` inside, or what may wait for its good answer; see `readiness.Asked`."""
+        """Run a script for `sh` inside, except the first time: then HEALTHY or UNTIL_READY."""
         if self._first:
             words, self._first = ["sh", "-c", self._first], ""
             answer = commands.execute(self._container, words, user="root", workdir="/", timeout=timeout)

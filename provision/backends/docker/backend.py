@@ -404,7 +404,6 @@ class Docker:
         from provision.backends.docker import images, sharing
 
         images.remember_another(state_dir, item.name)  # before it is there: `down` has to find it
-
         return sharing.pull(item, manifest, registry, progress)
 
     def to_push(self, environment: Environment, state_dir: StateDir) -> tuple[Shareable, ...]:

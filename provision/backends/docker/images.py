@@ -39,7 +39,7 @@ def remember_images(state_dir: StateDir, names: Iterable[str]) -> None:
 
 def remember_another(state_dir: StateDir, name: str) -> None:
     """Note an image beside those of the last `up`."""
-    former = state_dir.load_sound(RECORD, ImagesRecord)
+    former = state_dir.load(RECORD, ImagesRecord)
     remember_images(state_dir, (*(former.current if former else ()), name))
 
 

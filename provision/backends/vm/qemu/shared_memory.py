@@ -1,7 +1,7 @@
 """A machine's saved state in a registry: as it is kept for starts after `down`, but for the disk under it.
 
 QEMU trusts the memory that it loads as it trusts its own program. So a state is taken from a registry only
-where the person's own configuration wants that.
+by `pull --memory`, or where the user's own configuration says `memory: true`.
 """
 
 from __future__ import annotations
