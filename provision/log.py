@@ -14,11 +14,24 @@ SCRIPTS = "provision.target"  # DEBUG: each script that ran in a machine
 
 def info(logger: str, message: str, *values: object) -> None:
     """Log a message and its values, as `logging.Logger.info` does, if anybody listens."""
-    if logging := sys.modules.get("logging"):
+    if _listened():
+        import logging
+
         logging.getLogger(logger).info(message, *values)
 
 
 def debug(logger: str, message: str, *values: object) -> None:
     """Log a message and its values, as `logging.Logger.debug` does, if anybody listens."""
-    if logging := sys.modules.get("logging"):
+    if _listened():
+        import logging
+
         logging.getLogger(logger).debug(message, *values)
+
+
+def _listened() -> bool:
+    """Whether somebody has imported `logging`, or has begun to.
+
+    Another thread may have begun: take the module by `import` alone, which waits for that thread. What stands
+    in `sys.modules` may be half of it.
+    """
+    return "logging" in sys.modules

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import suppress
 from importlib import import_module
 from itertools import chain
 from typing import TYPE_CHECKING
@@ -75,7 +76,13 @@ def _users(machine: Machine) -> tuple[str, ...]:
 
 def prepare(environment: Environment) -> None:
     """Begin to import what checks take, which is half a second, while engines are waited for."""
-    threading.Thread(target=_import, args=(environment.machines,), daemon=True).start()
+
+    def run() -> None:
+        # What cannot be imported is told where it is used. Here it may also be that the process is ending.
+        with suppress(Exception):
+            _import(environment.machines)
+
+    threading.Thread(target=run, daemon=True).start()
 
 
 def _import(machines: Iterable[Machine]) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import click
@@ -77,3 +80,45 @@ def test_verbose_shows_each_command_and_its_output(option: str | None) -> None:
     assert "\n  a b\\x1b[31m\n" in shown.stderr
     ended = [line for line in commands(shown.stderr) if not line.endswith("# running")]
     assert ended == [line.replace("\x1b", "\\x1b") for line in EXPECTED]
+
+
+SLOW = """
+import sys
+import threading
+
+from provision import log
+
+assert "logging" not in sys.modules  # slow to import: only where somebody listens
+threading.Thread(target=lambda: __import__("logging")).start()
+while "logging" not in sys.modules:
+    pass
+log.info(log.COMMANDS, "told by the %s", "first")
+log.debug(log.COMMANDS, "and by the second")
+print(*sys.modules["logging"].told)
+"""
+
+HALF = """
+import time
+
+time.sleep(0.5)  # another thread meets half a module
+
+
+class getLogger:
+    def __init__(self, name):
+        pass
+
+    def info(self, message, *values):
+        told.append(message % values)
+
+    debug = info
+
+
+told = []
+"""
+
+
+def test_logging_that_another_thread_imports_is_waited_for(tmp_path: Path) -> None:
+    (tmp_path / "logging.py").write_text(HALF, "utf-8")
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    said = subprocess.run([sys.executable, "-c", SLOW], capture_output=True, text=True, env=environment)
+    assert (said.stdout, said.stderr) == ("told by the first and by the second\n", "")

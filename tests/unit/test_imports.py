@@ -36,7 +36,7 @@ STRANGERS = ({"backends", "verify"}, {"backends", "inventory"}, {"inventory", "v
 # What only some rooms may import from outside, whoever else might find it handy.
 KEPT = {
     "subprocess": {"process"},
-    "logging": {"log_listener"},  # slow: only who listens needs it
+    "logging": {"log", "log_listener"},  # slow: only where somebody listens
     "pty": {"process"},
     "asyncssh": {"sshd"},
     "multiprocessing": {"process"},
