@@ -68,7 +68,7 @@ format: venv  ## let ruff lay out the code
 	$(BIN)/ruff format
 
 test-swarm: venv  ## a Swarm of three real engines: its life, drained, killed and cut off nodes; needs root
-	$(BIN)/pytest --durations 20 tests/e2e/test_swarm.py
+	$(BIN)/pytest --durations 20 tests/e2e/test_swarm.py tests/e2e/test_swarm_nodes.py
 
 unit: venv  ## tests without an engine: unit and golden
 	$(BIN)/pytest --numprocesses 2 tests/unit tests/golden

@@ -96,6 +96,11 @@ class Node:
         words = ["docker", "--host", self.host, "version"]
         return subprocess.run(words, capture_output=True, check=False, timeout=20).returncode == 0
 
+    @property
+    def within(self) -> tuple[str, ...]:
+        """Words that begin a command which runs in its network."""
+        return ("nsenter", f"--net=/run/netns/{self.namespace}")
+
     def connect(self, bridge: str) -> None:
         """A namespace with one cable into the bridge."""
         sh("ip", "netns", "add", self.namespace)
@@ -122,7 +127,7 @@ class Node:
         with (self.folder / "log").open("ab") as log:
             # Not `ip netns exec`, which mounts another /sys: an engine finds no cgroups there.
             self.engine = subprocess.Popen(
-                ["nsenter", f"--net=/run/netns/{self.namespace}", "unshare", "--uts", "sh", "-c", inside],
+                [*self.within, "unshare", "--uts", "sh", "-c", inside],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
                 env={**os.environ, "PATH": f"{os.environ['PATH']}:/usr/sbin:/sbin"},
             )  # fmt: skip
@@ -263,14 +268,14 @@ class Cluster:
             )  # fmt: skip
 
     def managers(self) -> int:
-        """How many managers the others reach."""
-        listed = self.nodes[0].docker("node", "ls", "--format", "{{.ManagerStatus}}")
+        """How many managers the others reach; none while they choose a leader."""
+        listed = self.nodes[0].docker("node", "ls", "--format", "{{.ManagerStatus}}", check=False)
         return sum(line in ("Leader", "Reachable") for line in listed.splitlines())
 
     def state(self, node: Node, *, seen_by: Node | None = None) -> str:
-        """What a manager says of a node: ready, down."""
-        found = json.loads((seen_by or self.nodes[0]).docker("node", "inspect", node.name))
-        return str(found[0]["Status"]["State"])
+        """What a manager says of a node: ready, down; empty while the managers choose a leader."""
+        found = json.loads((seen_by or self.nodes[0]).docker("node", "inspect", node.name, check=False) or "[]")
+        return str(found[0]["Status"]["State"]) if found else ""
 
     def restart(self, node: Node) -> None:
         """Start a node that was killed, and wait until the others have it back."""

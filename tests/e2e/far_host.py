@@ -35,7 +35,7 @@ MaxStartups 100
 SetEnv {variables}
 """
 CLIENT = """\
-Host far
+Host {name}
   HostName {address}
   Port {port}
   IdentityFile {folder}/key
@@ -65,6 +65,7 @@ def far_host(
     within: Sequence[str] = (),
     address: str = "127.0.0.1",
     variables: Mapping[str, str] | None = None,
+    name: str = "far",
 ) -> Iterator[FarHost]:
     """Run the sshd while this lasts.
 
@@ -73,21 +74,22 @@ def far_host(
         within: words that begin the sshd's command, so that it runs in a network of its own.
         address: of that network.
         variables: what is set for commands that run there, in addition to PATH.
+        name: what `ssh` calls it.
     """
     sshd = shutil.which("sshd", path=f"{os.environ['PATH']}:{SBIN}")
     ssh = shutil.which("ssh")
     assert sshd, "there is no sshd: scripts/host-setup tests installs it"
     assert ssh
     folder.mkdir()
-    for name in ("key", "host_key"):
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)], check=True)
+    for key in ("key", "host_key"):
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / key)], check=True)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
     setting = " ".join(
-        f"{name}={value}" for name, value in {"PATH": os.environ["PATH"], **(variables or {})}.items()
+        f"{variable}={value}" for variable, value in {"PATH": os.environ["PATH"], **(variables or {})}.items()
     )
-    names = {"folder": folder, "port": port, "address": address, "variables": setting}
+    names = {"folder": folder, "port": port, "address": address, "variables": setting, "name": name}
     (folder / "sshd_config").write_text(CONFIGURATION.format(**names))
     (folder / "ssh_config").write_text(CLIENT.format(**names))
     host_key = (folder / "host_key.pub").read_text().rpartition(" ")[0]
@@ -103,7 +105,7 @@ def far_host(
         server = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
     try:
         _wait_for(address, port, server)
-        own = {"PATH": f"{programs}:{os.environ['PATH']}", "DOCKER_HOST": ADDRESS}
+        own = {"PATH": f"{programs}:{os.environ['PATH']}", "DOCKER_HOST": f"ssh://{name}"}
         yield FarHost(folder=folder, variables=own)
     finally:
         server.terminate()
