@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,12 +17,14 @@ from provision.quick_dataclasses import dataclass
 from provision.target import Unreachable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from provision.engine import Request
     from provision.inventory.model import Difference, Inventory
     from provision.model import Environment, Machine
 
+    # (backend, machine or None for all) → the inventories of a form on another host; None: it is on this one
+    Inventories = Callable[[str, str | None], Mapping[str, Inventory] | None]
 
 SINCE = "since up"  # the left side of a machine that is compared with itself
 
@@ -88,17 +91,22 @@ def inventories_of(
     return {each.machine: each for each in side_by_side(one, machines)}
 
 
-def differ(request: Request, between: tuple[str, str] | None) -> Comparison:
+def differ(request: Request, between: tuple[str, str] | None, elsewhere: Inventories) -> Comparison:
     """Compare two sides: the forms that are up, or what `between` names.
 
     A name is a backend, a machine of the environment, or a file that holds an inventory.
+
+    Args:
+        request: the environment.
+        between: the names of the sides.
+        elsewhere: what gives the inventories of a form on another host.
 
     Raises:
         EnvironmentFailed: there are no two forms up to compare.
         Unreachable: a machine that is compared does not answer.
         UsageError: a name is none of these, or both sides have no machine in common.
     """
-    return compare_sides(*_sides(request, between))
+    return compare_sides(*_sides(request, between, elsewhere))
 
 
 def compare_sides(name: str, left: Side, right: Side) -> Comparison:
@@ -117,30 +125,37 @@ def compare_sides(name: str, left: Side, right: Side) -> Comparison:
     )
 
 
-def _sides(request: Request, between: tuple[str, str] | None) -> tuple[str, Side, Side]:
-    names = between or _forms_up(request)
+def _sides(
+    request: Request, between: tuple[str, str] | None, elsewhere: Inventories
+) -> tuple[str, Side, Side]:
+    known = functools.cache(elsewhere)
+    names = between or _forms_up(request, known)
     if names[0] == names[1]:
         raise UsageError(f"{names[0]} is compared with itself", hint="--between takes two different names")
     environment = engine.resolve(request).name
-    left, right = side_by_side_of(request, names)
+    left, right = side_by_side_of(request, names, known)
     return environment, left, right
 
 
-def side_by_side_of(request: Request, names: Sequence[str]) -> tuple[Side, ...]:
+def side_by_side_of(request: Request, names: Sequence[str], elsewhere: Inventories) -> tuple[Side, ...]:
     """The sides by their names, inventoried in parallel."""
     from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(len(names)) as pool:
-        return tuple(pool.map(lambda name: _side(request, name), names))
+        return tuple(pool.map(lambda name: _side(request, name, elsewhere), names))
 
 
-def _side(request: Request, name: str) -> Side:
+def _side(request: Request, name: str, elsewhere: Inventories) -> Side:
+    def taken(request: Request, machine: str | None) -> Mapping[str, Inventory]:
+        found = elsewhere(request.backend, machine)
+        return take(request, machine)[1] if found is None else found
+
     if name in backends.names():
-        return Side(name=name, inventories=take(replace(request, backend=name))[1])
+        return Side(name=name, inventories=taken(replace(request, backend=name), None))
     if Path(name).suffix or "/" in name or Path(name).exists():
         return Side(name=name, inventories=record.load(Path(name)))
     try:
-        return Side(name=name, inventories=take(request, name)[1])
+        return Side(name=name, inventories=taken(request, name))
     except UsageError as error:
         raise UsageError(
             f"{name} is not a backend, a machine of this environment or a file",
@@ -148,11 +163,18 @@ def _side(request: Request, name: str) -> Side:
         ) from error
 
 
-def _forms_up(request: Request) -> tuple[str, str]:
+def _forms_up(request: Request, elsewhere: Inventories) -> tuple[str, str]:
     """The two backends in which the environment is up."""
     up = []
     for name in backends.names():
         ref = engine.resolve(replace(request, backend=name))
+        try:
+            is_elsewhere = elsewhere(name, None) is not None
+        except Unreachable:
+            continue  # it is on another host, and not up there
+        if is_elsewhere:
+            up.append(name)
+            continue
         if name not in backends.offered() and not ref.state_dir.folder.is_dir():
             continue  # it was never up there, and this host may have no such engine
         if "running" in ref.backend.remains(ref.state_dir).machines.values():

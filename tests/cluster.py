@@ -274,7 +274,8 @@ class Cluster:
 
     def state(self, node: Node, *, seen_by: Node | None = None) -> str:
         """What a manager says of a node: ready, down; empty while the managers choose a leader."""
-        found = json.loads((seen_by or self.nodes[0]).docker("node", "inspect", node.name, check=False) or "[]")
+        told = (seen_by or self.nodes[0]).docker("node", "inspect", node.name, check=False)
+        found = json.loads(told or "[]")
         return str(found[0]["Status"]["State"]) if found else ""
 
     def restart(self, node: Node) -> None:

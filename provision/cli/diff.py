@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from provision.cli.host import inventories_elsewhere, run_where_machines_are
 from provision.cli.options import format_option, html_option, with_request
 from provision.cli.show import progress, say
 from provision.errors import UsageError
@@ -50,8 +51,11 @@ def command(
 
     if since_up and between:
         raise UsageError("--since-up and --between exclude each other", hint="leave one of them out")
+    if since_up:
+        run_where_machines_are(request)
+    elsewhere = inventories_elsewhere(request)
     with progress().step("comparing"):
-        compared = drift.since_up(request) if since_up else comparison.differ(request, between)
+        compared = drift.since_up(request) if since_up else comparison.differ(request, between, elsewhere)
     if html:
         from provision.page import pages
 

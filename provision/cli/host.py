@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import click
@@ -16,10 +18,12 @@ from provision.backends import HOST
 from provision.registry import DEFAULT as CONTAINERS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from provision.comparison import Inventories
     from provision.engine import Request
     from provision.handover.session import Call, Elsewhere
+    from provision.inventory.model import Inventory
     from provision.model import Environment
     from provision.process import Completed
     from provision.spec.personal import Hosts
@@ -126,16 +130,45 @@ def _address(name: str, backend: str) -> str:
     )
 
 
-def hand_over(there: Elsewhere, request: Request) -> None:
-    """Hand this call over to another host, and exit as the verb does; one that runs here goes on."""
+def hand_over_if_elsewhere(request: Request, names: Sequence[str]) -> None:
+    """Hand this call over to the host that has the machines, and exit as the verb does.
+
+    Nothing if they are on this host; a verb that runs here goes on.
+
+    Args:
+        request: the environment.
+        names: the backends that the verb is about, if they are several: one elsewhere takes the others along.
+    """
+    from provision.backends.base import RunsElsewhere
+
+    forms = [replace(request, backend=name) for name in names] or [request]
+    for form in sorted(forms, key=lambda each: not isinstance(backends.find(each.backend), RunsElsewhere)):
+        if (there := elsewhere(form)) is not None:
+            _hand_over(there, form)
+            return
+
+
+def _hand_over(there: Elsewhere, request: Request) -> None:
+    from provision.handover import session
+
+    if _verb() in session.RUNS_HERE:
+        click.get_current_context().meta[_ELSEWHERE] = there
+    else:
+        _run_there(there, request)
+
+
+def run_where_machines_are(request: Request) -> None:
+    """Hand a verb over that runs here otherwise, and exit as it does; nothing if its machines are here."""
+    if there := click.get_current_context().meta.get(_ELSEWHERE):
+        _run_there(there, request)
+
+
+def _run_there(there: Elsewhere, request: Request) -> None:
     from provision.cli.show import progress
     from provision.handover import session
 
     context = click.get_current_context()
     verb = _verb()
-    if verb in session.RUNS_HERE:
-        context.meta[_ELSEWHERE] = there
-        return
     shows: Mapping[str, Callable[[Completed], int]] = {
         "open": _open_here,
         "ssh-config": partial(_lead_there, there),
@@ -154,9 +187,45 @@ def enter_elsewhere(request: Request, machine: str | None) -> Target | None:
     return session.enter(there, _call(there, request), progress(), machine)
 
 
+def inventories_elsewhere(request: Request) -> Inventories:
+    """What gives the inventories of a form that is on another host, to be called from any thread."""
+    from provision.backends.base import RunsElsewhere
+
+    calls = {}
+    for name in backends.names():
+        if isinstance(backends.find(name), RunsElsewhere):
+            form = replace(request, backend=name)
+            if there := elsewhere(form):
+                calls[name] = (there, _call(there, form))
+
+    def inventories(backend: str, machine: str | None) -> Mapping[str, Inventory] | None:
+        if backend not in calls:
+            return None
+        from provision.handover import session
+        from provision.inventory import record
+        from provision.progress import Silent
+        from provision.target import Unreachable
+
+        there, call = calls[backend]
+        named = ["-m", machine] if machine else []
+        answer = session.ask(there, call, Silent(), "inventory", "--format", "json", *named)
+        if answer.code != 0:
+            lines = answer.stderr.strip().splitlines()
+            raise Unreachable(
+                f"there is no inventory of {call.environment} in {backend} on {there.name or there.address}",
+                evidence=lines[-5:],
+            )
+        with TemporaryDirectory() as folder:
+            file = Path(folder) / "inventory.json"
+            file.write_text(answer.stdout, "utf-8")
+            return record.load(file)
+
+    return inventories
+
+
 def _call(there: Elsewhere, request: Request) -> Call:
     """This call, as another host is to run it."""
-    from provision import engine, files, lent, spec
+    from provision import engine, files, lent, lockfile, spec
     from provision.cli.options import as_arguments
     from provision.cli.trust import load_asking
     from provision.handover import session
@@ -184,6 +253,7 @@ def _call(there: Elsewhere, request: Request) -> Call:
             BACKEND: request.backend,
             trust.VARIABLE: ",".join(sorted(engine.trust_of(request).whole_words())),
         },
+        writes=[lockfile.path_of(request.spec.absolute())] if verb == "lock" else [],
     )
 
 

@@ -23,7 +23,7 @@ from provision.model import WORDS
 from provision.registry import DEFAULT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from provision.engine import LockUse
     from provision.model import Word
@@ -80,9 +80,10 @@ def with_request_and_backends(
                 if given and given[0].endswith(SPEC_ENDINGS):
                     options["spec"] = Path(given.pop(0))
                 options["words"] = tuple(given)
-            request = collect(options)
+            names = tuple(dict.fromkeys(names))
+            request = collect(options, names)
             with completing(request):
-                return command(request, tuple(dict.fromkeys(names)), *args, **options)
+                return command(request, names, *args, **options)
 
         return variation_options(with_backends)
 
@@ -166,8 +167,13 @@ def backend_option(command: Callable[P, R]) -> Callable[P, R]:
                         help="docker, vm, swarm or auto; or $PROVISION_BACKEND.")(command)  # fmt: skip
 
 
-def collect(options: dict[str, object]) -> Request:
-    """The request that the shared options describe; takes them out of `options`."""
+def collect(options: dict[str, object], names: Sequence[str] = ()) -> Request:
+    """The request that the shared options describe; takes them out of `options`.
+
+    Args:
+        options: of the verb.
+        names: all backends that the verb is about, if they are several.
+    """
     from provision import backends, spec
 
     given = options.pop("spec", None)
@@ -198,8 +204,7 @@ def collect(options: dict[str, object]) -> Request:
     with completing(request):
         if backend == AUTO:
             request = _resolved(request)
-        if (there := host.elsewhere(request)) is not None:
-            host.hand_over(there, request)
+        host.hand_over_if_elsewhere(request, names)
         return request
 
 

@@ -29,17 +29,12 @@ if TYPE_CHECKING:
 
     from provision.progress import Progress
 
-RUNS_HERE = frozenset({"cp"})  # these enter a machine there by `exec`
-# The verbs that run there. The others write a lock beside the spec, or are about both hosts.
-VERBS = frozenset({
-    "validate", "explain", "plan", "up", "verify", "status", "exec", "shell", "ssh", "port", "open",
-    "restart", "logs", "top", "events", "inventory", "sync", "watch", "stop", "start", "snapshot", "pause",
-    "unpause", "down", "push", "pull", "render", "graph", "outdated", "ssh-config",
-})  # fmt: skip
+# `cp` enters a machine there by `exec`, `diff` asks for its inventory; the others need no machine.
+RUNS_HERE = frozenset({"cp", "diff", "outdated", "trust"})
 TAKE_WORDS = frozenset({"exec", "shell", "ssh"})  # whose words, and standard input, are another program's
 READ_THE_SPEC = frozenset({
     "validate", "explain", "plan", "up", "verify", "sync", "watch", "push", "pull", "render", "graph",
-    "outdated",
+    "lock", "test", "compare",
 })  # fmt: skip
 START = frozenset({"up", "start", "restart", "unpause", "snapshot", "watch"})
 END = frozenset({"stop", "down"})
@@ -78,6 +73,7 @@ class Call:
         arguments: those by which another verb means the same environment.
         variables: the names of those that the spec reads of this host.
         settings: variables of this tool's own, which are set there.
+        writes: the project's files that the verb writes, besides those that its options name.
     """
 
     verb: str
@@ -89,6 +85,7 @@ class Call:
     arguments: Sequence[str]
     variables: Collection[str]
     settings: Mapping[str, str]
+    writes: Sequence[Path] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,11 +107,10 @@ def hand_over(
         show: shows what the verb printed, and returns the exit code; it has this process's streams if None.
 
     Raises:
-        UsageError: the verb does not run on another host, or would write outside of the project.
+        UsageError: the verb would write outside of the project.
         HostLacks: the host is not reached, or lacks Python or provision.
         EnvironmentFailed: the project cannot be copied, or a port is taken here.
     """
-    require_handed_over(call, elsewhere)
     written = written_files(call, Path.cwd())
     session = _begin(elsewhere, call, progress)
     state_dir, program = session.state_dir, session.program
@@ -122,7 +118,7 @@ def hand_over(
         forwarding.revive(state_dir)
     with session.copy.watching(progress) if call.verb == "watch" else nullcontext():
         code = session.run(show)
-    for path in written:
+    for path in (*written, *call.writes):
         session.bring(path)
     if call.verb in END and code == 0:
         forwarding.end(state_dir)
@@ -164,6 +160,15 @@ def enter(elsewhere: Elsewhere, call: Call, progress: Progress, machine: str | N
     return Target(machine or call.environment, start, user=user, workdir="/", ports=())
 
 
+def ask(elsewhere: Elsewhere, call: Call, progress: Progress, verb: str, *words: str) -> process.Completed:
+    """What another verb prints there of the environment of a call, whatever its exit code.
+
+    Raises:
+        HostLacks: the host is not reached, or lacks Python or provision.
+    """
+    return _begin(elsewhere, call, progress).ask(verb, *words)
+
+
 def _begin(elsewhere: Elsewhere, call: Call, progress: Progress) -> _Session:
     """Have the program and the project there."""
     connection = Connection(elsewhere.address)
@@ -187,16 +192,6 @@ def _needed(call: Call, state_dir: StateDir) -> Collection[str]:
         return call.variables
     record = state_dir.load_sound(RECORD, VariablesRecord)
     return {*call.variables, *(record.names if record else ())}
-
-
-def require_handed_over(call: Call, elsewhere: Elsewhere) -> None:
-    """Raise UsageError if a verb does not work on another host. Pure."""
-    host = elsewhere.name or elsewhere.address
-    if call.verb not in VERBS:
-        raise UsageError(
-            f"`provision {call.verb}` does not work with virtual machines on another host, here {host}",
-            hint="log in there, and run it in a clone of the project",
-        )
 
 
 def written_files(call: Call, here: Path) -> tuple[Path, ...]:
@@ -256,6 +251,10 @@ class _Session:
             path.parent.mkdir(parents=True, exist_ok=True)
             unpack(io.BytesIO(base64.b64decode(answer.stdout)), path.parent)
 
+    def ask(self, verb: str, *words: str) -> process.Completed:
+        """What a verb prints there of this environment, whatever its exit code."""
+        return self.connection.run(self._script([verb, *words, *self.call.arguments]), check=False)
+
     def words(self, words: Sequence[str]) -> list[str]:
         """The command of this host that runs a verb there."""
         return self.connection.words(script=self._script(words))
@@ -264,8 +263,7 @@ class _Session:
         """Forward the ports that the machines have there, at the same numbers here."""
         import json
 
-        script = self._script(["status", "--format", "json", *self.call.arguments])
-        answer = self.connection.run(script, check=False)
+        answer = self.ask("status", "--format", "json")
         if answer.code != 0:
             return  # the verb has already printed why
         places = [

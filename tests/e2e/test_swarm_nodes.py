@@ -147,3 +147,28 @@ def test_a_volume_of_a_driver_goes_with_its_machine(cluster: Cluster, tmp_path: 
         project.good("down", "--volumes", "--images")
     for node in cluster.nodes:
         assert node.docker("volume", "ls", "--quiet") == ""
+
+
+def test_an_election_is_waited_for_and_a_lost_majority_is_told(cluster: Cluster, tmp_path: Path) -> None:
+    project = make_project(tmp_path / "project", "swarm")
+    project.spec("version: 1\nname: vote\nbase: debian:12\n")
+    project.up()
+    _, *others = cluster.nodes
+
+    def leads() -> bool:
+        told = cluster.nodes[0].docker("info", "--format", "{{.Swarm.Error}}").strip()
+        return not told
+
+    try:
+        for node in others:
+            node.cut()
+        until("the first manager to be alone", lambda: not leads())
+        said = project.run("down")
+        assert said.code == 3, said.all
+        assert "the Swarm has no leader: most of its managers do not answer" in said.stderr
+        assert "docker swarm init --force-new-cluster" in said.stderr
+    finally:
+        for node in others:
+            node.mend()
+    assert project.good("down", "--volumes", "--images")
+    until("all managers to be reachable", lambda: cluster.managers() == 3)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -43,6 +44,15 @@ ports: ["8080"]
 checks:
   - {http: "http://localhost:8080/", from: host}
   - {command: cat /etc/greeting, stdout: hello}
+backends: {vm: {provider: qemu}}
+"""
+BOTH = """
+version: 1
+name: both
+base: debian:12
+resources: {memory: 512MiB, cpus: 2}
+files: {/etc/motto: {content: "the same\\n"}}
+checks: [{file: /etc/motto, contains: the same}]
 backends: {vm: {provider: qemu}}
 """
 SERVER = """\
@@ -250,8 +260,6 @@ def test_plain_ssh_and_scp_enter_it(away: Project, tmp_path: Path) -> None:
 
 def test_what_does_not_work_elsewhere_is_refused_with_the_way(away: Project, tmp_path: Path) -> None:
     for words, message, hint in (
-        (("lock", "-b", "vm"), "`provision lock` does not work with virtual machines on another host",
-         "log in there"),
         (("verify", "--junit", "/x.xml"), "--junit names /x.xml, which is not in the project",
          "name a file below"),
         (("up", "-b", "docker"), "your configuration has no address for docker on the host big",
@@ -268,6 +276,45 @@ def test_what_does_not_work_elsewhere_is_refused_with_the_way(away: Project, tmp
     said = outside.run("up", "--allow", f"{ALLOWED},outside")
     assert said.code == 2, said.all
     assert f"{tmp_path}/notes is outside of the project, which alone is copied to big" in said.stderr
+
+
+@pytest.mark.thorough
+def test_verbs_about_several_forms_run_there_or_ask_there(away: Project, tmp_path: Path) -> None:
+    """The engine of the host `both` is this host's, reached by ssh; the machine's is its own."""
+    project = make_project(tmp_path / "project", "docker")
+    configuration = tmp_path / "configuration" / "provision" / "config.yaml"
+    configuration.parent.mkdir(parents=True)
+    configuration.write_text("hosts: {both: {docker: ssh://far, vm: ssh://far}}\n")
+    project.environment = {
+        **away.environment, "PROVISION_HOST": "both", "XDG_CONFIG_HOME": str(configuration.parent.parent),
+    }  # fmt: skip
+    path = project.spec(BOTH)
+    try:
+        project.good("up")
+        said = project.run("diff")
+        assert (said.code, "is up only in docker" in said.stderr) == (1, True), said.all
+        project.good("up", "-b", "vm", "--record")
+        assert "no unexplained differences" in project.good("diff", "--html", "differences.html")
+        assert (project.folder / "differences.html").is_file()
+        for backend in ("docker", "vm"):
+            project.good("exec", "-b", backend, "-u", "root", "--", "touch", f"/usr/local/by-hand-{backend}")
+        said = project.run("diff", "-b", "vm", "--between", "both", "docker")
+        assert (said.code, "/usr/local/by-hand-docker: only in docker" in said.stdout) == (1, True), said.all
+        said = project.run("diff", "-b", "vm", "--since-up")
+        assert (said.code, "/usr/local/by-hand-vm: new" in said.stdout) == (1, True), said.all
+        assert "/usr/local/by-hand-docker" not in said.stdout
+    finally:
+        for backend in ("docker", "vm"):
+            project.good("down", "-b", backend, "--volumes", "--images")
+    project.good("lock")
+    lock = path.with_name("provision.lock.yaml")
+    assert {"docker", "vm"} <= set(re.findall(r"\w+", lock.read_text()))
+    assert "fits the spec" in project.good("lock", "--check")
+    assert "outdated" in project.run("outdated").stdout
+    said = project.run("test", "--junit", "report.xml")
+    assert (said.code, "0 unexplained differences" in said.stdout) == (0, True), said.all
+    assert "etc/motto" in (project.folder / "report.xml").read_text()
+    assert "host" in project.good("compare", "--rows", "kernel", "--runs", "1")
 
 
 def test_a_host_that_is_not_reached_is_named(away: Project, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A verb that is handed over to another host: its words there, what is refused, what is copied."""
+"""A verb that is handed over to another host: its words there, what it writes, what is copied."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from provision.backends.vm.vagrant.libvirt import elsewhere
 from provision.errors import UsageError
 from provision.handover.connection import Connection
 from provision.handover.program import PACKAGE, _files
-from provision.handover.session import Call, Elsewhere, require_handed_over, written_files
+from provision.handover.session import Call, written_files
 from provision.handover.words import translated
 from provision.leftovers import TEMPORARY
 from provision.trust import Answer, Trust
@@ -62,27 +62,6 @@ def test_words_are_right_in_the_copy(words: str, here: str, there: str) -> None:
     folder = Path(os.path.normpath(PROJECT / here))
     found = translated(words.split(), folder=PROJECT, here=folder, host="big", backend="vm")
     assert found == tuple(there.split())
-
-
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        ("lock", "`provision lock` does not work with virtual machines on another host, here big"),
-        ("compare", "`provision compare` does not work"),
-        ("diff", "`provision diff` does not work"),
-        ("ssh-config", ""),
-        ("up --yes", ""),
-    ],
-)
-def test_what_is_nothing_for_another_host_is_refused(words: str, message: str) -> None:
-    there = Elsewhere(address="ssh://big", name="big", variables={})
-    if not message:
-        require_handed_over(call(*words.split()), there)
-        return
-    with pytest.raises(UsageError) as refused:
-        require_handed_over(call(*words.split()), there)
-    assert message in refused.value.message
-    assert refused.value.hint
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,7 +13,7 @@ from provision.backends import causes
 from provision.backends.container_image import image_names
 from provision.backends.container_labels import MACHINES, RENDERING
 from provision.backends.swarm import capabilities, decide, network, secrets
-from provision.backends.swarm.observe import Observed, in_registry
+from provision.backends.swarm.observe import Observed, in_registry, require_manager
 from provision.backends.swarm.options import parse_nodes, registry_of
 from provision.backends.swarm.render import (
     groups_of,
@@ -21,8 +23,8 @@ from provision.backends.swarm.render import (
     volume_names,
     waves,
 )
-from provision.docker_client.swarm import Node, Service, Task
-from provision.errors import EnvironmentFailed
+from provision.docker_client.swarm import Membership, Node, Service, Task
+from provision.errors import EnvironmentFailed, HostLacks
 from tests.unit.test_decisions import cases, compare, load
 
 if TYPE_CHECKING:
@@ -236,3 +238,35 @@ def test_where_nodes_and_the_registry_are(tmp_path: Path, monkeypatch: pytest.Mo
     assert registry_of(load(tmp_path, {}, "swarm")) == ""
     spec = {"registry": "s.example.org/team"}
     assert registry_of(load(tmp_path, spec, "swarm")) == "", "no spec says where `up` pushes"
+
+
+VOTE = Membership(manager=True, active=True, node="n1", error="the swarm does not have a leader")
+LEADS = Membership(manager=True, active=True, node="n1")
+
+
+@pytest.mark.parametrize(
+    ("answers", "message"),
+    [
+        ([LEADS], ""),
+        ([VOTE, VOTE, LEADS], ""),
+        ([VOTE] * 9, "the Swarm has no leader: most of its managers do not answer"),
+        ([replace(LEADS, manager=False)], "the Docker engine is a worker of its Swarm, not a manager"),
+        ([replace(LEADS, manager=False, active=False)], "the Docker engine is not part of a Swarm"),
+        ([replace(VOTE, manager=False, active=False)], "the Docker engine is not part of a Swarm"),
+    ],
+)
+def test_a_leader_is_waited_for(
+    answers: list[Membership], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given, clock = iter(answers), count(step=10)
+    monkeypatch.setattr("provision.docker_client.swarm.membership", lambda: next(given))
+    monkeypatch.setattr(time, "monotonic", lambda: float(next(clock)))
+    monkeypatch.setattr(time, "sleep", lambda _seconds: None)
+    if not message:
+        assert require_manager() == LEADS
+        return
+    with pytest.raises(HostLacks) as refused:
+        require_manager()
+    assert refused.value.message == message
+    assert refused.value.hint
+    assert list(refused.value.evidence) == ([answers[0].error] if answers[0].error else [])

@@ -83,8 +83,8 @@ class Application:
     def start(self, progress: Progress, machine: str | None) -> Plan:
         """Scale the stopped services up again, in order, and wait."""
         with self.state_dir.lock(progress):
-            member = require_manager()
             with progress.wait("checking what is running"):
+                member = require_manager()
                 seen = self.watch.look()
             found: dict[str, Stands] = {}
             for group in groups_of(self.environment):
@@ -172,7 +172,7 @@ class Application:
         gone = [name for name in observed.services if name not in wanted]
         if gone:
             with progress.step(f"removing {', '.join(plan.named('remove'))}"):
-                removal.end(self.state_dir, self.watch, {name: observed.services[name] for name in gone})
+                removal.end(self.watch, {name: observed.services[name] for name in gone})
                 swarm.remove_services(gone)
 
     def _variables(self, observed: Observed, found: Mapping[str, str]) -> Mapping[str, str]:

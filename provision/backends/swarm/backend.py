@@ -139,8 +139,9 @@ class Swarm:
         """Scale to nothing: services, their networks, volumes and secrets stay."""
         del name  # what is its own carries its id
         with state_dir.lock(progress):
-            require_manager()
-            services = services_of(state_dir)
+            with progress.wait("checking what is running"):
+                require_manager()
+                services = services_of(state_dir)
             known = {each: name for name, service in services.items() for each in _machines(service)}
             refuse_unknown(machine, known)
             chosen = {known[machine]: services[known[machine]]} if machine else services
@@ -154,7 +155,7 @@ class Swarm:
             if not any(service.replicas for service in chosen.values()):
                 return False
             with progress.step("stopping"):
-                return removal.end(state_dir, Watch(state_dir), chosen)
+                return removal.end(Watch(state_dir), chosen)
 
     def down(
         self, name: str, state_dir: StateDir, progress: Progress, *, volumes: bool, images: bool
@@ -162,11 +163,12 @@ class Swarm:
         """Stop and remove what carries the environment's id."""
         del name  # what is its own carries its id
         with state_dir.lock(progress):
-            member = require_manager()
-            services = services_of(state_dir)
+            with progress.wait("checking what is running"):
+                member = require_manager()
+                services = services_of(state_dir)
             label = f"{STACK_ID}={state_dir.id}"
             with progress.step("removing") if services else progress.wait("looking for what is left"):
-                removal.end(state_dir, Watch(state_dir), services)
+                removal.end(Watch(state_dir), services)
                 if services:
                     swarm.remove_services(list(services))
                 removal.remove_network(state_dir)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from provision.state import StateDir
 
 INIT = "docker swarm init"
+ELECTION = 30.0  # seconds; managers that see each other again take about ten
+BETWEEN = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,15 +60,17 @@ class Observed:
 
 
 def require_manager() -> Membership:
-    """What the engine is in a Swarm, if it manages one.
+    """What the engine is in a Swarm, if it manages one; while the managers elect a leader, wait for it.
 
     Raises:
-        HostLacks: it does not, or it does not answer.
+        HostLacks: it does not, it does not answer, or there is no leader after ELECTION.
     """
-    found = swarm.membership()
-    if found.manager:
+    deadline = time.monotonic() + ELECTION
+    while (found := swarm.membership()).active and found.error and time.monotonic() < deadline:
+        time.sleep(BETWEEN)
+    if found.manager and not found.error:
         return found
-    if found.error:
+    if found.active and found.error:
         raise HostLacks(
             "the Swarm has no leader: most of its managers do not answer",
             evidence=[found.error],
@@ -74,6 +79,7 @@ def require_manager() -> Membership:
     what = "is a worker of its Swarm, not a manager" if found.active else "is not part of a Swarm"
     raise HostLacks(
         f"the Docker engine {what}",
+        evidence=[found.error] if found.error else [],
         hint="use a manager's engine (DOCKER_HOST, or a docker context)"
         + ("" if found.active else f", or make this one a Swarm: {INIT}"),
     )

@@ -39,12 +39,11 @@ def in_order_of_ending(services: Mapping[str, Service]) -> tuple[tuple[str, ...]
     return tuple(groups)
 
 
-def end(state_dir: StateDir, watch: Watch, services: Mapping[str, Service]) -> bool:
+def end(watch: Watch, services: Mapping[str, Service]) -> bool:
     """Scale services to nothing, each before those that it needs, and wait until their tasks have ended.
 
     One on a node that is down is not waited for. False: none of them was running.
     """
-    del state_dir
     running = {name: each for name, each in services.items() if each.replicas}
     for group in in_order_of_ending(running):
         swarm.scale(dict.fromkeys(group, 0))
