@@ -33,6 +33,7 @@ machines:
     backends: {swarm: {constraints: [node.hostname==node1]}}
   two:
     volumes: {data: /srv/data}
+    resources: {cpus: 0.5, memory: 100MiB}
     services: {job: {script: "echo begun; exec sleep infinity"}}
     backends: {swarm: {constraints: [node.hostname==node2]}}
   three:
@@ -116,6 +117,20 @@ def test_files_and_logs_come_by_ssh(by_ssh: Project) -> None:
     assert "begun" in by_ssh.good("logs", "-m", "two")
     by_ssh.good("restart", "-m", "two", "job")
     assert by_ssh.good("logs", "-m", "two").count("begun") == 2
+
+
+def test_resources_bind(by_ssh: Project, cluster: Cluster) -> None:
+    node = cluster.nodes[1]
+    form = "{{.HostConfig.Memory}} {{.HostConfig.NanoCpus}}"
+    found = [
+        node.docker("inspect", "--format", form, each)
+        for each in node.docker("ps", "--quiet", "--filter", "name=_two").split()
+    ]
+    assert found == [f"{100 * 2**20} {500_000_000}\n"]
+    said = by_ssh.run(
+        "exec", "-m", "two", "--", "sh", "-c", "head -c 200M /dev/zero | tail -c 200M >/dev/null"
+    )
+    assert said.code != 0
 
 
 def test_a_host_that_ssh_cannot_reach_is_named(by_ssh: Project) -> None:
