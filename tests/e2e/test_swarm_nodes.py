@@ -119,7 +119,8 @@ def test_files_and_logs_come_by_ssh(by_ssh: Project) -> None:
     assert by_ssh.good("logs", "-m", "two").count("begun") == 2
 
 
-def test_resources_bind(by_ssh: Project, cluster: Cluster) -> None:
+@pytest.mark.usefixtures("by_ssh")
+def test_resources_bind(cluster: Cluster) -> None:
     node = cluster.nodes[1]
     form = "{{.HostConfig.Memory}} {{.HostConfig.NanoCpus}}"
     found = [
