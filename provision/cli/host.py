@@ -203,6 +203,7 @@ def inventories_elsewhere(request: Request) -> Inventories:
             return None
         from provision.handover import session
         from provision.inventory import record
+        from provision.leftovers import TEMPORARY
         from provision.progress import Silent
         from provision.target import Unreachable
 
@@ -215,7 +216,7 @@ def inventories_elsewhere(request: Request) -> Inventories:
                 f"there is no inventory of {call.environment} in {backend} on {there.name or there.address}",
                 evidence=lines[-5:],
             )
-        with TemporaryDirectory() as folder:
+        with TemporaryDirectory(prefix=TEMPORARY) as folder:
             file = Path(folder) / "inventory.json"
             file.write_text(answer.stdout, "utf-8")
             return record.load(file)
