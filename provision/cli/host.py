@@ -203,8 +203,8 @@ def inventories_elsewhere(request: Request) -> Inventories:
             return None
         from provision.handover import session
         from provision.inventory import record
-        from provision.leftovers import TEMPORARY
         from provision.progress import Silent
+        from provision.runtime import TEMPORARY
         from provision.target import Unreachable
 
         there, call = calls[backend]
