@@ -53,9 +53,12 @@ def command(
         raise UsageError("--since-up and --between exclude each other", hint="leave one of them out")
     if since_up:
         run_where_machines_are(request)
-    elsewhere = inventories_elsewhere(request)
     with progress().step("comparing"):
-        compared = drift.since_up(request) if since_up else comparison.differ(request, between, elsewhere)
+        compared = (
+            drift.since_up(request)
+            if since_up
+            else comparison.differ(request, between, inventories_elsewhere(request))
+        )
     if html:
         from provision.page import pages
 

@@ -190,24 +190,31 @@ def enter_elsewhere(request: Request, machine: str | None) -> Target | None:
 def inventories_elsewhere(request: Request) -> Inventories:
     """What gives the inventories of a form that is on another host, to be called from any thread."""
     from provision.backends.base import RunsElsewhere
+    from provision.errors import UsageError
 
-    calls = {}
+    calls: dict[str, tuple[Elsewhere, Call] | UsageError] = {}
     for name in backends.names():
         if isinstance(backends.find(name), RunsElsewhere):
             form = replace(request, backend=name)
-            if there := elsewhere(form):
-                calls[name] = (there, _call(there, form))
+            try:
+                if there := elsewhere(form):
+                    calls[name] = (there, _call(there, form))
+            except UsageError as error:
+                calls[name] = error  # for whoever asks for this form
 
     def inventories(backend: str, machine: str | None) -> Mapping[str, Inventory] | None:
         if backend not in calls:
             return None
+        found = calls[backend]
+        if isinstance(found, UsageError):
+            raise found
+        there, call = found
         from provision.handover import session
         from provision.inventory import record
         from provision.progress import Silent
         from provision.runtime import TEMPORARY
         from provision.target import Unreachable
 
-        there, call = calls[backend]
         named = ["-m", machine] if machine else []
         answer = session.ask(there, call, Silent(), "inventory", "--format", "json", *named)
         if answer.code != 0:

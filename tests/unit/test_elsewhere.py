@@ -6,6 +6,8 @@ import hashlib
 import json
 import os
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,20 +19,26 @@ from provision.backends.docker.copies import copied_folders, is_copy
 from provision.backends.docker.elsewhere import refused_elsewhere
 from provision.backends.docker.forwards import words_of
 from provision.changes import difference, scan
+from provision.cli import host
 from provision.cli.host import addresses_of
 from provision.docker_client.endpoint import LOCAL, address_in, other_host
 from provision.docker_client.multiplexing import share_connections
 from provision.docker_client.queries import Container
+from provision.engine import Request
 from provision.errors import SpecError, UsageError
+from provision.handover.session import Elsewhere
+from provision.inventory import record
+from provision.inventory.model import Fact, Inventory
 from provision.model import PortStatus, identify
+from provision.process import Completed
 from provision.spec.personal import hosts
 from provision.ssh_address import ssh_words
 from provision.state import StateDir, on_host
 from provision.state import address_of as address_in_host
+from provision.target import Unreachable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
+    from collections.abc import Mapping, Sequence
 
     from provision.model import Environment
 
@@ -250,3 +258,78 @@ def test_commands_of_docker_share_a_connection(tmp_path: Path, monkeypatch: pyte
     assert text.count(f"exec {programs}/ssh") == 2
     share_connections(FAR)
     assert os.environ["PATH"].split(os.pathsep) == [ours, rest]
+
+
+BIG = Elsewhere(address="ssh://big", name="big", variables={})
+ON_BIG = Inventory(
+    machine="dev", backend="vm", taken="then", facts=(Fact(section="users", subject="dev", attributes={}),)
+)
+
+
+def _command(monkeypatch: pytest.MonkeyPatch, places: Mapping[str, Elsewhere | UsageError]) -> Request:
+    """A request of a verb whose backends are where `places` says, or on this host."""
+
+    def elsewhere(request: Request) -> Elsewhere | None:
+        found = places.get(request.backend)
+        if isinstance(found, UsageError):
+            raise found
+        return found
+
+    monkeypatch.setattr(host, "elsewhere", elsewhere)
+    monkeypatch.setattr(
+        host, "_call", lambda _there, request: SimpleNamespace(environment="dev", backend=request.backend)
+    )
+    return Request(spec=Path("provision.yaml"), backend="docker", settings={})
+
+
+@pytest.mark.parametrize(
+    ("names", "places", "handed"),
+    [
+        ((), {}, None),
+        ((), {"vm": BIG}, None),
+        (("docker", "vm"), {}, None),
+        (("docker", "vm"), {"vm": BIG}, "vm"),
+        (("docker", "vm"), {"vm": BIG, "docker": UsageError("no address for docker")}, "vm"),
+        (("docker",), {"vm": BIG}, None),
+    ],
+)
+def test_one_form_elsewhere_takes_the_others_along(
+    names: Sequence[str],
+    places: Mapping[str, Elsewhere | UsageError],
+    handed: str | None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    request = _command(monkeypatch, places)
+    found: list[str] = []
+    monkeypatch.setattr(host, "_hand_over", lambda _there, form: found.append(form.backend))
+    host.hand_over_if_elsewhere(request, names)
+    assert found == ([handed] if handed else [])
+
+
+def test_inventories_come_from_where_a_form_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Sequence[str]] = []
+    answers = [
+        Completed(argv=(), code=0, stdout=record.as_json("dev", [ON_BIG]), stderr=""),
+        Completed(argv=(), code=1, stdout="", stderr="… asking\nerror: dev is not running\n"),
+    ]
+
+    def ask(there: Elsewhere, call: SimpleNamespace, _progress: object, *words: str) -> Completed:
+        assert (there, call.backend) == (BIG, "vm")
+        asked.append(words)
+        return answers[len(asked) - 1]
+
+    monkeypatch.setattr("provision.handover.session.ask", ask)
+    of = host.inventories_elsewhere(_command(monkeypatch, {"vm": BIG}))
+    assert of("docker", None) is None
+    assert of("vm", "dev") == {"dev": ON_BIG}
+    with pytest.raises(Unreachable, match="there is no inventory of dev in vm on big") as refused:
+        of("vm", None)
+    assert refused.value.evidence[-1] == "error: dev is not running"
+    assert asked == [("inventory", "--format", "json", "-m", "dev"), ("inventory", "--format", "json")]
+
+
+def test_a_form_without_an_address_is_an_error_for_whoever_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    of = host.inventories_elsewhere(_command(monkeypatch, {"vm": UsageError("no address for vm")}))
+    assert of("docker", None) is None
+    with pytest.raises(UsageError, match="no address for vm"):
+        of("vm", None)
