@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from tests.token_server import TokenServer
+
 USER, PASSWORD = "team", "s3cret"
 WITHIN = 10.0
 
@@ -68,9 +70,24 @@ def free_port() -> int:
 
 @contextmanager
 def serve(
-    folder: Path, *, tls: bool = False, password: bool = False, everywhere: bool = False
+    folder: Path,
+    *,
+    tls: bool = False,
+    password: bool = False,
+    everywhere: bool = False,
+    tokens: TokenServer | None = None,
+    certified: bool = False,
 ) -> Iterator[Server]:
-    """Run a registry whose data lies in a folder; on the loopback, or on all addresses of this host."""
+    """Run a registry whose data lies in a folder; on the loopback, or on all addresses of this host.
+
+    Args:
+        folder: for its data, its certificate and its log.
+        tls: whether it speaks TLS.
+        password: whether it wants one.
+        everywhere: on all addresses of this host.
+        tokens: it wants one of this server.
+        certified: its certificate lies in the folder already.
+    """
     program = shutil.which("docker-registry")
     if program is None:
         message = "there is no docker-registry (scripts/host-setup tests installs it)"
@@ -78,7 +95,7 @@ def serve(
             pytest.fail(message)
         pytest.skip(message)
     folder.mkdir(parents=True, exist_ok=True)
-    server = Server(folder=folder, port=free_port(), ca=certify(folder) if tls else None)
+    server = Server(folder=folder, port=free_port(), ca=_ca(folder, certified=certified) if tls else None)
     listened = "0.0.0.0" if everywhere else server.address
     served = {"certificate": str(folder / "server.pem"), "key": str(folder / "server.key")}
     configuration: dict[str, object] = {
@@ -90,6 +107,8 @@ def serve(
     if password:
         (folder / "htpasswd").write_text(f"{USER}:{_bcrypt(PASSWORD)}\n")
         configuration["auth"] = {"htpasswd": {"realm": "test", "path": str(folder / "htpasswd")}}
+    if tokens:
+        configuration["auth"] = {"token": tokens.configuration()}
     (folder / "config.yml").write_text(json.dumps(configuration))  # JSON is YAML
     with (folder / "log").open("wb") as log:
         running = subprocess.Popen([program, "serve", str(folder / "config.yml")], stdout=log, stderr=log)
@@ -99,6 +118,10 @@ def serve(
     finally:
         running.send_signal(signal.SIGTERM)
         running.wait(WITHIN)
+
+
+def _ca(folder: Path, *, certified: bool) -> Path:
+    return folder / "ca.crt" if certified else certify(folder)
 
 
 def _wait(server: Server, running: subprocess.Popen[bytes]) -> None:

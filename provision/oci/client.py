@@ -60,7 +60,10 @@ class Client:
 
     @cached_property
     def _authorization(self) -> Authorization:
-        return Authorization(self.repository, self._base, self.login, writes=self.writes)
+        scope = f"{self._path}:{'pull,push' if self.writes else 'pull'}"
+        return Authorization(
+            self._base, scope, self.login, authority=self.authority, plain=self.repository.is_local
+        )
 
     @cached_property
     def _base(self) -> str:
@@ -76,6 +79,7 @@ class Client:
         """
         answer = self._send("GET", f"manifests/{reference}", headers={"Accept": ", ".join(MANIFESTS)})
         if answer.status_code == 404:
+            answer.close()
             return None
         self._require(answer, 200)
         content = self._read(answer, LARGEST_MANIFEST)
@@ -124,6 +128,7 @@ class Client:
         def once() -> bytes:
             answer = self._once("GET", f"blobs/{wanted.digest}", within=SENDS_WITHIN)
             if answer.status_code == 404:
+                answer.close()
                 raise self._damaged(f"the blob {wanted.digest}", "it is not there")
             self._require(answer, 200)
             return self._read(answer, wanted.size + 1)
@@ -177,6 +182,7 @@ class Client:
         try:
             answer = self._ask(method, url, headers, body, within)
             if answer.status_code == 401 and self._authorization.obtain(answer, within=within):
+                answer.close()
                 answer = self._ask(method, url, headers, body, within)
         except exceptions.SSLError as error:
             if "CERTIFICATE" in str(error) or "certificate" in str(error):
@@ -200,7 +206,7 @@ class Client:
         self, method: str, url: str, headers: Mapping[str, str] | None, body: bytes | None, within: float
     ) -> Response:
         return self._open().request(
-            method, url, headers=dict(headers or {}), data=body, stream=True,
+            method, url, headers=dict(headers or {}), data=body, stream=method == "GET",
             timeout=(CONNECTS_WITHIN, within), allow_redirects=method in ("GET", "HEAD"),
             verify=str(self.authority) if self.authority else None,  # before $REQUESTS_CA_BUNDLE
         )  # fmt: skip

@@ -5,27 +5,42 @@ from __future__ import annotations
 import base64
 import re
 import threading
+from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
     from requests import PreparedRequest, Response
 
     from provision.docker_client.credentials import Login
-    from provision.oci.reference import Repository
 
 CLIENT = "provision"
 _PARAMETER = re.compile(r'(\w+)="([^"]*)"')
 
 
 class Authorization:
-    """Adds to each request of a registry what it asked for; a request that goes elsewhere gets nothing."""
+    """Adds to each request of a registry what it asked for; a request that goes elsewhere gets nothing.
 
-    def __init__(self, repository: Repository, base: str, login: Login | None, *, writes: bool) -> None:
-        self._repository = repository
+    Args:
+        base: what the addresses of the registry begin with.
+        scope: the repository's path, as the registry has it, and what is to be done: pull; pull,push.
+        login: given to the registry, or to the server of tokens that it names.
+        authority: the certificates that the registry's own is checked with; None: the system's.
+        plain: tokens may be asked for without TLS.
+    """
+
+    def __init__(
+        self, base: str, scope: str, login: Login | None, *, authority: Path | None, plain: bool
+    ) -> None:
         self._base = base
+        self._scope = scope
         self._login = login
-        self._writes = writes
+        self._authority = authority
+        self._plain = plain
         self._header = ""
         self._obtaining = threading.Lock()
 
@@ -59,25 +74,30 @@ class Authorization:
 
     def _bearer(self, wanted: dict[str, str], within: float) -> str:
         """A token of the server that the registry names; the login goes there by HTTPS only."""
-        import requests
-
         realm = wanted.get("realm", "")
-        if urlsplit(realm).scheme != "https" and not self._repository.is_local:
+        if urlsplit(realm).scheme != "https" and not self._plain:
             return ""
-        actions = "pull,push" if self._writes else "pull"
-        path = self._repository.path
-        asked = {"service": wanted.get("service", ""), "scope": f"repository:{path}:{actions}"}
-        timeout = (within, within)
-        if self._login and self._login.token:
-            grant = {"grant_type": "refresh_token", "client_id": CLIENT, "refresh_token": self._login.token}
-            answer = requests.post(realm, data={**asked, **grant}, timeout=timeout)
-        else:
-            login = self._login
-            pair = (login.user, login.password) if login and login.user else None
-            answer = requests.get(realm, params=asked, auth=pair, timeout=timeout)
+        asked = {"service": wanted.get("service", ""), "scope": f"repository:{self._scope}"}
+        answer = self._ask(realm, asked, within)
         try:
             data = answer.json()
             token = str(data.get("token") or data.get("access_token") or "")
         except (ValueError, AttributeError):
             token = ""
         return f"Bearer {token}" if answer.status_code == 200 and token else ""
+
+    def _ask(self, realm: str, asked: Mapping[str, str], within: float) -> Response:
+        """As Docker does, trust the registry's authority for the server of its tokens, and the system's."""
+        import requests
+
+        login, timeout = self._login, (within, within)
+        if login and login.token:
+            grant = {"grant_type": "refresh_token", "client_id": CLIENT, "refresh_token": login.token}
+            ask = partial(requests.post, realm, data={**asked, **grant}, timeout=timeout)
+        else:
+            pair = (login.user, login.password) if login and login.user else None
+            ask = partial(requests.get, realm, params=asked, auth=pair, timeout=timeout)
+        if self._authority:
+            with suppress(requests.exceptions.SSLError):
+                return ask(verify=str(self._authority))
+        return ask()
