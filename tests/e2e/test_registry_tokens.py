@@ -113,11 +113,13 @@ def test_the_registrys_authority_counts_for_its_tokens_too(tmp_path: Path) -> No
         first, second = (host(tmp_path / name, server) for name in ("first", "second"))
         for each in (first, second):
             each.spec(SPEC.format(mark=mark))
-        up(first)
-        assert first.run("push", "--format", "json").json()["pushed"][0]["sent"] > 0
-        first.good("down", "--volumes", "--images")
-        said = up(second)
-        assert "building" not in said.stderr
-        assert (USER, "repository:team/environments:pull,push") in tokens.asked
-        second.good("down", "--volumes", "--images")
+        try:
+            up(first)
+            assert first.run("push", "--format", "json").json()["pushed"][0]["sent"] > 0
+            first.good("down", "--volumes", "--images")
+            assert "building" not in up(second).stderr
+            assert (USER, "repository:team/environments:pull,push") in tokens.asked
+        finally:
+            for each in (first, second):
+                each.run("down", "--volumes", "--images")
     assert images("provision/shared") == []
