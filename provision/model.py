@@ -568,6 +568,20 @@ UNLIMITED = -1  # among the limits of a service, as Compose has it
 RESERVED = (SETUP, ATTACH)  # what logs and errors call our own steps: no service can have these names
 
 
+def plain_address(address: str | bytes) -> str:
+    """An IP address in its shortest form; one of IPv4 that is written as IPv6 (`::ffff:192.0.2.1`) as IPv4.
+
+    Pythons differ in what they call such an address, and in whether one of the loopback is a loopback.
+
+    Raises:
+        ValueError: it is none.
+    """
+    import ipaddress  # slow, and only who reads a spec or an inventory needs it
+
+    found = ipaddress.ip_address(address)
+    return str((found.ipv4_mapped if found.version == 6 else None) or found)
+
+
 def bracketed(address: str) -> str:
     """An IP address as it stands before `:PORT`: one of IPv6 in brackets."""
     return f"[{address}]" if ":" in address else address

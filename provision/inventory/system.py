@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 import struct
 from typing import TYPE_CHECKING
 
 from provision.inventory.model import Fact
 from provision.inventory.sections import lines, names_by_id, pairs
+from provision.model import bracketed, plain_address
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -106,8 +106,7 @@ def _address(digits: str) -> str:
     raw = struct.pack(
         f"={len(digits) // 8}I", *(int(digits[at : at + 8], 16) for at in range(0, len(digits), 8))
     )
-    address = ipaddress.ip_address(raw)
-    return f"[{address}]" if address.version == 6 else str(address)
+    return bracketed(plain_address(raw))
 
 
 def _own_addresses(routes: list[str]) -> Iterator[str]:

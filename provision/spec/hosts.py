@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import ipaddress
 from typing import TYPE_CHECKING
 
-from provision.model import HostEntry
+from provision.model import HostEntry, plain_address
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -35,7 +34,7 @@ def _address(text: str, node: Node, scope: Scope) -> str | None:
     try:
         if "%" in text:
             raise ValueError  # noqa: TRY301 - a zone names a card of one host
-        return str(ipaddress.ip_address(text))
+        return plain_address(text)
     except ValueError:
         hint = "write an IP address, like 192.0.2.10 or 2001:db8::10"
         scope.problems.add(f"{text} is not an IP address", node, hint)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from typing import TYPE_CHECKING
 
-from provision.model import Port
+from provision.model import Port, plain_address
 from provision.spec.port_forms import LONGEST, numbers, port_form
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ def _address(text: str, node: Node, scope: Scope) -> str | None:
                 f"{text} names a zone of this host", node, "write the address without its %ZONE"
             )
             return None
-        return str(ipaddress.ip_address(text.removeprefix("[").removesuffix("]")))
+        return plain_address(text.removeprefix("[").removesuffix("]"))
     except ValueError:
         scope.problems.add(
             f"{text} is not an address to bind a port to",

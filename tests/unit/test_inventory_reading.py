@@ -226,6 +226,7 @@ def test_sockets() -> None:
     tcp = b"   0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000\n"
     peer = b"   1: 0100007F:1F91 0100007F:8746 01 00000000:00000000 00:00000000 00000000     0\n"
     six = b"   0: %b01000000:18EB %b00000000:0000 0A 0:0 00:0 0  77\n" % (b"0" * 24, b"0" * 24)
+    six += b"   1: %bFFFF00000100007F:1F92 %b00000000:0000 0A 0:0 00:0 0  77\n" % (b"0" * 16, b"0" * 24)
     unix = (
         b"Num\n0: 00000002 00000000 00010000 0001 01 19 /run/a b.sock\n"
         b"0: 00000003 00000000 00000000 0001 03 20\n"
@@ -234,6 +235,7 @@ def test_sockets() -> None:
     assert {name: each for name, each in found.items() if name.startswith("sockets")} == {
         "sockets tcp 127.0.0.1:8080": {"user": "dev"},
         "sockets tcp [::1]:6379": {"user": "77"},
+        "sockets tcp 127.0.0.1:8082": {"user": "77"},
         "sockets unix /run/a b.sock": {},
     }
 
