@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from provision.model import Origin
@@ -11,6 +12,20 @@ if TYPE_CHECKING:
 
     from provision.spec.problems import Problems
 
+# PyYAML is installed without libyaml where it has no wheel; its own parser says the same in other words.
+_AS_LIBYAML = (
+    (r"found character .* that cannot start any token", "found character that cannot start any token"),
+    (r"mapping values are not allowed here", "mapping values are not allowed in this context"),
+    (r"mapping keys are not allowed here", "mapping keys are not allowed in this context"),
+    (r"sequence entries are not allowed here", "block sequence entries are not allowed in this context"),
+    (r"found unknown escape character .*", "found unknown escape character"),
+    (r"expected the node content, but found .*", "did not find expected node content"),
+    (r"expected (',' or '[]}]'), but got .*", r"did not find expected \1"),
+)
+_BLOCK_END = {
+    "while parsing a block mapping": "did not find expected key",
+    "while parsing a block collection": "did not find expected '-' indicator",
+}
 _LOOK = "look at the indentation and the quotes here and above"
 _HINTS = {
     "mapping values are not allowed in this context": 'quote a value that contains ": "',
@@ -28,11 +43,21 @@ _HINTS = {
 def report_syntax(error: yaml.MarkedYAMLError, text: str, file: str, problems: Problems) -> None:
     """Add a problem for what the parser stumbled over."""
     mark = error.problem_mark or error.context_mark
+    error.problem = _as_libyaml(error.problem, error.context)
     if error.problem == "found unexpected end of stream":
         mark = error.context_mark or mark  # where the quote was opened
     line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
     message, hint = _explain(error, text, line, column)
     problems.add(message, Origin(file=file, line=line, column=column), hint)
+
+
+def _as_libyaml(problem: str | None, context: str | None) -> str:
+    if (problem or "").startswith("expected <block end>, but found") and context in _BLOCK_END:
+        return _BLOCK_END[context]
+    for pattern, words in _AS_LIBYAML:
+        if found := re.fullmatch(pattern, problem or ""):
+            return found.expand(words)
+    return problem or "it cannot be read"
 
 
 def report_character(code: int, text: str, file: str, problems: Problems) -> None:
@@ -49,7 +74,7 @@ def report_character(code: int, text: str, file: str, problems: Problems) -> Non
 
 def _explain(error: yaml.MarkedYAMLError, text: str, line: int, column: int) -> tuple[str, str]:
     """A message and a hint."""
-    problem = error.problem or "it cannot be read"
+    problem = str(error.problem)
     lines = text.splitlines()
     if problem == "found character that cannot start any token" and line <= len(lines):
         character = lines[line - 1][column - 1 : column]

@@ -11,6 +11,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 
 from provision.errors import SpecError
 from provision.spec import load, render_problems
@@ -18,6 +19,7 @@ from provision.spec import load, render_problems
 SPECS = Path(__file__).parent.parent / "golden" / "specs"
 ALLOWED = re.compile(r"^# allowed: (\S+)$", re.MULTILINE)
 CASES = sorted(path.stem for path in SPECS.glob("*.yaml"))
+PARSERS = ("libyaml", "Python's") if hasattr(yaml, "CSafeLoader") else ("Python's",)
 
 
 def said_about(case: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
@@ -37,11 +39,22 @@ def said_about(case: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return ""
 
 
+def without_columns(text: str) -> str:
+    """Two parsers of one package see an empty value, or an escape, begin one column apart."""
+    return re.sub(r"^( +\|) +\^$", r"\1", re.sub(r"(\.yaml:\d+):\d+:", r"\1:", text), flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize("parser", PARSERS)
 @pytest.mark.parametrize("case", CASES)
-def test_says_what_is_wrong(case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_says_what_is_wrong(case: str, parser: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = SPECS / f"{case}.error"
-    said = said_about(case, tmp_path, monkeypatch)
-    assert said == (expected.read_text("utf-8") if expected.exists() else "")
+    expected_text = expected.read_text("utf-8") if expected.exists() else ""
+    if parser == "libyaml":
+        assert said_about(case, tmp_path, monkeypatch) == expected_text
+        return
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))  # what the other parser read is kept
+    monkeypatch.delattr(yaml, "CSafeLoader", raising=False)
+    assert without_columns(said_about(case, tmp_path, monkeypatch)) == without_columns(expected_text)
 
 
 def test_every_error_has_its_spec() -> None:
