@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
 import sys
 import threading
@@ -148,15 +146,27 @@ def test_another_process_is_kept_out_until_the_end_whatever_it_ends_by(tmp_path:
             assert path.exists()
 
 
+FORKS = """
+import os, signal, sys
+from pathlib import Path
+from provision import lock
+
+with lock.exclusive(Path(sys.argv[1])):
+    child = os.fork()
+    if child == 0:
+        signal.pause()
+try:
+    with lock.exclusive(Path(sys.argv[1]), timeout=0):
+        print("it is free")
+finally:
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+"""
+
+
 @pytest.mark.processes
 def test_a_descriptor_that_a_child_has_copied_does_not_hold_it(tmp_path: Path) -> None:
-    with lock.exclusive(tmp_path / "lock"):
-        child = os.fork()
-        if child == 0:
-            signal.pause()
-    try:
-        with lock.exclusive(tmp_path / "lock", timeout=0):
-            pass
-    finally:
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
+    """In a process of its own: Python warns of a fork beside threads, which the tests' own may have."""
+    words = [sys.executable, "-c", FORKS, str(tmp_path / "lock")]
+    said = subprocess.run(words, capture_output=True, text=True, check=False, timeout=30)
+    assert (said.stdout, said.stderr) == ("it is free\n", "")
