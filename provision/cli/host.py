@@ -8,7 +8,6 @@ import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import click
@@ -209,6 +208,8 @@ def inventories_elsewhere(request: Request) -> Inventories:
         if isinstance(found, UsageError):
             raise found
         there, call = found
+        from tempfile import TemporaryDirectory
+
         from provision.handover import session
         from provision.inventory import record
         from provision.progress import Silent
