@@ -116,6 +116,7 @@ class _Examination:
         self._lasting = lasting
         self._begins = begins
         self._withheld = withheld(environment)
+        self._until: float | None = None
 
     def results(self, target: Target | None) -> Iterator[Result]:
         from provision.verify.context import CheckContext
@@ -186,7 +187,7 @@ class _Examination:
         """What is wrong; of a check with a timeout, what still was at its end."""
         from provision.verify.kinds import problems
 
-        deadline = time.monotonic() + check.timeout
+        deadline = self._deadline(check)
         pause = FIRST_PAUSE
         while remaining := problems(context, check):
             left = deadline - time.monotonic()
@@ -196,6 +197,19 @@ class _Examination:
             pause = min(pause * 2, LONGEST_PAUSE)
             context.host.backend.forget()
         return ()
+
+    def _deadline(self, check: Check) -> float:
+        """When to ask no more.
+
+        Checks that follow from the spec share a time, for what they wait for began side by side: ten
+        ports at which nobody listens take as long as one.
+        """
+        deadline = time.monotonic() + check.timeout
+        if check.declared or not check.timeout:
+            return deadline
+        if self._until is None:
+            self._until = deadline
+        return self._until
 
     def _silent(self, error: Unreachable, begun: float) -> Result:
         message = f"machine {self._machine.name} does not answer"

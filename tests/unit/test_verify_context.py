@@ -137,6 +137,22 @@ def test_a_check_is_tried_again_until_its_timeout(tmp_path: Path) -> None:
     assert "exit code is 1, expected 0; still so after 0.3 s (dev.yaml:7)" in (found["here", "false"].message)
 
 
+def test_checks_that_follow_from_the_spec_have_one_time_together(tmp_path: Path) -> None:
+    def counted(name: str, *, declared: bool) -> Check:
+        return script(f"echo >>{tmp_path}/{name}; false", timeout=0.3, declared=declared)
+
+    checks = [
+        counted("first", declared=False),
+        counted("second", declared=False),
+        counted("own", declared=True),
+    ]
+    found = asked([machine("here", *checks)], here=local)
+    assert {found["here", each.name].outcome for each in checks} == {"failed"}
+    attempts = {name: (tmp_path / name).read_text().count("\n") for name in ("first", "second", "own")}
+    assert attempts["second"] == 1
+    assert min(attempts["first"], attempts["own"]) > 1
+
+
 def test_a_file_is_looked_at_anew_after_a_script(tmp_path: Path) -> None:
     path = str(tmp_path / "made")
     there = Check(kind="file", subject=path, name="there", origin=HERE)
