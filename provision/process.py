@@ -23,10 +23,12 @@ if TYPE_CHECKING:
 
 EVIDENCE_LINES = 25
 ANSWERS_WITHIN = 20.0  # seconds, for a command that only looks
+SILENT_FOR = 30.0  # seconds in which a program that did not answer is not asked again
 CANCELED = "Canceled: context canceled"  # how buildx ends its output when it is interrupted
 ENDS_WITHIN = 5.0  # seconds, for a command whose work inside a machine has ended
 KILLED_AFTER = 15.0  # seconds, for a command that is told to end with this process
 _ENDABLE: set[subprocess.Popen[bytes]] = set()  # what runs now and ends with this process
+_silent: dict[tuple[str, str], tuple[float, HostLacks]] = {}  # what did not answer: when, and the error
 # Variables by which a program takes another project, file, option or target than the one that it
 # is given. What stays: which engine, with whose credentials, and where its user keeps things
 # (DOCKER_HOST, DOCKER_CONTEXT, DOCKER_CONFIG, LIBVIRT_DEFAULT_URI, VAGRANT_HOME, SSH_AUTH_SOCK);
@@ -153,20 +155,50 @@ def run(
     return Completed(argv=tuple(argv), code=child.returncode, stdout=stdout, stderr=stderr)
 
 
-def ask(argv: Sequence[str], *, env: Mapping[str, str] | None = None) -> Completed:
+def ask(
+    argv: Sequence[str], *, env: Mapping[str, str] | None = None, within: float | None = None
+) -> Completed:
     """Run a command that changes nothing, and return its output, whatever its exit code.
 
+    A program that did not answer is not asked again for SILENT_FOR seconds, so that a verb with ten
+    questions does not wait ten times.
+
+    Args:
+        argv: program and arguments.
+        env: variables, in addition to this process's.
+        within: seconds that it may take; else ANSWERS_WITHIN.
+
     Raises:
-        HostLacks: the program is not there, or did not answer within ANSWERS_WITHIN seconds.
+        HostLacks: the program is not there, or did not answer in time.
     """
+    if lacking := _silence(argv[0]):
+        raise lacking
+    timeout = ANSWERS_WITHIN if within is None else within
     try:
-        return run(argv, check=False, env=env, timeout=ANSWERS_WITHIN)
+        return run(argv, check=False, env=env, timeout=timeout)
     except CommandFailed as error:
-        raise HostLacks(
-            f"{shlex.join(argv)} did not answer within {ANSWERS_WITHIN:g} s",
+        lacking = HostLacks(
+            f"{shlex.join(argv)} did not answer within {timeout:g} s",
             evidence=error.evidence,
             hint="the daemon behind it accepts connections but does not answer: restart it",
-        ) from error
+        )
+        _silent[_asked(argv[0])] = (time.monotonic(), lacking)
+        raise lacking from error
+
+
+def is_silent(program: str) -> bool:
+    """Whether a program did not answer a moment ago, so that `ask` would not run it."""
+    return _silence(program) is not None
+
+
+def _silence(program: str) -> HostLacks | None:
+    when, lacking = _silent.get(_asked(program), (0.0, None))
+    return lacking if time.monotonic() - when < SILENT_FOR else None
+
+
+def _asked(program: str) -> tuple[str, str]:
+    """Who is asked: another engine may answer."""
+    return program, os.environ.get("DOCKER_HOST", "")
 
 
 def stream(

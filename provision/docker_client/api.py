@@ -120,7 +120,7 @@ def separate(raw: bytes) -> tuple[bytes, bytes]:
 
 def _request(method: str, path: str, content: Any, timeout: float) -> Response | None:
     address = local_socket(os.environ, Path.home())
-    if address is None:
+    if address is None or process.is_silent("docker"):
         return None
     body = b"" if content is None else json.dumps(content).encode()
     head = f"{method} {path} HTTP/1.0\r\nHost: docker\r\n"

@@ -365,9 +365,10 @@ def plugin(name: str) -> process.Completed:
     """What `docker NAME version` prints, whatever its exit code.
 
     Raises:
-        HostLacks: there is no `docker`, or it does not answer.
+        HostLacks: there is no `docker`.
+        CommandFailed: it does not answer.
     """
-    return process.ask(["docker", name, "version"])
+    return process.run(["docker", name, "version"], check=False, timeout=process.ANSWERS_WITHIN)
 
 
 def refusal(lines: Sequence[str]) -> EnvironmentFailed | HostLacks:

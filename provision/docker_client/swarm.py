@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 NAMESPACE = "com.docker.stack.namespace"
 _UP = 10.0  # seconds that another node's engine may take to answer
+_MANAGERS_ANSWER = 45.0  # an engine asks its managers for 20 seconds before it says that none leads
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,7 +109,7 @@ def membership() -> Membership:
     Raises:
         HostLacks: there is no engine, or it does not answer.
     """
-    raw = json.loads(_output(["info", "--format", "{{json .}}"]))
+    raw = json.loads(_output(["info", "--format", "{{json .}}"], within=_MANAGERS_ANSWER))
     if raw.get("ServerErrors"):
         raise refusal(raw["ServerErrors"])
     swarm = raw.get("Swarm") or {}
@@ -405,10 +406,10 @@ def _lines(words: Sequence[str]) -> tuple[str, ...]:
     return tuple(_output(words).splitlines())
 
 
-def _output(words: Sequence[str]) -> str:
+def _output(words: Sequence[str], *, within: float | None = None) -> str:
     if not queries.is_installed():
         raise HostLacks("there is no docker command", hint=queries.START_HINT)
-    completed = process.ask(["docker", *words])
+    completed = process.ask(["docker", *words], within=within)
     if completed.code != 0:
         raise refusal(completed.stderr.splitlines())
     return completed.stdout

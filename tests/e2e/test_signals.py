@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from provision.cli import VERBS
-from tests.conftest import Project, brought_up
+from tests.conftest import Project, brought_up, make_project
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -281,6 +281,19 @@ def silent(tmp_path: Path) -> Iterator[str]:
         listening.shutdown(socket.SHUT_RDWR)
     for connection in accepted:
         connection.close()
+
+
+def test_an_engine_that_never_answers_is_asked_once_for_all_environments(
+    tmp_path: Path, silent: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PROVISION_STATE_DIR", str(tmp_path / "state"))
+    for name in ("one", "two", "three"):
+        project = make_project(tmp_path / name, "docker")
+        project.spec(SPEC)
+        (project.state_dir(name).folder).mkdir(parents=True)
+    said = project.run("list", "--format", "json", env={"DOCKER_HOST": silent})
+    assert said.code == 0, said.all
+    assert said.all.count("did not answer within") == 3, said.all
 
 
 def test_an_engine_that_never_answers_is_told(project: Project, silent: str) -> None:

@@ -158,7 +158,7 @@ def test_a_volume_of_a_driver_goes_with_its_machine(cluster: Cluster, tmp_path: 
         first.docker("node", "update", "--availability", "active", left)
         project.good("down", "--volumes", "--images")
     for node in cluster.nodes:
-        assert node.docker("volume", "ls", "--quiet") == ""
+        assert node.docker("volume", "ls", "--quiet", "--filter", "name=shared") == ""
 
 
 def test_an_election_is_waited_for_and_a_lost_majority_is_told(cluster: Cluster, tmp_path: Path) -> None:

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from provision import process
+from provision.errors import HostLacks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 pytestmark = pytest.mark.processes
 
@@ -144,3 +146,26 @@ def test_a_command_that_ignores_its_end_is_killed(monkeypatch: pytest.MonkeyPatc
 
     with pytest.raises(KeyboardInterrupt):
         process.stream([sys.executable, "-c", script], interrupted)
+
+
+def test_what_did_not_answer_is_asked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until some seconds later; and another engine at once."""
+    program = tmp_path / "engine"
+    program.write_text(f"#!/bin/sh\necho >>{tmp_path}/asked\nexec sleep 60\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(process, "ANSWERS_WITHIN", 0.3)
+    monkeypatch.setattr(process, "_silent", {})
+
+    def asked() -> int:
+        with pytest.raises(HostLacks, match=r"engine status did not answer within 0\.3 s"):
+            process.ask([str(program), "status"])
+        return (tmp_path / "asked").read_text().count("\n")
+
+    assert not process.is_silent(str(program))
+    assert [asked(), asked()] == [1, 1]
+    assert process.is_silent(str(program))
+    assert not process.is_silent("docker")
+    monkeypatch.setenv("DOCKER_HOST", "unix:///other.sock")
+    assert asked() == 2
+    monkeypatch.setattr(process, "SILENT_FOR", 0.0)
+    assert asked() == 3

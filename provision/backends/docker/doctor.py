@@ -7,7 +7,7 @@ import re
 from provision.backends.base import Finding
 from provision.docker_client import queries
 from provision.docker_client.queries import START_HINT
-from provision.errors import HostLacks, ProvisionError
+from provision.errors import ProvisionError
 from provision.resources import state
 
 OLDEST_ENGINE = 25  # the first whose health checks have a start interval
@@ -80,7 +80,7 @@ def _plugin(name: str, subject: str, oldest: int) -> Finding:
         return Finding(subject=subject, usable=False, detail="no docker command", hint=INSTALL)
     try:
         answer = queries.plugin(name)
-    except HostLacks as error:
+    except ProvisionError as error:
         return Finding(subject=subject, usable=False, detail=error.message, hint=error.hint)
     version = re.search(r"v?(\d+)\.\d+[\w.+-]*", answer.stdout)
     if answer.code != 0 or version is None or int(version[1]) < oldest:
