@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 CHUNK = 65536
 _HEADER = 8  # bytes before each piece of a command's output: the stream, three zeros, the length
 _STDERR = 2
+_silent: dict[str, float] = {}  # when each socket did not answer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,9 +119,14 @@ def separate(raw: bytes) -> tuple[bytes, bytes]:
     return bytes(streams[0]), bytes(streams[1])
 
 
+def _was_silent(address: str) -> bool:
+    """Whether an engine accepted a connection a moment ago, and said nothing."""
+    return address in _silent and time.monotonic() - _silent[address] < process.SILENT_FOR
+
+
 def _request(method: str, path: str, content: Any, timeout: float) -> Response | None:
     address = local_socket(os.environ, Path.home())
-    if address is None or process.is_silent("docker"):
+    if address is None or process.is_silent("docker") or _was_silent(address):
         return None
     body = b"" if content is None else json.dumps(content).encode()
     head = f"{method} {path} HTTP/1.0\r\nHost: docker\r\n"
@@ -135,7 +141,11 @@ def _request(method: str, path: str, content: Any, timeout: float) -> Response |
             raw = bytearray()
             while piece := connection.recv(CHUNK):
                 raw += piece
-    except OSError:  # it is not there, refuses this user, or does not answer
+    except TimeoutError:
+        if timeout == process.ANSWERS_WITHIN:  # else a command in a container takes its time
+            _silent[address] = time.monotonic()
+        return None
+    except OSError:  # it is not there, or refuses this user
         return None
     start, _, rest = bytes(raw).partition(b"\r\n\r\n")
     fields = start.split(b" ", 2)

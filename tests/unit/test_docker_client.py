@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import socket
 import socketserver
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from provision import process
 from provision.docker_client import api, commands, queries
 from provision.errors import EnvironmentFailed, HostLacks, ProvisionError
 from provision.target import Unreachable
@@ -211,3 +213,30 @@ def test_where_no_socket_answers_the_command_line_is_asked(
         with pytest.raises(HostLacks, match="the Docker engine does not answer"):
             queries.engine()
         assert queries.version() is None
+
+
+@needs_a_socket
+def test_a_silent_socket_is_waited_for_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "docker.sock"
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{path}")
+    monkeypatch.setattr(process, "ANSWERS_WITHIN", 0.2)
+    monkeypatch.setattr(api, "_silent", {})
+    calls = []
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(path))
+        listening.listen(8)
+        listening.setblocking(False)
+
+        def arrived() -> int:
+            with suppress(BlockingIOError):
+                while True:
+                    calls.append(listening.accept()[0])
+            return len(calls)
+
+        assert [api.get("/info"), api.get("/version")] == [None, None]
+        assert arrived() == 1
+        monkeypatch.setattr(process, "SILENT_FOR", 0.0)
+        assert api.get("/info") is None
+        assert arrived() == 2
+    for call in calls:
+        call.close()
