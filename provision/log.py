@@ -7,6 +7,10 @@ it, so until then there is nothing to do.
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from logging import Logger
 
 COMMANDS = "provision.process"  # INFO: each command; DEBUG: what a streamed one prints
 SCRIPTS = "provision.target"  # DEBUG: each script that ran in a machine
@@ -14,24 +18,23 @@ SCRIPTS = "provision.target"  # DEBUG: each script that ran in a machine
 
 def info(logger: str, message: str, *values: object) -> None:
     """Log a message and its values, as `logging.Logger.info` does, if anybody listens."""
-    if _listened():
-        import logging
-
-        logging.getLogger(logger).info(message, *values)
+    if listened := _listened(logger):
+        listened.info(message, *values)
 
 
 def debug(logger: str, message: str, *values: object) -> None:
     """Log a message and its values, as `logging.Logger.debug` does, if anybody listens."""
-    if _listened():
-        import logging
-
-        logging.getLogger(logger).debug(message, *values)
+    if listened := _listened(logger):
+        listened.debug(message, *values)
 
 
-def _listened() -> bool:
-    """Whether somebody has imported `logging`, or has begun to.
+def _listened(name: str) -> Logger | None:
+    """The logger of this name; None while nobody has imported `logging`.
 
-    Another thread may have begun: take the module by `import` alone, which waits for that thread. What stands
-    in `sys.modules` may be half of it.
+    Another thread may be importing it: `import` waits for that thread, `sys.modules` may hold half a module.
     """
-    return "logging" in sys.modules
+    if "logging" not in sys.modules:
+        return None
+    import logging
+
+    return logging.getLogger(name)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 EVIDENCE_LINES = 25
 ANSWERS_WITHIN = 20.0  # seconds, for a command that only looks
-SILENT_FOR = 30.0  # seconds in which a program that did not answer is not asked again
+SILENT_FOR = 30.0  # seconds before a program that did not answer is run again
 CANCELED = "Canceled: context canceled"  # how buildx ends its output when it is interrupted
 ENDS_WITHIN = 5.0  # seconds, for a command whose work inside a machine has ended
 KILLED_AFTER = 15.0  # seconds, for a command that is told to end with this process
@@ -160,8 +160,7 @@ def ask(
 ) -> Completed:
     """Run a command that changes nothing, and return its output, whatever its exit code.
 
-    A program that did not answer is not asked again for SILENT_FOR seconds, so that a verb with ten
-    questions does not wait ten times.
+    After a timeout, the same error is raised for SILENT_FOR seconds without running the program again.
 
     Args:
         argv: program and arguments.
@@ -182,22 +181,22 @@ def ask(
             evidence=error.evidence,
             hint="the daemon behind it accepts connections but does not answer: restart it",
         )
-        _silent[_asked(argv[0])] = (time.monotonic(), lacking)
+        _silent[_daemon(argv[0])] = (time.monotonic(), lacking)
         raise lacking from error
 
 
 def is_silent(program: str) -> bool:
-    """Whether a program did not answer a moment ago, so that `ask` would not run it."""
+    """Whether `ask` would raise at once, because the program timed out a moment ago."""
     return _silence(program) is not None
 
 
 def _silence(program: str) -> HostLacks | None:
-    when, lacking = _silent.get(_asked(program), (0.0, None))
+    when, lacking = _silent.get(_daemon(program), (0.0, None))
     return lacking if time.monotonic() - when < SILENT_FOR else None
 
 
-def _asked(program: str) -> tuple[str, str]:
-    """Who is asked: another engine may answer."""
+def _daemon(program: str) -> tuple[str, str]:
+    """The daemon that a program talks to: with another DOCKER_HOST, it is another one."""
     return program, os.environ.get("DOCKER_HOST", "")
 
 

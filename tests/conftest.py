@@ -289,8 +289,7 @@ def shared(
     try:
         yield project
     finally:
-        said = project.run("down", "--volumes", "--images")
-        assert said.code == 0, said.all
+        project.good("down", "--volumes", "--images")
 
 
 @pytest.fixture
@@ -300,5 +299,4 @@ def own(backend: str, tmp_path: Path) -> Iterator[Project]:
     try:
         yield project
     finally:
-        said = project.run("down", "--volumes", "--images")
-        assert said.code == 0, said.all
+        project.good("down", "--volumes", "--images")

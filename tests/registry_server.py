@@ -76,7 +76,6 @@ def serve(
     password: bool = False,
     everywhere: bool = False,
     tokens: TokenServer | None = None,
-    certified: bool = False,
 ) -> Iterator[Server]:
     """Run a registry whose data lies in a folder; on the loopback, or on all addresses of this host.
 
@@ -86,7 +85,6 @@ def serve(
         password: whether it wants one.
         everywhere: on all addresses of this host.
         tokens: it wants one of this server.
-        certified: its certificate lies in the folder already.
     """
     program = shutil.which("docker-registry")
     if program is None:
@@ -95,7 +93,7 @@ def serve(
             pytest.fail(message)
         pytest.skip(message)
     folder.mkdir(parents=True, exist_ok=True)
-    server = Server(folder=folder, port=free_port(), ca=_ca(folder, certified=certified) if tls else None)
+    server = Server(folder=folder, port=free_port(), ca=_ca(folder) if tls else None)
     listened = "0.0.0.0" if everywhere else server.address
     served = {"certificate": str(folder / "server.pem"), "key": str(folder / "server.key")}
     configuration: dict[str, object] = {
@@ -120,8 +118,10 @@ def serve(
         running.wait(WITHIN)
 
 
-def _ca(folder: Path, *, certified: bool) -> Path:
-    return folder / "ca.crt" if certified else certify(folder)
+def _ca(folder: Path) -> Path:
+    """The CA of the certificate in a folder, made now unless it is there."""
+    found = folder / "ca.crt"
+    return found if found.exists() else certify(folder)
 
 
 def _wait(server: Server, running: subprocess.Popen[bytes]) -> None:

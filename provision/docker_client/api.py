@@ -120,7 +120,7 @@ def separate(raw: bytes) -> tuple[bytes, bytes]:
 
 
 def _was_silent(address: str) -> bool:
-    """Whether an engine accepted a connection a moment ago, and said nothing."""
+    """Whether the engine at a socket did not answer within the last SILENT_FOR seconds."""
     return address in _silent and time.monotonic() - _silent[address] < process.SILENT_FOR
 
 

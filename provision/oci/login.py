@@ -23,14 +23,14 @@ _PARAMETER = re.compile(r'(\w+)="([^"]*)"')
 
 
 class Authorization:
-    """Adds to each request of a registry what it asked for; a request that goes elsewhere gets nothing.
+    """Adds the Authorization header to requests to a registry; requests to other hosts get none.
 
     Args:
-        base: what the addresses of the registry begin with.
-        scope: the repository's path, as the registry has it, and what is to be done: pull; pull,push.
-        login: given to the registry, or to the server of tokens that it names.
-        authority: the certificates that the registry's own is checked with; None: the system's.
-        plain: tokens may be asked for without TLS.
+        base: the URL that every request to the registry begins with.
+        scope: the repository's path and the actions, as in `team/app:pull,push`.
+        login: sent to the registry, or to its token server.
+        authority: the CA file of the registry and its token server; None: the system's CAs.
+        plain: the token server may use HTTP.
     """
 
     def __init__(
@@ -73,12 +73,12 @@ class Authorization:
         return f"Basic {base64.b64encode(pair).decode('ascii')}"
 
     def _bearer(self, wanted: dict[str, str], within: float) -> str:
-        """A token of the server that the registry names; the login goes there by HTTPS only."""
+        """A token from the registry's token server, which gets the login over HTTPS only."""
         realm = wanted.get("realm", "")
         if urlsplit(realm).scheme != "https" and not self._plain:
             return ""
-        asked = {"service": wanted.get("service", ""), "scope": f"repository:{self._scope}"}
-        answer = self._ask(realm, asked, within)
+        parameters = {"service": wanted.get("service", ""), "scope": f"repository:{self._scope}"}
+        answer = self._request_token(realm, parameters, within)
         try:
             data = answer.json()
             token = str(data.get("token") or data.get("access_token") or "")
@@ -86,18 +86,18 @@ class Authorization:
             token = ""
         return f"Bearer {token}" if answer.status_code == 200 and token else ""
 
-    def _ask(self, realm: str, asked: Mapping[str, str], within: float) -> Response:
-        """As Docker does, trust the registry's authority for the server of its tokens, and the system's."""
+    def _request_token(self, realm: str, parameters: Mapping[str, str], within: float) -> Response:
+        """The token server's response; like Docker, trust the registry's CA as well as the system's."""
         import requests
 
         login, timeout = self._login, (within, within)
         if login and login.token:
             grant = {"grant_type": "refresh_token", "client_id": CLIENT, "refresh_token": login.token}
-            ask = partial(requests.post, realm, data={**asked, **grant}, timeout=timeout)
+            send = partial(requests.post, realm, data={**parameters, **grant}, timeout=timeout)
         else:
             pair = (login.user, login.password) if login and login.user else None
-            ask = partial(requests.get, realm, params=asked, auth=pair, timeout=timeout)
+            send = partial(requests.get, realm, params=parameters, auth=pair, timeout=timeout)
         if self._authority:
             with suppress(requests.exceptions.SSLError):
-                return ask(verify=str(self._authority))
-        return ask()
+                return send(verify=str(self._authority))
+        return send()

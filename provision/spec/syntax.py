@@ -43,21 +43,22 @@ _HINTS = {
 def report_syntax(error: yaml.MarkedYAMLError, text: str, file: str, problems: Problems) -> None:
     """Add a problem for what the parser stumbled over."""
     mark = error.problem_mark or error.context_mark
-    error.problem = _as_libyaml(error.problem, error.context)
-    if error.problem == "found unexpected end of stream":
+    problem = _as_libyaml(error.problem or "it cannot be read", error.context)
+    if problem == "found unexpected end of stream":
         mark = error.context_mark or mark  # where the quote was opened
     line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-    message, hint = _explain(error, text, line, column)
+    message, hint = _explain(problem, error.context_mark, text, line, column)
     problems.add(message, Origin(file=file, line=line, column=column), hint)
 
 
-def _as_libyaml(problem: str | None, context: str | None) -> str:
-    if (problem or "").startswith("expected <block end>, but found") and context in _BLOCK_END:
+def _as_libyaml(problem: str, context: str | None) -> str:
+    """A problem in libyaml's words."""
+    if problem.startswith("expected <block end>, but found") and context in _BLOCK_END:
         return _BLOCK_END[context]
     for pattern, words in _AS_LIBYAML:
-        if found := re.fullmatch(pattern, problem or ""):
+        if found := re.fullmatch(pattern, problem):
             return found.expand(words)
-    return problem or "it cannot be read"
+    return problem
 
 
 def report_character(code: int, text: str, file: str, problems: Problems) -> None:
@@ -72,14 +73,13 @@ def report_character(code: int, text: str, file: str, problems: Problems) -> Non
     )
 
 
-def _explain(error: yaml.MarkedYAMLError, text: str, line: int, column: int) -> tuple[str, str]:
+def _explain(problem: str, context: yaml.Mark | None, text: str, line: int, column: int) -> tuple[str, str]:
     """A message and a hint."""
-    problem = str(error.problem)
     lines = text.splitlines()
     if problem == "found character that cannot start any token" and line <= len(lines):
         character = lines[line - 1][column - 1 : column]
         if character == "\t":
             return "a tab cannot indent in YAML", "indent with spaces"
         return f"bad YAML: no value can begin with {character}", "quote the value"
-    begun = f" that begins in line {error.context_mark.line + 1}" if error.context_mark else ""
+    begun = f" that begins in line {context.line + 1}" if context else ""
     return f"bad YAML: {problem}", _HINTS.get(problem, _LOOK).replace("{begun}", begun)

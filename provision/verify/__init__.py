@@ -199,10 +199,10 @@ class _Examination:
         return ()
 
     def _deadline(self, check: Check) -> float:
-        """When to ask no more.
+        """When to stop retrying a check.
 
-        Checks that follow from the spec share a time, for what they wait for began side by side: ten
-        ports at which nobody listens take as long as one.
+        Implied checks share one deadline, since what they wait for started at the same time: ten ports
+        at which nobody listens take as long as one.
         """
         deadline = time.monotonic() + check.timeout
         if check.declared or not check.timeout:

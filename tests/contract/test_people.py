@@ -92,8 +92,7 @@ def up(backend: str, tmp_path_factory: pytest.TempPathFactory, agent: Agent) -> 
         project.up()
         yield project
     finally:
-        said = project.run("down", "--volumes", "--images")
-        assert said.code == 0, said.all
+        project.good("down", "--volumes", "--images")
 
 
 def test_a_worktree_works_and_commits_as_the_person(up: Project) -> None:

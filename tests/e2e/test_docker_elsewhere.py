@@ -64,8 +64,7 @@ def away(far: FarHost, tmp_path: Path) -> Iterator[Project]:
     try:
         yield project
     finally:
-        said = project.run("down", "--volumes")
-        assert said.code == 0, said.all
+        project.good("down", "--volumes")
 
 
 def _page(project: Project) -> str:

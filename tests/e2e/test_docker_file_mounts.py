@@ -31,8 +31,7 @@ def up(tmp_path: Path) -> Iterator[Project]:
     try:
         yield project
     finally:
-        said = project.run("down", "--volumes", "--images")
-        assert said.code == 0, said.all
+        project.good("down", "--volumes", "--images")
 
 
 @pytest.mark.parametrize("how", ["replaced", "kept beside"])

@@ -79,8 +79,7 @@ def podded(engine: str, tmp_path: Path) -> Iterator[Project]:
     try:
         yield project
     finally:
-        said = project.run("down", "--volumes", "--images")
-        assert said.code == 0, said.all
+        project.good("down", "--volumes", "--images")
 
 
 def test_an_environment_lives_on_podman(podded: Project) -> None:

@@ -63,8 +63,7 @@ def make(folder: Path, name: str) -> Project:
 
 
 def removed(project: Project) -> None:
-    said = project.run("down", "--volumes", "--images")
-    assert said.code == 0, said.all
+    project.good("down", "--volumes", "--images")
 
 
 @pytest.fixture(scope="module")

@@ -44,8 +44,7 @@ def vm(tmp_path: Path) -> Iterator[Project]:
     try:
         yield project
     finally:
-        said = project.run("down", "--volumes", "--images")
-        assert said.code == 0, said.all
+        project.good("down", "--volumes", "--images")
         assert [p for p in psutil.process_iter() if str(tmp_path) in " ".join(cmdline(p))] == []
         assert not list(project.folder.rglob("*.qcow2*"))
 
@@ -244,8 +243,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
         project.up()
         yield project
     finally:
-        said = project.run("down", "--volumes", "--images")
-        assert said.code == 0, said.all
+        project.good("down", "--volumes", "--images")
 
 
 def aside(project: Project) -> Path:
@@ -313,8 +311,7 @@ def test_two_environments_on_one_disk(vm: Project, tmp_path: Path) -> None:
         vm.good("down", "--images")
         assert Path(backing[0]).exists()
     finally:
-        said = other.run("down", "--volumes", "--images")
-        assert said.code == 0, said.all
+        other.good("down", "--volumes", "--images")
 
 
 # Without this tool.

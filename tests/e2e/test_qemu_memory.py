@@ -55,8 +55,7 @@ def thawed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
         assert "resuming from the saved state" in said.stderr
         yield project
     finally:
-        said = project.run("down", "--volumes", "--images")
-        assert said.code == 0, said.all
+        project.good("down", "--volumes", "--images")
 
 
 def test_it_was_not_booted_again(thawed: Project) -> None:
@@ -143,8 +142,7 @@ def test_a_volume_keeps_what_was_written_since(tmp_path: Path) -> None:
         project.up()
         assert project.inside("cat /srv/data/one /srv/data/two") == "one\ntwo\n"
     finally:
-        said = project.run("down", "--volumes", "--images")
-        assert said.code == 0, said.all
+        project.good("down", "--volumes", "--images")
 
 
 def test_no_secret_is_in_what_is_kept(tmp_path: Path) -> None:
@@ -169,8 +167,7 @@ def test_no_secret_is_in_what_is_kept(tmp_path: Path) -> None:
         assert "resuming from the saved state" in said.stderr
         assert project.inside("cat /run/secrets/token", user="root") == secret
     finally:
-        said = project.run("down", "--volumes", "--images")
-        assert said.code == 0, said.all
+        project.good("down", "--volumes", "--images")
 
 
 def test_without_it_where_the_spec_says_so(tmp_path: Path) -> None:
@@ -183,5 +180,4 @@ def test_without_it_where_the_spec_says_so(tmp_path: Path) -> None:
         assert "memory" not in said.stderr
         assert "kept" not in project.state()
     finally:
-        said = project.run("down", "--volumes", "--images")
-        assert said.code == 0, said.all
+        project.good("down", "--volumes", "--images")

@@ -108,7 +108,7 @@ def test_the_registrys_authority_counts_for_its_tokens_too(tmp_path: Path) -> No
     certify(folder)
     with (
         token_server(folder, user=USER, password=PASSWORD) as tokens,
-        serve(folder, tls=True, tokens=tokens, certified=True) as server,
+        serve(folder, tls=True, tokens=tokens) as server,
     ):
         first, second = (host(tmp_path / name, server) for name in ("first", "second"))
         for each in (first, second):
