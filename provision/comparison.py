@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from provision import backends, engine, inventory
 from provision.backends.machines import side_by_side
 from provision.errors import EnvironmentFailed, UsageError
+from provision.hints import command
 from provision.inventory import record
 from provision.inventory.compare import compare
 from provision.inventory.rules import shipped
@@ -83,7 +84,7 @@ def inventories_of(
         if machine.name not in targets:
             raise Unreachable(
                 f"machine {machine.name} of {environment.name} is not running in {backend}",
-                hint=f"`provision up {environment.spec} -b {backend}` starts it",
+                hint=f"{command('up', '-b', backend)} starts it",
             )
         with targets[machine.name] as target:
             return inventory.take(target, machine, backend, aside=aside)
@@ -185,7 +186,7 @@ def _forms_up(request: Request, elsewhere: Inventories) -> tuple[str, str]:
             f"{ref.name} is up only in {up[0]}: there is nothing to compare it with"
             if up
             else f"{ref.name} is not up in any backend: there is nothing to compare",
-            hint=f"`provision up {request.spec} -b {missing}` starts it in {missing}",
+            hint=f"{command('up', '-b', missing)} starts it in {missing}",
         )
     return up[0], up[1]
 

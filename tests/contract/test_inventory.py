@@ -184,7 +184,7 @@ def test_one_form_alone_has_nothing_to_be_compared_with(up: Project) -> None:
     said = up.run("diff")
     assert said.code == 1, said.all
     assert f"stock is up only in {up.backend}" in said.stderr
-    assert f"-b {other}` starts it in {other}" in said.stderr
+    assert f"hint: `provision up -b {other}` starts it in {other}" in said.stderr
 
 
 def test_a_machine_that_does_not_run_is_an_error(up: Project, saved: Path) -> None:
